@@ -1,1 +1,22 @@
-//! Guildhall.
+//! Guildhall: a realtime community server that speaks Discord's API, one thread per core.
+//!
+//! A connection talks to a session; sessions sit behind relays; relays listen to guilds; guilds live on exactly one shard;
+//! shards exchange letters.
+//!
+//! This file is the floor plan. Imports only run downward, never to a neighbour on the same floor; `tests/tidy.rs` holds the
+//! code to it. `docs/ARCHITECTURE.md` walks through it.
+
+// ── the process ──
+// ── the two doors: async; nothing below this line awaits ──
+// ── everything one core owns ──
+// ── one guild's sessions on one core ──
+// ── what is true; siblings never import each other ──
+// ── what is kept ──
+pub mod store;
+// ── letters, outbox, who owns an id ──
+// ── Discord's words ──
+pub mod wire;
+// ── lanes between cores / bytes in, bytes out ──
+// ── ids, clock, seeded randomness / every bound ──
+pub mod base;
+pub mod limits;

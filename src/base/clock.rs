@@ -1,0 +1,91 @@
+//! Time, as it is told to the machines below the doors.
+//!
+//! Lives on: every core.
+//! A [`Time`] is nanoseconds since the Unix epoch on a clock that never goes back: the wall clock is read once, when the
+//! process starts, and the monotonic clock is added. Only this file reads a clock; everything below the doors is told.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, in nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Time(u64);
+
+impl Time {
+    /// From nanoseconds since the Unix epoch.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Time(nanos)
+    }
+
+    /// From milliseconds since the Unix epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Time(millis * 1_000_000)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    pub const fn since(self, earlier: Time) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl std::ops::Add<Duration> for Time {
+    type Output = Time;
+    fn add(self, later: Duration) -> Time {
+        Time(self.0.saturating_add(later.as_nanos() as u64))
+    }
+}
+
+/// The present moment. For the doors, the store's threads and boot only.
+pub fn now() -> Time {
+    static START: OnceLock<(Instant, u64)> = OnceLock::new();
+    let (instant, nanos) = START.get_or_init(|| {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        (Instant::now(), wall.as_nanos() as u64)
+    });
+    Time(nanos + instant.elapsed().as_nanos() as u64)
+}
+
+/// `2024-01-01T00:00:00.000000+00:00`, the form that every client library parses. `unix_ms` beyond the year 9999 is cut there.
+pub fn iso8601(unix_ms: u64) -> String {
+    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}000+00:00",
+        moment.year(),
+        u8::from(moment.month()),
+        moment.day(),
+        moment.hour(),
+        moment.minute(),
+        moment.second(),
+        moment.millisecond()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_have_the_long_form_with_offset() {
+        assert_eq!(iso8601(1_700_000_000_123), "2023-11-14T22:13:20.123000+00:00");
+    }
+
+    #[test]
+    fn now_does_not_go_back() {
+        let a = now();
+        assert!(now() >= a);
+        assert!(a.millis() > 1_600_000_000_000);
+    }
+}

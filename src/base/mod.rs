@@ -1,0 +1,8 @@
+//! The ground floor: ids, the clock, seeded randomness, slabs with generations, measurements. Knows nothing above it.
+//!
+//! Lives on: every core.
+
+pub mod clock;
+pub mod id;
+pub mod prng;
+pub mod slab;

@@ -1,0 +1,68 @@
+//! Every bound, with its reason. Relations between bounds are asserted at the end, at compile time.
+//!
+//! Lives on: every core.
+
+use std::time::Duration;
+
+// ── who owns what ──
+
+/// Guilds and users are hashed to this many virtual shards, which are spread over the cores. Ten bits of every id.
+pub const VIRTUAL_SHARDS: u16 = 1024;
+/// Cores at most: lanes are one per ordered pair, so this bounds them at 65,536.
+pub const CORES_MAX: usize = 256;
+
+// ── store ──
+
+/// Jobs waiting for the store's threads. Past this an executor keeps them in its own queue and new work is refused as overloaded.
+pub const STORE_QUEUE: usize = 16_384;
+/// Commits put into one transaction. 1,000 a commit reach 78,000 rows/s on one disk; more only adds latency.
+pub const STORE_GROUP_MAX: usize = 1_024;
+/// Threads that answer reads. WAL readers do not block the writer or each other.
+pub const STORE_READERS: usize = 2;
+
+// ── guilds (Discord's documented limits) ──
+
+/// Roles of a guild, `@everyone` included.
+pub const GUILD_ROLES_MAX: usize = 250;
+/// Channels of a guild.
+pub const GUILD_CHANNELS_MAX: usize = 500;
+/// Overwrites of a channel.
+pub const CHANNEL_OVERWRITES_MAX: usize = 1_000;
+/// Invites of a guild.
+pub const GUILD_INVITES_MAX: usize = 1_000;
+/// Guilds of a user. Discord's 100 and 200 are product limits; bots have thousands.
+pub const USER_GUILDS_MAX: usize = 10_000;
+
+// ── messages (documented) ──
+
+/// Characters of a message's content.
+pub const CONTENT_CHARS_MAX: usize = 2_000;
+/// Embeds of a message.
+pub const EMBEDS_MAX: usize = 10;
+/// Characters over all embeds of a message.
+pub const EMBED_CHARS_MAX: usize = 6_000;
+
+// ── gateway (documented unless said) ──
+
+/// What the server asks clients to keep.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(41_250);
+/// A connection without a heartbeat for this long is a zombie: one missed beat and some delay on the way.
+pub const HEARTBEAT_TOLERANCE: Duration = Duration::from_millis(20_625);
+/// From the first byte to a finished upgrade, or to the end of an HTTP request's head. Frees what slow-loris peers hold.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// From HELLO to identify or resume.
+pub const IDENTIFY_TIME: Duration = Duration::from_secs(60);
+/// Commands a client may send in [`COMMANDS_WINDOW`]: 120 and the slack that libraries reserve.
+pub const COMMANDS_MAX: u16 = 125;
+/// See [`COMMANDS_MAX`].
+pub const COMMANDS_WINDOW: Duration = Duration::from_secs(60);
+/// Bytes of one client payload. Documented as 4,096; the official client uses 15 KiB, libraries rely on it.
+pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
+/// How long a session without a socket stays resumable.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
+
+const _: () = {
+    assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
+    assert!(STORE_GROUP_MAX <= STORE_QUEUE);
+    assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
+};
