@@ -14,6 +14,7 @@
 // ── what is kept ──
 pub mod store;
 // ── letters, outbox, who owns an id ──
+pub mod mail;
 // ── Discord's words ──
 pub mod wire;
 // ── lanes between cores / bytes in, bytes out ──

@@ -1,0 +1,10 @@
+//! Letters between cores, what a turn wants sent, and who owns an id. Plain data: no queues, no state.
+//!
+//! Lives on: every core.
+
+pub mod ask;
+pub mod event;
+pub mod letter;
+pub mod outbox;
+pub mod placement;
+pub mod session_id;
