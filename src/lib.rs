@@ -10,14 +10,17 @@
 // ── the two doors: async; nothing below this line awaits ──
 // ── everything one core owns ──
 // ── one guild's sessions on one core ──
+pub mod relay;
 // ── what is true; siblings never import each other ──
-// ── what is kept ──
-pub mod store;
+pub mod session;
 // ── letters, outbox, who owns an id ──
 pub mod mail;
+// ── what is kept ──
+pub mod store;
 // ── Discord's words ──
 pub mod wire;
 // ── lanes between cores / bytes in, bytes out ──
-// ── ids, clock, seeded randomness / every bound ──
+pub mod net;
+// ── every bound / ids, clock, seeded randomness ──
 pub mod base;
 pub mod limits;

@@ -61,7 +61,35 @@ pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
 /// How long a session without a socket stays resumable.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
 
+// ── journals, replay, backlog ──
+
+/// Events that one audience's journal keeps for those who resume or read slowly. At 200 messages/s it is a good five minutes.
+pub const JOURNAL_EVENTS_MAX: usize = 65_536;
+/// Bytes that one audience's journal keeps. Bodies are shared between the journals of a relay.
+pub const JOURNAL_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// How long a journal keeps an event: a client acknowledges with every heartbeat, then may be gone for the resume window.
+pub const JOURNAL_TIME: Duration = Duration::from_secs(245);
+/// Events that may wait for one client which does not read. Past it the session is disconnected, resumably.
+pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
+/// Bytes that may wait for one client which does not read. They are shared, so this bounds delay, not memory.
+pub const BACKLOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes gathered for one write to one socket. More than a socket's buffer takes at once is only copied in vain.
+pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
+/// Sockets written to before other work gets its turn: about a third of a millisecond.
+pub const FLUSH_SLICE: usize = 32;
+/// Seats of an audience looked at in one go while listing who has something to say.
+pub const FANOUT_SLICE: usize = 1_024;
+
 const _: () = {
+    assert!(BACKLOG_BYTES_MAX < JOURNAL_BYTES_MAX, "a slow client is cut before its events are gone, so it can resume");
+    assert!((BACKLOG_EVENTS_MAX as usize) < JOURNAL_EVENTS_MAX);
+    assert!(FLUSH_BYTES_MAX as u64 * 4 < BACKLOG_BYTES_MAX);
+    assert!(
+        JOURNAL_TIME.as_millis()
+            > RESUME_WINDOW.as_millis() + HEARTBEAT_INTERVAL.as_millis() + HEARTBEAT_TOLERANCE.as_millis(),
+        "whoever is still resumable finds its events"
+    );
+    assert!(PAYLOAD_BYTES_MAX > 4096);
     assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
     assert!(STORE_GROUP_MAX <= STORE_QUEUE);
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);

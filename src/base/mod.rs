@@ -4,5 +4,6 @@
 
 pub mod clock;
 pub mod id;
+pub mod idmap;
 pub mod prng;
 pub mod slab;

@@ -1,1 +1,197 @@
-//! letter.
+//! Letters: everything that one core can tell another, or itself. A closed list; each entry says who sends it, to whom, what
+//! answers it, and what its loss would mean. Lanes never lose a letter, so a loss is a bug, never a case.
+//!
+//! Lives on: every core.
+//! A letter to oneself takes the same path as one to another core. Letters are plain data.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::mail::ask::{Answer, Ask, Ticket};
+use crate::mail::event::Event;
+use crate::mail::facts::Facts;
+use crate::mail::placement::CoreId;
+use crate::mail::session_id::SessionId;
+use crate::store::{Found, StoreError};
+use crate::wire::model::account::Account;
+use crate::wire::model::member::Member;
+
+/// One letter.
+#[derive(Debug)]
+pub enum Letter {
+    /// Door → owner of a guild or user. Answered by [`Letter::Answer`]. Lost: a REST call hangs until its door gives up.
+    Ask(Box<Ask>),
+    /// Owner → door. Lost: as above.
+    Answer(Ticket, Box<Answer>),
+
+    /// Home → owner of the user: a session wants to start. Answered by `Attached` or `AttachRefused`.
+    /// Lost: identify hangs; the client gives up and tries again.
+    Attach {
+        /// The session.
+        session: SessionId,
+        /// Whose.
+        user: UserId,
+        /// When its token was issued, in Unix milliseconds.
+        issued_ms: u64,
+    },
+    /// Owner of the user → home: who the user is and where it is a member. Lost: as `Attach`.
+    Attached {
+        /// The session.
+        session: SessionId,
+        /// The account.
+        account: Arc<Account>,
+        /// Guilds, ascending.
+        guilds: Arc<[GuildId]>,
+    },
+    /// Owner of the user → home: no such user, or the token is void. Lost: as `Attach`.
+    AttachRefused {
+        /// The session.
+        session: SessionId,
+        /// False when the store could not be asked: the client may try again.
+        bad_token: bool,
+    },
+    /// Home → owner of the user: a session is over. Lost: the owner would announce new guilds to nobody; a leak.
+    Detach {
+        /// The session.
+        session: SessionId,
+        /// Whose.
+        user: UserId,
+    },
+
+    /// Home → guild: a session of a member wants to see the guild. Answered by `Snapshot` or `JoinRefused`.
+    /// Lost: the session never sees this guild.
+    Join {
+        /// Which guild.
+        guild: GuildId,
+        /// The session; its home gets the snapshot.
+        session: SessionId,
+        /// Whose.
+        user: UserId,
+    },
+    /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed and nothing comes
+    /// twice. Lost: as `Join`, and the relay would not be born.
+    Snapshot(Box<Snapshot>),
+    /// Guild → home: not a member, or no such guild. Lost: the session shows an unavailable guild for ever.
+    JoinRefused {
+        /// Which guild.
+        guild: GuildId,
+        /// The session.
+        session: SessionId,
+    },
+    /// Home → guild: a session of a member is over or has left the guild. Lost: the member would count as online for ever.
+    Leave {
+        /// Which guild.
+        guild: GuildId,
+        /// Whose.
+        user: UserId,
+    },
+    /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
+    Publish(Arc<Event>),
+    /// Relay → guild: nobody is left here. `seen` counts the snapshots that came, so that one on its way is noticed.
+    /// Answered by `Unwatched` unless one is. Lost: events go on coming for nobody.
+    Unwatch {
+        /// Which guild.
+        guild: GuildId,
+        /// The relay's core.
+        core: CoreId,
+        /// Snapshots that this relay has ever seen.
+        seen: u64,
+    },
+    /// Guild → relay: no more events will come. Lost: an empty relay stays in memory.
+    Unwatched {
+        /// Which guild.
+        guild: GuildId,
+    },
+
+    /// Guild → owner of the user: the user has become a member. Lost: running sessions do not see the guild until they start anew.
+    Gained {
+        /// Whose.
+        user: UserId,
+        /// Which guild.
+        guild: GuildId,
+    },
+    /// Guild → owner of the user: the user is no member any more. Lost: a later READY lists the guild, which then refuses.
+    Parted {
+        /// Whose.
+        user: UserId,
+        /// Which guild.
+        guild: GuildId,
+    },
+    /// Owner of the user → home: this running session should join the guild. Lost: as `Gained`.
+    JoinNow {
+        /// The session.
+        session: SessionId,
+        /// Which guild.
+        guild: GuildId,
+    },
+
+    /// A door on another core → home: a socket whose client resumes a session that lives there.
+    /// Lost: the socket would leak open; the client times out.
+    HandOver(Box<HandOver>),
+    /// Owner of the user → every core: tokens issued before this moment are void, and sessions started with them end.
+    /// Lost: a revoked token would go on working on that core.
+    Revoked {
+        /// Whose.
+        user: UserId,
+        /// Unix milliseconds.
+        valid_from_ms: u64,
+    },
+
+    /// The store → the core that gave it the job. Lost: whoever waits, waits for ever.
+    Stored {
+        /// The job.
+        job: u64,
+        /// What came of it. A commit finds nothing.
+        result: Result<Option<Found>, StoreError>,
+    },
+}
+
+/// A guild as one session first sees it, and what the relay on its core needs to serve it.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which guild.
+    pub guild: GuildId,
+    /// For which session.
+    pub session: SessionId,
+    /// The member whose session it is.
+    pub member: Arc<Member>,
+    /// Present when the core has not watched the guild so far: the state that the coming events change.
+    pub facts: Option<Arc<Facts>>,
+    /// The part of GUILD_CREATE that is the same for everybody: a JSON object without its closing brace.
+    pub common: Bytes,
+    /// How many members the guild has.
+    pub member_count: u64,
+}
+
+/// A socket on its way to the core where its session lives.
+#[derive(Debug)]
+pub struct HandOver {
+    /// Which session.
+    pub session: SessionId,
+    /// The socket: an open file descriptor that travels with this letter and is owned by whoever holds it.
+    pub socket: i32,
+    /// Whose token came with the resume, already verified.
+    pub user: UserId,
+    /// The last sequence number that the client saw.
+    pub seq: u64,
+    /// What the connection has agreed on.
+    pub terms: Terms,
+    /// Bytes that were read but not yet understood.
+    pub unread: Vec<u8>,
+    /// Bytes that were not yet sent.
+    pub unsent: Vec<u8>,
+    /// When the resume was read.
+    pub asked: Time,
+}
+
+/// What a connection has agreed on when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Gateway version, 9 or 10.
+    pub version: u8,
+    /// `compress=zlib-stream`.
+    pub zlib: bool,
+}

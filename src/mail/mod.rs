@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod event;
+pub mod facts;
 pub mod letter;
 pub mod outbox;
 pub mod placement;

@@ -1,0 +1,262 @@
+//! WebSocket frames: heads of outgoing ones, and messages out of incoming bytes.
+//!
+//! Lives on: every core.
+//! tungstenite does the parsing and formatting. Between messages a connection keeps nothing of it: whole frames are found
+//! first, and a context of tungstenite's lives only while a fragmented message is open or for the moment of decoding.
+
+use std::io::{self, Cursor, Read, Write};
+
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+/// What an outgoing frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+    /// The last frame.
+    Close,
+}
+
+/// Appends the head of a whole, unmasked frame with `length` bytes to come.
+pub fn write_head(out: &mut Vec<u8>, kind: FrameKind, length: usize) {
+    let opcode = match kind {
+        FrameKind::Text => OpCode::Data(Data::Text),
+        FrameKind::Binary => OpCode::Data(Data::Binary),
+        FrameKind::Close => OpCode::Control(Control::Close),
+    };
+    let header = FrameHeader { is_final: true, opcode, mask: None, ..FrameHeader::default() };
+    header.format(length as u64, out).expect("writing to memory does not fail");
+}
+
+/// Appends a close frame. `reason` is cut to what fits.
+pub fn write_close(out: &mut Vec<u8>, code: u16, reason: &str) {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    write_head(out, FrameKind::Close, 2 + end);
+    out.extend_from_slice(&code.to_be_bytes());
+    out.extend_from_slice(&reason.as_bytes()[..end]);
+}
+
+/// What came in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A whole message, text or binary; both carry JSON.
+    Payload(Vec<u8>),
+    /// The peer closes, with its code.
+    Close(Option<u16>),
+}
+
+/// Why the bytes are no WebSocket messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// A frame or message over the limit.
+    TooLong,
+    /// Text that is not UTF-8.
+    NotUtf8,
+    /// Anything else that the protocol forbids.
+    Protocol,
+}
+
+/// The incoming half of one connection. Empty between messages: 32 bytes and no allocation.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// An incomplete frame.
+    partial: Vec<u8>,
+    /// Lives while a fragmented message is open.
+    open: Option<Box<WebSocketContext>>,
+}
+
+impl Inbox {
+    /// Takes bytes in and hands over what they complete, in order. Pongs that are due are appended to `replies`.
+    ///
+    /// `limit` bounds a message; not much more than that is ever kept.
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        limit: usize,
+        replies: &mut Vec<u8>,
+        mut each: impl FnMut(Incoming),
+    ) -> Result<(), Broken> {
+        let kept = std::mem::take(&mut self.partial);
+        let joined;
+        let mut rest: &[u8] = if kept.is_empty() {
+            bytes
+        } else {
+            joined = [kept.as_slice(), bytes].concat();
+            &joined
+        };
+        loop {
+            let mut cursor = Cursor::new(rest);
+            let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Broken::Protocol)? else { break };
+            if length > limit as u64 {
+                return Err(Broken::TooLong);
+            }
+            // A server must refuse unmasked frames (RFC 6455, 5.1); tungstenite does below.
+            let whole = cursor.position() as usize + length as usize;
+            if rest.len() < whole {
+                break;
+            }
+            let (frame, behind) = rest.split_at(whole);
+            rest = behind;
+            self.decode(frame, &header, limit, replies, &mut each)?;
+        }
+        self.partial = rest.to_vec();
+        Ok(())
+    }
+
+    /// The bytes of an incomplete frame, to go with a socket that moves; `None` while a fragmented message is open.
+    pub fn unread(&self) -> Option<&[u8]> {
+        self.open.is_none().then_some(self.partial.as_slice())
+    }
+
+    fn decode(
+        &mut self,
+        frame: &[u8],
+        header: &FrameHeader,
+        limit: usize,
+        replies: &mut Vec<u8>,
+        each: &mut impl FnMut(Incoming),
+    ) -> Result<(), Broken> {
+        let amid_fragments = self.open.is_some();
+        let mut context = self.open.take().unwrap_or_else(|| {
+            let config = WebSocketConfig::default()
+                .read_buffer_size(0)
+                .write_buffer_size(0)
+                .max_message_size(Some(limit))
+                .max_frame_size(Some(limit));
+            Box::new(WebSocketContext::new(Role::Server, Some(config)))
+        });
+        let mut pipe = Pipe { unread: frame, written: replies };
+        loop {
+            match context.read(&mut pipe) {
+                Ok(Message::Text(text)) => each(Incoming::Payload(text.as_bytes().to_vec())),
+                Ok(Message::Binary(bytes)) => each(Incoming::Payload(bytes.to_vec())),
+                Ok(Message::Close(close)) => {
+                    each(Incoming::Close(close.map(|close| close.code.into())));
+                    return Ok(());
+                }
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Err(Broken::TooLong),
+                Err(Error::Utf8(_)) => return Err(Broken::NotUtf8),
+                Err(Error::ConnectionClosed | Error::Protocol(ProtocolError::ReceivedAfterClosing)) => return Ok(()),
+                Err(_) => return Err(Broken::Protocol),
+            }
+        }
+        // A control frame amid fragments leaves the message open; the last fragment closes it.
+        let control = matches!(header.opcode, OpCode::Control(_));
+        if if control { amid_fragments } else { !header.is_final } {
+            self.open = Some(context);
+        }
+        Ok(())
+    }
+}
+
+/// One frame to read, and a place for what tungstenite answers by itself.
+struct Pipe<'a> {
+    unread: &'a [u8],
+    written: &'a mut Vec<u8>,
+}
+
+impl Read for Pipe<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unread.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.unread.read(buffer)
+    }
+}
+
+impl Write for Pipe<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client's frame: masked with a fixed key.
+    fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![first_byte];
+        match payload.len() {
+            short @ 0..=125 => out.push(0x80 | short as u8),
+            long => {
+                out.push(0x80 | 126);
+                out.extend_from_slice(&(long as u16).to_be_bytes());
+            }
+        }
+        let mask = [7, 1, 200, 33];
+        out.extend_from_slice(&mask);
+        out.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]));
+        out
+    }
+
+    fn feed(inbox: &mut Inbox, bytes: &[u8]) -> (Result<(), Broken>, Vec<Incoming>, Vec<u8>) {
+        let (mut got, mut replies) = (Vec::new(), Vec::new());
+        let result = inbox.feed(bytes, 1_000, &mut replies, |incoming| got.push(incoming));
+        (result, got, replies)
+    }
+
+    fn payload(text: &str) -> Incoming {
+        Incoming::Payload(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn messages_come_out_whole_however_the_bytes_are_cut() {
+        let mut stream = frame(0x81, b"hello");
+        stream.extend(frame(0x82, &[b'x'; 300]));
+        stream.extend(frame(0x01, b"frag"));
+        stream.extend(frame(0x89, b"ping amid fragments"));
+        stream.extend(frame(0x80, b"mented"));
+        stream.extend(frame(0x81, b"last"));
+        let expected = [payload("hello"), payload(&"x".repeat(300)), payload("fragmented"), payload("last")];
+        for step in 1..stream.len() {
+            let mut inbox = Inbox::default();
+            let (mut got, mut pongs) = (Vec::new(), Vec::new());
+            for piece in stream.chunks(step) {
+                let (result, incoming, replies) = feed(&mut inbox, piece);
+                assert_eq!(result, Ok(()), "cut every {step} bytes");
+                got.extend(incoming);
+                pongs.extend(replies);
+            }
+            assert_eq!(got, expected, "cut every {step} bytes");
+            assert_eq!(pongs, [&[0x8a, 19][..], b"ping amid fragments"].concat());
+            assert!(inbox.partial.is_empty() && inbox.open.is_none(), "nothing is kept between messages");
+        }
+    }
+
+    #[test]
+    fn what_the_protocol_forbids_is_named() {
+        assert_eq!(feed(&mut Inbox::default(), &frame(0x81, &[b'x'; 1_001])).0, Err(Broken::TooLong));
+        assert_eq!(feed(&mut Inbox::default(), &frame(0x81, &[0xff, 0xfe])).0, Err(Broken::NotUtf8));
+        assert_eq!(feed(&mut Inbox::default(), &frame(0xc1, b"rsv1")).0, Err(Broken::Protocol));
+        assert_eq!(feed(&mut Inbox::default(), &[0x81, 2, b'h', b'i']).0, Err(Broken::Protocol), "unmasked");
+        let many: Vec<u8> =
+            std::iter::once(frame(0x01, &[b'x'; 600])).chain([frame(0x80, &[b'x'; 600])]).flatten().collect();
+        assert_eq!(feed(&mut Inbox::default(), &many).0, Err(Broken::TooLong), "fragments add up");
+    }
+
+    #[test]
+    fn a_close_carries_its_code() {
+        assert_eq!(feed(&mut Inbox::default(), &frame(0x88, &4000u16.to_be_bytes())).1, [Incoming::Close(Some(4000))]);
+        assert_eq!(feed(&mut Inbox::default(), &frame(0x88, b"")).1, [Incoming::Close(None)]);
+        let mut out = Vec::new();
+        write_close(&mut out, 4004, &"é".repeat(100));
+        assert_eq!(out[1] as usize, out.len() - 2);
+        assert!(std::str::from_utf8(&out[4..]).is_ok());
+    }
+}

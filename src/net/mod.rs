@@ -1,0 +1,6 @@
+//! Bytes in, bytes out: WebSocket frames, stream compression, sockets. Knows nothing of what the bytes mean.
+//!
+//! Lives on: every core.
+
+pub mod deflate;
+pub mod frames;

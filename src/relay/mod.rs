@@ -1,0 +1,485 @@
+//! A relay: one guild's sessions on one core. It alone turns what a guild publishes into what sessions are sent.
+//!
+//! Lives on: every core that has a session which sees the guild.
+//! It holds a copy of the guild's facts and changes it with the guild's own events, in the guild's order; so what a session
+//! may see is decided by the same state as on the guild's core, and a hidden channel is silent from the event on that hides it.
+//! Invariant: every seated session is in exactly one audience, and its seat says which and where.
+
+pub mod audience;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::base::clock::Time;
+use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
+use crate::base::idmap::IdMap;
+use crate::base::slab::{Key, Slab};
+use crate::mail::event::{Change, Event, Scope};
+use crate::mail::facts::Facts;
+use crate::relay::audience::{AccessClass, Audience};
+use crate::session::body::{Body, SharedBody};
+use crate::session::{Seat, Session};
+use crate::wire::event::EventName;
+use crate::wire::intents::Intents;
+use crate::wire::model::channel::OverwriteKind;
+use crate::wire::model::member::Member;
+use crate::wire::permissions::Permissions;
+
+/// What a relay leaves for the shard to do after an event.
+#[derive(Debug, Default)]
+pub struct Aftermath {
+    /// Audiences that have a new walk to be made.
+    pub walks: Vec<(GuildId, Key)>,
+    /// Sessions with an event of their own to be sent.
+    pub ready: Vec<Key>,
+    /// Sessions that have missed something for good: they are over.
+    pub lost: Vec<Key>,
+}
+
+/// A member with sessions here.
+#[derive(Debug)]
+struct Present {
+    roles: SmallVec<[RoleId; 2]>,
+    sessions: SmallVec<[Key; 1]>,
+}
+
+/// One guild's sessions on one core.
+#[derive(Debug)]
+pub struct Relay {
+    facts: Facts,
+    audiences: Slab<Audience>,
+    by_class: HashMap<AccessClass, Key, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
+    present: IdMap<UserId, Present>,
+    /// Users who are classes of their own: the owner, and whom an overwrite names.
+    named: BTreeSet<UserId>,
+    /// Snapshots that ever came.
+    pub seen: u64,
+    /// The guild was told that nobody is left.
+    pub leaving: bool,
+}
+
+impl Relay {
+    /// A relay without sessions that knows the guild as it is now.
+    pub fn new(facts: Facts) -> Relay {
+        let named = named_users(&facts);
+        Relay {
+            facts,
+            audiences: Slab::default(),
+            by_class: HashMap::default(),
+            present: IdMap::default(),
+            named,
+            seen: 0,
+            leaving: false,
+        }
+    }
+
+    /// The guild.
+    pub fn guild(&self) -> GuildId {
+        self.facts.id()
+    }
+
+    /// Whether nobody is left.
+    pub fn is_empty(&self) -> bool {
+        self.present.is_empty()
+    }
+
+    /// An audience, for the walk that writes to it.
+    pub fn audience_mut(&mut self, key: Key) -> Option<&mut Audience> {
+        self.audiences.get_mut(key)
+    }
+
+    /// Audiences with their journals.
+    pub fn audiences(&self) -> impl Iterator<Item = &Audience> {
+        self.audiences.iter().map(|(_, audience)| audience)
+    }
+
+    /// Gives a session its seat; `first` is dispatched to it before anything else from this guild.
+    pub fn seat(
+        &mut self,
+        key: Key,
+        member: &Member,
+        first: Option<SharedBody>,
+        sessions: &mut Slab<Session>,
+        after: &mut Aftermath,
+    ) {
+        let Some(session) = sessions.get_mut(key) else { return };
+        if let Some(body) = first {
+            session.dispatch(body);
+            after.ready.push(key);
+        }
+        let present = self
+            .present
+            .entry(session.user)
+            .or_insert_with(|| Present { roles: member.roles.clone(), sessions: SmallVec::new() });
+        // The guild's lane is in order, so the snapshot's roles are the newest.
+        present.roles.clone_from(&member.roles);
+        present.sessions.push(key);
+        self.place(key, sessions);
+    }
+
+    /// Takes a session's seat away. The caller lets go of the session's own record of it.
+    fn unseat(&mut self, key: Key, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+        let Some(session) = sessions.get_mut(key) else { return };
+        let Some(index) = session.seat_in(self.facts.id()) else { return };
+        if session.absorb(index).is_err() {
+            after.lost.push(key);
+        }
+        let seat = session.seats.remove(index);
+        let user = session.user;
+        self.displace(seat.audience, seat.place, sessions, after);
+        if let Some(present) = self.present.get_mut(&user) {
+            present.sessions.retain(|other| *other != key);
+            if present.sessions.is_empty() {
+                self.present.remove(&user);
+            }
+        }
+    }
+
+    /// A session is over or has nothing to do with the guild any more. Says whether it had a seat.
+    pub fn leave(&mut self, key: Key, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
+        let seated = sessions.get(key).is_some_and(|session| session.seat_in(self.facts.id()).is_some());
+        self.unseat(key, sessions, after);
+        seated
+    }
+
+    /// Delivers an event to everybody who may see it, and applies what it changes. Says whether the guild lives on.
+    pub fn publish(&mut self, event: &Event, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
+        debug_assert_eq!(event.guild, self.facts.id());
+        let guild = self.facts.id();
+        let keys: Vec<Key> = self.audiences.iter().map(|(key, _)| key).collect();
+        // Who sees it is decided before and after the change: whoever loses sight of a channel is told so.
+        let mut seen_before: Vec<bool> = Vec::with_capacity(keys.len());
+        let watched = self.watched_channels(event);
+        let mut viewed_before: Vec<Option<Vec<ChannelId>>> = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let audience = self.audiences.get_mut(*key).expect("listed just now");
+            seen_before.push(sees(audience, &self.facts, event.scope));
+            let told = watched && audience.wants(EventName::ChannelUpdate);
+            viewed_before.push(told.then(|| audience.views(&self.facts)));
+        }
+        if let Some(change) = &event.change
+            && self.facts.apply(change)
+        {
+            for key in &keys {
+                self.audiences.get_mut(*key).expect("listed just now").forget();
+            }
+        }
+
+        let mut bodies = Bodies { event, full: None, blank: None };
+        for (index, key) in keys.iter().enumerate() {
+            let audience = self.audiences.get_mut(*key).expect("listed just now");
+            if !audience.wants(event.name) || !(seen_before[index] || sees(audience, &self.facts, event.scope)) {
+                continue;
+            }
+            let blank = event.blank.is_some() && !audience.class.intents.contains(Intents::MESSAGE_CONTENT);
+            let mut exempt: SmallVec<[Key; 2]> = SmallVec::new();
+            if blank {
+                // Those who may read the text get it in place of what the others get.
+                for user in &event.open_to {
+                    let Some(present) = self.present.get(user) else { continue };
+                    for session_key in &present.sessions {
+                        let Some(session) = sessions.get_mut(*session_key) else { continue };
+                        let Some(seat) = session.seat_in(guild).filter(|seat| session.seats[*seat].audience == *key)
+                        else {
+                            continue;
+                        };
+                        match session.absorb(seat) {
+                            Ok(_) => {
+                                session.dispatch(bodies.full());
+                                exempt.push(*session_key);
+                                after.ready.push(*session_key);
+                            }
+                            Err(_) => after.lost.push(*session_key),
+                        }
+                    }
+                }
+            }
+            let body = if blank { bodies.blank() } else { bodies.full() };
+            if audience.deliver(body) {
+                after.walks.push((guild, *key));
+            }
+            for session_key in exempt {
+                let session = sessions.get_mut(session_key).expect("found just now");
+                let seat = session.seat_in(guild).expect("seated just now");
+                session.seats[seat].cursor += 1;
+            }
+        }
+        if let Some(user) = event.always_to {
+            self.deliver_to_self(user, event, &mut bodies, sessions, after);
+        }
+        self.follow_up(event, &keys, &viewed_before, sessions, after)
+    }
+
+    /// Panics if something that must hold does not.
+    pub fn invariants(&self, sessions: &Slab<Session>) {
+        let mut seated = 0;
+        for (key, audience) in self.audiences.iter() {
+            assert_eq!(self.by_class.get(&audience.class), Some(&key), "every class is found by its own key");
+            assert!(!audience.sessions.is_empty(), "no audience is empty");
+            for (place, session) in audience.sessions.iter().enumerate() {
+                let session = sessions.get(*session).expect("an audience holds living sessions");
+                let seat =
+                    session.seats.iter().find(|seat| seat.guild == self.guild()).expect("who is listed is seated");
+                assert_eq!((seat.audience, seat.place as usize), (key, place), "a seat says where it is");
+                let present = &self.present[&session.user];
+                assert_eq!(audience.class, self.class_of(session.user, &present.roles, session.intents));
+                seated += 1;
+            }
+        }
+        let present: usize = self.present.values().map(|present| present.sessions.len()).sum();
+        assert_eq!(seated, present, "who is present is seated, once");
+    }
+
+    /// Whether the event may change what somebody views other than by a channel's own event.
+    fn watched_channels(&self, event: &Event) -> bool {
+        match &event.change {
+            Some(Change::Role(role)) => {
+                self.facts.roles.get(&role.id).is_some_and(|before| before.permissions != role.permissions)
+            }
+            Some(Change::RoleGone(_)) => true,
+            Some(Change::Guild(guild)) => guild.owner_id != self.facts.guild.owner_id,
+            Some(
+                Change::Channel(_)
+                | Change::ChannelGone(_)
+                | Change::Member(_)
+                | Change::MemberLeft(_)
+                | Change::Deleted,
+            )
+            | None => false,
+        }
+    }
+
+    /// A user's own sessions get some events whatever they asked for.
+    fn deliver_to_self(
+        &mut self,
+        user: UserId,
+        event: &Event,
+        bodies: &mut Bodies<'_>,
+        sessions: &mut Slab<Session>,
+        after: &mut Aftermath,
+    ) {
+        let Some(present) = self.present.get(&user) else { return };
+        for key in &present.sessions {
+            let Some(session) = sessions.get_mut(*key) else { continue };
+            let Some(seat) = session.seat_in(event.guild) else { continue };
+            let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
+            if audience.wants(event.name) {
+                continue;
+            }
+            match session.absorb(seat) {
+                Ok(_) => {
+                    session.dispatch(bodies.full());
+                    after.ready.push(*key);
+                }
+                Err(_) => after.lost.push(*key),
+            }
+        }
+    }
+
+    /// Moves, tells and dismisses sessions as the change asks.
+    fn follow_up(
+        &mut self,
+        event: &Event,
+        keys: &[Key],
+        viewed_before: &[Option<Vec<ChannelId>>],
+        sessions: &mut Slab<Session>,
+        after: &mut Aftermath,
+    ) -> bool {
+        let guild = self.facts.id();
+        match &event.change {
+            None => {}
+            Some(Change::Deleted) => {
+                let body = guild_delete(guild, event.published);
+                for key in keys {
+                    let audience = self.audiences.get_mut(*key).expect("listed just now");
+                    if audience.wants(EventName::GuildDelete) && audience.deliver(SharedBody::clone(&body)) {
+                        after.walks.push((guild, *key));
+                    }
+                }
+                let everybody: Vec<Key> = self.present.values().flat_map(|present| present.sessions.clone()).collect();
+                for key in everybody {
+                    self.unseat(key, sessions, after);
+                    after.ready.push(key);
+                }
+                return false;
+            }
+            Some(Change::MemberLeft(user)) => {
+                let gone = self.present.get(user).map(|present| present.sessions.clone()).unwrap_or_default();
+                for key in gone {
+                    self.unseat(key, sessions, after);
+                    let Some(session) = sessions.get_mut(key) else { continue };
+                    if session.intents.contains(Intents::GUILDS) {
+                        session.dispatch(guild_delete(guild, event.published));
+                    }
+                    after.ready.push(key);
+                }
+            }
+            Some(Change::Member(member)) => {
+                let Some(present) = self.present.get_mut(&member.user.id) else { return true };
+                if present.roles != member.roles {
+                    present.roles.clone_from(&member.roles);
+                    self.reclass(member.user.id, event.published, sessions, after);
+                }
+            }
+            Some(
+                Change::Guild(_) | Change::Channel(_) | Change::ChannelGone(_) | Change::Role(_) | Change::RoleGone(_),
+            ) => {
+                for (key, before) in keys.iter().zip(viewed_before) {
+                    let (Some(audience), Some(before)) = (self.audiences.get_mut(*key), before) else { continue };
+                    // Gaining access is told with a CHANNEL_UPDATE for each channel that comes into sight.
+                    for channel in audience.views(&self.facts) {
+                        if !before.contains(&channel)
+                            && audience.deliver(channel_update(&self.facts, channel, event.published))
+                        {
+                            after.walks.push((guild, *key));
+                        }
+                    }
+                }
+                let named = named_users(&self.facts);
+                let changed: Vec<UserId> = named.symmetric_difference(&self.named).copied().collect();
+                self.named = named;
+                for user in changed {
+                    self.reclass(user, event.published, sessions, after);
+                }
+            }
+        }
+        true
+    }
+
+    /// Puts a user's sessions into the audience of their present class, and tells them of channels that come into sight.
+    fn reclass(&mut self, user: UserId, now: Time, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+        let guild = self.facts.id();
+        let Some(present) = self.present.get(&user) else { return };
+        let (roles, keys) = (present.roles.clone(), present.sessions.clone());
+        for key in keys {
+            let Some(session) = sessions.get_mut(key) else { continue };
+            let Some(index) = session.seat_in(guild) else { continue };
+            let class = self.class_of(user, &roles, session.intents);
+            let old = session.seats[index].audience;
+            let before = match self.audiences.get_mut(old) {
+                Some(audience) if audience.class == class => continue,
+                Some(audience) => audience.views(&self.facts),
+                None => Vec::new(),
+            };
+            if session.absorb(index).is_err() {
+                after.lost.push(key);
+            }
+            let seat = session.seats.remove(index);
+            self.displace(seat.audience, seat.place, sessions, after);
+            self.place(key, sessions);
+            after.ready.push(key);
+            let session = sessions.get_mut(key).expect("found just now");
+            if !session.intents.contains(Intents::GUILDS) {
+                continue;
+            }
+            let index = session.seat_in(guild).expect("placed just now");
+            let audience = self.audiences.get_mut(session.seats[index].audience).expect("placed just now");
+            for channel in audience.views(&self.facts) {
+                if !before.contains(&channel) {
+                    session.dispatch(channel_update(&self.facts, channel, now));
+                }
+            }
+        }
+    }
+
+    fn class_of(&self, user: UserId, roles: &[RoleId], intents: Intents) -> AccessClass {
+        let user = self.named.contains(&user).then_some(user);
+        AccessClass { roles: SmallVec::from_slice(roles), user, intents }
+    }
+
+    /// Seats a session that is present but has no seat, at the end of its class's journal.
+    fn place(&mut self, key: Key, sessions: &mut Slab<Session>) {
+        let Some(session) = sessions.get_mut(key) else { return };
+        let roles = &self.present[&session.user].roles;
+        let class = self.class_of(session.user, roles, session.intents);
+        let audience_key = match self.by_class.get(&class) {
+            Some(found) => *found,
+            None => {
+                let made = self.audiences.insert(Audience::new(class.clone()));
+                self.by_class.insert(class, made);
+                made
+            }
+        };
+        let audience = self.audiences.get_mut(audience_key).expect("found or made just now");
+        let place = audience.sessions.len() as u32;
+        audience.sessions.push(key);
+        let cursor = audience.journal.borrow().end();
+        let journal = std::rc::Rc::clone(&audience.journal);
+        session.seats.push(Seat { guild: self.facts.id(), audience: audience_key, place, journal, cursor });
+    }
+
+    /// Takes a place out of an audience's list; the last in the list moves there.
+    fn displace(&mut self, audience_key: Key, place: u32, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+        let Some(audience) = self.audiences.get_mut(audience_key) else { return };
+        audience.sessions.swap_remove(place as usize);
+        if let Some(moved) = audience.sessions.get(place as usize)
+            && let Some(session) = sessions.get_mut(*moved)
+        {
+            let seat = session.seat_in(self.facts.id()).expect("who is listed is seated");
+            session.seats[seat].place = place;
+            // The walk under way might have passed this place already.
+            if audience.walk.is_some_and(|walk| walk.at > place as usize) {
+                after.ready.push(*moved);
+            }
+        }
+        if audience.sessions.is_empty()
+            && let Some(audience) = self.audiences.remove(audience_key)
+        {
+            self.by_class.remove(&audience.class);
+        }
+    }
+}
+
+/// The renderings of one event, made when first needed.
+struct Bodies<'a> {
+    event: &'a Event,
+    full: Option<SharedBody>,
+    blank: Option<SharedBody>,
+}
+
+impl Bodies<'_> {
+    fn full(&mut self) -> SharedBody {
+        let event = self.event;
+        SharedBody::clone(self.full.get_or_insert_with(|| Body::new(event.name, event.body.clone(), event.published)))
+    }
+
+    fn blank(&mut self) -> SharedBody {
+        let event = self.event;
+        SharedBody::clone(self.blank.get_or_insert_with(|| {
+            Body::new(event.name, event.blank.clone().unwrap_or_else(|| event.body.clone()), event.published)
+        }))
+    }
+}
+
+fn sees(audience: &mut Audience, facts: &Facts, scope: Scope) -> bool {
+    match scope {
+        Scope::Guild => true,
+        Scope::Channel(channel) => audience.may_view(facts, channel),
+        Scope::ChannelManagers(channel) => audience.in_channel(facts, channel).contains(Permissions::MANAGE_CHANNELS),
+    }
+}
+
+fn named_users(facts: &Facts) -> BTreeSet<UserId> {
+    facts
+        .channels
+        .values()
+        .flat_map(|channel| &channel.overwrites)
+        .filter(|overwrite| overwrite.kind == OverwriteKind::Member)
+        .map(|overwrite| UserId::new(overwrite.id))
+        .chain([facts.guild.owner_id])
+        .collect()
+}
+
+fn guild_delete(guild: GuildId, now: Time) -> SharedBody {
+    // Without the key `unavailable`: left, not an outage.
+    Body::new(EventName::GuildDelete, Bytes::from(format!("{{\"id\":\"{guild}\"}}")), now)
+}
+
+fn channel_update(facts: &Facts, channel: ChannelId, now: Time) -> SharedBody {
+    let channel = Arc::clone(&facts.channels[&channel]);
+    let json = serde_json::to_vec(&*channel).expect("a channel is JSON");
+    Body::new(EventName::ChannelUpdate, Bytes::from(json), now)
+}

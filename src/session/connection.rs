@@ -1,0 +1,121 @@
+//! One WebSocket connection, as far as it can be known without touching the socket.
+//!
+//! Lives on: the core that accepted it or got it handed over; with a session, always the session's home.
+//! What the door does with bytes is in `gateway`; what a session has to say is in the replay; this is what lies between:
+//! bytes that are neither, and the state of the conversation.
+
+use crate::base::clock::Time;
+use crate::base::slab::Key;
+use crate::limits;
+use crate::mail::letter::Terms;
+use crate::net::frames;
+use crate::session::dispatch;
+use crate::wire::close::CloseCode;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// What was agreed when it was opened.
+    pub terms: Terms,
+    /// The session it carries.
+    pub session: Option<Key>,
+    /// Bytes to be sent before any event: payloads that are no events, and the rest of a frame that did not fit the socket.
+    pub pending: Vec<u8>,
+    /// The socket took less than it was given; the door waits until it can take more.
+    pub blocked: bool,
+    /// On the list of connections that have something to say.
+    pub listed: bool,
+    /// Nothing more will be said after `pending`; then the socket is shut.
+    pub closing: bool,
+    /// When the client last sent a heartbeat, or was accepted.
+    pub beat_at: Time,
+    /// Commands in the present window, and when it began.
+    commands: u16,
+    window_began: Time,
+}
+
+impl Connection {
+    /// A connection just opened; HELLO is already on its way.
+    pub fn open(terms: Terms, now: Time) -> Connection {
+        let mut connection = Connection::adopt(terms, Vec::new(), now);
+        let interval = limits::HEARTBEAT_INTERVAL.as_millis();
+        let hello =
+            format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval},"_trace":["guildhall"]}}}}"#);
+        dispatch::write_payload(&mut connection.pending, hello.as_bytes(), terms.zlib, true);
+        connection
+    }
+
+    /// A connection that another core has opened, with what it had not yet sent.
+    pub fn adopt(terms: Terms, unsent: Vec<u8>, now: Time) -> Connection {
+        Connection {
+            terms,
+            session: None,
+            pending: unsent,
+            blocked: false,
+            listed: false,
+            closing: false,
+            beat_at: now,
+            commands: 0,
+            window_began: now,
+        }
+    }
+
+    /// Wants a payload sent that is no event.
+    pub fn say(&mut self, json: &str) {
+        if !self.closing {
+            dispatch::write_payload(&mut self.pending, json.as_bytes(), self.terms.zlib, false);
+        }
+    }
+
+    /// Op 11.
+    pub fn acknowledge_heartbeat(&mut self) {
+        self.say(r#"{"t":null,"s":null,"op":11,"d":null}"#);
+    }
+
+    /// Op 7.
+    pub fn ask_to_reconnect(&mut self) {
+        self.say(r#"{"t":null,"s":null,"op":7,"d":null}"#);
+    }
+
+    /// Op 9.
+    pub fn invalidate_session(&mut self, resumable: bool) {
+        self.say(if resumable {
+            r#"{"t":null,"s":null,"op":9,"d":true}"#
+        } else {
+            r#"{"t":null,"s":null,"op":9,"d":false}"#
+        });
+    }
+
+    /// Closes with a code; what is pending is still sent.
+    pub fn close(&mut self, code: CloseCode, reason: Option<&str>) {
+        if !self.closing {
+            frames::write_close(&mut self.pending, code.code(), reason.unwrap_or(code.reason()));
+            self.closing = true;
+        }
+    }
+
+    /// Answers the client's close frame with its own code, as RFC 6455 wants.
+    pub fn echo_close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Counts a command; false when the client has sent too many. Source: Discord docs, Gateway/Rate Limiting.
+    pub fn count_command(&mut self, now: Time) -> bool {
+        if now.since(self.window_began) >= limits::COMMANDS_WINDOW {
+            self.window_began = now;
+            self.commands = 0;
+        }
+        self.commands = self.commands.saturating_add(1);
+        self.commands <= limits::COMMANDS_MAX
+    }
+
+    /// Whether heartbeats have stopped, or, without a session, identify is overdue.
+    pub fn is_zombie(&self, now: Time) -> bool {
+        let patience = if self.session.is_some() {
+            limits::HEARTBEAT_INTERVAL + limits::HEARTBEAT_TOLERANCE
+        } else {
+            limits::IDENTIFY_TIME
+        };
+        now.since(self.beat_at) > patience
+    }
+}

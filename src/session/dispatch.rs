@@ -1,0 +1,100 @@
+//! Envelopes: how a body becomes a WebSocket frame for one session.
+//!
+//! Lives on: every core.
+//! Only the head differs between sessions. `t`, `s` and `op` come before `d`: client libraries scan for them from the front.
+
+use crate::net::deflate::{self, Deflater};
+use crate::net::frames::{self, FrameKind};
+use crate::session::body::Body;
+
+/// Appends the frame that dispatches `body` as event number `s`; compressed for a connection with zlib-stream.
+pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64, zlib: Option<&mut Deflater>) {
+    let mut head = Head::default();
+    head.push(b"{\"t\":\"");
+    head.push(body.name.as_str().as_bytes());
+    head.push(b"\",\"s\":");
+    head.push(itoa::Buffer::new().format(s).as_bytes());
+    head.push(b",\"op\":0,\"d\":");
+    let head = head.as_slice();
+    match zlib {
+        None => {
+            frames::write_head(out, FrameKind::Text, head.len() + body.len() + 1);
+            out.extend_from_slice(head);
+            for piece in body.json() {
+                out.extend_from_slice(piece);
+            }
+            out.push(b'}');
+        }
+        Some(deflater) => {
+            let deflated = body.deflated(deflater);
+            frames::write_head(out, FrameKind::Binary, deflate::stored_len(head.len()) + deflated.len());
+            deflate::store(out, head);
+            out.extend_from_slice(deflated);
+        }
+    }
+}
+
+/// Appends a payload that is no event, such as HELLO. `first` begins a compressed stream.
+pub fn write_payload(out: &mut Vec<u8>, json: &[u8], zlib: bool, first: bool) {
+    if !zlib {
+        frames::write_head(out, FrameKind::Text, json.len());
+        out.extend_from_slice(json);
+        return;
+    }
+    let header = if first { deflate::ZLIB_HEADER.len() } else { 0 };
+    frames::write_head(out, FrameKind::Binary, header + deflate::stored_len(json.len()) + deflate::END_LEN);
+    if first {
+        out.extend_from_slice(&deflate::ZLIB_HEADER);
+    }
+    deflate::store(out, json);
+    deflate::end_message(out);
+}
+
+/// A head on the stack: the longest event name and the longest number fit.
+struct Head {
+    bytes: [u8; 96],
+    length: usize,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Head { bytes: [0; 96], length: 0 }
+    }
+}
+
+impl Head {
+    fn push(&mut self, piece: &[u8]) {
+        self.bytes[self.length..self.length + piece.len()].copy_from_slice(piece);
+        self.length += piece.len();
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Time;
+    use crate::wire::event::EventName;
+    use bytes::Bytes;
+
+    #[test]
+    fn the_envelope_has_t_s_and_op_before_d() {
+        let body = Body::spliced(EventName::MessageCreate, "{\"a\":1".into(), ",\"b\":2}".into(), Time::default());
+        let mut out = Vec::new();
+        write_dispatch(&mut out, &body, 42, None);
+        let text = br#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"a":1,"b":2}}"#;
+        assert_eq!(out[2..], text[..]);
+        assert_eq!(out[..2], [0x81, text.len() as u8]);
+    }
+
+    #[test]
+    fn the_longest_head_fits() {
+        let body = Body::new(EventName::GuildMembersChunk, Bytes::from("{}"), Time::default());
+        let mut out = Vec::new();
+        write_dispatch(&mut out, &body, u64::MAX, None);
+        assert!(serde_json::from_slice::<serde_json::Value>(&out[2..]).is_ok());
+    }
+}

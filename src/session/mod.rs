@@ -1,0 +1,151 @@
+//! Sessions: identified clients, what they were sent, and the connections that carry it.
+//!
+//! Lives on: a session lives on its home core for its whole life; its connection is on the same core.
+//! Nothing is queued per session. An event goes once into the *journal* of each audience that may see it; a session is a
+//! cursor into the journals it follows, and its *replay* is the list of journal stretches that it was dispatched, each with
+//! the sequence number it began at. What is not yet written to the socket is simply the tail of the replay.
+//! Read next: `journal`, `replay`, `dispatch`.
+
+pub mod body;
+pub mod connection;
+pub mod dispatch;
+pub mod journal;
+pub mod replay;
+
+use smallvec::SmallVec;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::base::slab::Key;
+use crate::mail::session_id::SessionId;
+use crate::session::body::SharedBody;
+use crate::session::journal::SharedJournal;
+use crate::session::replay::{Lost, Replay};
+use crate::wire::intents::Intents;
+
+/// An identified client; outlives its socket.
+///
+/// Invariant: `replay.first_s() ≤ sent_s ≤ replay.next_s()`.
+#[derive(Debug)]
+pub struct Session {
+    /// Names it, here and on the wire.
+    pub id: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// Whether the user is a bot.
+    pub bot: bool,
+    /// What it asked for.
+    pub intents: Intents,
+    /// Discord's `[shard_id, shard_count]`, if sent.
+    pub guild_sharding: Option<(u32, u32)>,
+    /// Members up to which a guild is not `large`.
+    pub large_threshold: u16,
+    /// When its token was issued, in Unix milliseconds.
+    pub token_issued_ms: u64,
+    /// How far it is.
+    pub stage: Stage,
+    /// The socket it has, if any.
+    pub connection: Option<Key>,
+    /// Since when it has none.
+    pub disconnected_at: Option<Time>,
+    /// When identify was read.
+    pub identified_at: Time,
+    /// What it was dispatched.
+    pub replay: Replay,
+    /// The next sequence number to be written to the connection.
+    pub sent_s: u64,
+    /// Bytes of events dispatched but not yet written.
+    pub unsent_bytes: u64,
+    /// The guilds it sees.
+    pub seats: SmallVec<[Seat; 1]>,
+    /// Guilds that were in READY and have not come yet; their GUILD_CREATE says `unavailable: false`.
+    pub awaited: SmallVec<[GuildId; 1]>,
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The user's owner was asked.
+    Attaching,
+    /// READY was dispatched.
+    Ready,
+}
+
+/// A session's place in one guild's audience on this core.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// The guild.
+    pub guild: GuildId,
+    /// The audience, by its key in the relay.
+    pub audience: Key,
+    /// The place in that audience's list.
+    pub place: u32,
+    /// The audience's journal.
+    pub journal: SharedJournal,
+    /// The first journal entry not yet dispatched.
+    pub cursor: u64,
+}
+
+impl Session {
+    /// Dispatches what the journal of the seat at `index` has gathered: assigns sequence numbers, copies nothing.
+    /// An error means that entries are gone which the session should have seen: it is over.
+    pub fn absorb(&mut self, index: usize) -> Result<u64, Lost> {
+        let seat = &mut self.seats[index];
+        let journal = seat.journal.borrow();
+        let end = journal.end();
+        if seat.cursor == end {
+            return Ok(0);
+        }
+        if seat.cursor < journal.first() {
+            return Err(Lost);
+        }
+        let count = end - seat.cursor;
+        self.unsent_bytes += journal.bytes_between(seat.cursor, end);
+        drop(journal);
+        self.replay.push_shared(&seat.journal, seat.cursor, count);
+        seat.cursor = end;
+        Ok(count)
+    }
+
+    /// Dispatches what all journals have gathered.
+    pub fn absorb_all(&mut self) -> Result<u64, Lost> {
+        (0..self.seats.len()).try_fold(0, |sum, index| Ok(sum + self.absorb(index)?))
+    }
+
+    /// Dispatches one event that only this session gets.
+    pub fn dispatch(&mut self, body: SharedBody) {
+        self.unsent_bytes += body.len() as u64;
+        self.replay.push_own(body);
+    }
+
+    /// The seat in a guild, if it has one.
+    pub fn seat_in(&self, guild: GuildId) -> Option<usize> {
+        self.seats.iter().position(|seat| seat.guild == guild)
+    }
+
+    /// Events dispatched and not yet written.
+    pub fn unsent(&self) -> u64 {
+        self.replay.next_s() - self.sent_s
+    }
+
+    /// Takes an acknowledgement: the client has seen everything up to `seq`. Numbers from the future are ignored here.
+    pub fn acknowledge(&mut self, seq: u64) {
+        self.replay.trim(seq.saturating_add(1).min(self.sent_s));
+    }
+
+    /// Whether this guild belongs to the session's part, if the client splits its guilds.
+    /// Source: Discord docs, Gateway/Sharding.
+    pub fn covers(&self, guild: GuildId) -> bool {
+        self.guild_sharding.is_none_or(|(id, count)| (guild.get() >> 22) % u64::from(count) == u64::from(id))
+    }
+
+    /// Panics if something that must hold does not.
+    pub fn invariants(&self) {
+        self.replay.invariants();
+        assert!(self.replay.first_s() <= self.sent_s && self.sent_s <= self.replay.next_s(), "{:?}", self.id);
+        assert_eq!(self.connection.is_none(), self.disconnected_at.is_some(), "{:?}", self.id);
+        for seat in &self.seats {
+            assert!(seat.cursor <= seat.journal.borrow().end(), "{:?} is ahead of its journal", self.id);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What a session was dispatched, so that it can be sent, and sent again after a resume.
+//!
+//! Lives on: the session's home core.
+//! A list of *runs*: either one body of the session's own, or a stretch of a journal. A session of one guild that nothing
+//! special happens to needs one run, however many events it gets.
+//! Invariant: runs join without gaps from `first_s` to `next_s`.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::session::body::SharedBody;
+use crate::session::journal::SharedJournal;
+
+/// Events are gone that the session has a right to: it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
+
+/// The dispatched events of a session that the client has not acknowledged.
+#[derive(Debug)]
+pub struct Replay {
+    runs: VecDeque<Run>,
+    first_s: u64,
+    next_s: u64,
+}
+
+#[derive(Debug)]
+struct Run {
+    /// Sequence number of its first event.
+    s: u64,
+    events: Events,
+}
+
+#[derive(Debug)]
+enum Events {
+    Own(SharedBody),
+    Shared { journal: SharedJournal, from: u64, count: u64 },
+}
+
+impl Run {
+    fn end(&self) -> u64 {
+        match &self.events {
+            Events::Own(_) => self.s + 1,
+            Events::Shared { count, .. } => self.s + count,
+        }
+    }
+}
+
+impl Default for Replay {
+    /// Nothing dispatched; the first event will be number 1.
+    fn default() -> Self {
+        Replay { runs: VecDeque::new(), first_s: 1, next_s: 1 }
+    }
+}
+
+impl Replay {
+    /// The oldest sequence number that can be sent again.
+    pub fn first_s(&self) -> u64 {
+        self.first_s
+    }
+
+    /// The number that the next event will get.
+    pub fn next_s(&self) -> u64 {
+        self.next_s
+    }
+
+    /// Adds an event of the session's own.
+    pub fn push_own(&mut self, body: SharedBody) {
+        self.runs.push_back(Run { s: self.next_s, events: Events::Own(body) });
+        self.next_s += 1;
+    }
+
+    /// Adds `count` entries of a journal from number `start` on.
+    pub fn push_shared(&mut self, journal: &SharedJournal, start: u64, count: u64) {
+        let s = self.next_s;
+        self.next_s += count;
+        if let Some(Run { events: Events::Shared { journal: last, from, count: length }, .. }) = self.runs.back_mut()
+            && Rc::ptr_eq(last, journal)
+            && *from + *length == start
+        {
+            *length += count;
+            return;
+        }
+        let events = Events::Shared { journal: Rc::clone(journal), from: start, count };
+        self.runs.push_back(Run { s, events });
+    }
+
+    /// Lets go of everything before `s`: the client has it.
+    pub fn trim(&mut self, s: u64) {
+        let s = s.min(self.next_s);
+        if s <= self.first_s {
+            return;
+        }
+        self.first_s = s;
+        while self.runs.front().is_some_and(|run| run.end() <= s) {
+            self.runs.pop_front();
+        }
+        if let Some(Run { s: start, events: Events::Shared { from, count, .. } }) = self.runs.front_mut() {
+            let gone = s.saturating_sub(*start);
+            *start += gone;
+            *from += gone;
+            *count -= gone;
+        }
+        if self.runs.capacity() > 8 && self.runs.len() < 2 {
+            self.runs.shrink_to_fit();
+        }
+    }
+
+    /// Whether everything from `s` on can still be sent.
+    pub fn reaches_back_to(&self, s: u64) -> bool {
+        s >= self.first_s
+            && self.runs.iter().all(|run| match &run.events {
+                Events::Own(_) => true,
+                Events::Shared { journal, from, .. } => {
+                    run.end() <= s || from + s.saturating_sub(run.s) >= journal.borrow().first()
+                }
+            })
+    }
+
+    /// Hands over the events from `s` on, in order, until `each` says that it has enough.
+    pub fn each_from(
+        &self,
+        s: u64,
+        mut each: impl FnMut(u64, &SharedBody) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), Lost> {
+        if s < self.first_s {
+            return Err(Lost);
+        }
+        // What is not yet sent is nearly always in the last run or two.
+        let start = self.runs.iter().rposition(|run| run.s <= s).unwrap_or(0);
+        for run in self.runs.range(start..) {
+            match &run.events {
+                Events::Own(body) => {
+                    if run.s >= s && each(run.s, body).is_break() {
+                        return Ok(());
+                    }
+                }
+                Events::Shared { journal, from, count } => {
+                    let journal = journal.borrow();
+                    for offset in s.saturating_sub(run.s)..*count {
+                        let body = journal.get(from + offset).ok_or(Lost)?;
+                        if each(run.s + offset, body).is_break() {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the events from `s` on come from, when all of them are one stretch of one journal: its address and the number
+    /// of the first. Sessions with equal stretches and equal `s` are sent equal bytes.
+    pub fn stretch_from(&self, s: u64) -> Option<(usize, u64)> {
+        let run = self.runs.back()?;
+        match &run.events {
+            Events::Shared { journal, from, .. } if run.s <= s => {
+                Some((Rc::as_ptr(journal) as usize, from + (s - run.s)))
+            }
+            Events::Shared { .. } | Events::Own(_) => None,
+        }
+    }
+
+    /// Panics if something that must hold does not.
+    pub fn invariants(&self) {
+        let mut s = self.first_s;
+        for run in &self.runs {
+            assert_eq!(run.s, s, "runs join without gaps");
+            assert!(run.end() > run.s, "no run is empty");
+            s = run.end();
+        }
+        assert_eq!(s, self.next_s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Time;
+    use crate::base::prng::Prng;
+    use crate::session::body::Body;
+    use crate::session::journal::Journal;
+    use crate::wire::event::EventName;
+    use bytes::Bytes;
+    use std::cell::RefCell;
+    use std::ops::ControlFlow;
+
+    fn body(text: String) -> SharedBody {
+        Body::new(EventName::MessageCreate, Bytes::from(text), Time::default())
+    }
+
+    /// Against a naive model: a list of all texts ever dispatched.
+    #[test]
+    fn a_replay_equals_the_naive_list_of_events() {
+        for seed in 0..200 {
+            let mut prng = Prng::new(seed);
+            let journals: Vec<SharedJournal> = (0..3).map(|_| Rc::new(RefCell::new(Journal::default()))).collect();
+            let mut cursors = [0u64; 3];
+            let mut replay = Replay::default();
+            let mut model: Vec<String> = Vec::new();
+            let mut acknowledged = 0;
+            for step in 0..200 {
+                match prng.below(4) {
+                    0 => {
+                        model.push(format!("own {step}"));
+                        replay.push_own(body(format!("own {step}")));
+                    }
+                    1 | 2 => {
+                        let which = prng.below(3) as usize;
+                        for n in 0..1 + prng.below(3) {
+                            journals[which].borrow_mut().push(body(format!("{which} {step} {n}")));
+                        }
+                        let end = journals[which].borrow().end();
+                        if prng.chance(1, 2) {
+                            for number in cursors[which]..end {
+                                let text = journals[which].borrow().get(number).unwrap().json()[0].to_vec();
+                                model.push(String::from_utf8(text).unwrap());
+                            }
+                            replay.push_shared(&journals[which], cursors[which], end - cursors[which]);
+                        }
+                        cursors[which] = end;
+                    }
+                    _ => {
+                        acknowledged = acknowledged.max(prng.below(model.len() as u64 + 1));
+                        replay.trim(acknowledged + 1);
+                    }
+                }
+                // An empty stretch may have been pushed only if the journal had nothing new; it never has.
+                replay.invariants();
+                let from = acknowledged + prng.below(model.len() as u64 - acknowledged + 1);
+                let mut seen = Vec::new();
+                assert!(replay.reaches_back_to(from + 1));
+                replay
+                    .each_from(from + 1, |s, body| {
+                        assert_eq!(s, from + 1 + seen.len() as u64);
+                        seen.push(String::from_utf8(body.json()[0].to_vec()).unwrap());
+                        ControlFlow::Continue(())
+                    })
+                    .unwrap();
+                assert_eq!(seen, model[from as usize..], "seed {seed} step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_journal_let_go_is_lost() {
+        let journal: SharedJournal = Rc::new(RefCell::new(Journal::default()));
+        for n in 0..10 {
+            journal.borrow_mut().push(Body::new(EventName::MessageCreate, Bytes::from("x"), Time::from_millis(n)));
+        }
+        let mut replay = Replay::default();
+        replay.push_shared(&journal, 0, 10);
+        journal.borrow_mut().trim(Time::from_millis(5));
+        assert!(!replay.reaches_back_to(5));
+        assert!(replay.reaches_back_to(6));
+        assert_eq!(replay.each_from(5, |_, _| ControlFlow::Continue(())), Err(Lost));
+        assert_eq!(replay.each_from(6, |_, _| ControlFlow::Continue(())), Ok(()));
+    }
+}
