@@ -12,6 +12,7 @@
 // ── one guild's sessions on one core ──
 pub mod relay;
 // ── what is true; siblings never import each other ──
+pub mod guild;
 pub mod session;
 // ── letters, outbox, who owns an id ──
 pub mod mail;

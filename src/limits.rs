@@ -37,6 +37,12 @@ pub const USER_GUILDS_MAX: usize = 10_000;
 
 /// Characters of a message's content.
 pub const CONTENT_CHARS_MAX: usize = 2_000;
+/// Users, and roles, that one message can mention with effect.
+pub const MENTIONS_MAX: usize = 100;
+/// Earlier messages remembered for `enforce_nonce`, per guild: a few minutes of one busy channel.
+pub const NONCES_MAX: usize = 1_024;
+/// Members in memory who are not online, per guild: whoever writes over REST, and known strangers.
+pub const GUILD_VISITORS_MAX: usize = 4_096;
 /// Embeds of a message.
 pub const EMBEDS_MAX: usize = 10;
 /// Characters over all embeds of a message.

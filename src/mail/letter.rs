@@ -87,6 +87,8 @@ pub enum Letter {
         guild: GuildId,
         /// Whose.
         user: UserId,
+        /// The session.
+        session: SessionId,
     },
     /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
     Publish(Arc<Event>),

@@ -72,6 +72,9 @@ refusals! {
     INVALID_FORM_BODY = 400, 50035, "Invalid Form Body";
     INVALID_API_VERSION = 400, 50041, "Invalid API version";
     NOT_JSON = 400, 50109, "The request body contains invalid JSON.";
+    INVALID_GUILD = 400, 50055, "Invalid Guild";
+    BULK_DELETE_COUNT = 400, 50016, "Provided too few or too many messages to delete. Must provide at least 2 and fewer than 100 messages to delete.";
+    BULK_DELETE_TOO_OLD = 400, 50034, "A message provided was too old to bulk delete";
     REPLY_WITHOUT_HISTORY = 400, 160002, "Cannot reply without permission to read message history";
     OVERLOADED = 503, 130000, "API resource is currently overloaded. Try again a little later";
     INTERNAL = 500, 0, "500: Internal Server Error";

@@ -1,0 +1,253 @@
+//! Channels: list, make, change, move, delete. Source: Discord docs, Resources/Channel and Resources/Guild.
+//!
+//! Lives on: the guild's core.
+
+use std::sync::Arc;
+
+use crate::base::id::ChannelId;
+use crate::guild::acting::Acting;
+use crate::guild::settings::set;
+use crate::guild::{Circumstances, Guild, Halt, Plan, json};
+use crate::limits;
+use crate::mail::ask::Reply;
+use crate::mail::event::{Change, Event, Scope};
+use crate::store::Write;
+use crate::wire::event::EventName;
+use crate::wire::model::channel::{Channel, ChannelKind, Overwrite};
+use crate::wire::permissions::Permissions;
+use crate::wire::refusal::{FormErrors, Refusal};
+use crate::wire::request::channel::{ChannelDraft, ChannelMove, ChannelPatch};
+
+impl Guild {
+    /// Channels by position, then id.
+    pub(super) fn channels_in_order(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        let mut channels: Vec<_> = self.facts.channels.values().collect();
+        channels.sort_by_key(|channel| (channel.position, channel.id));
+        channels.into_iter()
+    }
+
+    /// A channel with its newest message, which is not kept in the record.
+    pub(super) fn with_newest(&self, channel: &Channel) -> Channel {
+        let last_message_id = self.last_messages.get(&channel.id).copied();
+        Channel { last_message_id, ..channel.clone() }
+    }
+
+    pub(super) fn plan_list_channels(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        self.acting(at)?;
+        let channels: Vec<Channel> = self.channels_in_order().map(|channel| self.with_newest(channel)).collect();
+        Ok(Plan::json(200, &channels))
+    }
+
+    pub(super) fn plan_get_channel(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let channel = self.channel_for(&acting, channel, Permissions::empty())?;
+        Ok(Plan::json(200, &self.with_newest(channel)))
+    }
+
+    pub(super) fn plan_create_channel(&self, draft: &ChannelDraft, at: &mut Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_CHANNELS)?;
+        if self.facts.channels.len() >= limits::GUILD_CHANNELS_MAX {
+            return Err(Refusal::TOO_MANY_CHANNELS.into());
+        }
+        let parent = self.category(draft.parent_id, draft.kind)?;
+        let overwrites = match &draft.overwrites {
+            Some(overwrites) => {
+                self.may_set_overwrites(&acting, &[], overwrites, acting.permissions())?;
+                overwrites.clone()
+            }
+            None => parent.map(|parent| parent.overwrites.clone()).unwrap_or_default(),
+        };
+        let behind = self.facts.channels.values().map(|channel| channel.position + 1).max().unwrap_or(0);
+        let voice = draft.kind.has_voice();
+        let channel = Channel {
+            id: self.mint(at),
+            guild_id: self.id(),
+            kind: draft.kind,
+            name: draft.name.clone(),
+            topic: draft.topic.clone(),
+            position: draft.position.unwrap_or(behind),
+            parent_id: draft.parent_id,
+            nsfw: draft.nsfw,
+            rate_limit_per_user: draft.rate_limit_per_user,
+            bitrate: if voice { draft.bitrate.unwrap_or(64_000) } else { 0 },
+            user_limit: if voice { draft.user_limit.unwrap_or(0) } else { 0 },
+            overwrites,
+            last_message_id: None,
+        };
+        Ok(self.put_channel(EventName::ChannelCreate, channel, 201))
+    }
+
+    pub(super) fn plan_modify_channel(
+        &self,
+        id: ChannelId,
+        patch: &ChannelPatch,
+        at: &Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let before = self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?;
+        let mut channel = self.with_newest(before);
+        if let Some(kind) = patch.kind
+            && kind != channel.kind
+        {
+            let both_plain = |kind| matches!(kind, ChannelKind::Text | ChannelKind::Announcement);
+            if !(both_plain(kind) && both_plain(channel.kind)) {
+                return Err(FormErrors::one(&["type"], "CHANNEL_TYPE_INVALID", "Cannot convert to this type.").into());
+            }
+            channel.kind = kind;
+        }
+        if let Some(parent) = patch.parent_id {
+            self.category(parent, channel.kind)?;
+            channel.parent_id = parent;
+        }
+        if let Some(overwrites) = &patch.overwrites {
+            let granted = self.in_channel(&acting, id);
+            self.may_set_overwrites(&acting, &channel.overwrites, overwrites, granted)?;
+            channel.overwrites.clone_from(overwrites);
+        }
+        set(&mut channel.name, &patch.name);
+        set(&mut channel.topic, &patch.topic);
+        set(&mut channel.position, &patch.position);
+        set(&mut channel.nsfw, &patch.nsfw);
+        set(&mut channel.rate_limit_per_user, &patch.rate_limit_per_user);
+        if channel.kind.has_voice() {
+            set(&mut channel.bitrate, &patch.bitrate);
+            set(&mut channel.user_limit, &patch.user_limit);
+        }
+        let mut plan = self.put_channel(EventName::ChannelUpdate, channel.clone(), 200);
+        if before.kind == ChannelKind::Category && channel.overwrites != before.overwrites {
+            // Children that were in step with the category stay in step. Source: Topics/Permissions/Permission Syncing.
+            for child in self.facts.channels.values() {
+                if child.parent_id == Some(id) && child.overwrites == before.overwrites {
+                    let child = Channel { overwrites: channel.overwrites.clone(), ..self.with_newest(child) };
+                    let synced = self.put_channel(EventName::ChannelUpdate, child, 200);
+                    plan.writes.extend(synced.writes);
+                    plan.events.extend(synced.events);
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn plan_move_channels(&self, moves: &[ChannelMove], at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_CHANNELS)?;
+        let mut plan = Plan::answer(Reply::Done);
+        for step in moves {
+            let before = self.facts.channels.get(&step.id).ok_or(Refusal::UNKNOWN_CHANNEL)?;
+            let mut channel = self.with_newest(before);
+            set(&mut channel.position, &step.position);
+            if let Some(parent) = step.parent_id {
+                let category = self.category(parent, channel.kind)?;
+                channel.parent_id = parent;
+                if step.lock_permissions
+                    && let Some(category) = category
+                {
+                    self.may_set_overwrites(&acting, &channel.overwrites, &category.overwrites, acting.permissions())?;
+                    channel.overwrites.clone_from(&category.overwrites);
+                }
+            }
+            if channel != self.with_newest(before) {
+                let moved = self.put_channel(EventName::ChannelUpdate, channel, 200);
+                plan.writes.extend(moved.writes);
+                plan.events.extend(moved.events);
+            }
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn plan_delete_channel(&self, id: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let channel = self.with_newest(self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?);
+        let mut plan = Plan::json(200, &channel);
+        for child in self.facts.channels.values().filter(|child| child.parent_id == Some(id)) {
+            let orphan =
+                self.put_channel(EventName::ChannelUpdate, Channel { parent_id: None, ..self.with_newest(child) }, 200);
+            plan.writes.extend(orphan.writes);
+            plan.events.extend(orphan.events);
+        }
+        let guild = &self.facts.guild;
+        if [guild.afk_channel_id, guild.system_channel_id, guild.rules_channel_id, guild.public_updates_channel_id]
+            .contains(&Some(id))
+        {
+            let mut guild = (**guild).clone();
+            for used in [
+                &mut guild.afk_channel_id,
+                &mut guild.system_channel_id,
+                &mut guild.rules_channel_id,
+                &mut guild.public_updates_channel_id,
+            ] {
+                if *used == Some(id) {
+                    *used = None;
+                }
+            }
+            let body =
+                crate::wire::model::guild::RestGuild { guild: &guild, roles: self.roles_in_order(), counts: None };
+            let change = Change::Guild(Arc::new(guild.clone()));
+            plan.events.push(self.event(EventName::GuildUpdate, Scope::Guild, &body, Some(change)));
+            plan.writes.push(Write::PutGuild(Box::new(guild)));
+        }
+        plan.writes.push(Write::DeleteChannel(self.id(), id));
+        plan.events.push(self.event(
+            EventName::ChannelDelete,
+            Scope::Channel(id),
+            &channel,
+            Some(Change::ChannelGone(id)),
+        ));
+        Ok(plan)
+    }
+
+    /// Writes a channel, tells those who may view it, and answers with it.
+    pub(super) fn put_channel(&self, name: EventName, channel: Channel, status: u16) -> Plan {
+        let event: Event = Event {
+            body: json(&channel),
+            ..self.event(name, Scope::Channel(channel.id), &(), Some(Change::Channel(Arc::new(channel.clone()))))
+        };
+        let reply = Reply::Json(status, event.body.clone());
+        Plan { writes: vec![Write::PutChannel(Box::new(channel))], events: vec![event], membership: None, reply }
+    }
+
+    /// Refuses overwrites that give or take what the actor does not have itself, and too many of them.
+    /// `granted` is what the actor has where the overwrites will apply.
+    pub(super) fn may_set_overwrites(
+        &self,
+        acting: &Acting,
+        before: &[Overwrite],
+        after: &[Overwrite],
+        granted: Permissions,
+    ) -> Result<(), Refusal> {
+        if after.len() > limits::CHANNEL_OVERWRITES_MAX {
+            return Err(Refusal::TOO_MANY_OVERWRITES);
+        }
+        if before == after {
+            return Ok(());
+        }
+        if !granted.contains(Permissions::MANAGE_ROLES) {
+            return Err(Refusal::MISSING_PERMISSIONS);
+        }
+        for overwrite in after {
+            let old = before.iter().find(|old| (old.kind, old.id) == (overwrite.kind, overwrite.id));
+            let (allow, deny) = old.map_or_else(Default::default, |old| (old.allow, old.deny));
+            let touched = (overwrite.allow ^ allow) | (overwrite.deny ^ deny);
+            if !granted.contains(touched) {
+                return Err(Refusal::MISSING_PERMISSIONS);
+            }
+            // Handing on the right to set overwrites takes an administrator.
+            if touched.contains(Permissions::MANAGE_ROLES) && !acting.permissions().contains(Permissions::ADMINISTRATOR)
+            {
+                return Err(Refusal::MISSING_PERMISSIONS);
+            }
+        }
+        Ok(())
+    }
+
+    fn category(&self, parent: Option<ChannelId>, kind: ChannelKind) -> Result<Option<&Arc<Channel>>, Refusal> {
+        let Some(parent) = parent else { return Ok(None) };
+        match self.facts.channels.get(&parent) {
+            Some(category) if category.kind == ChannelKind::Category && kind != ChannelKind::Category => {
+                Ok(Some(category))
+            }
+            _ => Err(FormErrors::one(&["parent_id"], "CHANNEL_PARENT_INVALID", "Category does not exist")),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Messages: write, edit, delete; the main thing that a guild does. Source: Discord docs, Resources/Message.
+//!
+//! Lives on: the guild's core. Messages themselves are in the store, not in memory.
+
+use serde_json::{Value, json};
+use smallvec::SmallVec;
+
+use crate::base::id::{ChannelId, MessageId, UserId};
+use crate::guild::acting::Acting;
+use crate::guild::mention::{self, Named};
+use crate::guild::{Circumstances, Guild, Halt, Plan, json};
+use crate::limits;
+use crate::mail::ask::Reply;
+use crate::mail::event::{Event, Scope};
+use crate::store::{Found, Query, Write};
+use crate::wire::event::EventName;
+use crate::wire::model::channel::ChannelKind;
+use crate::wire::model::member::Member;
+use crate::wire::model::message::{Extra, Message, MessageView};
+use crate::wire::model::user::User;
+use crate::wire::permissions::Permissions;
+use crate::wire::refusal::{FormErrors, Refusal};
+use crate::wire::request::message::{AllowedMentions, MessageDraft, MessagePatch, Reference};
+
+/// Message flag: embeds are not shown.
+const SUPPRESS_EMBEDS: u32 = 1 << 2;
+/// Message type of a reply.
+const REPLY: u32 = 19;
+/// Messages older than this cannot be deleted in bulk.
+const BULK_DELETE_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
+
+/// A message remembered for `enforce_nonce`.
+#[derive(Debug)]
+pub(super) struct Sent {
+    author: UserId,
+    channel: ChannelId,
+    nonce: Value,
+    reply: Reply,
+}
+
+impl Guild {
+    pub(super) fn plan_create_message(
+        &mut self,
+        channel: ChannelId,
+        draft: &MessageDraft,
+        at: &mut Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let place = self.channel_for(&acting, channel, Permissions::SEND_MESSAGES)?.clone();
+        if !place.kind.has_messages() {
+            return Err(Refusal::NOT_A_TEXT_CHANNEL.into());
+        }
+        let granted = self.in_channel(&acting, channel);
+        if draft.tts && !granted.contains(Permissions::SEND_TTS_MESSAGES) {
+            return Err(Refusal::MISSING_PERMISSIONS.into());
+        }
+        let member = acting.member()?.clone();
+        let author = &member.user;
+        if draft.enforce_nonce
+            && let Some(nonce) = &draft.nonce
+            && let Some(sent) = self
+                .nonces
+                .iter()
+                .find(|sent| (sent.author, sent.channel) == (author.id, channel) && sent.nonce == *nonce)
+        {
+            return Ok(Plan::answer(sent.reply.clone()));
+        }
+        // Embeds without EMBED_LINKS are dropped, not refused.
+        let embeds = if granted.contains(Permissions::EMBED_LINKS) { draft.embeds.clone() } else { Vec::new() };
+        if draft.content.is_empty() && embeds.is_empty() && draft.components.is_empty() {
+            return Err(Refusal::EMPTY_MESSAGE.into());
+        }
+        let referenced = match &draft.reference {
+            Some(reference) => self.referenced(reference, channel, granted, at)?,
+            None => None,
+        };
+        let mut extra = Extra {
+            kind: if referenced.is_some() { REPLY } else { 0 },
+            flags: draft.flags,
+            tts: draft.tts,
+            embeds,
+            components: draft.components.clone(),
+            replies_to: referenced.as_ref().map(|message| message.id),
+            ..Extra::default()
+        };
+        let pinged = referenced
+            .as_ref()
+            .filter(|_| draft.allowed_mentions.replied_user)
+            .map(|message| message.author.id)
+            .filter(|replied| *replied != author.id);
+        self.fill_mentions(&mut extra, &draft.content, &draft.allowed_mentions, pinged, granted, at)?;
+        let id = self.mint(at);
+        let message = Message {
+            id,
+            channel_id: channel,
+            guild_id: self.id(),
+            author: author.clone(),
+            content: draft.content.clone(),
+            edited_at_ms: None,
+            extra,
+        };
+        let view = MessageView {
+            nonce: draft.nonce.as_ref(),
+            referenced: referenced.as_ref().map(|message| Some(message)),
+            ..MessageView::rest(&message)
+        };
+        let reply = Reply::Json(200, json(&view));
+        let event = self.message_event(EventName::MessageCreate, view, &member, place.kind);
+        if draft.enforce_nonce
+            && let Some(nonce) = &draft.nonce
+        {
+            self.nonces.push_back(Sent { author: author.id, channel, nonce: nonce.clone(), reply: reply.clone() });
+            if self.nonces.len() > limits::NONCES_MAX {
+                self.nonces.pop_front();
+            }
+        }
+        let writes = vec![Write::CreateMessage(Box::new(message))];
+        Ok(Plan { writes, events: vec![event], membership: None, reply })
+    }
+
+    pub(super) fn plan_edit_message(
+        &self,
+        channel: ChannelId,
+        id: MessageId,
+        patch: &MessagePatch,
+        at: &Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let place = self.channel_for(&acting, channel, Permissions::empty())?;
+        let before = self.message(channel, id, at)?;
+        let granted = self.in_channel(&acting, channel);
+        let author = acting.user() == Some(before.author.id);
+        if !author {
+            let only_flags = patch.content.is_none() && patch.embeds.is_none() && patch.components.is_none();
+            if !only_flags {
+                return Err(Refusal::NOT_THE_AUTHOR.into());
+            }
+            if !granted.contains(Permissions::MANAGE_MESSAGES) {
+                return Err(Refusal::MISSING_PERMISSIONS.into());
+            }
+        }
+        let mut message = before.clone();
+        if let Some(content) = &patch.content {
+            message.content.clone_from(content);
+            message.edited_at_ms = Some(at.now.millis());
+        }
+        if let Some(embeds) = &patch.embeds
+            && granted.contains(Permissions::EMBED_LINKS)
+        {
+            message.extra.embeds.clone_from(embeds);
+            message.edited_at_ms = Some(at.now.millis());
+        }
+        if let Some(components) = &patch.components {
+            message.extra.components.clone_from(components);
+        }
+        if let Some(flags) = patch.flags {
+            message.extra.flags = message.extra.flags & !SUPPRESS_EMBEDS | flags & SUPPRESS_EMBEDS;
+        }
+        if message.content.is_empty() && message.extra.embeds.is_empty() && message.extra.components.is_empty() {
+            return Err(Refusal::EMPTY_MESSAGE.into());
+        }
+        if patch.content.is_some() {
+            let content = message.content.clone();
+            self.fill_mentions(&mut message.extra, &content, &patch.allowed_mentions, None, granted, at)?;
+        }
+        // The author's membership goes with the event; whoever has left is shown as a bare user's member.
+        let member = self.author_member(&acting, &message)?;
+        let view = MessageView::rest(&message);
+        let reply = Reply::Json(200, json(&view));
+        let event = self.message_event(EventName::MessageUpdate, view, &member, place.kind);
+        let writes = vec![Write::EditMessage(Box::new(message))];
+        Ok(Plan { writes, events: vec![event], membership: None, reply })
+    }
+
+    pub(super) fn plan_delete_message(
+        &self,
+        channel: ChannelId,
+        id: MessageId,
+        at: &Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        self.channel_for(&acting, channel, Permissions::empty())?;
+        let message = self.message(channel, id, at)?;
+        let own = acting.user() == Some(message.author.id);
+        if !own && !self.in_channel(&acting, channel).contains(Permissions::MANAGE_MESSAGES) {
+            return Err(Refusal::MISSING_PERMISSIONS.into());
+        }
+        let body = json!({ "id": id, "channel_id": channel, "guild_id": self.id() });
+        let event = self.event(EventName::MessageDelete, Scope::Channel(channel), &body, None);
+        let writes = vec![Write::DeleteMessage(channel, id)];
+        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+    }
+
+    pub(super) fn plan_bulk_delete(
+        &self,
+        channel: ChannelId,
+        ids: &[MessageId],
+        at: &Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        self.channel_for(&acting, channel, Permissions::MANAGE_MESSAGES)?;
+        if !(2..=100).contains(&ids.len()) {
+            return Err(Refusal::BULK_DELETE_COUNT.into());
+        }
+        let oldest = at.now.millis().saturating_sub(BULK_DELETE_AGE_MS);
+        if ids.iter().any(|id| id.unix_ms() < oldest) {
+            return Err(Refusal::BULK_DELETE_TOO_OLD.into());
+        }
+        // Ids that are not there are ignored, as documented.
+        let mut writes = Vec::new();
+        let mut gone: Vec<MessageId> = Vec::new();
+        for id in ids {
+            let Found::Message(found) = at.look_up(Query::Message(channel, *id))? else {
+                unreachable!("a message was asked for")
+            };
+            if found.is_some() && !gone.contains(id) {
+                writes.push(Write::DeleteMessage(channel, *id));
+                gone.push(*id);
+            }
+        }
+        if gone.is_empty() {
+            return Ok(Plan::answer(Reply::Done));
+        }
+        let body = json!({ "ids": gone, "channel_id": channel, "guild_id": self.id() });
+        let event = self.event(EventName::MessageDeleteBulk, Scope::Channel(channel), &body, None);
+        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+    }
+
+    pub(super) fn plan_read_messages(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        self.channel_for(&acting, channel, Permissions::empty())?;
+        let history = self.in_channel(&acting, channel).contains(Permissions::READ_MESSAGE_HISTORY);
+        Ok(Plan::answer(Reply::MayRead { history }))
+    }
+
+    /// Notes a channel's newest message.
+    pub(super) fn note_newest(&mut self, channel: ChannelId, message: MessageId) {
+        if self.facts.channels.contains_key(&channel) {
+            let newest = self.last_messages.entry(channel).or_insert(message);
+            *newest = message.max(*newest);
+            self.common = None;
+        }
+    }
+
+    /// An event with a message in it: the full rendering, and the blank one for those who may not read the text.
+    fn message_event(&self, name: EventName, view: MessageView<'_>, member: &Member, kind: ChannelKind) -> Event {
+        let message = view.message;
+        let gateway = MessageView { gateway: Some((member, kind)), ..view };
+        let blank = json(&MessageView { blank: true, ..gateway });
+        let mut open_to: SmallVec<[UserId; 2]> = message.extra.mentions.iter().map(|user| user.id).collect();
+        open_to.push(message.author.id);
+        open_to.sort_unstable();
+        open_to.dedup();
+        let event = self.event(name, Scope::Channel(message.channel_id), &(), None);
+        Event { body: json(&gateway), blank: Some(blank), open_to, ..event }
+    }
+
+    fn referenced(
+        &self,
+        reference: &Reference,
+        channel: ChannelId,
+        granted: Permissions,
+        at: &Circumstances<'_>,
+    ) -> Result<Option<Message>, Halt> {
+        if reference.channel_id.is_some_and(|other| other != channel)
+            || reference.guild_id.is_some_and(|other| other != self.id())
+        {
+            let message = "Cannot reply to a message in a different channel";
+            return Err(
+                FormErrors::one(&["message_reference"], "REPLIES_CANNOT_REFERENCE_OTHER_CHANNEL", message).into()
+            );
+        }
+        if !granted.contains(Permissions::READ_MESSAGE_HISTORY) {
+            return Err(Refusal::REPLY_WITHOUT_HISTORY.into());
+        }
+        match at.look_up(Query::Message(channel, reference.message_id))? {
+            Found::Message(Some(message)) => Ok(Some((**message).clone())),
+            _ if reference.fail_if_not_exists => {
+                Err(FormErrors::one(&["message_reference"], "REPLIES_UNKNOWN_MESSAGE", "Unknown message").into())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Works out which mentions of a text take effect.
+    fn fill_mentions(
+        &self,
+        extra: &mut Extra,
+        text: &str,
+        allowed: &AllowedMentions,
+        replied: Option<UserId>,
+        granted: Permissions,
+        at: &Circumstances<'_>,
+    ) -> Result<(), Halt> {
+        let Named { users, roles, everyone } = mention::named(text);
+        let may_mention_all = granted.contains(Permissions::MENTION_EVERYONE);
+        extra.mention_everyone = everyone && allowed.everyone && may_mention_all;
+        extra.mention_roles = roles
+            .into_iter()
+            .filter(|role| allowed.all_roles || allowed.roles.contains(role))
+            .filter(|role| self.facts.roles.get(role).is_some_and(|found| found.mentionable || may_mention_all))
+            .collect();
+        let mut wanted: Vec<UserId> =
+            users.into_iter().filter(|user| allowed.all_users || allowed.users.contains(user)).collect();
+        if let Some(replied) = replied
+            && !wanted.contains(&replied)
+        {
+            wanted.push(replied);
+        }
+        if wanted.is_empty() {
+            extra.mentions = Vec::new();
+            return Ok(());
+        }
+        let known = |user: &UserId| -> Option<User> {
+            self.residents.get(user)?.member.as_ref().map(|member| member.user.clone())
+        };
+        if let Some(mentions) = wanted.iter().map(known).collect::<Option<Vec<User>>>() {
+            extra.mentions = mentions;
+            return Ok(());
+        }
+        let Found::Users(found) = at.look_up(Query::Users(wanted))? else { unreachable!("users were asked for") };
+        extra.mentions.clone_from(found);
+        Ok(())
+    }
+
+    fn message<'a>(&self, channel: ChannelId, id: MessageId, at: &'a Circumstances<'_>) -> Result<&'a Message, Halt> {
+        match at.look_up(Query::Message(channel, id))? {
+            Found::Message(Some(message)) => Ok(message),
+            _ => Err(Refusal::UNKNOWN_MESSAGE.into()),
+        }
+    }
+
+    fn author_member(&self, acting: &Acting, message: &Message) -> Result<Member, Halt> {
+        if acting.user() == Some(message.author.id) {
+            return Ok((**acting.member()?).clone());
+        }
+        match self.member(message.author.id) {
+            Ok(member) => Ok((*member).clone()),
+            Err(Halt::Refused(_)) => Ok(Member::new(message.author.clone(), message.id.unix_ms())),
+            Err(needs) => Err(needs),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Permission overwrites, one at a time. Source: Discord docs, Resources/Channel/Edit Channel Permissions.
+//!
+//! Lives on: the guild's core.
+
+use crate::base::id::{ChannelId, RoleId};
+use crate::guild::{Circumstances, Guild, Halt, Plan};
+use crate::mail::ask::Reply;
+use crate::wire::event::EventName;
+use crate::wire::model::channel::{Overwrite, OverwriteKind};
+use crate::wire::permissions::Permissions;
+use crate::wire::refusal::Refusal;
+
+impl Guild {
+    pub(super) fn plan_put_overwrite(
+        &self,
+        id: ChannelId,
+        overwrite: Overwrite,
+        at: &Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let before = self.channel_for(&acting, id, Permissions::MANAGE_ROLES)?;
+        if overwrite.kind == OverwriteKind::Role && !self.facts.roles.contains_key(&RoleId::new(overwrite.id)) {
+            return Err(Refusal::UNKNOWN_ROLE.into());
+        }
+        let mut channel = self.with_newest(before);
+        match channel.overwrites.iter_mut().find(|old| (old.kind, old.id) == (overwrite.kind, overwrite.id)) {
+            Some(old) => *old = overwrite,
+            None => channel.overwrites.push(overwrite),
+        }
+        self.may_set_overwrites(&acting, &before.overwrites, &channel.overwrites, self.in_channel(&acting, id))?;
+        let plan = self.put_channel(EventName::ChannelUpdate, channel, 200);
+        Ok(Plan { reply: Reply::Done, ..plan })
+    }
+
+    pub(super) fn plan_delete_overwrite(
+        &self,
+        id: ChannelId,
+        overwrite: u64,
+        at: &Circumstances<'_>,
+    ) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        let before = self.channel_for(&acting, id, Permissions::MANAGE_ROLES)?;
+        let mut channel = self.with_newest(before);
+        channel.overwrites.retain(|old| old.id != overwrite);
+        if channel.overwrites.len() == before.overwrites.len() {
+            return Err(Refusal::UNKNOWN_OVERWRITE.into());
+        }
+        let plan = self.put_channel(EventName::ChannelUpdate, channel, 200);
+        Ok(Plan { reply: Reply::Done, ..plan })
+    }
+}

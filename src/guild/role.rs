@@ -1,0 +1,169 @@
+//! Roles: list, make, change, order, delete, give and take. Source: Discord docs, Resources/Guild, Topics/Permissions.
+//!
+//! Lives on: the guild's core.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::base::id::{RoleId, UserId};
+use crate::guild::acting::Acting;
+use crate::guild::settings::set;
+use crate::guild::{Circumstances, Guild, Halt, Plan};
+use crate::limits;
+use crate::mail::ask::Reply;
+use crate::mail::event::{Change, Scope};
+use crate::store::Write;
+use crate::wire::event::EventName;
+use crate::wire::model::role::Role;
+use crate::wire::permissions::Permissions;
+use crate::wire::refusal::Refusal;
+use crate::wire::request::role::{RoleMove, RolePatch};
+
+impl Guild {
+    /// Roles by position, ties by id.
+    pub(super) fn roles_in_order(&self) -> Vec<&Role> {
+        let mut roles: Vec<&Role> = self.facts.roles.values().map(Arc::as_ref).collect();
+        roles.sort_by_key(|role| (role.position, role.id));
+        roles
+    }
+
+    pub(super) fn plan_list_roles(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        self.acting(at)?;
+        Ok(Plan::json(200, &self.roles_in_order()))
+    }
+
+    pub(super) fn plan_get_role(&self, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        self.acting(at)?;
+        Ok(Plan::json(200, &**self.facts.roles.get(&role).ok_or(Refusal::UNKNOWN_ROLE)?))
+    }
+
+    pub(super) fn plan_create_role(&self, patch: &RolePatch, at: &mut Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_ROLES)?;
+        if self.facts.roles.len() >= limits::GUILD_ROLES_MAX {
+            return Err(Refusal::TOO_MANY_ROLES.into());
+        }
+        may_grant(&acting, patch.permissions.unwrap_or_default())?;
+        let everyone = &self.facts.roles[&self.id().cast()];
+        let mut role = Role {
+            id: self.mint(at),
+            name: "new role".to_owned(),
+            permissions: everyone.permissions,
+            // New roles come in at the bottom; ties are ordered by id, so nobody else moves.
+            position: 1,
+            ..Role::everyone(self.id())
+        };
+        patched(&mut role, patch);
+        Ok(self.put_role(EventName::GuildRoleCreate, role))
+    }
+
+    pub(super) fn plan_modify_role(&self, id: RoleId, patch: &RolePatch, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_ROLES)?;
+        let before = self.facts.roles.get(&id).ok_or(Refusal::UNKNOWN_ROLE)?;
+        self.above_role(&acting, before)?;
+        let mut role = Role::clone(before);
+        patched(&mut role, patch);
+        if id == self.id().cast() {
+            role.name.clone_from(&before.name);
+        }
+        may_grant(&acting, role.permissions.difference(before.permissions))?;
+        Ok(self.put_role(EventName::GuildRoleUpdate, role))
+    }
+
+    pub(super) fn plan_move_roles(&self, moves: &[RoleMove], at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_ROLES)?;
+        let mut plan = Plan::answer(Reply::Done);
+        let mut after = self.facts.roles.clone();
+        for step in moves {
+            let before = self.facts.roles.get(&step.id).ok_or(Refusal::UNKNOWN_ROLE)?;
+            let Some(position) = step.position.filter(|position| *position != before.position) else { continue };
+            self.above_role(&acting, before)?;
+            let role = Role { position, ..Role::clone(before) };
+            self.above_role(&acting, &role)?;
+            if step.id == self.id().cast() || position < 1 {
+                return Err(Refusal::INVALID_ROLE.into());
+            }
+            let moved = self.put_role(EventName::GuildRoleUpdate, role.clone());
+            plan.writes.extend(moved.writes);
+            plan.events.extend(moved.events);
+            after.insert(role.id, Arc::new(role));
+        }
+        let mut roles: Vec<&Role> = after.values().map(Arc::as_ref).collect();
+        roles.sort_by_key(|role| (role.position, role.id));
+        plan.reply = Plan::json(200, &roles).reply;
+        Ok(plan)
+    }
+
+    pub(super) fn plan_delete_role(&self, id: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_ROLES)?;
+        let role = self.facts.roles.get(&id).ok_or(Refusal::UNKNOWN_ROLE)?;
+        self.above_role(&acting, role)?;
+        if id == self.id().cast() || role.managed {
+            return Err(Refusal::INVALID_ROLE.into());
+        }
+        let body = json!({ "guild_id": self.id(), "role_id": id });
+        let event = self.event(EventName::GuildRoleDelete, Scope::Guild, &body, Some(Change::RoleGone(id)));
+        let writes = vec![Write::DeleteRole(self.id(), id)];
+        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+    }
+
+    pub(super) fn plan_give_role(&self, user: UserId, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        self.plan_change_role(user, role, true, at)
+    }
+
+    pub(super) fn plan_take_role(&self, user: UserId, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        self.plan_change_role(user, role, false, at)
+    }
+
+    fn plan_change_role(&self, user: UserId, role: RoleId, give: bool, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_ROLES)?;
+        self.may_hand_out(&acting, role)?;
+        let before = self.member(user)?;
+        if before.has(role) == give {
+            return Ok(Plan::answer(Reply::Done));
+        }
+        let mut member = (*before).clone();
+        if give {
+            member.roles.push(role);
+            member.roles.sort_unstable();
+        } else {
+            member.roles.retain(|other| *other != role);
+        }
+        Ok(Plan { reply: Reply::Done, ..self.put_member(member) })
+    }
+
+    /// Refuses unless the role may be given and taken by `acting`.
+    pub(super) fn may_hand_out(&self, acting: &Acting, role: RoleId) -> Result<(), Refusal> {
+        let found = self.facts.roles.get(&role).ok_or(Refusal::UNKNOWN_ROLE)?;
+        if role == self.id().cast() || found.managed {
+            return Err(Refusal::INVALID_ROLE);
+        }
+        self.above_role(acting, found)
+    }
+
+    fn put_role(&self, name: EventName, role: Role) -> Plan {
+        let body = json!({ "guild_id": self.id(), "role": role });
+        let event = self.event(name, Scope::Guild, &body, Some(Change::Role(Arc::new(role.clone()))));
+        let reply = Plan::json(200, &role).reply;
+        Plan { writes: vec![Write::PutRole(self.id(), Box::new(role))], events: vec![event], membership: None, reply }
+    }
+}
+
+fn patched(role: &mut Role, patch: &RolePatch) {
+    set(&mut role.name, &patch.name);
+    set(&mut role.permissions, &patch.permissions);
+    set(&mut role.color, &patch.color);
+    set(&mut role.hoist, &patch.hoist);
+    set(&mut role.mentionable, &patch.mentionable);
+    set(&mut role.unicode_emoji, &patch.unicode_emoji);
+}
+
+/// Nobody puts into a role what it does not have itself.
+fn may_grant(acting: &Acting, permissions: Permissions) -> Result<(), Refusal> {
+    acting.require(permissions)
+}

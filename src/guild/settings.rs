@@ -1,0 +1,112 @@
+//! The guild's own settings: read, change, delete, refresh. Source: Discord docs, Resources/Guild.
+//!
+//! Lives on: the guild's core.
+
+use std::sync::Arc;
+
+use crate::base::id::ChannelId;
+use crate::guild::{Circumstances, Guild, Halt, Plan, json};
+use crate::mail::ask::{Actor, Reply};
+use crate::mail::event::{Change, Scope};
+use crate::store::{Found, Query, Write};
+use crate::wire::event::EventName;
+use crate::wire::model::guild::RestGuild;
+use crate::wire::permissions::Permissions;
+use crate::wire::refusal::{FormErrors, Refusal};
+use crate::wire::request::guild::GuildPatch;
+
+impl Guild {
+    pub(super) fn plan_get(&self, with_counts: bool, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        self.acting(at)?;
+        Ok(Plan::json(200, &self.rest(with_counts)))
+    }
+
+    pub(super) fn plan_modify(&self, patch: &GuildPatch, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        acting.require(Permissions::MANAGE_GUILD)?;
+        let mut guild = (*self.facts.guild).clone();
+        if let Some(owner) = patch.owner_id
+            && owner != guild.owner_id
+        {
+            if !self.is_owner(&acting) {
+                return Err(Refusal::MISSING_PERMISSIONS.into());
+            }
+            guild.owner_id = self.member(owner)?.user.id;
+        }
+        let mut errors = FormErrors::default();
+        for (field, channel) in [
+            ("afk_channel_id", patch.afk_channel_id),
+            ("system_channel_id", patch.system_channel_id),
+            ("rules_channel_id", patch.rules_channel_id),
+            ("public_updates_channel_id", patch.public_updates_channel_id),
+        ] {
+            if let Some(Some(channel)) = channel
+                && !self.facts.channels.contains_key(&channel)
+            {
+                errors.add(&[field], "CHANNEL_ID_INVALID", "Channel is not in this guild.");
+            }
+        }
+        errors.finish()?;
+        set(&mut guild.name, &patch.name);
+        set(&mut guild.description, &patch.description);
+        set(&mut guild.icon, &patch.icon);
+        set(&mut guild.verification_level, &patch.verification_level);
+        set(&mut guild.default_message_notifications, &patch.default_message_notifications);
+        set(&mut guild.explicit_content_filter, &patch.explicit_content_filter);
+        set(&mut guild.afk_channel_id, &patch.afk_channel_id);
+        set(&mut guild.afk_timeout, &patch.afk_timeout);
+        set(&mut guild.system_channel_id, &patch.system_channel_id);
+        set(&mut guild.system_channel_flags, &patch.system_channel_flags);
+        set(&mut guild.rules_channel_id, &patch.rules_channel_id);
+        set(&mut guild.public_updates_channel_id, &patch.public_updates_channel_id);
+        set(&mut guild.preferred_locale, &patch.preferred_locale);
+        let body = RestGuild { guild: &guild, roles: self.roles_in_order(), counts: None };
+        let change = Change::Guild(Arc::new(guild.clone()));
+        let event = self.event(EventName::GuildUpdate, Scope::Guild, &body, Some(change));
+        let reply = Reply::Json(200, event.body.clone());
+        Ok(Plan { writes: vec![Write::PutGuild(Box::new(guild))], events: vec![event], membership: None, reply })
+    }
+
+    pub(super) fn plan_delete(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        if !self.is_owner(&acting) {
+            return Err(Refusal::MISSING_PERMISSIONS.into());
+        }
+        // The relays tell their sessions; the event itself reaches nobody else.
+        let nothing = serde_json::json!({ "id": self.id() });
+        let event =
+            self.event(EventName::GuildDelete, Scope::Channel(ChannelId::new(0)), &nothing, Some(Change::Deleted));
+        let writes = vec![Write::DeleteGuild(self.id())];
+        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+    }
+
+    /// The operator wrote to the store beside the server: counts and whoever is not online are read anew.
+    pub(super) fn plan_refresh(&mut self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        if at.actor != Actor::Operator {
+            return Err(Refusal::NOT_FOUND.into());
+        }
+        let Found::Guild(Some(record)) = at.look_up(Query::Guild(self.id()))? else {
+            return Err(Refusal::UNKNOWN_GUILD.into());
+        };
+        self.member_count = record.member_count;
+        self.residents.retain(|_, resident| !resident.sessions.is_empty());
+        self.common = None;
+        Ok(Plan::answer(Reply::Done))
+    }
+
+    pub(super) fn rest(&self, with_counts: bool) -> RestGuild<'_> {
+        RestGuild { guild: &self.facts.guild, roles: self.roles_in_order(), counts: with_counts.then(|| self.counts()) }
+    }
+
+    /// The REST guild, as JSON.
+    pub fn rest_json(&self) -> bytes::Bytes {
+        json(&self.rest(false))
+    }
+}
+
+/// Sets a field if the patch has it.
+pub(super) fn set<T: Clone>(field: &mut T, patch: &Option<T>) {
+    if let Some(value) = patch {
+        field.clone_from(value);
+    }
+}

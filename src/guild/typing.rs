@@ -1,0 +1,29 @@
+//! Typing indicators. Source: Discord docs, Gateway Events/Typing Start.
+//!
+//! Lives on: the guild's core. Never kept.
+
+use serde_json::json;
+
+use crate::base::id::ChannelId;
+use crate::guild::{Circumstances, Guild, Halt, Plan};
+use crate::mail::ask::Reply;
+use crate::mail::event::Scope;
+use crate::wire::event::EventName;
+use crate::wire::permissions::Permissions;
+
+impl Guild {
+    pub(super) fn plan_typing(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+        let acting = self.acting(at)?;
+        self.channel_for(&acting, channel, Permissions::SEND_MESSAGES)?;
+        let member = acting.member()?;
+        let body = json!({
+            "channel_id": channel,
+            "guild_id": self.id(),
+            "user_id": member.user.id,
+            "timestamp": at.now.millis() / 1_000,
+            "member": **member,
+        });
+        let event = self.event(EventName::TypingStart, Scope::Channel(channel), &body, None);
+        Ok(Plan { writes: Vec::new(), events: vec![event], membership: None, reply: Reply::Done })
+    }
+}
