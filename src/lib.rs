@@ -9,11 +9,13 @@
 // ── the process ──
 // ── the two doors: async; nothing below this line awaits ──
 // ── everything one core owns ──
+pub mod shard;
 // ── one guild's sessions on one core ──
 pub mod relay;
 // ── what is true; siblings never import each other ──
 pub mod guild;
 pub mod session;
+pub mod user;
 // ── letters, outbox, who owns an id ──
 pub mod mail;
 // ── what is kept ──

@@ -33,6 +33,11 @@ pub const GUILD_INVITES_MAX: usize = 1_000;
 /// Guilds of a user. Discord's 100 and 200 are product limits; bots have thousands.
 pub const USER_GUILDS_MAX: usize = 10_000;
 
+/// Requests that wait for one guild to be loaded or for a change under way; past it callers are told to come back.
+pub const GUILD_WAITING_MAX: usize = 4_096;
+/// Things looked up for one request: a bulk deletion names a hundred messages.
+pub const LOOKUPS_MAX: usize = 128;
+
 // ── messages (documented) ──
 
 /// Characters of a message's content.
@@ -64,6 +69,16 @@ pub const COMMANDS_MAX: u16 = 125;
 pub const COMMANDS_WINDOW: Duration = Duration::from_secs(60);
 /// Bytes of one client payload. Documented as 4,096; the official client uses 15 KiB, libraries rely on it.
 pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
+/// Guilds of one of a bot's shards (Discord's documented bound; close code 4011).
+pub const GUILDS_PER_GUILD_SHARD: usize = 2_500;
+/// Between two ticks of a shard.
+pub const TICK: Duration = Duration::from_millis(250);
+/// Ticks in which every connection and session is looked at once: four seconds, small against the heartbeat's tolerance.
+pub const SWEEP_TICKS: u32 = 16;
+/// Connections, and sessions, looked at in one tick at least.
+pub const SWEEP_MIN: u32 = 256;
+/// Relays whose journals are trimmed in one tick.
+pub const SWEEP_RELAYS: usize = 64;
 /// How long a session without a socket stays resumable.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
 

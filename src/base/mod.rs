@@ -5,5 +5,6 @@
 pub mod clock;
 pub mod id;
 pub mod idmap;
+pub mod metrics;
 pub mod prng;
 pub mod slab;

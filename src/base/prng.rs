@@ -1,32 +1,36 @@
-//! A small seeded generator of pseudo-random numbers.
+//! A seeded generator of numbers that cannot be guessed from earlier ones.
 //!
 //! Lives on: every core.
 //! Below the doors nothing is random of its own: a shard is given a seed, from the kernel in production and from the test in
-//! the simulator, and draws everything from it. The algorithm is SplitMix64 (Steele, Lea, Flood 2014).
-//! Not for secrets: tokens and keys come from the kernel (see `net::secret`).
+//! the simulator, and draws everything from it: session secrets, invite codes, jitter. So it is a stream cipher (ChaCha8),
+//! not a statistical generator: whoever sees its session id learns nothing about the next invite code.
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
 
 /// A seeded generator.
 #[derive(Debug, Clone)]
-pub struct Prng(u64);
+pub struct Prng(ChaCha8Rng);
 
 impl Prng {
-    /// A generator whose whole future follows from `seed`.
-    pub const fn new(seed: u64) -> Self {
-        Prng(seed)
+    /// A generator whose whole future follows from a small number. For tests and the simulator.
+    pub fn new(seed: u64) -> Self {
+        Prng(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// A generator from 256 bits of the kernel's.
+    pub fn from_entropy(seed: [u8; 32]) -> Self {
+        Prng(ChaCha8Rng::from_seed(seed))
     }
 
     /// 64 more bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// A number in `0..bound`; zero if `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64 }
+        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
     /// True in `numerator` of `denominator` cases.

@@ -138,6 +138,7 @@ impl Guild {
         Plan {
             writes: vec![Write::PutMember(self.id(), Box::new(member))],
             events: vec![event],
+            newest: None,
             membership: Some((id, Membership::Gained)),
             reply,
         }
@@ -151,7 +152,7 @@ impl Guild {
         event.always_to = Some(member.user.id);
         let reply = Plan::json(200, &member).reply;
         let writes = vec![Write::PutMember(self.id(), Box::new(member))];
-        Plan { writes, events: vec![event], membership: None, reply }
+        Plan { writes, events: vec![event], newest: None, membership: None, reply }
     }
 
     fn remove(&self, member: &Member) -> Plan {
@@ -161,6 +162,7 @@ impl Guild {
         Plan {
             writes: vec![Write::RemoveMember(self.id(), user)],
             events: vec![event],
+            newest: None,
             membership: Some((user, Membership::Parted)),
             reply: Reply::Done,
         }

@@ -115,7 +115,7 @@ impl Guild {
             }
         }
         let writes = vec![Write::CreateMessage(Box::new(message))];
-        Ok(Plan { writes, events: vec![event], membership: None, reply })
+        Ok(Plan { writes, events: vec![event], newest: Some((channel, id)), membership: None, reply })
     }
 
     pub(super) fn plan_edit_message(
@@ -169,7 +169,7 @@ impl Guild {
         let reply = Reply::Json(200, json(&view));
         let event = self.message_event(EventName::MessageUpdate, view, &member, place.kind);
         let writes = vec![Write::EditMessage(Box::new(message))];
-        Ok(Plan { writes, events: vec![event], membership: None, reply })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply })
     }
 
     pub(super) fn plan_delete_message(
@@ -188,7 +188,7 @@ impl Guild {
         let body = json!({ "id": id, "channel_id": channel, "guild_id": self.id() });
         let event = self.event(EventName::MessageDelete, Scope::Channel(channel), &body, None);
         let writes = vec![Write::DeleteMessage(channel, id)];
-        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
     }
 
     pub(super) fn plan_bulk_delete(
@@ -223,7 +223,7 @@ impl Guild {
         }
         let body = json!({ "ids": gone, "channel_id": channel, "guild_id": self.id() });
         let event = self.event(EventName::MessageDeleteBulk, Scope::Channel(channel), &body, None);
-        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
     }
 
     pub(super) fn plan_read_messages(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
@@ -231,15 +231,6 @@ impl Guild {
         self.channel_for(&acting, channel, Permissions::empty())?;
         let history = self.in_channel(&acting, channel).contains(Permissions::READ_MESSAGE_HISTORY);
         Ok(Plan::answer(Reply::MayRead { history }))
-    }
-
-    /// Notes a channel's newest message.
-    pub(super) fn note_newest(&mut self, channel: ChannelId, message: MessageId) {
-        if self.facts.channels.contains_key(&channel) {
-            let newest = self.last_messages.entry(channel).or_insert(message);
-            *newest = message.max(*newest);
-            self.common = None;
-        }
     }
 
     /// An event with a message in it: the full rendering, and the blank one for those who may not read the text.

@@ -63,6 +63,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// What then has happened, in order.
     pub events: Vec<Event>,
+    /// A message that is then the channel's newest.
+    pub newest: Option<(ChannelId, MessageId)>,
     /// Whose membership changes.
     pub membership: Option<(UserId, Membership)>,
     /// The answer.
@@ -81,7 +83,7 @@ pub enum Membership {
 impl Plan {
     /// A plan that only answers.
     pub fn answer(reply: Reply) -> Plan {
-        Plan { writes: Vec::new(), events: Vec::new(), membership: None, reply }
+        Plan { writes: Vec::new(), events: Vec::new(), newest: None, membership: None, reply }
     }
 
     /// A plan that only answers, with JSON.
@@ -283,14 +285,16 @@ impl Guild {
         }
     }
 
-    /// Takes over what was written and what happened. Called once per plan, in order, when it is committed.
-    pub fn commit(&mut self, writes: &[Write], events: &[Event]) {
-        for write in writes {
-            if let Write::CreateMessage(message) = write {
-                self.note_newest(message.channel_id, message.id);
-            }
+    /// Takes over what has happened. Called once per plan, in order, when its writes are committed.
+    pub fn commit(&mut self, plan: &Plan) {
+        if let Some((channel, message)) = plan.newest
+            && self.facts.channels.contains_key(&channel)
+        {
+            let newest = self.last_messages.entry(channel).or_insert(message);
+            *newest = message.max(*newest);
+            self.common = None;
         }
-        for event in events {
+        for event in &plan.events {
             self.apply(event);
         }
     }
@@ -390,6 +394,11 @@ impl Guild {
             return true;
         }
         false
+    }
+
+    /// Members with sessions.
+    pub fn online(&self) -> impl Iterator<Item = UserId> {
+        self.residents.iter().filter(|(_, resident)| !resident.sessions.is_empty()).map(|(user, _)| *user)
     }
 
     /// `(members, online members)`.

@@ -108,7 +108,7 @@ impl Guild {
         let body = json!({ "guild_id": self.id(), "role_id": id });
         let event = self.event(EventName::GuildRoleDelete, Scope::Guild, &body, Some(Change::RoleGone(id)));
         let writes = vec![Write::DeleteRole(self.id(), id)];
-        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
     }
 
     pub(super) fn plan_give_role(&self, user: UserId, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
@@ -150,7 +150,7 @@ impl Guild {
         let body = json!({ "guild_id": self.id(), "role": role });
         let event = self.event(name, Scope::Guild, &body, Some(Change::Role(Arc::new(role.clone()))));
         let reply = Plan::json(200, &role).reply;
-        Plan { writes: vec![Write::PutRole(self.id(), Box::new(role))], events: vec![event], membership: None, reply }
+        Plan { writes: vec![Write::PutRole(self.id(), Box::new(role))], events: vec![event], newest: None, membership: None, reply }
     }
 }
 

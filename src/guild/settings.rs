@@ -64,7 +64,7 @@ impl Guild {
         let change = Change::Guild(Arc::new(guild.clone()));
         let event = self.event(EventName::GuildUpdate, Scope::Guild, &body, Some(change));
         let reply = Reply::Json(200, event.body.clone());
-        Ok(Plan { writes: vec![Write::PutGuild(Box::new(guild))], events: vec![event], membership: None, reply })
+        Ok(Plan { writes: vec![Write::PutGuild(Box::new(guild))], events: vec![event], newest: None, membership: None, reply })
     }
 
     pub(super) fn plan_delete(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
@@ -77,7 +77,7 @@ impl Guild {
         let event =
             self.event(EventName::GuildDelete, Scope::Channel(ChannelId::new(0)), &nothing, Some(Change::Deleted));
         let writes = vec![Write::DeleteGuild(self.id())];
-        Ok(Plan { writes, events: vec![event], membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
     }
 
     /// The operator wrote to the store beside the server: counts and whoever is not online are read anew.

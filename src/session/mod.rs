@@ -63,10 +63,10 @@ pub struct Session {
 }
 
 /// How far a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// The user's owner was asked.
-    Attaching,
+    /// The user's owner was asked. Carries the gateway URL that READY will name.
+    Attaching(Box<str>),
     /// READY was dispatched.
     Ready,
 }

@@ -1,0 +1,381 @@
+//! Requests to the owners: plans made, committed, published, answered.
+//!
+//! Lives on: the core that owns the guild or user.
+//! A request waits for its guild to be loaded, for what its plan needs, for changes that it must not overtake, and for its
+//! own commit; it is never waited *in*: each step is a turn of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::base::metrics::Counter;
+use crate::guild::{self, Circumstances, Claim, Guild, Halt, Loaded, Membership, Plan};
+use crate::limits;
+use crate::mail::ask::{Actor, Answer, Ask, GuildRequest, Reply, Request, Ticket};
+use crate::mail::event::Change;
+use crate::mail::letter::Letter;
+use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
+use crate::mail::placement::{CoreId, VirtualShard};
+use crate::shard::{GuildSlot, Hosted, Pending, Shard, UserSlot, Waiting};
+use crate::store::{Conflict, Found, Query, StoreError, Write};
+use crate::wire::model::account::Account;
+use crate::wire::model::user::User;
+use crate::wire::refusal::{FormErrors, Refusal};
+
+/// A request with what was looked up for it so far.
+#[derive(Debug)]
+pub(super) struct PendingAsk {
+    guild: GuildId,
+    from: CoreId,
+    ticket: Ticket,
+    actor: Actor,
+    request: GuildRequest,
+    loaded: Loaded,
+}
+
+/// A plan on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Committing {
+    guild: GuildId,
+    from: CoreId,
+    ticket: Ticket,
+    claim: Option<Claim>,
+    plan: Plan,
+    gone: Refusal,
+}
+
+/// A guild to be made, as soon as its owner is known.
+#[derive(Debug)]
+pub(super) struct Founding {
+    from: CoreId,
+    ticket: Ticket,
+    shard: VirtualShard,
+    name: String,
+}
+
+/// A commit that is not a guild's.
+#[derive(Debug)]
+pub(super) struct OwnCommit {
+    from: CoreId,
+    ticket: Ticket,
+    what: Own,
+}
+
+#[derive(Debug)]
+enum Own {
+    Guild { reply: Reply, owner: UserId, guild: GuildId },
+    Account(Box<Account>),
+    Revoked { user: UserId, valid_from_ms: u64 },
+}
+
+impl Shard {
+    pub(super) fn ask(&mut self, now: Time, ask: Ask, out: &mut Outbox) {
+        let Ask { from, ticket, actor, request } = ask;
+        match request {
+            Request::Guild(guild, request) => {
+                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new() };
+                self.ask_guild(now, pending, out);
+            }
+            Request::FoundGuild { shard, owner, draft } => {
+                let founding = Founding { from, ticket, shard, name: draft.name };
+                self.query(Query::Users(vec![owner]), Waiting::Founding(Box::new(founding)), out);
+            }
+            Request::CreateAccount { shard, username, global_name, password, bot, owner } => {
+                let id: UserId = self.mint.mint(now.millis(), shard.number());
+                let account = Box::new(Account {
+                    user: User { id, username, global_name, avatar: None, bot: bot.is_some() },
+                    owner,
+                    privileged: bot.unwrap_or(0),
+                    tokens_valid_from_ms: 0,
+                });
+                let writes = vec![Write::CreateAccount { account: account.clone(), password }];
+                self.commit_own(writes, OwnCommit { from, ticket, what: Own::Account(account) }, out);
+            }
+            Request::RevokeTokens(user) => {
+                let valid_from_ms = now.millis() + 1;
+                let writes = vec![Write::RevokeTokens { user, valid_from_ms }];
+                let what = Own::Revoked { user, valid_from_ms };
+                self.commit_own(writes, OwnCommit { from, ticket, what }, out);
+            }
+        }
+    }
+
+    /// Plans a request, now that everything it is known to need is here; or loads, parks or refuses it.
+    fn ask_guild(&mut self, now: Time, pending: PendingAsk, out: &mut Outbox) {
+        let guild = pending.guild;
+        let Some(slot) = self.guilds.get_mut(&guild) else {
+            self.guilds.insert(guild, GuildSlot::Loading([Pending::Ask(pending)].into()));
+            self.query(Query::Guild(guild), Waiting::Guild(guild), out);
+            return;
+        };
+        let hosted = match slot {
+            GuildSlot::Loading(waiting) => {
+                if waiting.len() < limits::GUILD_WAITING_MAX {
+                    waiting.push_back(Pending::Ask(pending));
+                } else {
+                    reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
+                }
+                return;
+            }
+            GuildSlot::Here(hosted) => hosted,
+        };
+        let claim = Guild::claim(pending.actor, &pending.request);
+        if claim.is_some_and(|claim| hosted.claims.contains(&claim)) {
+            if hosted.waiting.len() < limits::GUILD_WAITING_MAX {
+                hosted.waiting.push_back(Pending::Ask(pending));
+            } else {
+                reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
+            }
+            return;
+        }
+        let random = self.prng.next_u64();
+        let mut at = Circumstances { now, actor: pending.actor, loaded: &pending.loaded, mint: &mut self.mint, random };
+        // Planning changes nothing, so a plan that panics leaves a whole guild behind: only this request fails.
+        let planned = catch_unwind(AssertUnwindSafe(|| hosted.guild.plan(&pending.request, &mut at)));
+        match planned {
+            Err(_) => {
+                tracing::error!(%guild, request = ?std::mem::discriminant(&pending.request), "a plan panicked");
+                reply(out, pending.from, pending.ticket, Err(Refusal::INTERNAL));
+            }
+            Ok(Err(Halt::Refused(refusal))) => reply(out, pending.from, pending.ticket, Err(refusal)),
+            Ok(Err(Halt::Needs(query))) => {
+                if pending.loaded.len() >= limits::LOOKUPS_MAX {
+                    reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
+                } else {
+                    self.query(query.clone(), Waiting::Ask(pending, query), out);
+                }
+            }
+            Ok(Ok(mut plan)) => {
+                let gone = match &pending.request {
+                    GuildRequest::AcceptInvite { .. } | GuildRequest::DeleteInvite { .. } => Refusal::UNKNOWN_INVITE,
+                    _ => Refusal::UNKNOWN_MESSAGE,
+                };
+                let writes = std::mem::take(&mut plan.writes);
+                let (from, ticket) = (pending.from, pending.ticket);
+                let committing = Committing { guild, from, ticket, claim, plan, gone };
+                if writes.is_empty() {
+                    self.finish(now, committing, out);
+                    return;
+                }
+                if let Some(claim) = claim {
+                    hosted.claims.insert(claim);
+                }
+                let id = self.job(Waiting::Commit(Box::new(committing)));
+                out.jobs.push(StoreJob { id, work: StoreWork::Commit(writes) });
+            }
+        }
+    }
+
+    /// The store has answered about a guild that was to be loaded.
+    pub(super) fn guild_loaded(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let Some(GuildSlot::Loading(waiting)) = self.guilds.remove(&guild) else { return };
+        match result {
+            Ok(Some(Found::Guild(Some(record)))) => {
+                let hosted = Hosted { guild: Guild::load(*record), claims: Default::default(), waiting: Default::default() };
+                self.guilds.insert(guild, GuildSlot::Here(Box::new(hosted)));
+                for pending in waiting {
+                    self.again(now, guild, pending, out);
+                }
+            }
+            Ok(_) => {
+                for pending in waiting {
+                    match pending {
+                        Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::UNKNOWN_GUILD)),
+                        Pending::Join { session, .. } => out.post(session.home, Letter::JoinRefused { guild, session }),
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%guild, %error, "a guild could not be loaded");
+                for pending in waiting {
+                    match pending {
+                        Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::INTERNAL)),
+                        Pending::Join { session, .. } => out.post(session.home, Letter::JoinRefused { guild, session }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The store has answered about what a plan needs.
+    pub(super) fn looked_up(
+        &mut self,
+        now: Time,
+        mut pending: PendingAsk,
+        query: Query,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        match result {
+            Ok(Some(found)) => {
+                if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&pending.guild) {
+                    hosted.guild.learn(&query, &found);
+                }
+                pending.loaded.push((query, found));
+                self.ask_guild(now, pending, out);
+            }
+            Ok(None) | Err(_) => {
+                tracing::error!(guild = %pending.guild, ?query, "the store did not answer a question");
+                reply(out, pending.from, pending.ticket, Err(Refusal::INTERNAL));
+            }
+        }
+    }
+
+    /// A plan was committed, or was not.
+    pub(super) fn committed(
+        &mut self,
+        now: Time,
+        committing: Committing,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let guild = committing.guild;
+        let freed = committing.claim;
+        match result {
+            Ok(_) => {
+                self.finish(now, committing, out);
+            }
+            Err(StoreError::Conflict(Conflict::Gone)) => {
+                let refusal = committing.gone.clone();
+                reply(out, committing.from, committing.ticket, Err(refusal));
+            }
+            Err(error) => {
+                tracing::error!(%guild, %error, "a commit failed");
+                reply(out, committing.from, committing.ticket, Err(Refusal::INTERNAL));
+            }
+        }
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        if let Some(claim) = freed {
+            hosted.claims.remove(&claim);
+            for pending in std::mem::take(&mut hosted.waiting) {
+                self.again(now, guild, pending, out);
+            }
+        }
+    }
+
+    /// Applies, publishes and answers what is durable now.
+    fn finish(&mut self, now: Time, committing: Committing, out: &mut Outbox) {
+        let Committing { guild, from, ticket, plan, .. } = committing;
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
+            // The guild was deleted meanwhile; what was written into it is gone with it.
+            reply(out, from, ticket, Err(Refusal::UNKNOWN_GUILD));
+            return;
+        };
+        hosted.guild.commit(&plan);
+        self.metrics.count(Counter::EventsPublished, plan.events.len() as u64);
+        let mut deleted = false;
+        for mut event in plan.events {
+            event.published = now;
+            deleted |= event.change == Some(Change::Deleted);
+            if event.name == crate::wire::event::EventName::MessageCreate {
+                self.metrics.count(Counter::MessagesCreated, 1);
+            }
+            let event = Arc::new(event);
+            for core in hosted.guild.watchers() {
+                out.post(core, Letter::Publish(Arc::clone(&event)));
+            }
+        }
+        if let Some((user, membership)) = plan.membership {
+            let letter = match membership {
+                Membership::Gained => Letter::Gained { user, guild },
+                Membership::Parted => Letter::Parted { user, guild },
+            };
+            out.post(self.placement.owner(user), letter);
+        }
+        if deleted {
+            for user in hosted.guild.online() {
+                out.post(self.placement.owner(user), Letter::Parted { user, guild });
+            }
+            if let Some(GuildSlot::Here(hosted)) = self.guilds.remove(&guild) {
+                for pending in hosted.waiting {
+                    self.again(now, guild, pending, out);
+                }
+            }
+        }
+        reply(out, from, ticket, Ok(plan.reply));
+    }
+
+    /// Tries something that had to wait.
+    pub(super) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
+        match pending {
+            Pending::Ask(ask) => self.ask_guild(now, ask, out),
+            Pending::Join { session, user } => self.join(now, guild, session, user, out),
+        }
+    }
+
+    /// The owner of a guild to be made is known.
+    pub(super) fn found_guild(
+        &mut self,
+        now: Time,
+        founding: Founding,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let Founding { from, ticket, shard, name } = founding;
+        let owner = match result {
+            Ok(Some(Found::Users(users))) => users.into_iter().next().ok_or(Refusal::UNKNOWN_USER),
+            Ok(_) | Err(_) => Err(Refusal::INTERNAL),
+        };
+        let owner = match owner {
+            Ok(owner) => owner,
+            Err(refusal) => return reply(out, from, ticket, Err(refusal)),
+        };
+        let owner_id = owner.id;
+        let (record, writes) = guild::founding::found(shard, owner, name, now.millis(), &mut self.mint);
+        let guild = record.guild.id;
+        let answer = Reply::Json(201, Guild::load(record).rest_json());
+        let what = Own::Guild { reply: answer, owner: owner_id, guild };
+        self.commit_own(writes, OwnCommit { from, ticket, what }, out);
+    }
+
+    fn commit_own(&mut self, writes: Vec<Write>, own: OwnCommit, out: &mut Outbox) {
+        let id = self.job(Waiting::Own(Box::new(own)));
+        out.jobs.push(StoreJob { id, work: StoreWork::Commit(writes) });
+    }
+
+    /// A new guild, a new account or a revocation was committed, or was not.
+    pub(super) fn own_committed(
+        &mut self,
+        own: OwnCommit,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let OwnCommit { from, ticket, what } = own;
+        let answer = match (result, what) {
+            (Ok(_), Own::Guild { reply, owner, guild }) => {
+                out.post(self.placement.owner(owner), Letter::Gained { user: owner, guild });
+                Ok(reply)
+            }
+            (Ok(_), Own::Account(account)) => Ok(Reply::Account(account)),
+            (Ok(_), Own::Revoked { user, valid_from_ms }) => {
+                if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
+                    online.revoke(valid_from_ms);
+                }
+                for core in self.placement.all() {
+                    out.post(core, Letter::Revoked { user, valid_from_ms });
+                }
+                Ok(Reply::Done)
+            }
+            (Err(StoreError::Conflict(Conflict::NameTaken)), _) => {
+                Err(FormErrors::one(&["username"], "USERNAME_ALREADY_TAKEN", "Username is taken."))
+            }
+            (Err(StoreError::Conflict(Conflict::Gone)), _) => Err(Refusal::UNKNOWN_USER),
+            (Err(error @ StoreError::Failed(_)), _) => {
+                tracing::error!(%error, "a commit failed");
+                Err(Refusal::INTERNAL)
+            }
+        };
+        reply(out, from, ticket, answer);
+    }
+}
+
+fn reply(out: &mut Outbox, to: CoreId, ticket: Ticket, answer: Answer) {
+    out.post(to, Letter::Answer(ticket, Box::new(answer)));
+}

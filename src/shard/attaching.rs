@@ -1,0 +1,230 @@
+//! Who a session is: the owner of its user is asked, READY follows, and the guilds are joined.
+//!
+//! Lives on: the session's home, and the core that owns the user.
+//! Source: Discord docs, Gateway/Identifying and Gateway Events/Ready.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::base::metrics::Metric;
+use crate::limits;
+use crate::mail::letter::Letter;
+use crate::mail::outbox::Outbox;
+use crate::mail::session_id::SessionId;
+use crate::session::Stage;
+use crate::session::body::Body;
+use crate::shard::{Shard, UserSlot, Waiting};
+use crate::store::{Found, Query, StoreError};
+use crate::user::OnlineUser;
+use crate::wire::close::CloseCode;
+use crate::wire::event::EventName;
+use crate::wire::model::account::Account;
+use crate::wire::model::user::CurrentUser;
+
+impl Shard {
+    /// The owner of a user hears of a new session.
+    pub(super) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
+        match self.users.get_mut(&user) {
+            None => {
+                let letter = Letter::Attach { session, user, issued_ms };
+                self.users.insert(user, UserSlot::Loading(vec![letter]));
+                self.query(Query::AccountWithGuilds(user), Waiting::User(user), out);
+            }
+            Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Attach { session, user, issued_ms }),
+            Some(UserSlot::Here(online)) => {
+                let letter = match online.attach(session, issued_ms) {
+                    Some((account, guilds)) => Letter::Attached { session, account, guilds },
+                    None => Letter::AttachRefused { session, bad_token: true },
+                };
+                if online.is_idle() {
+                    self.users.remove(&user);
+                }
+                out.post(session.home, letter);
+            }
+        }
+    }
+
+    /// The store has answered about a user. Letters that came meanwhile are taken in the order in which they came, so a
+    /// membership that was committed after the store was asked is not missed.
+    pub(super) fn user_loaded(
+        &mut self,
+        now: Time,
+        user: UserId,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else { return };
+        match result {
+            Ok(Some(Found::AccountWithGuilds(Some(found)))) => {
+                let (account, guilds) = *found;
+                self.users.insert(user, UserSlot::Here(Box::new(OnlineUser::load(account, guilds))));
+                // Memberships first: an attach among the letters then lists them, and nobody is told twice.
+                let (attaches, memberships): (Vec<_>, Vec<_>) =
+                    waiting.into_iter().partition(|letter| matches!(letter, Letter::Attach { .. }));
+                for letter in memberships.into_iter().chain(attaches) {
+                    self.receive(now, letter, out);
+                }
+                if let Some(UserSlot::Here(online)) = self.users.get(&user)
+                    && online.is_idle()
+                {
+                    self.users.remove(&user);
+                }
+            }
+            other => {
+                let bad_token = other.is_ok();
+                if let Err(error) = other {
+                    tracing::error!(%user, %error, "a user could not be loaded");
+                }
+                for letter in waiting {
+                    if let Letter::Attach { session, .. } = letter {
+                        out.post(session.home, Letter::AttachRefused { session, bad_token });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The owner of a user hears that a session is over.
+    pub(super) fn detach(&mut self, session: SessionId, user: UserId, _out: &mut Outbox) {
+        match self.users.get_mut(&user) {
+            Some(UserSlot::Here(online)) => {
+                if online.detach(session) {
+                    self.users.remove(&user);
+                }
+            }
+            Some(UserSlot::Loading(waiting)) => {
+                waiting.retain(|letter| !matches!(letter, Letter::Attach { session: other, .. } if *other == session));
+            }
+            None => {}
+        }
+    }
+
+    /// The owner of a user hears of a new membership.
+    pub(super) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
+        match self.users.get_mut(&user) {
+            Some(UserSlot::Here(online)) => {
+                for session in online.gain(guild) {
+                    out.post(session.home, Letter::JoinNow { session: *session, guild });
+                }
+            }
+            Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Gained { user, guild }),
+            None => {}
+        }
+    }
+
+    /// The owner of a user hears that a membership has ended.
+    pub(super) fn parted(&mut self, user: UserId, guild: GuildId) {
+        match self.users.get_mut(&user) {
+            Some(UserSlot::Here(online)) => online.part(guild),
+            Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Parted { user, guild }),
+            None => {}
+        }
+    }
+
+    /// Home: the owner knows the user. READY is dispatched and the guilds are joined.
+    pub(super) fn attached(
+        &mut self,
+        now: Time,
+        id: SessionId,
+        account: &Arc<Account>,
+        guilds: &Arc<[GuildId]>,
+        out: &mut Outbox,
+    ) {
+        let Some((key, session)) = self.session(id) else {
+            // The session ended while the owner was asked; it must not stay on the owner's list.
+            out.post(self.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
+            return;
+        };
+        let Stage::Attaching(gateway_url) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
+        session.bot = account.user.bot;
+        let allowed = account.allows(session.intents);
+        let (seen, _): (Vec<GuildId>, Vec<GuildId>) = guilds.iter().copied().partition(|guild| session.covers(*guild));
+        let too_many = session.bot && seen.len() > limits::GUILDS_PER_GUILD_SHARD;
+        if !allowed || too_many {
+            let code = if allowed { CloseCode::ShardingRequired } else { CloseCode::DisallowedIntents };
+            if let Some(connection) = session.connection {
+                self.close_connection(now, connection, code, None, out);
+            }
+            self.end_session(now, key, out);
+            return;
+        }
+        session.awaited = seen.iter().copied().collect();
+        let ready = json!({
+            "v": 10,
+            "user": CurrentUser(&account.user),
+            "guilds": seen.iter().map(|guild| json!({ "id": guild, "unavailable": true })).collect::<Vec<_>>(),
+            "session_id": id.to_string(),
+            "session_type": "normal",
+            "resume_gateway_url": gateway_url,
+            "shard": session.guild_sharding.map(|(shard, count)| [shard, count]),
+            "application": { "id": account.user.id, "flags": account.application_flags(), "flags_new": account.application_flags().to_string() },
+            "private_channels": [],
+            "relationships": [],
+            "presences": [],
+            "geo_ordered_rtc_regions": [],
+            "guild_join_requests": [],
+            "user_settings": {},
+            "auth": {},
+            "_trace": ["guildhall"],
+        });
+        let ready = without_null(ready, "shard");
+        session.dispatch(Body::new(EventName::Ready, Bytes::from(ready.to_string()), now));
+        let (identified_at, user) = (session.identified_at, session.user);
+        self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
+        self.list_session(key);
+        for guild in seen {
+            out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user });
+        }
+    }
+
+    /// Home: the owner does not know the user, or its token is void.
+    pub(super) fn attach_refused(&mut self, now: Time, id: SessionId, bad_token: bool, out: &mut Outbox) {
+        let Some((key, session)) = self.session(id) else { return };
+        if let Some(connection) = session.connection {
+            let code = if bad_token { CloseCode::AuthenticationFailed } else { CloseCode::UnknownError };
+            self.close_connection(now, connection, code, None, out);
+        }
+        self.end_session(now, key, out);
+    }
+
+    /// Home: a running session's user has become a member of a guild.
+    pub(super) fn join_now(&mut self, id: SessionId, guild: GuildId, out: &mut Outbox) {
+        let placement = self.placement;
+        let Some((_, session)) = self.session(id) else { return };
+        if session.covers(guild) && session.seat_in(guild).is_none() && session.stage == Stage::Ready {
+            let user = session.user;
+            out.post(placement.owner(guild), Letter::Join { guild, session: id, user });
+        }
+    }
+
+    /// Tokens of a user are void: its sessions that were started with them end.
+    pub(super) fn revoke(&mut self, now: Time, user: UserId, valid_from_ms: u64, out: &mut Outbox) {
+        self.revoked.insert(user, valid_from_ms);
+        let void: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.user == user && session.token_issued_ms < valid_from_ms)
+            .map(|(key, session)| (key, session.connection))
+            .collect();
+        for (key, connection) in void {
+            if let Some(connection) = connection {
+                self.close_connection(now, connection, CloseCode::AuthenticationFailed, None, out);
+            }
+            self.end_session(now, key, out);
+        }
+    }
+}
+
+/// Leaves a key out when it is null: `shard` is only there if it was sent.
+fn without_null(mut value: serde_json::Value, key: &str) -> serde_json::Value {
+    if let Some(map) = value.as_object_mut()
+        && map.get(key).is_some_and(serde_json::Value::is_null)
+    {
+        map.remove(key);
+    }
+    value
+}

@@ -1,0 +1,325 @@
+//! Connections and the sessions they carry: opened, identified, resumed, cut, closed, ended.
+//!
+//! Lives on: the core that has the socket, which is the session's home.
+//! Source: Discord docs, Gateway/Connection Lifecycle.
+
+use smallvec::SmallVec;
+
+use crate::base::clock::Time;
+use crate::base::id::UserId;
+use crate::base::metrics::{Counter, Metric};
+use crate::base::slab::Key;
+use crate::mail::letter::{HandOver, Letter, Terms};
+use crate::mail::outbox::Outbox;
+use crate::mail::session_id::SessionId;
+use crate::relay::Aftermath;
+use crate::session::body::Body;
+use crate::session::connection::Connection;
+use crate::session::replay::Replay;
+use crate::session::{Session, Stage};
+use crate::shard::Shard;
+use crate::wire::close::{self, CloseCode};
+use crate::wire::event::EventName;
+use crate::wire::intents::Intents;
+
+/// What an identify asks for, its form checked and its token verified.
+#[derive(Debug, Clone)]
+pub struct Identify {
+    /// Whose token.
+    pub user: UserId,
+    /// When the token was issued, in Unix milliseconds.
+    pub issued_ms: u64,
+    /// Wanted events.
+    pub intents: Intents,
+    /// Discord's `[shard_id, shard_count]`, if sent; the id is below the count.
+    pub guild_sharding: Option<(u32, u32)>,
+    /// Members up to which a guild is not `large`.
+    pub large_threshold: u16,
+    /// What READY names as `resume_gateway_url`.
+    pub gateway_url: String,
+}
+
+/// What becomes of a resume.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// The session goes on, on this connection.
+    Resumed,
+    /// Op 9 was sent; the client may identify on the same connection.
+    Refused,
+    /// The sequence number lies ahead: close code 4007.
+    FromTheFuture,
+    /// The session lives on another core: the socket must go there.
+    Elsewhere,
+}
+
+impl Shard {
+    /// A socket was upgraded. HELLO is the first thing to be sent.
+    pub fn open(&mut self, now: Time, terms: Terms) -> Key {
+        self.metrics.count(Counter::ConnectionsAccepted, 1);
+        let key = self.connections.insert(Connection::open(terms, now));
+        self.list_connection(key);
+        key
+    }
+
+    /// A socket was handed over by another core. Its resume is not yet done.
+    pub fn adopt(&mut self, now: Time, hand_over: &HandOver) -> Key {
+        let key = self.connections.insert(Connection::adopt(hand_over.terms, hand_over.unsent.clone(), now));
+        self.list_connection(key);
+        key
+    }
+
+    /// A connection, so that the door can see what was agreed and say something.
+    pub fn connection(&mut self, key: Key) -> Option<&mut Connection> {
+        self.connections.get_mut(key)
+    }
+
+    /// Has something sent that is no event.
+    pub fn say(&mut self, key: Key, what: impl FnOnce(&mut Connection)) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            what(connection);
+            self.list_connection(key);
+        }
+    }
+
+    /// A heartbeat: answered always; with a number it acknowledges events.
+    pub fn beat(&mut self, now: Time, key: Key, seq: Option<u64>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        // Before identify a heartbeat is answered but does not extend the time to identify.
+        if connection.session.is_some() {
+            connection.beat_at = now;
+        }
+        connection.acknowledge_heartbeat();
+        if let Some(session) = connection.session.and_then(|session| self.sessions.get_mut(session))
+            && let Some(seq) = seq
+        {
+            session.acknowledge(seq);
+        }
+        self.list_connection(key);
+    }
+
+    /// A client identifies on a connection without a session: one begins.
+    pub fn identify(&mut self, now: Time, key: Key, identify: Identify, out: &mut Outbox) {
+        self.metrics.count(Counter::Identifies, 1);
+        let secret = self.prng.next_u64();
+        let home = self.me;
+        let session = Session {
+            id: SessionId { home, key: Key { index: 0, generation: 0 }, secret },
+            user: identify.user,
+            bot: false,
+            intents: identify.intents,
+            guild_sharding: identify.guild_sharding,
+            large_threshold: identify.large_threshold,
+            token_issued_ms: identify.issued_ms,
+            stage: Stage::Attaching(identify.gateway_url.into()),
+            connection: Some(key),
+            disconnected_at: None,
+            identified_at: now,
+            replay: Replay::default(),
+            sent_s: 1,
+            unsent_bytes: 0,
+            seats: SmallVec::new(),
+            awaited: SmallVec::new(),
+        };
+        let session_key = self.sessions.insert(session);
+        let id = SessionId { home, key: session_key, secret };
+        self.sessions.get_mut(session_key).expect("inserted just now").id = id;
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.session = Some(session_key);
+            connection.beat_at = now;
+        }
+        let (user, issued_ms) = (identify.user, identify.issued_ms);
+        out.post(self.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
+    }
+
+    /// A client wants to continue a session on a connection without one.
+    pub fn resume(
+        &mut self,
+        now: Time,
+        key: Key,
+        id: Option<SessionId>,
+        user: UserId,
+        seq: u64,
+        out: &mut Outbox,
+    ) -> Resumption {
+        let Some(id) = id.filter(|id| id.home.0 < self.placement.cores()) else { return self.refuse(key) };
+        if id.home != self.me {
+            return Resumption::Elsewhere;
+        }
+        let Some(session_key) = self.session_key(id) else { return self.refuse(key) };
+        let session = self.sessions.get_mut(session_key).expect("found just now");
+        if session.user != user || session.stage != Stage::Ready {
+            return self.refuse(key);
+        }
+        if session.absorb_all().is_err() || (seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1))
+        {
+            self.end_session(now, session_key, out);
+            return self.refuse(key);
+        }
+        if seq >= session.replay.next_s() {
+            return Resumption::FromTheFuture;
+        }
+        self.metrics.count(Counter::Resumes, 1);
+        // The newer connection takes over.
+        if let Some(old) = session.connection.replace(key)
+            && old != key
+            && let Some(old) = self.connections.get_mut(old)
+        {
+            old.session = None;
+            old.pending.clear();
+            old.closing = true;
+        }
+        let taken_over = session.disconnected_at.take().is_none();
+        session.replay.trim(seq + 1);
+        session.sent_s = seq + 1;
+        let mut unsent = 0;
+        let _ = session.replay.each_from(seq + 1, |_, body| {
+            unsent += body.len() as u64;
+            std::ops::ControlFlow::Continue(())
+        });
+        session.unsent_bytes = unsent;
+        session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
+        if taken_over {
+            self.shut_sessionless();
+        }
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.session = Some(session_key);
+            connection.beat_at = now;
+        }
+        self.list_connection(key);
+        Resumption::Resumed
+    }
+
+    /// How long a resume took, from the client's words to RESUMED being dispatched.
+    pub fn note_resume(&mut self, now: Time, asked: Time) {
+        self.metrics.record(Metric::Resume, now.since(asked));
+    }
+
+    /// Takes a connection out so that its socket can go to another core.
+    pub fn release(&mut self, key: Key) -> Option<Connection> {
+        self.connections.remove(key)
+    }
+
+    /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
+    pub fn close_connection(
+        &mut self,
+        now: Time,
+        key: Key,
+        code: CloseCode,
+        reason: Option<&str>,
+        out: &mut Outbox,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.close(code, reason);
+        let session = connection.session.take();
+        self.list_connection(key);
+        if let Some(session) = session {
+            self.disconnect(now, session, code.keeps_session(), out);
+        }
+    }
+
+    /// The client has sent a close frame: it is answered, and the session ends or waits as its code says.
+    pub fn closed_by_client(&mut self, now: Time, key: Key, code: Option<u16>, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.echo_close();
+        let session = connection.session.take();
+        self.list_connection(key);
+        if let Some(session) = session {
+            self.disconnect(now, session, !close::client_ends_session(code), out);
+        }
+    }
+
+    /// The socket is gone. Its session, if it still had one, waits to be resumed.
+    pub fn drop_connection(&mut self, now: Time, key: Key, out: &mut Outbox) {
+        let Some(connection) = self.connections.remove(key) else { return };
+        if let Some(session) = connection.session {
+            self.disconnect(now, session, true, out);
+        }
+    }
+
+    /// A session loses its connection.
+    pub(super) fn disconnect(&mut self, now: Time, key: Key, keep: bool, out: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.connection = None;
+        session.disconnected_at = Some(now);
+        if !keep || session.stage != Stage::Ready {
+            self.end_session(now, key, out);
+        }
+    }
+
+    /// A session is over: everybody who knows of it is told, and its connection, if it has one, may identify anew.
+    pub(super) fn end_session(&mut self, now: Time, key: Key, out: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let (id, user) = (session.id, session.user);
+        let guilds: SmallVec<[_; 4]> = session.seats.iter().map(|seat| seat.guild).collect();
+        let attaching = session.stage != Stage::Ready;
+        let connection = session.connection.take();
+        session.disconnected_at = Some(now);
+        if let Some(connection_key) = connection
+            && let Some(connection) = self.connections.get_mut(connection_key)
+        {
+            connection.session = None;
+            connection.invalidate_session(false);
+            self.list_connection(connection_key);
+        }
+        let mut after = Aftermath::default();
+        for guild in guilds {
+            if let Some(relay) = self.relays.get_mut(&guild) {
+                relay.leave(key, &mut self.sessions, &mut after);
+                out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: id });
+            }
+            self.let_go_if_empty(guild, out);
+        }
+        // A session that is over has lost nothing any more.
+        after.lost.clear();
+        self.clear_up(now, after, out);
+        self.sessions.remove(key);
+        self.metrics.count(Counter::SessionsEnded, 1);
+        if !attaching {
+            out.post(self.placement.owner(user), Letter::Detach { session: id, user });
+        }
+    }
+
+    fn refuse(&mut self, key: Key) -> Resumption {
+        self.metrics.count(Counter::ResumesRefused, 1);
+        self.say(key, |connection| connection.invalidate_session(false));
+        Resumption::Refused
+    }
+
+    /// Connections whose session was taken over have nothing left to say.
+    fn shut_sessionless(&mut self) {
+        let idle: Vec<Key> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.closing && !connection.listed)
+            .map(|(key, _)| key)
+            .collect();
+        for key in idle {
+            self.list_connection(key);
+        }
+    }
+
+    /// Asks `count` clients to connect elsewhere and closes their connections. Says whether any are left.
+    /// Source: Discord docs, Gateway/Reconnect.
+    pub fn drain(&mut self, now: Time, count: usize, out: &mut Outbox) -> bool {
+        self.draining = true;
+        let open: Vec<Key> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| !connection.closing)
+            .map(|(key, _)| key)
+            .take(count)
+            .collect();
+        for key in &open {
+            self.say(*key, Connection::ask_to_reconnect);
+            self.close_connection(now, *key, CloseCode::UnknownError, Some("Server is restarting."), out);
+        }
+        !self.connections.is_empty() && (open.len() == count || self.flushing.is_busy())
+    }
+
+    /// Whether no new session may begin.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+}
+
+

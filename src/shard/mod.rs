@@ -1,0 +1,301 @@
+//! The shard: everything that one core owns, as a synchronous state machine.
+//!
+//! Lives on: its core.
+//! [`Shard::receive`] takes a letter and leaves letters, store jobs and answers in the outbox; it reads no clock, touches no
+//! socket and draws no randomness of its own. [`Shard::flush`] writes to sockets through a trait, in slices. The doors and
+//! the simulator drive it in the same way.
+//! Read next: `asking` (requests to guilds), `attaching` (identify), `seating` (snapshots and events), `flushing`.
+
+pub mod asking;
+pub mod attaching;
+pub mod connecting;
+pub mod flushing;
+pub mod seating;
+pub mod sweeping;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, Mint, UserId};
+use crate::base::idmap::IdMap;
+use crate::base::metrics::Metrics;
+use crate::base::prng::Prng;
+use crate::base::slab::{Key, Slab};
+use crate::guild::{Claim, Guild};
+use crate::mail::ask::Ticket;
+use crate::mail::letter::Letter;
+use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
+use crate::mail::placement::{CoreId, Placement};
+use crate::mail::session_id::SessionId;
+use crate::net::deflate::Deflater;
+use crate::relay::{Aftermath, Relay};
+use crate::session::Session;
+use crate::session::connection::Connection;
+use crate::store::{Found, Query, StoreError};
+use crate::user::OnlineUser;
+
+/// What a shard is told when it is made.
+#[derive(Debug, Clone)]
+pub struct ShardSettings {
+    /// Which core it is.
+    pub me: CoreId,
+    /// All cores.
+    pub placement: Placement,
+    /// All its randomness.
+    pub prng: Prng,
+    /// Users with revoked tokens, and from which Unix millisecond on tokens are good.
+    pub revoked: Vec<(UserId, u64)>,
+}
+
+/// Everything that one core owns.
+#[derive(Debug)]
+pub struct Shard {
+    me: CoreId,
+    placement: Placement,
+    prng: Prng,
+    mint: Mint,
+    guilds: IdMap<GuildId, GuildSlot>,
+    users: IdMap<UserId, UserSlot>,
+    relays: IdMap<GuildId, Relay>,
+    sessions: Slab<Session>,
+    connections: Slab<Connection>,
+    revoked: IdMap<UserId, u64>,
+    jobs: IdMap<u64, Waiting>,
+    next_job: u64,
+    flushing: flushing::Flushing,
+    sweeping: sweeping::Sweeping,
+    deflater: Deflater,
+    scratch: Vec<u8>,
+    draining: bool,
+    /// What this core measured.
+    pub metrics: Metrics,
+}
+
+/// A guild that this core owns, loaded or about to be.
+#[derive(Debug)]
+enum GuildSlot {
+    /// The store was asked; these wait.
+    Loading(VecDeque<Pending>),
+    /// Here.
+    Here(Box<Hosted>),
+}
+
+/// A guild with what is under way in it.
+#[derive(Debug)]
+struct Hosted {
+    guild: Guild,
+    /// Changes being committed.
+    claims: BTreeSet<Claim>,
+    /// Requests that wait for one of them.
+    waiting: VecDeque<Pending>,
+}
+
+/// A user that this core owns, loaded or about to be.
+#[derive(Debug)]
+enum UserSlot {
+    /// The store was asked; letters about the user wait.
+    Loading(Vec<Letter>),
+    /// Here.
+    Here(Box<OnlineUser>),
+}
+
+/// Something for a guild that could not be done at once.
+#[derive(Debug)]
+enum Pending {
+    Ask(asking::PendingAsk),
+    Join { session: SessionId, user: UserId },
+}
+
+/// Who waits for the store.
+#[derive(Debug)]
+enum Waiting {
+    /// A guild to be loaded.
+    Guild(GuildId),
+    /// A user to be loaded.
+    User(UserId),
+    /// A plan that needs something looked up.
+    Ask(asking::PendingAsk, Query),
+    /// A session that comes to see a guild, whose member must be looked up.
+    Join { guild: GuildId, session: SessionId, user: UserId },
+    /// A plan being committed.
+    Commit(Box<asking::Committing>),
+    /// A guild to be made, whose owner must be looked up.
+    Founding(Box<asking::Founding>),
+    /// A new account, or revoked tokens, being committed.
+    Own(Box<asking::OwnCommit>),
+    /// A caller at this core's door.
+    Door(Ticket),
+}
+
+impl Shard {
+    /// A shard that owns nothing yet.
+    pub fn new(settings: ShardSettings) -> Shard {
+        Shard {
+            me: settings.me,
+            placement: settings.placement,
+            prng: settings.prng,
+            mint: Mint::inside(),
+            guilds: IdMap::default(),
+            users: IdMap::default(),
+            relays: IdMap::default(),
+            sessions: Slab::default(),
+            connections: Slab::default(),
+            revoked: settings.revoked.into_iter().collect(),
+            jobs: IdMap::default(),
+            next_job: 1,
+            flushing: flushing::Flushing::default(),
+            sweeping: sweeping::Sweeping::default(),
+            deflater: Deflater::default(),
+            scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
+            draining: false,
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Takes a letter.
+    pub fn receive(&mut self, now: Time, letter: Letter, out: &mut Outbox) {
+        match letter {
+            Letter::Ask(ask) => self.ask(now, *ask, out),
+            Letter::Answer(ticket, answer) => out.answers.push((ticket, *answer)),
+            Letter::Attach { session, user, issued_ms } => self.attach(session, user, issued_ms, out),
+            Letter::Attached { session, account, guilds } => self.attached(now, session, &account, &guilds, out),
+            Letter::AttachRefused { session, bad_token } => self.attach_refused(now, session, bad_token, out),
+            Letter::Detach { session, user } => self.detach(session, user, out),
+            Letter::Join { guild, session, user } => self.join(now, guild, session, user, out),
+            Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
+            Letter::JoinRefused { guild, session } => self.join_refused(now, guild, session),
+            Letter::Leave { guild, user, session } => self.leave(guild, user, session),
+            Letter::Publish(event) => self.fan_out(now, &event, out),
+            Letter::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
+            Letter::Unwatched { guild } => self.unwatched(guild),
+            Letter::Gained { user, guild } => self.gained(user, guild, out),
+            Letter::Parted { user, guild } => self.parted(user, guild),
+            Letter::JoinNow { session, guild } => self.join_now(session, guild, out),
+            Letter::HandOver(hand_over) => out.arrivals.push(*hand_over),
+            Letter::Revoked { user, valid_from_ms } => self.revoke(now, user, valid_from_ms, out),
+            Letter::Stored { job, result } => self.stored(now, job, result, out),
+        }
+    }
+
+    /// Asks the store on behalf of a caller at this core's door; the finding comes with the ticket.
+    pub fn read(&mut self, ticket: Ticket, query: Query, out: &mut Outbox) {
+        self.query(query, Waiting::Door(ticket), out);
+    }
+
+    /// Whether tokens of this user issued at `issued_ms` are good, so far as this core knows.
+    pub fn accepts_token(&self, user: UserId, issued_ms: u64) -> bool {
+        self.revoked.get(&user).is_none_or(|valid_from| issued_ms >= *valid_from)
+    }
+
+    /// 64 bits from the shard's own generator; for ids that need not be secret.
+    pub fn random(&mut self) -> u64 {
+        self.prng.next_u64()
+    }
+
+    /// Sessions and connections that live here.
+    pub fn population(&self) -> (usize, usize) {
+        (self.sessions.len(), self.connections.len())
+    }
+
+    /// Whether anything waits for the store.
+    pub fn awaits_store(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    /// Panics if something that must hold does not. For tests and the simulator, every turn.
+    pub fn invariants(&self) {
+        for (key, session) in self.sessions.iter() {
+            session.invariants();
+            assert_eq!(session.id.key, key);
+            if let Some(connection) = session.connection {
+                let connection = self.connections.get(connection).expect("a session's connection exists");
+                assert_eq!(connection.session, Some(key), "session and connection name each other");
+            }
+            for seat in &session.seats {
+                assert!(self.relays.contains_key(&seat.guild), "a seat is in a relay");
+            }
+        }
+        for (key, connection) in self.connections.iter() {
+            if let Some(session) = connection.session {
+                let session = self.sessions.get(session).expect("a connection's session exists");
+                assert_eq!(session.connection, Some(key), "connection and session name each other");
+            }
+        }
+        for relay in self.relays.values() {
+            relay.invariants(&self.sessions);
+        }
+        for slot in self.guilds.values() {
+            if let GuildSlot::Here(hosted) = slot {
+                hosted.guild.invariants();
+            }
+        }
+    }
+
+    fn query(&mut self, query: Query, waiting: Waiting, out: &mut Outbox) {
+        let id = self.job(waiting);
+        out.jobs.push(StoreJob { id, work: StoreWork::Query(query) });
+    }
+
+    fn job(&mut self, waiting: Waiting) -> u64 {
+        let id = self.next_job;
+        self.next_job += 1;
+        self.jobs.insert(id, waiting);
+        id
+    }
+
+    fn stored(&mut self, now: Time, job: u64, result: Result<Option<Found>, StoreError>, out: &mut Outbox) {
+        let Some(waiting) = self.jobs.remove(&job) else { return };
+        match waiting {
+            Waiting::Guild(guild) => self.guild_loaded(now, guild, result, out),
+            Waiting::User(user) => self.user_loaded(now, user, result, out),
+            Waiting::Ask(pending, query) => self.looked_up(now, pending, query, result, out),
+            Waiting::Join { guild, session, user } => self.member_loaded(now, guild, session, user, result, out),
+            Waiting::Commit(committing) => self.committed(now, *committing, result, out),
+            Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),
+            Waiting::Own(own) => self.own_committed(*own, result, out),
+            Waiting::Door(ticket) => {
+                let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
+                out.findings.push((ticket, finding));
+            }
+        }
+    }
+
+    /// Does what a relay left to be done.
+    fn clear_up(&mut self, now: Time, after: Aftermath, out: &mut Outbox) {
+        self.flushing.walks.extend(after.walks);
+        for session in after.ready {
+            self.list_session(session);
+        }
+        for session in after.lost {
+            self.end_session(now, session, out);
+        }
+    }
+
+    /// Puts a session's connection on the list of those with something to say.
+    fn list_session(&mut self, session: Key) {
+        if let Some(connection) = self.sessions.get(session).and_then(|session| session.connection) {
+            self.list_connection(connection);
+        }
+    }
+
+    fn list_connection(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.listed
+        {
+            connection.listed = true;
+            self.flushing.ready.push_back(key);
+        }
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<(Key, &mut Session)> {
+        let key = self.session_key(id)?;
+        self.sessions.get_mut(key).map(|session| (key, session))
+    }
+
+    /// Where a session is, if the id is genuine. The wire form cuts the generation, so the place is looked up by index.
+    fn session_key(&self, id: SessionId) -> Option<Key> {
+        let key = self.sessions.keys_in(id.key.index, 1).next()?;
+        let found = self.sessions.get(key)?.id;
+        (found.secret == id.secret && found.home == id.home && found.key.index == id.key.index).then_some(key)
+    }
+}

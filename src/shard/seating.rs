@@ -1,0 +1,168 @@
+//! Sessions and guilds meet: joins and snapshots, events fanned out, seats given up.
+//!
+//! Lives on: `join`, `leave`, `unwatch` on the guild's core; the others on the sessions' homes.
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::guild::{Entrance, snapshot};
+use crate::mail::event::Event;
+use crate::mail::facts::Facts;
+use crate::mail::letter::{Letter, Snapshot};
+use crate::mail::outbox::Outbox;
+use crate::mail::placement::CoreId;
+use crate::mail::session_id::SessionId;
+use crate::relay::{Aftermath, Relay};
+use crate::session::Stage;
+use crate::session::body::Body;
+use crate::shard::{GuildSlot, Pending, Shard, Waiting};
+use crate::store::{Found, Query, StoreError};
+use crate::wire::event::EventName;
+use crate::wire::intents::Intents;
+
+impl Shard {
+    /// Guild: a session of a member wants to see it.
+    pub(super) fn join(&mut self, now: Time, guild: GuildId, session: SessionId, user: UserId, out: &mut Outbox) {
+        let _ = now;
+        let hosted = match self.guilds.get_mut(&guild) {
+            None => {
+                self.guilds.insert(guild, GuildSlot::Loading([Pending::Join { session, user }].into()));
+                self.query(Query::Guild(guild), Waiting::Guild(guild), out);
+                return;
+            }
+            Some(GuildSlot::Loading(waiting)) => {
+                waiting.push_back(Pending::Join { session, user });
+                return;
+            }
+            Some(GuildSlot::Here(hosted)) => hosted,
+        };
+        match hosted.guild.enter(user, session) {
+            None => self.query(Query::Member(guild, user), Waiting::Join { guild, session, user }, out),
+            Some(Entrance::Stranger) => out.post(session.home, Letter::JoinRefused { guild, session }),
+            Some(Entrance::Member { member, facts }) => {
+                let (member_count, _) = hosted.guild.counts();
+                let common = hosted.guild.common();
+                let snapshot = Snapshot { guild, session, member, facts, common, member_count };
+                out.post(session.home, Letter::Snapshot(Box::new(snapshot)));
+            }
+        }
+    }
+
+    /// Guild: the store has answered about a member whose session wants to see it.
+    pub(super) fn member_loaded(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        session: SessionId,
+        user: UserId,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let (Ok(Some(found)), Some(GuildSlot::Here(hosted))) = (&result, self.guilds.get_mut(&guild)) else {
+            out.post(session.home, Letter::JoinRefused { guild, session });
+            return;
+        };
+        hosted.guild.learn(&Query::Member(guild, user), found);
+        self.join(now, guild, session, user, out);
+    }
+
+    /// Guild: a session of a member is over.
+    pub(super) fn leave(&mut self, guild: GuildId, user: UserId, session: SessionId) {
+        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
+            hosted.guild.leave(user, session);
+        }
+    }
+
+    /// Guild: a relay has nobody left.
+    pub(super) fn unwatch(&mut self, guild: GuildId, core: CoreId, seen: u64, out: &mut Outbox) {
+        let unwatched = match self.guilds.get_mut(&guild) {
+            Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),
+            Some(GuildSlot::Loading(_)) => false,
+            None => true,
+        };
+        if unwatched {
+            out.post(core, Letter::Unwatched { guild });
+        }
+    }
+
+    /// Home: the guild as it is, for one session; the relay is born with the first.
+    pub(super) fn seat(&mut self, now: Time, snapshot: Snapshot, out: &mut Outbox) {
+        let guild = snapshot.guild;
+        if let Some(facts) = snapshot.facts {
+            // Whatever relay was here has been told that nothing more comes; its sessions are gone.
+            let fresh = Relay::new(Facts::clone(&facts));
+            if let Some(old) = self.relays.insert(guild, fresh) {
+                assert!(old.is_empty(), "a guild starts anew only for a core that nobody of it is left on");
+            }
+        }
+        let Some(relay) = self.relays.get_mut(&guild) else {
+            // The guild was deleted while the snapshot was on its way.
+            return;
+        };
+        relay.seen += 1;
+        relay.leaving = false;
+        let user = snapshot.member.user.id;
+        let Some(key) = self.sessions.keys_in(snapshot.session.key.index, 1).next().filter(|key| {
+            let session = self.sessions.get(*key).expect("listed just now");
+            session.id == snapshot.session && session.seat_in(guild).is_none() && session.stage == Stage::Ready
+        }) else {
+            out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: snapshot.session });
+            self.let_go_if_empty(guild, out);
+            return;
+        };
+        let session = self.sessions.get_mut(key).expect("found just now");
+        let awaited = session.awaited.iter().position(|other| *other == guild);
+        if let Some(index) = awaited {
+            session.awaited.swap_remove(index);
+        }
+        let first = session.intents.contains(Intents::GUILDS).then(|| {
+            let rest =
+                snapshot::rest(&snapshot.member, snapshot.member_count, session.large_threshold, awaited.is_some());
+            Body::spliced(EventName::GuildCreate, snapshot.common.clone(), rest, now)
+        });
+        let mut after = Aftermath::default();
+        relay.seat(key, &snapshot.member, first, &mut self.sessions, &mut after);
+        self.clear_up(now, after, out);
+    }
+
+    /// Home: the guild does not know the member.
+    pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId) {
+        let Some((key, session)) = self.session(id) else { return };
+        let Some(index) = session.awaited.iter().position(|other| *other == guild) else { return };
+        session.awaited.swap_remove(index);
+        if session.intents.contains(Intents::GUILDS) {
+            let json = format!("{{\"id\":\"{guild}\"}}");
+            session.dispatch(Body::new(EventName::GuildDelete, json.into(), now));
+            self.list_session(key);
+        }
+    }
+
+    /// Home: an event of a guild, for whoever may see it here.
+    pub(super) fn fan_out(&mut self, now: Time, event: &Event, out: &mut Outbox) {
+        let Some(relay) = self.relays.get_mut(&event.guild) else { return };
+        let mut after = Aftermath::default();
+        let lives = relay.publish(event, &mut self.sessions, &mut after);
+        self.clear_up(now, after, out);
+        if lives {
+            self.let_go_if_empty(event.guild, out);
+        } else {
+            self.relays.remove(&event.guild);
+        }
+    }
+
+    /// Home: the guild sends no more events to this core.
+    pub(super) fn unwatched(&mut self, guild: GuildId) {
+        if self.relays.get(&guild).is_some_and(|relay| relay.is_empty() && relay.leaving) {
+            self.relays.remove(&guild);
+        }
+    }
+
+    /// Tells the guild when a relay has nobody left. It stays until the guild has said that nothing more comes.
+    pub(super) fn let_go_if_empty(&mut self, guild: GuildId, out: &mut Outbox) {
+        let Some(relay) = self.relays.get_mut(&guild) else { return };
+        if relay.is_empty() && !relay.leaving {
+            relay.leaving = true;
+            let letter = Letter::Unwatch { guild, core: self.me, seen: relay.seen };
+            out.post(self.placement.owner(guild), letter);
+        }
+    }
+}

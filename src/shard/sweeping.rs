@@ -1,0 +1,96 @@
+//! What happens because time has passed: zombies, sessions that nobody resumed, events that nobody can ask for any more.
+//!
+//! Lives on: every core.
+//! A tick looks at a part of everything, so that a core with half a million sessions does not stop to look at all of them.
+
+use crate::base::clock::Time;
+use crate::base::id::GuildId;
+use crate::base::metrics::Counter;
+use crate::base::slab::Key;
+use crate::limits;
+use crate::mail::outbox::Outbox;
+use crate::shard::Shard;
+use crate::wire::close::CloseCode;
+
+/// How far the sweeps are.
+#[derive(Debug, Default)]
+pub(super) struct Sweeping {
+    connections: u32,
+    sessions: u32,
+    journals: Vec<GuildId>,
+}
+
+impl Shard {
+    /// Time has passed. To be called about every [`limits::TICK`].
+    pub fn tick(&mut self, now: Time, out: &mut Outbox) {
+        self.sweep_connections(now, out);
+        self.sweep_sessions(now, out);
+        self.sweep_journals(now);
+    }
+
+    fn sweep_connections(&mut self, now: Time, out: &mut Outbox) {
+        let places = self.connections.places();
+        let (from, count) = slice(&mut self.sweeping.connections, places);
+        let zombies: Vec<Key> = self
+            .connections
+            .keys_in(from, count)
+            .filter(|key| self.connections.get(*key).is_some_and(|connection| connection.is_zombie(now)))
+            .collect();
+        for key in zombies {
+            self.metrics.count(Counter::Zombies, 1);
+            let connection = self.connections.get(key).expect("listed just now");
+            if connection.closing || connection.blocked {
+                // It does not read: no word would reach it.
+                let session = self.connections.get_mut(key).and_then(|connection| connection.session.take());
+                self.shut(key);
+                if let Some(session) = session {
+                    self.disconnect(now, session, true, out);
+                }
+            } else {
+                self.close_connection(now, key, CloseCode::SessionTimedOut, None, out);
+            }
+        }
+    }
+
+    fn sweep_sessions(&mut self, now: Time, out: &mut Outbox) {
+        let places = self.sessions.places();
+        let (from, count) = slice(&mut self.sweeping.sessions, places);
+        let over: Vec<Key> = self
+            .sessions
+            .keys_in(from, count)
+            .filter(|key| {
+                let session = self.sessions.get(*key).expect("listed just now");
+                session.disconnected_at.is_some_and(|since| now.since(since) > limits::RESUME_WINDOW)
+            })
+            .collect();
+        for key in over {
+            self.end_session(now, key, out);
+        }
+    }
+
+    fn sweep_journals(&mut self, now: Time) {
+        if self.sweeping.journals.is_empty() {
+            self.sweeping.journals = self.relays.keys().copied().collect();
+        }
+        let horizon = Time::from_nanos(now.nanos().saturating_sub(limits::JOURNAL_TIME.as_nanos() as u64));
+        for _ in 0..limits::SWEEP_RELAYS {
+            let Some(guild) = self.sweeping.journals.pop() else { break };
+            if let Some(relay) = self.relays.get(&guild) {
+                for audience in relay.audiences() {
+                    audience.journal.borrow_mut().trim(horizon);
+                }
+            }
+        }
+    }
+}
+
+/// The next part of `places` places: all of them are visited in [`limits::SWEEP_TICKS`] ticks.
+fn slice(cursor: &mut u32, places: u32) -> (u32, u32) {
+    let count = (places / limits::SWEEP_TICKS).max(limits::SWEEP_MIN);
+    if *cursor >= places {
+        *cursor = 0;
+    }
+    let from = *cursor;
+    *cursor = from.saturating_add(count);
+    (from, count)
+}
