@@ -27,7 +27,7 @@ pub const STORE_READER_CACHE_KIB: i64 = 32 * 1024;
 pub const STORE_CHECKPOINT_PAGES: i64 = 4_096;
 /// How long a connection waits for another process that holds the database.
 pub const STORE_BUSY_TIME: Duration = Duration::from_secs(10);
-/// Rows that a search by name looks at, in one walk, before it answers with what it has: some 50 ms.
+/// Rows that a search by name looks at, in one walk, before it answers with what it has: some 20 ms.
 pub const STORE_SEARCH_ROWS_MAX: u32 = 20_000;
 /// Members in one answer of the store (documented for the member list and search).
 pub const MEMBERS_PAGE_MAX: u32 = 1_000;
