@@ -19,6 +19,29 @@ pub const STORE_QUEUE: usize = 16_384;
 pub const STORE_GROUP_MAX: usize = 1_024;
 /// Threads that answer reads. WAL readers do not block the writer or each other.
 pub const STORE_READERS: usize = 2;
+/// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million members.
+pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
+/// Kibibytes of pages that each reading connection caches.
+pub const STORE_READER_CACHE_KIB: i64 = 32 * 1024;
+/// Pages in the write-ahead log before it is copied back: 16 MiB, a pause of some milliseconds.
+pub const STORE_CHECKPOINT_PAGES: i64 = 4_096;
+/// How long a connection waits for another process that holds the database.
+pub const STORE_BUSY_TIME: Duration = Duration::from_secs(10);
+/// Rows that a search by name looks at, in one walk, before it answers with what it has: some 20 ms.
+pub const STORE_SEARCH_ROWS_MAX: u32 = 20_000;
+/// Members in one answer of the store (documented for the member list and search).
+pub const MEMBERS_PAGE_MAX: u32 = 1_000;
+/// Guilds in one answer of the store (documented).
+pub const GUILDS_PAGE_MAX: u32 = 200;
+/// Messages in one answer of the store (documented).
+pub const MESSAGES_PAGE_MAX: u32 = 100;
+/// Rows per transaction when members are filled in for load tests.
+pub const STORE_FILL_ROWS: u64 = 10_000;
+/// Passwords waiting to be hashed or checked. At some 30 ms each the last one waits two seconds; past this sign-in is refused
+/// as overloaded.
+pub const PASSWORD_QUEUE: usize = 64;
+/// Bytes of a password that are hashed; longer ones are refused, so that a request cannot buy much work.
+pub const PASSWORD_BYTES_MAX: usize = 256;
 
 // ── guilds (Discord's documented limits) ──
 
@@ -113,5 +136,6 @@ const _: () = {
     assert!(PAYLOAD_BYTES_MAX > 4096);
     assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
     assert!(STORE_GROUP_MAX <= STORE_QUEUE);
+    assert!(MEMBERS_PAGE_MAX <= STORE_SEARCH_ROWS_MAX, "one page of hits must fit in one walk");
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
 };

@@ -3,9 +3,14 @@
 //! Lives on: threads of its own; executors only see the ends of flume channels (`service`).
 //! Promise: a commit that was answered [`Ok`] survives the process being killed at any moment. Read next: `service`.
 
+pub mod directory;
+pub mod password;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod scratch;
 pub mod service;
 pub mod sqlite;
+pub mod token;
 
 use std::fmt;
 
