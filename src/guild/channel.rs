@@ -204,7 +204,13 @@ impl Guild {
             ..self.event(name, Scope::Channel(channel.id), &(), Some(Change::Channel(Arc::new(channel.clone()))))
         };
         let reply = Reply::Json(status, event.body.clone());
-        Plan { writes: vec![Write::PutChannel(Box::new(channel))], events: vec![event], newest: None, membership: None, reply }
+        Plan {
+            writes: vec![Write::PutChannel(Box::new(channel))],
+            events: vec![event],
+            newest: None,
+            membership: None,
+            reply,
+        }
     }
 
     /// Refuses overwrites that give or take what the actor does not have itself, and too many of them.

@@ -150,7 +150,13 @@ impl Guild {
         let body = json!({ "guild_id": self.id(), "role": role });
         let event = self.event(name, Scope::Guild, &body, Some(Change::Role(Arc::new(role.clone()))));
         let reply = Plan::json(200, &role).reply;
-        Plan { writes: vec![Write::PutRole(self.id(), Box::new(role))], events: vec![event], newest: None, membership: None, reply }
+        Plan {
+            writes: vec![Write::PutRole(self.id(), Box::new(role))],
+            events: vec![event],
+            newest: None,
+            membership: None,
+            reply,
+        }
     }
 }
 

@@ -64,7 +64,13 @@ impl Guild {
         let change = Change::Guild(Arc::new(guild.clone()));
         let event = self.event(EventName::GuildUpdate, Scope::Guild, &body, Some(change));
         let reply = Reply::Json(200, event.body.clone());
-        Ok(Plan { writes: vec![Write::PutGuild(Box::new(guild))], events: vec![event], newest: None, membership: None, reply })
+        Ok(Plan {
+            writes: vec![Write::PutGuild(Box::new(guild))],
+            events: vec![event],
+            newest: None,
+            membership: None,
+            reply,
+        })
     }
 
     pub(super) fn plan_delete(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {

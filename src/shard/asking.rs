@@ -178,7 +178,8 @@ impl Shard {
         let Some(GuildSlot::Loading(waiting)) = self.guilds.remove(&guild) else { return };
         match result {
             Ok(Some(Found::Guild(Some(record)))) => {
-                let hosted = Hosted { guild: Guild::load(*record), claims: Default::default(), waiting: Default::default() };
+                let hosted =
+                    Hosted { guild: Guild::load(*record), claims: Default::default(), waiting: Default::default() };
                 self.guilds.insert(guild, GuildSlot::Here(Box::new(hosted)));
                 for pending in waiting {
                     self.again(now, guild, pending, out);

@@ -150,7 +150,8 @@ impl Shard {
         if session.user != user || session.stage != Stage::Ready {
             return self.refuse(key);
         }
-        if session.absorb_all().is_err() || (seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1))
+        if session.absorb_all().is_err()
+            || (seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1))
         {
             self.end_session(now, session_key, out);
             return self.refuse(key);
@@ -200,14 +201,7 @@ impl Shard {
     }
 
     /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
-    pub fn close_connection(
-        &mut self,
-        now: Time,
-        key: Key,
-        code: CloseCode,
-        reason: Option<&str>,
-        out: &mut Outbox,
-    ) {
+    pub fn close_connection(&mut self, now: Time, key: Key, code: CloseCode, reason: Option<&str>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.close(code, reason);
         let session = connection.session.take();
@@ -321,5 +315,3 @@ impl Shard {
         self.draining
     }
 }
-
-

@@ -133,8 +133,8 @@ impl Shard {
             let Some(walk) = &mut audience.walk else { return written };
             let Some(session_key) = audience.sessions.get(walk.at).copied() else {
                 let metrics = &mut self.metrics;
-                let again = audience
-                    .finish_walk(|published| metrics.record(Metric::PublishToLastFlush, now.since(published)));
+                let again =
+                    audience.finish_walk(|published| metrics.record(Metric::PublishToLastFlush, now.since(published)));
                 if again {
                     self.flushing.walks.push_back((guild, audience_key));
                 }
@@ -205,7 +205,11 @@ impl Shard {
                 let result = session.replay.each_from(session.sent_s, |s, body| {
                     dispatch::write_dispatch(scratch, body, s, zlib.then_some(&mut *deflater));
                     published.push(body.published);
-                    if scratch.len() < limits::FLUSH_BYTES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                    if scratch.len() < limits::FLUSH_BYTES_MAX {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    }
                 });
                 lost = result.is_err();
                 self.flushing.last = same;
