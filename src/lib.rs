@@ -8,6 +8,8 @@
 
 // ── the process ──
 // ── the two doors: async; nothing below this line awaits ──
+// ── what the doors of one core share ──
+pub mod desk;
 // ── everything one core owns ──
 pub mod shard;
 // ── one guild's sessions on one core ──
@@ -23,6 +25,7 @@ pub mod store;
 // ── Discord's words ──
 pub mod wire;
 // ── lanes between cores / bytes in, bytes out ──
+pub mod mesh;
 pub mod net;
 // ── every bound / ids, clock, seeded randomness ──
 pub mod base;

@@ -11,6 +11,14 @@ pub const VIRTUAL_SHARDS: u16 = 1024;
 /// Cores at most: lanes are one per ordered pair, so this bounds them at 65,536.
 pub const CORES_MAX: usize = 256;
 
+/// Letters in one lane. A full lane makes the sender keep what follows; this only has to cover the time of one turn.
+pub const LANE_LETTERS: usize = 1_024;
+/// Letters that a shard takes in before it flushes: bounds a turn.
+pub const TURN_LETTERS: usize = 256;
+
+/// Callers who wait at one core's doors; past it new ones are told to come back.
+pub const WAITING_CALLERS_MAX: usize = 16_384;
+
 // ── store ──
 
 /// Jobs waiting for the store's threads. Past this an executor keeps them in its own queue and new work is refused as overloaded.

@@ -1,0 +1,311 @@
+//! The desk: what the two doors of a core share. The shard, the outbox, the tickets of those who wait, and the bell that
+//! starts a turn.
+//!
+//! Lives on: its core; a cheap handle that doors clone.
+//! No borrow outlives a call, so none can be held across an await. Doors `ask` and wait; nothing below the desk does.
+
+pub mod settings;
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::base::clock::{self, Time};
+use crate::base::id::UserId;
+use crate::base::idmap::IdMap;
+use crate::desk::settings::Settings;
+use crate::limits;
+use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
+use crate::mail::letter::Letter;
+use crate::mail::outbox::Outbox;
+use crate::mail::placement::{CoreId, Placement, VirtualShard};
+use crate::shard::Shard;
+use crate::store::password::Password;
+use crate::store::service::{Job, Outcome, StoreEnd, Work};
+use crate::store::token::Signer;
+use crate::store::{Found, Query, StoreError};
+use crate::wire::refusal::Refusal;
+
+/// A core's desk.
+#[derive(Debug, Clone)]
+pub struct Desk(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    me: CoreId,
+    placement: Placement,
+    settings: Settings,
+    signer: Signer,
+    store: StoreEnd,
+    shard: RefCell<Shard>,
+    outbox: RefCell<Outbox>,
+    mailbox: RefCell<VecDeque<(Time, Letter)>>,
+    waiting: RefCell<IdMap<u64, Slot>>,
+    next_ticket: Cell<u64>,
+    bell: RefCell<Option<Waker>>,
+    rung: Cell<bool>,
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+enum Slot {
+    Waiting(Option<Waker>),
+    Here(Delivery),
+}
+
+/// What somebody may wait for.
+#[derive(Debug)]
+enum Delivery {
+    Answer(Answer),
+    Finding(Result<Found, StoreError>),
+    Outcome(Result<Outcome, StoreError>),
+}
+
+/// Jobs of the doors' own (passwords) have ids from here on; those of the shard are below.
+const DOOR_JOBS: u64 = 1 << 63;
+
+impl Desk {
+    /// The desk of one core.
+    pub fn new(
+        me: CoreId,
+        placement: Placement,
+        settings: Settings,
+        signer: Signer,
+        store: StoreEnd,
+        shard: Shard,
+    ) -> Desk {
+        Desk(Rc::new(Inner {
+            me,
+            placement,
+            settings,
+            signer,
+            store,
+            shard: RefCell::new(shard),
+            outbox: RefCell::default(),
+            mailbox: RefCell::default(),
+            waiting: RefCell::default(),
+            next_ticket: Cell::new(1),
+            bell: RefCell::default(),
+            rung: Cell::new(false),
+        }))
+    }
+
+    /// Which core this is.
+    pub fn me(&self) -> CoreId {
+        self.0.me
+    }
+
+    /// What the operator has set.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Checks and issues tokens.
+    pub fn signer(&self) -> &Signer {
+        &self.0.signer
+    }
+
+    /// The way to the store's threads.
+    pub fn store(&self) -> &StoreEnd {
+        &self.0.store
+    }
+
+    /// Does something with the shard, now; what it leaves is seen to in the next turn.
+    pub fn with<R>(&self, act: impl FnOnce(&mut Shard, &mut Outbox) -> R) -> R {
+        let result = act(&mut self.0.shard.borrow_mut(), &mut self.0.outbox.borrow_mut());
+        self.ring();
+        result
+    }
+
+    /// The shard, for the turn alone.
+    pub fn shard(&self) -> RefMut<'_, Shard> {
+        self.0.shard.borrow_mut()
+    }
+
+    /// Takes what a turn left, for the turn alone.
+    pub fn take_outbox(&self) -> Outbox {
+        std::mem::take(&mut self.0.outbox.borrow_mut())
+    }
+
+    /// A letter for this core; `sent` is when it was posted.
+    pub fn deliver(&self, sent: Time, letter: Letter) {
+        self.0.mailbox.borrow_mut().push_back((sent, letter));
+        self.ring();
+    }
+
+    /// The next letter for this core.
+    pub fn next_letter(&self) -> Option<(Time, Letter)> {
+        self.0.mailbox.borrow_mut().pop_front()
+    }
+
+    /// Whether letters are waiting.
+    pub fn has_letters(&self) -> bool {
+        !self.0.mailbox.borrow().is_empty()
+    }
+
+    /// Asks for a turn.
+    pub fn ring(&self) {
+        self.0.rung.set(true);
+        if let Some(waker) = self.0.bell.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until somebody asks for a turn.
+    pub fn rung(&self) -> impl Future<Output = ()> {
+        let desk = self.clone();
+        std::future::poll_fn(move |context| {
+            if desk.0.rung.replace(false) {
+                return Poll::Ready(());
+            }
+            *desk.0.bell.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    /// Asks an owner. The answer comes after what was written is committed.
+    pub async fn ask(&self, actor: Actor, request: Request) -> Answer {
+        let owner = self.owner(&request);
+        let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
+        let ask = Ask { from: self.0.me, ticket: waiter.ticket, actor, request };
+        self.with(|_, outbox| outbox.post(owner, Letter::Ask(Box::new(ask))));
+        match waiter.await {
+            Delivery::Answer(answer) => answer,
+            Delivery::Finding(_) | Delivery::Outcome(_) => Err(Refusal::INTERNAL),
+        }
+    }
+
+    /// Asks the store's readers.
+    pub async fn read(&self, query: Query) -> Result<Found, Refusal> {
+        let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
+        self.with(|shard, outbox| shard.read(waiter.ticket, query, outbox));
+        match waiter.await {
+            Delivery::Finding(Ok(found)) => Ok(found),
+            Delivery::Finding(Err(error)) => {
+                tracing::error!(%error, "the store did not answer a question");
+                Err(Refusal::INTERNAL)
+            }
+            Delivery::Answer(_) | Delivery::Outcome(_) => Err(Refusal::INTERNAL),
+        }
+    }
+
+    /// Hashes a password, on a thread of the store's.
+    pub async fn hash_password(&self, password: String) -> Result<String, Refusal> {
+        match self.work(Work::HashPassword(Password(password))).await? {
+            Outcome::Hashed(phc) => Ok(phc),
+            Outcome::Committed | Outcome::Found(_) | Outcome::Checked(_) => Err(Refusal::INTERNAL),
+        }
+    }
+
+    /// Compares a password, on a thread of the store's.
+    pub async fn check_password(&self, password: String, phc: String) -> Result<bool, Refusal> {
+        match self.work(Work::CheckPassword { password: Password(password), phc }).await? {
+            Outcome::Checked(good) => Ok(good),
+            Outcome::Committed | Outcome::Found(_) | Outcome::Hashed(_) => Err(Refusal::INTERNAL),
+        }
+    }
+
+    /// Whose token this is and when it was issued; `None` for a bad or void one.
+    pub fn authenticate(&self, token: &str) -> Option<(UserId, u64)> {
+        let (user, issued_ms) = self.0.signer.verify(token)?;
+        self.0.shard.borrow().accepts_token(user, issued_ms).then_some((user, issued_ms))
+    }
+
+    /// An answer has come for somebody who waits here.
+    pub fn answered(&self, ticket: Ticket, answer: Answer) {
+        self.fill(ticket.0, Delivery::Answer(answer));
+    }
+
+    /// A finding has come for somebody who waits here.
+    pub fn found(&self, ticket: Ticket, finding: Result<Found, StoreError>) {
+        self.fill(ticket.0, Delivery::Finding(finding));
+    }
+
+    /// The store has answered: to the shard, or to somebody who waits here. Runs on the core's store task.
+    pub fn store_answered(&self, id: u64, result: Result<Outcome, StoreError>) {
+        if id >= DOOR_JOBS {
+            self.fill(id - DOOR_JOBS, Delivery::Outcome(result));
+            return;
+        }
+        let result = result.map(|outcome| match outcome {
+            Outcome::Found(found) => Some(found),
+            Outcome::Committed | Outcome::Hashed(_) | Outcome::Checked(_) => None,
+        });
+        self.deliver(clock::now(), Letter::Stored { job: id, result });
+    }
+
+    async fn work(&self, work: Work) -> Result<Outcome, Refusal> {
+        let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
+        let job = Job { core: self.0.me.0, id: DOOR_JOBS + waiter.ticket.0, work };
+        if self.0.store.try_submit(job).is_err() {
+            return Err(Refusal::OVERLOADED);
+        }
+        match waiter.await {
+            Delivery::Outcome(Ok(outcome)) => Ok(outcome),
+            Delivery::Outcome(Err(_)) | Delivery::Answer(_) | Delivery::Finding(_) => Err(Refusal::INTERNAL),
+        }
+    }
+
+    fn owner(&self, request: &Request) -> CoreId {
+        let shard = match request {
+            Request::Guild(guild, _) => VirtualShard::of(*guild),
+            Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
+            Request::RevokeTokens(user) => VirtualShard::of(*user),
+        };
+        self.0.placement.core_of(shard)
+    }
+
+    fn wait(&self) -> Option<Waiter> {
+        let mut waiting = self.0.waiting.borrow_mut();
+        if waiting.len() >= limits::WAITING_CALLERS_MAX {
+            return None;
+        }
+        let ticket = self.0.next_ticket.get();
+        self.0.next_ticket.set(ticket + 1);
+        waiting.insert(ticket, Slot::Waiting(None));
+        Some(Waiter { desk: self.clone(), ticket: Ticket(ticket) })
+    }
+
+    fn fill(&self, ticket: u64, delivery: Delivery) {
+        // Whoever has given up waiting has taken its slot away.
+        if let Some(slot) = self.0.waiting.borrow_mut().get_mut(&ticket)
+            && let Slot::Waiting(Some(waker)) = std::mem::replace(slot, Slot::Here(delivery))
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// Somebody who waits; giving up takes the slot away.
+#[derive(Debug)]
+struct Waiter {
+    desk: Desk,
+    ticket: Ticket,
+}
+
+impl Future for Waiter {
+    type Output = Delivery;
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Delivery> {
+        let mut waiting = self.desk.0.waiting.borrow_mut();
+        match waiting.get_mut(&self.ticket.0) {
+            Some(slot @ Slot::Waiting(_)) => {
+                *slot = Slot::Waiting(Some(context.waker().clone()));
+                Poll::Pending
+            }
+            Some(Slot::Here(_)) => match waiting.remove(&self.ticket.0) {
+                Some(Slot::Here(delivery)) => Poll::Ready(delivery),
+                Some(Slot::Waiting(_)) | None => unreachable!("looked at just now"),
+            },
+            None => unreachable!("polled after it was done"),
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.desk.0.waiting.borrow_mut().remove(&self.ticket.0);
+    }
+}
