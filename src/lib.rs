@@ -7,7 +7,10 @@
 //! code to it. `docs/ARCHITECTURE.md` walks through it.
 
 // ── the process ──
+pub mod boot;
 // ── the two doors: async; nothing below this line awaits ──
+pub mod gateway;
+pub mod rest;
 // ── what the doors of one core share ──
 pub mod desk;
 // ── everything one core owns ──

@@ -66,6 +66,8 @@ pub const USER_GUILDS_MAX: usize = 10_000;
 
 /// Requests that wait for one guild to be loaded or for a change under way; past it callers are told to come back.
 pub const GUILD_WAITING_MAX: usize = 4_096;
+/// Channels of which a core remembers the guild: 16 bytes each.
+pub const CHANNELS_KNOWN_MAX: usize = 1 << 20;
 /// Things looked up for one request: a bulk deletion names a hundred messages.
 pub const LOOKUPS_MAX: usize = 128;
 
@@ -100,8 +102,56 @@ pub const COMMANDS_MAX: u16 = 125;
 pub const COMMANDS_WINDOW: Duration = Duration::from_secs(60);
 /// Bytes of one client payload. Documented as 4,096; the official client uses 15 KiB, libraries rely on it.
 pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
+/// Connections that the kernel keeps until they are accepted. It cuts this to net.core.somaxconn; a storm needs all of it.
+pub const ACCEPT_BACKLOG: i32 = 65_535;
+/// After a failed accept.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Bytes of a request's head; hyper has a like bound.
+pub const HEAD_MAX: usize = 16 * 1024;
+/// Characters of a password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// See [`PASSWORD_CHARS_MIN`].
+pub const PASSWORD_CHARS_MAX: usize = 128;
+/// How far ahead a timeout may end (documented).
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(28 * 24 * 3_600);
+/// Guilds per shard that bots are told to have (documented).
+pub const GUILDS_PER_RECOMMENDED_SHARD: usize = 1_000;
+/// Bytes of an HTTP request's body. Documented as 25 MiB with files, which this server does not take.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long an HTTP connection may be silent between requests, and how long a head may take.
+pub const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
+/// Rate-limit buckets of one core; idle ones are let go first.
+pub const BUCKETS_MAX: usize = 65_536;
+/// Bytes of a head read at once; a WebSocket upgrade has about 300.
+pub const HEAD_READ: usize = 1_024;
+/// Between two batches of a drain.
+pub const DRAIN_PAUSE: Duration = Duration::from_millis(50);
+/// Connections sent away in one batch at least.
+pub const DRAIN_BATCH_MIN: usize = 64;
+/// Bytes of one errand of the operator's.
+pub const ERRAND_BYTES: u64 = 64 * 1024;
+/// Orders that wait for one core.
+pub const ORDERS: usize = 1_024;
+/// Entries of a core's submission queue; glommio's 128 is too small for thousands of sockets.
+pub const RING_DEPTH: usize = 4_096;
+/// Bytes that a core registers for disk I/O, of which it does none.
+pub const RING_IO_MEMORY: usize = 128 * 1024;
+/// After this time a core looks for new I/O, whatever else it has to do.
+pub const PREEMPT: Duration = Duration::from_millis(1);
+/// Bytes read from a socket at once, into the one scratch buffer of a core.
+pub const READ_BYTES: usize = 64 * 1024;
+/// How long a socket that was shut waits for its peer to do the same.
+pub const LINGER: Duration = Duration::from_secs(3);
+/// Bytes that such a peer may still send.
+pub const LINGER_BYTES: usize = 64 * 1024;
 /// Guilds of one of a bot's shards (Discord's documented bound; close code 4011).
 pub const GUILDS_PER_GUILD_SHARD: usize = 2_500;
+/// Members in one GUILD_MEMBERS_CHUNK (documented).
+pub const MEMBERS_CHUNK: u32 = 1_000;
+/// Members found by name or by id in one request (documented).
+pub const MEMBERS_NAMED_MAX: u32 = 100;
+/// Between two requests for all members of one guild (documented).
+pub const MEMBERS_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two ticks of a shard.
 pub const TICK: Duration = Duration::from_millis(250);
 /// Ticks in which every connection and session is looked at once: four seconds, small against the heartbeat's tolerance.

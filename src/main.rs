@@ -1,2 +1,5 @@
-//! The guildhall binary.
-fn main() {}
+//! The `guildhall` binary. Everything is in the library; `boot` is where it begins.
+
+fn main() -> std::process::ExitCode {
+    guildhall::boot::commandline::main()
+}

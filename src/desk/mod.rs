@@ -23,6 +23,7 @@ use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::{CoreId, Placement, VirtualShard};
 use crate::shard::Shard;
+use crate::shard::flushing::Sockets;
 use crate::store::password::Password;
 use crate::store::service::{Job, Outcome, StoreEnd, Work};
 use crate::store::token::Signer;
@@ -118,6 +119,14 @@ impl Desk {
         let result = act(&mut self.0.shard.borrow_mut(), &mut self.0.outbox.borrow_mut());
         self.ring();
         result
+    }
+
+    /// Writes to about `budget` sockets. Says whether there is more to do.
+    pub fn flush(&self, now: Time, sockets: &mut impl Sockets, budget: usize) -> bool {
+        let mut outbox = self.0.outbox.borrow_mut();
+        let more = self.0.shard.borrow_mut().flush(now, sockets, budget, &mut outbox);
+        // Whatever ended while flushing has letters to send.
+        more || !outbox.letters.is_empty()
     }
 
     /// The shard, for the turn alone.
@@ -252,6 +261,7 @@ impl Desk {
     fn owner(&self, request: &Request) -> CoreId {
         let shard = match request {
             Request::Guild(guild, _) => VirtualShard::of(*guild),
+            Request::Channel(channel, _) => VirtualShard::of(*channel),
             Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
             Request::RevokeTokens(user) => VirtualShard::of(*user),
         };

@@ -49,6 +49,8 @@ pub struct Ask {
 pub enum Request {
     /// Something about one guild. → as [`GuildRequest`] says
     Guild(GuildId, GuildRequest),
+    /// Something about the guild that this channel is in: the channel's id says who owns it. → as [`GuildRequest`] says
+    Channel(ChannelId, GuildRequest),
     /// A new guild, at a virtual shard chosen by hash, owned by the actor (or `owner` when the operator asks).
     /// → [`Reply::Json`] 201 with the guild
     FoundGuild {

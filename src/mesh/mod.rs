@@ -75,7 +75,12 @@ impl<T: Send + 'static> LaneEnds<T> {
                 None => None,
                 Some(connecting) => {
                     let sender = connecting.await;
-                    let lane = Rc::new(Lane { sender, waiting: RefCell::default(), pump: RefCell::new(None), holding: Cell::new(false) });
+                    let lane = Rc::new(Lane {
+                        sender,
+                        waiting: RefCell::default(),
+                        pump: RefCell::new(None),
+                        holding: Cell::new(false),
+                    });
                     glommio::spawn_local(Rc::clone(&lane).pump()).detach();
                     Some(lane)
                 }

@@ -112,6 +112,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// Puts whole frames before whatever is incomplete.
+    pub fn prepend(&mut self, frames: &[u8]) {
+        self.partial.splice(0..0, frames.iter().copied());
+    }
+
     /// The bytes of an incomplete frame, to go with a socket that moves; `None` while a fragmented message is open.
     pub fn unread(&self) -> Option<&[u8]> {
         self.open.is_none().then_some(self.partial.as_slice())

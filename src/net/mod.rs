@@ -4,3 +4,4 @@
 
 pub mod deflate;
 pub mod frames;
+pub mod hyper_io;

@@ -60,13 +60,20 @@ pub struct Session {
     pub seats: SmallVec<[Seat; 1]>,
     /// Guilds that were in READY and have not come yet; their GUILD_CREATE says `unavailable: false`.
     pub awaited: SmallVec<[GuildId; 1]>,
+    /// Guilds of which all members were asked for lately, and when.
+    pub members_asked: Vec<(GuildId, Time)>,
 }
 
 /// How far a session is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// The user's owner was asked. Carries the gateway URL that READY will name.
-    Attaching(Box<str>),
+    /// The user's owner was asked.
+    Attaching {
+        /// What READY will name as `resume_gateway_url`.
+        gateway_url: Box<str>,
+        /// Intents were left out, or have bits that only people may send: good for people, not for bots.
+        personal_intents: bool,
+    },
     /// READY was dispatched.
     Ready,
 }

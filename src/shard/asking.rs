@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::base::clock::Time;
-use crate::base::id::{GuildId, UserId};
+use crate::base::id::{ChannelId, GuildId, UserId};
 use crate::base::metrics::Counter;
 use crate::guild::{self, Circumstances, Claim, Guild, Halt, Loaded, Membership, Plan};
 use crate::limits;
@@ -77,6 +77,16 @@ impl Shard {
                 let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new() };
                 self.ask_guild(now, pending, out);
             }
+            Request::Channel(channel, request) => match self.channels.get(&channel) {
+                Some(guild) => {
+                    let pending = PendingAsk { guild: *guild, from, ticket, actor, request, loaded: Loaded::new() };
+                    self.ask_guild(now, pending, out);
+                }
+                None => {
+                    let ask = Ask { from, ticket, actor, request: Request::Channel(channel, request) };
+                    self.query(Query::GuildOfChannel(channel), Waiting::Channel(Box::new(ask)), out);
+                }
+            },
             Request::FoundGuild { shard, owner, draft } => {
                 let founding = Founding { from, ticket, shard, name: draft.name };
                 self.query(Query::Users(vec![owner]), Waiting::Founding(Box::new(founding)), out);
@@ -99,6 +109,38 @@ impl Shard {
                 self.commit_own(writes, OwnCommit { from, ticket, what }, out);
             }
         }
+    }
+
+    /// The store has answered in which guild a channel is.
+    pub(super) fn channel_found(
+        &mut self,
+        now: Time,
+        ask: Ask,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let Ask { from, ticket, actor, request } = ask;
+        let Request::Channel(channel, request) = request else { return };
+        match result {
+            Ok(Some(Found::GuildOf(Some(guild)))) if self.placement.owner(guild) == self.me => {
+                self.note_channel(channel, guild);
+                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new() };
+                self.ask_guild(now, pending, out);
+            }
+            Ok(_) => reply(out, from, ticket, Err(Refusal::UNKNOWN_CHANNEL)),
+            Err(error) => {
+                tracing::error!(%channel, %error, "the store did not answer a question");
+                reply(out, from, ticket, Err(Refusal::INTERNAL));
+            }
+        }
+    }
+
+    fn note_channel(&mut self, channel: ChannelId, guild: GuildId) {
+        // Only a short cut: what is forgotten is looked up again. Channels never change their guild.
+        if self.channels.len() >= limits::CHANNELS_KNOWN_MAX {
+            self.channels.clear();
+        }
+        self.channels.insert(channel, guild);
     }
 
     /// Plans a request, now that everything it is known to need is here; or loads, parks or refuses it.

@@ -139,13 +139,23 @@ impl Shard {
             out.post(self.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
             return;
         };
-        let Stage::Attaching(gateway_url) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
+        let Stage::Attaching { gateway_url, personal_intents } = std::mem::replace(&mut session.stage, Stage::Ready)
+        else {
+            return;
+        };
         session.bot = account.user.bot;
         let allowed = account.allows(session.intents);
-        let (seen, _): (Vec<GuildId>, Vec<GuildId>) = guilds.iter().copied().partition(|guild| session.covers(*guild));
-        let too_many = session.bot && seen.len() > limits::GUILDS_PER_GUILD_SHARD;
-        if !allowed || too_many {
-            let code = if allowed { CloseCode::ShardingRequired } else { CloseCode::DisallowedIntents };
+        let seen: Vec<GuildId> = guilds.iter().copied().filter(|guild| session.covers(*guild)).collect();
+        let objection = if session.bot && personal_intents {
+            Some(CloseCode::InvalidIntents)
+        } else if !allowed {
+            Some(CloseCode::DisallowedIntents)
+        } else if session.bot && seen.len() > limits::GUILDS_PER_GUILD_SHARD {
+            Some(CloseCode::ShardingRequired)
+        } else {
+            None
+        };
+        if let Some(code) = objection {
             if let Some(connection) = session.connection {
                 self.close_connection(now, connection, code, None, out);
             }

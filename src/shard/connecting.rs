@@ -31,6 +31,8 @@ pub struct Identify {
     pub issued_ms: u64,
     /// Wanted events.
     pub intents: Intents,
+    /// Intents were left out, or have bits that only people may send.
+    pub personal_intents: bool,
     /// Discord's `[shard_id, shard_count]`, if sent; the id is below the count.
     pub guild_sharding: Option<(u32, u32)>,
     /// Members up to which a guild is not `large`.
@@ -110,7 +112,10 @@ impl Shard {
             guild_sharding: identify.guild_sharding,
             large_threshold: identify.large_threshold,
             token_issued_ms: identify.issued_ms,
-            stage: Stage::Attaching(identify.gateway_url.into()),
+            stage: Stage::Attaching {
+                gateway_url: identify.gateway_url.into(),
+                personal_intents: identify.personal_intents,
+            },
             connection: Some(key),
             disconnected_at: None,
             identified_at: now,
@@ -119,6 +124,7 @@ impl Shard {
             unsent_bytes: 0,
             seats: SmallVec::new(),
             awaited: SmallVec::new(),
+            members_asked: Vec::new(),
         };
         let session_key = self.sessions.insert(session);
         let id = SessionId { home, key: session_key, secret };

@@ -10,19 +10,20 @@ pub mod asking;
 pub mod attaching;
 pub mod connecting;
 pub mod flushing;
+pub mod members;
 pub mod seating;
 pub mod sweeping;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::clock::Time;
-use crate::base::id::{GuildId, Mint, UserId};
+use crate::base::id::{ChannelId, GuildId, Mint, UserId};
 use crate::base::idmap::IdMap;
 use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
 use crate::base::slab::{Key, Slab};
 use crate::guild::{Claim, Guild};
-use crate::mail::ask::Ticket;
+use crate::mail::ask::{Ask, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
@@ -56,6 +57,8 @@ pub struct Shard {
     mint: Mint,
     guilds: IdMap<GuildId, GuildSlot>,
     users: IdMap<UserId, UserSlot>,
+    /// In which guild a channel is, for those that were asked about.
+    channels: IdMap<ChannelId, GuildId>,
     relays: IdMap<GuildId, Relay>,
     sessions: Slab<Session>,
     connections: Slab<Connection>,
@@ -119,10 +122,14 @@ enum Waiting {
     Join { guild: GuildId, session: SessionId, user: UserId },
     /// A plan being committed.
     Commit(Box<asking::Committing>),
+    /// A request about a channel whose guild must be looked up.
+    Channel(Box<Ask>),
     /// A guild to be made, whose owner must be looked up.
     Founding(Box<asking::Founding>),
     /// A new account, or revoked tokens, being committed.
     Own(Box<asking::OwnCommit>),
+    /// A session that asked for members.
+    Members(Box<members::Chunking>),
     /// A caller at this core's door.
     Door(Ticket),
 }
@@ -137,6 +144,7 @@ impl Shard {
             mint: Mint::inside(),
             guilds: IdMap::default(),
             users: IdMap::default(),
+            channels: IdMap::default(),
             relays: IdMap::default(),
             sessions: Slab::default(),
             connections: Slab::default(),
@@ -251,8 +259,10 @@ impl Shard {
             Waiting::Ask(pending, query) => self.looked_up(now, pending, query, result, out),
             Waiting::Join { guild, session, user } => self.member_loaded(now, guild, session, user, result, out),
             Waiting::Commit(committing) => self.committed(now, *committing, result, out),
+            Waiting::Channel(ask) => self.channel_found(now, *ask, result, out),
             Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),
             Waiting::Own(own) => self.own_committed(*own, result, out),
+            Waiting::Members(chunking) => self.members_found(now, *chunking, result, out),
             Waiting::Door(ticket) => {
                 let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
                 out.findings.push((ticket, finding));

@@ -162,6 +162,8 @@ pub enum Query {
         /// 1 to 200.
         limit: u32,
     },
+    /// The guild that a channel is in. → [`Found::GuildOf`]
+    GuildOfChannel(ChannelId),
     /// One message. → [`Found::Message`]
     Message(ChannelId, MessageId),
     /// Messages, newest first. → [`Found::Messages`]
@@ -213,6 +215,8 @@ pub enum Found {
     AccountWithGuilds(Option<Box<(Account, Vec<GuildId>)>>),
     #[allow(missing_docs)]
     Guilds(Vec<Guild>),
+    #[allow(missing_docs)]
+    GuildOf(Option<GuildId>),
     #[allow(missing_docs)]
     Message(Option<Box<Message>>),
     #[allow(missing_docs)]

@@ -166,6 +166,12 @@ impl StoreEnd {
     }
 
     /// The way for ordinary threads.
+    /// Whether the threads still take jobs.
+    pub fn is_open(&self) -> bool {
+        !self.queues.commits.is_disconnected() && !self.queues.queries.is_disconnected()
+    }
+
+    /// A way for ordinary threads.
     pub fn caller(&self) -> Caller {
         Caller { queues: self.queues.clone() }
     }

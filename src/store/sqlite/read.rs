@@ -99,6 +99,10 @@ pub(super) fn find(connection: &Connection, query: &Query) -> Result<Found, Stor
             params![asked(*user), asked(*after), (*limit).clamp(1, limits::GUILDS_PAGE_MAX)],
             |row| record(row, 0),
         )?),
+        Query::GuildOfChannel(channel) => {
+            let sql = "SELECT guild_id FROM channels WHERE id = ?1";
+            Found::GuildOf(one(connection, sql, params![asked(*channel)], |row| id(row, 0))?)
+        }
         Query::Message(channel, message) => {
             let sql = messages_where!("m.channel_id = ?1 AND m.id = ?2");
             let message = one(connection, sql, params![asked(*channel), asked(*message)], message_of)?;

@@ -1,0 +1,216 @@
+//! `guildhall admin`: users, bots, guilds and members, with the server running or not.
+//!
+//! Lives on: a process of its own. If a server has the data directory it is asked through its control socket; if not, the
+//! command works on the store itself, through the same shard code, without a server.
+
+pub mod errand;
+pub mod offline;
+pub mod online;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::boot::Fatal;
+use crate::boot::admin::errand::Errand;
+use crate::boot::commandline::DataArg;
+use crate::store::directory::DataDir;
+use crate::wire::intents::Intents;
+
+/// Flags of `admin`.
+#[derive(Debug, clap::Args)]
+pub struct AdminArgs {
+    #[command(flatten)]
+    data: DataArg,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// People.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Bots.
+    #[command(subcommand)]
+    Bot(BotCommand),
+    /// Guilds.
+    #[command(subcommand)]
+    Guild(GuildCommand),
+    /// Print a new token for a user or bot.
+    Token {
+        /// The user's id.
+        user: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Create a person and print a token.
+    Create {
+        /// Username, 2 to 32 characters.
+        name: String,
+        /// A password to sign in with; without one only the token works.
+        #[arg(long)]
+        password: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BotCommand {
+    /// Create a bot and print a token.
+    Create {
+        /// Username, 2 to 32 characters.
+        name: String,
+        /// Privileged intents to enable, separated by commas: members, presences, content, or all.
+        #[arg(long, value_delimiter = ',')]
+        intents: Vec<String>,
+        /// The person it belongs to, by id.
+        #[arg(long)]
+        owner: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum GuildCommand {
+    /// Create a guild.
+    Create {
+        /// Its name, 2 to 100 characters.
+        name: String,
+        /// Its owner, by id.
+        #[arg(long)]
+        owner: u64,
+    },
+    /// Add a user or bot to a guild.
+    Add {
+        /// The guild's id.
+        guild: u64,
+        /// The user's id.
+        user: u64,
+    },
+    /// Fill a guild with new members for load tests and write their tokens to a file, one per line.
+    Fill {
+        /// The guild's id.
+        guild: u64,
+        /// How many members to add.
+        #[arg(long)]
+        members: u64,
+        /// Where the tokens go.
+        #[arg(long)]
+        tokens: PathBuf,
+    },
+}
+
+/// Runs one command and prints what came of it.
+pub fn run(args: &AdminArgs) -> Result<(), Fatal> {
+    let Some(data) = &args.data.data else {
+        return Err(Fatal("no data directory: say where with --data DIR".to_owned()));
+    };
+    let errand = errand(&args.what)?;
+    let answer = match DataDir::lock(data) {
+        Ok(directory) => offline::run(&directory, &errand)?,
+        Err(refused) => match online::ask(data, &errand) {
+            Ok(answer) => answer?,
+            // Nobody answers at the socket: then what the lock said is the better sentence.
+            Err(_) => return Err(refused.into()),
+        },
+    };
+    let mut answer = answer;
+    if let What::Guild(GuildCommand::Fill { tokens, .. }) = &args.what {
+        write_tokens(tokens, &mut answer)?;
+    }
+    print(&answer, args.json);
+    Ok(())
+}
+
+fn errand(what: &What) -> Result<Errand, Fatal> {
+    Ok(match what {
+        What::User(UserCommand::Create { name, password }) => {
+            Errand::CreateUser { name: checked(name)?, password: password.clone() }
+        }
+        What::Bot(BotCommand::Create { name, intents, owner }) => {
+            Errand::CreateBot { name: checked(name)?, privileged: privileged(intents)?, owner: *owner }
+        }
+        What::Guild(GuildCommand::Create { name, owner }) => {
+            if !(2..=100).contains(&name.chars().count()) {
+                return Err(Fatal("a guild's name has 2 to 100 characters".to_owned()));
+            }
+            Errand::CreateGuild { name: name.clone(), owner: *owner }
+        }
+        What::Guild(GuildCommand::Add { guild, user }) => Errand::AddMember { guild: *guild, user: *user },
+        What::Guild(GuildCommand::Fill { guild, members, .. }) => Errand::Fill { guild: *guild, members: *members },
+        What::Token { user } => Errand::Token { user: *user },
+    })
+}
+
+fn checked(name: &str) -> Result<String, Fatal> {
+    let name = name.trim();
+    if !(2..=32).contains(&name.chars().count()) {
+        return Err(Fatal("a username has 2 to 32 characters".to_owned()));
+    }
+    Ok(name.to_owned())
+}
+
+fn privileged(words: &[String]) -> Result<u32, Fatal> {
+    let mut intents = Intents::empty();
+    for word in words {
+        intents |= match word.as_str() {
+            "members" => Intents::GUILD_MEMBERS,
+            "presences" => Intents::GUILD_PRESENCES,
+            "content" => Intents::MESSAGE_CONTENT,
+            "all" => Intents::PRIVILEGED,
+            other => {
+                return Err(Fatal(format!("unknown intent {other:?}: there are members, presences, content and all")));
+            }
+        };
+    }
+    Ok(intents.bits())
+}
+
+/// Tokens go to their file, readable by its owner alone, and not to the terminal.
+fn write_tokens(path: &PathBuf, answer: &mut Value) -> Result<(), Fatal> {
+    let explain = |error: std::io::Error| Fatal(format!("cannot write the tokens to {}: {error}", path.display()));
+    let tokens = answer.as_object_mut().and_then(|map| map.remove("tokens")).unwrap_or_default();
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.create(true).truncate(true).write(true).open(path).map_err(explain)?;
+    let mut file = std::io::BufWriter::new(file);
+    for token in tokens.as_array().into_iter().flatten() {
+        writeln!(file, "{}", token.as_str().unwrap_or_default()).map_err(explain)?;
+    }
+    file.flush().map_err(explain)?;
+    answer["tokens_file"] = path.display().to_string().into();
+    Ok(())
+}
+
+fn print(answer: &Value, json: bool) {
+    if json {
+        println!("{answer}");
+        return;
+    }
+    for (key, value) in answer.as_object().into_iter().flatten() {
+        match value {
+            Value::String(text) => println!("{key}: {text}"),
+            Value::Array(list) if list.iter().all(Value::is_object) => {
+                println!("{key}:");
+                for item in list {
+                    let fields: Vec<String> = item
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .map(|(key, value)| {
+                            format!("{key} {}", value.as_str().map_or(value.to_string(), str::to_owned))
+                        })
+                        .collect();
+                    println!("  {}", fields.join(", "));
+                }
+            }
+            other => println!("{key}: {other}"),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Errands for a running server, through its control socket: one line of JSON each way.
+//!
+//! Lives on: the command's process.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::boot::Fatal;
+use crate::boot::admin::errand::Errand;
+
+/// Asks the server that has the data directory. The outer error is that nobody answers.
+pub fn ask(data: &Path, errand: &Errand) -> std::io::Result<Result<Value, Fatal>> {
+    let mut stream = UnixStream::connect(data.join("control.sock"))?;
+    let mut line = serde_json::to_vec(errand)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    let mut answer: Value = serde_json::from_str(&answer)?;
+    Ok(match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(Fatal(error.to_owned())),
+        None => Ok(answer["ok"].take()),
+    })
+}

@@ -1,0 +1,176 @@
+//! Configuration: flags, environment, file, defaults; the first that says something wins, in this order.
+//!
+//! Lives on: the main thread. Every setting has one name: `--public-url`, `GUILDHALL_PUBLIC_URL`, `public_url` in the file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::boot::Fatal;
+use crate::boot::commandline::DataArg;
+use crate::desk::settings::Settings;
+use crate::limits;
+
+/// Flags of `serve`; clap takes the environment where a flag is missing.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    data: DataArg,
+    /// Address and port to listen on, for REST and the gateway alike.
+    #[arg(long, value_name = "ADDR:PORT", env = "GUILDHALL_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// Shards, each with a thread of its own; as many as there are CPUs by default, more are allowed.
+    #[arg(long, value_name = "N", env = "GUILDHALL_CORES")]
+    cores: Option<usize>,
+    /// A TOML file with the same settings (`listen = "…"`, `public_url = "…"`).
+    #[arg(long, value_name = "FILE", env = "GUILDHALL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Gateway URL that clients are told, without path, e.g. `wss://chat.example`. By default `ws://` and the host they came by.
+    #[arg(long, value_name = "URL", env = "GUILDHALL_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Whether people may register accounts over REST.
+    #[arg(long, value_name = "BOOL", env = "GUILDHALL_REGISTRATION")]
+    registration: Option<bool>,
+    /// Whether REST rate limits apply; off for load tests.
+    #[arg(long, value_name = "BOOL", env = "GUILDHALL_RATE_LIMITS")]
+    rate_limits: Option<bool>,
+    /// Requests per second for one user over all routes.
+    #[arg(long, value_name = "N", env = "GUILDHALL_GLOBAL_RATE")]
+    global_rate: Option<u32>,
+    /// Seconds that a shutdown may take to send everybody away.
+    #[arg(long, value_name = "S", env = "GUILDHALL_DRAIN_SECONDS")]
+    drain_seconds: Option<u64>,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `guildhall::store=debug,info`.
+    #[arg(long, value_name = "FILTER", env = "GUILDHALL_LOG")]
+    log: Option<String>,
+    /// How it is logged: `text` or `json`.
+    #[arg(long, value_name = "FORM", env = "GUILDHALL_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    cores: Option<usize>,
+    public_url: Option<String>,
+    registration: Option<bool>,
+    rate_limits: Option<bool>,
+    global_rate: Option<u32>,
+    drain_seconds: Option<u64>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// What `serve` runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Data directory.
+    pub data: PathBuf,
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Shards.
+    pub cores: usize,
+    /// Settings of the doors.
+    pub settings: Settings,
+    /// Seconds for a drain.
+    pub drain_seconds: u64,
+    /// Log filter.
+    pub log: String,
+    /// Log form.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Puts flags, environment, file and defaults together.
+    pub fn read(args: ServeArgs) -> Result<Config, Fatal> {
+        let file = match &args.config {
+            Some(path) => read_file(path)?,
+            None => File::default(),
+        };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = args.cores.or(file.cores).unwrap_or(cpus);
+        if !(1..=limits::CORES_MAX).contains(&cores) {
+            return Err(Fatal(format!("cores must be between 1 and {}, not {cores}", limits::CORES_MAX)));
+        }
+        let data = args.data.data.or(file.data);
+        let Some(data) = data else {
+            return Err(Fatal("no data directory: say where with --data DIR".to_owned()));
+        };
+        Ok(Config {
+            data,
+            listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            cores,
+            settings: Settings {
+                public_gateway_url: args.public_url.or(file.public_url),
+                registration: args.registration.or(file.registration).unwrap_or(true),
+                rate_limits: args.rate_limits.or(file.rate_limits).unwrap_or(true),
+                global_rate: args.global_rate.or(file.global_rate).unwrap_or(50),
+            },
+            drain_seconds: args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
+            log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, Fatal> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fatal(format!("cannot read the configuration {}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        // toml's first line names the place, the message names the key.
+        Fatal(format!("the configuration {} is wrong: {}", path.display(), error.message().replace('\n', " ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn with_file(text: &str, flags: &[&str]) -> Result<Config, Fatal> {
+        let directory = std::env::temp_dir().join(format!("guildhall-config-{}-{:p}", std::process::id(), text));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("guildhall.toml");
+        std::fs::write(&path, text).unwrap();
+        let mut all = vec!["x", "--data", "/d", "--config", path.to_str().unwrap()];
+        all.extend(flags);
+        let config = Config::read(Flags::parse_from(all).serve);
+        std::fs::remove_dir_all(&directory).unwrap();
+        config
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let config =
+            with_file("listen = \"127.0.0.1:1\"\ncores = 3\nrate_limits = false\n", &["--cores", "5"]).unwrap();
+        assert_eq!((config.cores, config.listen.port(), config.settings.rate_limits), (5, 1, false));
+        assert!(config.settings.registration);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = with_file("lisen = \"127.0.0.1:1\"\n", &[]).unwrap_err();
+        assert!(error.0.contains("lisen"), "{error}");
+        let error = with_file("cores = 0\n", &[]).unwrap_err();
+        assert!(error.0.contains("between 1 and"), "{error}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The control socket: errands of `guildhall admin` for a running server.
+//!
+//! Lives on: a thread of its own, one errand at a time. Only who may write to the data directory can connect.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use flume::Sender;
+use serde_json::{Value, json};
+
+use crate::boot::Fatal;
+use crate::boot::admin::errand::{Errand, Means};
+use crate::boot::core::Order;
+use crate::limits;
+use crate::mail::ask::{Answer, Request};
+use crate::store::directory::DataDir;
+use crate::store::service::{Caller, Service};
+use crate::store::token::Signer;
+use crate::wire::refusal::Refusal;
+
+/// The thread, until it is stopped.
+#[derive(Debug)]
+pub struct Control {
+    socket: PathBuf,
+    stopping: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts listening in the data directory.
+pub fn start(
+    directory: &DataDir,
+    service: &Service,
+    orders: &[Sender<Order>],
+    signer: &Signer,
+) -> Result<Control, Fatal> {
+    let socket = directory.control_socket();
+    // The lock says that nobody else has the directory, so what is there was left behind.
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket)
+        .map_err(|error| Fatal(format!("cannot listen on {}: {error}", socket.display())))?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let desk = Desk {
+        core: orders[0].clone(),
+        caller: service.caller(),
+        database: directory.database(),
+        signer: signer.clone(),
+    };
+    let thread = std::thread::Builder::new().name("control".to_owned()).spawn({
+        let stopping = Arc::clone(&stopping);
+        move || {
+            for stream in listener.incoming() {
+                if stopping.load(Ordering::Acquire) {
+                    return;
+                }
+                if let Ok(stream) = stream
+                    && let Err(error) = desk.serve(stream)
+                {
+                    tracing::warn!(%error, "an errand was cut off");
+                }
+            }
+        }
+    });
+    let thread = thread.map_err(|error| Fatal(format!("cannot start a thread: {error}")))?;
+    Ok(Control { socket, stopping, thread })
+}
+
+impl Control {
+    /// Takes no more errands; one under way is finished first.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::Release);
+        // Wakes the thread out of its accept.
+        let _ = UnixStream::connect(&self.socket);
+        let _ = self.thread.join();
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+struct Desk {
+    core: Sender<Order>,
+    caller: Caller,
+    database: PathBuf,
+    signer: Signer,
+}
+
+impl Desk {
+    fn serve(&self, stream: UnixStream) -> std::io::Result<()> {
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut line = String::new();
+        BufReader::new(stream.try_clone()?.take(limits::ERRAND_BYTES)).read_line(&mut line)?;
+        let answer = match serde_json::from_str::<Errand>(&line) {
+            Ok(errand) => self.run(&errand),
+            Err(error) => json!({ "error": format!("not an errand that this server knows: {error}") }),
+        };
+        let mut stream = stream;
+        stream.write_all(format!("{answer}\n").as_bytes())
+    }
+
+    fn run(&self, errand: &Errand) -> Value {
+        let mut ask = |request: Request| -> Answer {
+            let (reply, answer) = flume::bounded(1);
+            if self.core.send(Order::Ask(Box::new(request), reply)).is_err() {
+                return Err(Refusal::OVERLOADED);
+            }
+            answer.recv_timeout(Duration::from_secs(30)).unwrap_or(Err(Refusal::OVERLOADED))
+        };
+        let database: &Path = &self.database;
+        let mut means = Means { ask: &mut ask, caller: &self.caller, database, signer: &self.signer };
+        match errand.run(&mut means) {
+            Ok(answer) => json!({ "ok": answer }),
+            Err(fatal) => json!({ "error": fatal.to_string() }),
+        }
+    }
+}

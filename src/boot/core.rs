@@ -1,0 +1,230 @@
+//! One core: its executor's tasks from the first to the last.
+//!
+//! Lives on: each core.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use flume::{Receiver, Sender};
+use futures_lite::io::AsyncReadExt;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::sleep;
+use socket2::Socket;
+use tungstenite::handshake::machine::TryParse;
+use tungstenite::handshake::server::Request;
+
+use crate::base::clock;
+use crate::base::metrics::{Metric, Metrics};
+use crate::boot::listener;
+use crate::boot::turn::{Posted, Turns};
+use crate::desk::Desk;
+use crate::desk::settings::Settings;
+use crate::gateway::handshake;
+use crate::gateway::socket::Door;
+use crate::limits;
+use crate::mail::ask::{Actor, Answer, Request as Asked};
+use crate::mail::placement::Placement;
+use crate::mesh::LaneEnds;
+use crate::rest;
+use crate::rest::ratelimit::RateLimits;
+use crate::shard::{Shard, ShardSettings};
+use crate::store::service::StoreEnd;
+use crate::store::token::Signer;
+
+/// What a core is started with.
+pub struct CoreParts {
+    /// What the shard is told.
+    pub shard: ShardSettings,
+    /// What the doors are told.
+    pub settings: Settings,
+    /// Checks and issues tokens.
+    pub signer: Signer,
+    /// The way to the store.
+    pub store: StoreEnd,
+    /// The lanes' ends.
+    pub lanes: LaneEnds<Posted>,
+    /// The listener.
+    pub listener: Socket,
+    /// The process's orders.
+    pub orders: Receiver<Order>,
+    /// Told once the core serves.
+    pub ready: Sender<()>,
+}
+
+/// What the process tells a core.
+#[derive(Debug)]
+pub enum Order {
+    /// Copy what was measured.
+    Measure(Sender<Metrics>),
+    /// Ask an owner on behalf of the operator.
+    Ask(Box<Asked>, Sender<Answer>),
+    /// Accept nobody any more and send everybody away within the time; tell when done.
+    Drain(Duration, Sender<()>),
+    /// End.
+    Stop,
+}
+
+/// Runs a core until it is told to stop. Returns what it measured.
+pub async fn run(parts: CoreParts) -> Metrics {
+    let CoreParts { shard, settings, signer, store, lanes, listener, orders, ready } = parts;
+    let (me, placement): (_, Placement) = (shard.me, shard.placement);
+    let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
+    let door = Door::new(desk.clone());
+    let (lanes, incoming) = lanes.connect().await;
+    for receiver in incoming {
+        let desk = desk.clone();
+        glommio::spawn_local(async move {
+            while let Some(Posted { at, letter }) = receiver.recv().await {
+                desk.shard().metrics.record(Metric::LaneHop, clock::now().since(at));
+                desk.deliver(at, letter);
+            }
+        })
+        .detach();
+    }
+    glommio::spawn_local(collect(desk.clone(), store)).detach();
+    glommio::spawn_local(tick(desk.clone())).detach();
+    let stop = Rc::new(Cell::new(false));
+    let listening = glommio::spawn_local(accept(listener::adopt(listener), door.clone(), RateLimits::default()));
+    glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
+    let _ = ready.send(());
+    Turns::new(desk.clone(), door, lanes, stop).run().await;
+    desk.shard().metrics.clone()
+}
+
+/// Brings the store's answers to the desk.
+async fn collect(desk: Desk, store: StoreEnd) {
+    while let Ok(answer) = store.answers.recv_async().await {
+        if answer.result == Ok(crate::store::service::Outcome::Committed) {
+            let mut shard = desk.shard();
+            shard.metrics.record(Metric::StoreCommit, answer.committed_in);
+            shard.metrics.count(crate::base::metrics::Counter::StoreCommits, 1);
+        }
+        desk.store_answered(answer.id, answer.result);
+    }
+}
+
+async fn tick(desk: Desk) {
+    loop {
+        sleep(limits::TICK).await;
+        desk.with(|shard, out| shard.tick(clock::now(), out));
+    }
+}
+
+/// Obeys the process.
+async fn obey(orders: Receiver<Order>, desk: Desk, listening: glommio::Task<()>, stop: Rc<Cell<bool>>) {
+    let mut listening = Some(listening);
+    while let Ok(order) = orders.recv_async().await {
+        match order {
+            Order::Measure(reply) => {
+                let _ = reply.send(desk.shard().metrics.clone());
+            }
+            Order::Ask(request, reply) => {
+                let desk = desk.clone();
+                glommio::spawn_local(async move {
+                    let answer = desk.ask(Actor::Operator, *request).await;
+                    let _ = reply.send(answer);
+                })
+                .detach();
+            }
+            Order::Drain(time, done) => {
+                if let Some(listening) = listening.take() {
+                    listening.cancel().await;
+                }
+                drain(&desk, time).await;
+                let _ = done.send(());
+            }
+            Order::Stop => {
+                stop.set(true);
+                desk.ring();
+                return;
+            }
+        }
+    }
+}
+
+/// Sends everybody away in paced batches, and waits for what is under way.
+async fn drain(desk: &Desk, time: Duration) {
+    let deadline = clock::now() + time;
+    let (_, connections) = desk.shard().population();
+    // Spread over half of the time: the other half is for the last ones to go.
+    let rounds = (time.as_millis() / 2 / limits::DRAIN_PAUSE.as_millis()).max(1) as usize;
+    let batch = connections.div_ceil(rounds).max(limits::DRAIN_BATCH_MIN);
+    while clock::now() < deadline {
+        let more = desk.with(|shard, out| shard.drain(clock::now(), batch, out));
+        let awaits = desk.shard().awaits_store();
+        if !more && !awaits {
+            break;
+        }
+        sleep(limits::DRAIN_PAUSE).await;
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept(listener: TcpListener, door: Door, rates: RateLimits) {
+    loop {
+        match listener.accept().await {
+            Ok(stream) => {
+                let _ = stream.set_nodelay(true);
+                glommio::spawn_local(greet(stream, door.clone(), rates.clone())).detach();
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: others must close before this can go on.
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Reads the head of the first request and sends the connection to the door that it is for.
+async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
+    let mut head = Vec::new();
+    if stream.set_read_timeout(Some(limits::HANDSHAKE_TIME)).is_err() {
+        return;
+    }
+    let deadline = clock::now() + limits::HANDSHAKE_TIME;
+    let request = loop {
+        let start = head.len();
+        head.resize(start + limits::HEAD_READ, 0);
+        let read = match stream.read(&mut head[start..]).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => read,
+        };
+        head.truncate(start + read);
+        match Request::try_parse(&head) {
+            Ok(Some((length, request))) => break Some((length, request)),
+            Ok(None) if head.len() < limits::HEAD_MAX && clock::now() < deadline => {}
+            // hyper has the words for what is wrong with it.
+            Ok(None) | Err(_) => break None,
+        }
+    };
+    let _ = stream.set_read_timeout(None);
+    match request {
+        Some((length, request)) if handshake::is_upgrade(&request) => {
+            let behind = head.split_off(length);
+            glommio::spawn_local(upgrade(stream, request, behind, door)).detach();
+        }
+        Some(_) | None => {
+            head.shrink_to_fit();
+            glommio::spawn_local(rest::serve(stream, head, door.desk, rates)).detach();
+        }
+    }
+}
+
+async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door: Door) {
+    use futures_lite::io::AsyncWriteExt;
+    match handshake::open(&request) {
+        Ok(opening) => {
+            drop(request);
+            if stream.write_all(&opening.response).await.is_ok() {
+                // A task of its own, so that an idle connection does not keep the room that the handshake needed.
+                glommio::spawn_local(door.serve(stream, opening, behind)).detach();
+            }
+        }
+        Err(refusal) => {
+            let _ = stream.write_all(&refusal).await;
+            let _ = stream.shutdown(std::net::Shutdown::Write).await;
+        }
+    }
+}

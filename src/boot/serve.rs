@@ -1,0 +1,160 @@
+//! `guildhall serve`: everything started, in order; everything stopped, in order.
+//!
+//! Lives on: the main thread, which then waits for signals.
+
+use std::time::Duration;
+
+use flume::Sender;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement as Pinning};
+use tracing_subscriber::EnvFilter;
+
+use crate::base::clock::{self, Time};
+use crate::base::metrics::Metrics;
+use crate::base::prng::Prng;
+use crate::boot::admin::errand;
+use crate::boot::config::{Config, LogFormat, ServeArgs};
+use crate::boot::core::{self, CoreParts, Order};
+use crate::boot::histograms::{self, Dump};
+use crate::boot::signals::{self, Wish};
+use crate::boot::{Fatal, control, listener, preflight};
+use crate::limits;
+use crate::mail::placement::{CoreId, Placement};
+use crate::mesh;
+use crate::shard::ShardSettings;
+use crate::store::directory::DataDir;
+use crate::store::service::{Outcome, Service, Work};
+use crate::store::token::Signer;
+use crate::store::{Found, Query};
+
+/// Runs the server until it is told to stop.
+pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
+    let config = Config::read(args)?;
+    log_to_stderr(&config)?;
+    preflight::io_uring()?;
+    let directory = DataDir::lock(&config.data)?;
+    let (listeners, address) = listener::listen(config.listen, config.cores)?;
+    let wishes = signals::listen()?;
+    let started = clock::now();
+
+    let (service, store_ends) = Service::start(&directory.database(), config.cores)?;
+    let signer = Signer::new(service.secret());
+    let revoked = match service.caller().call(Work::Query(Query::Revocations))? {
+        Outcome::Found(Found::Revocations(revoked)) => revoked,
+        other => return Err(Fatal(format!("the store answered {other:?} to a question about tokens"))),
+    };
+
+    let placement = Placement::over(config.cores as u16);
+    let (ready, readiness) = flume::bounded(config.cores);
+    let mut orders = Vec::new();
+    let mut executors: Vec<ExecutorJoinHandle<Metrics>> = Vec::new();
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let ends = mesh::weave(config.cores).into_iter().zip(store_ends).zip(listeners);
+    for (index, ((lanes, store), listener)) in ends.enumerate() {
+        let (sender, receiver) = flume::bounded(limits::ORDERS);
+        orders.push(sender);
+        let parts = CoreParts {
+            shard: ShardSettings {
+                me: CoreId(index as u16),
+                placement,
+                prng: Prng::from_entropy(errand::entropy()?),
+                revoked: revoked.clone(),
+            },
+            settings: config.settings.clone(),
+            signer: signer.clone(),
+            store,
+            lanes,
+            listener,
+            orders: receiver,
+            ready: ready.clone(),
+        };
+        // More shards than CPUs: the kernel spreads them; none spins, so they do not take each other's time in vain.
+        let pinning = if config.cores <= cpus { Pinning::Fixed(index) } else { Pinning::Unbound };
+        let executor = LocalExecutorBuilder::new(pinning)
+            .name(&format!("core-{index}"))
+            .ring_depth(limits::RING_DEPTH)
+            .io_memory(limits::RING_IO_MEMORY)
+            .preempt_timer(limits::PREEMPT)
+            .spawn(move || core::run(parts))
+            .map_err(|error| Fatal(format!("core {index} could not be started: {error}")))?;
+        executors.push(executor);
+    }
+    for _ in 0..config.cores {
+        let served = readiness.recv_timeout(Duration::from_secs(30));
+        served.map_err(|_| Fatal("a core did not come up within 30 seconds".to_owned()))?;
+    }
+    let control = control::start(&directory, &service, &orders, &signer)?;
+    println!("guildhall: serving on http://{address} with {} cores, data in {}", config.cores, config.data.display());
+    tracing::info!(%address, cores = config.cores, data = %config.data.display(), "serving");
+
+    for wish in wishes.iter() {
+        match wish {
+            Wish::Dump => {
+                let measured = measure(&orders);
+                report(&directory, started, &measured, false);
+            }
+            Wish::Stop => break,
+        }
+    }
+
+    tracing::info!("draining");
+    let time = Duration::from_secs(config.drain_seconds);
+    let (done, drained) = flume::bounded(config.cores);
+    for core in &orders {
+        let _ = core.send(Order::Drain(time, done.clone()));
+    }
+    for _ in &orders {
+        // A core that hangs does not keep the others from ending.
+        let _ = drained.recv_timeout(time + Duration::from_secs(2));
+    }
+    control.stop();
+    for core in &orders {
+        let _ = core.send(Order::Stop);
+    }
+    let mut measured = Vec::new();
+    for (index, executor) in executors.into_iter().enumerate() {
+        match executor.join() {
+            Ok(metrics) => measured.push(metrics),
+            Err(error) => tracing::error!(core = index, %error, "a core ended badly"),
+        }
+    }
+    let stopped = service.stop();
+    report(&directory, started, &measured, true);
+    stopped?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn measure(orders: &[Sender<Order>]) -> Vec<Metrics> {
+    orders
+        .iter()
+        .filter_map(|core| {
+            let (reply, metrics) = flume::bounded(1);
+            core.send(Order::Measure(reply)).ok()?;
+            metrics.recv_timeout(Duration::from_secs(5)).ok()
+        })
+        .collect()
+}
+
+fn report(directory: &DataDir, started: Time, cores: &[Metrics], last: bool) {
+    let dump = Dump { started, ended: clock::now(), version: env!("CARGO_PKG_VERSION"), cores };
+    match histograms::write(&dump, &directory.histograms()) {
+        Ok(path) => {
+            if last {
+                println!("{}", histograms::table(&dump));
+            }
+            println!("guildhall: histograms written to {}", path.display());
+        }
+        Err(error) => tracing::error!(%error, "the histograms could not be written"),
+    }
+}
+
+fn log_to_stderr(config: &Config) -> Result<(), Fatal> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| Fatal(format!("the log filter {:?} is wrong: {error}", config.log)))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

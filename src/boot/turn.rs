@@ -1,0 +1,141 @@
+//! Turns: letters in, letters out, a slice flushed, again.
+//!
+//! Lives on: each core, as the one task that moves its shard.
+//! A turn is bounded ([`limits::TURN_LETTERS`], [`limits::FLUSH_SLICE`]); between two of them the core's other tasks run.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::os::fd::FromRawFd;
+use std::rc::Rc;
+
+use glommio::net::TcpStream;
+
+use crate::base::clock::{self, Time};
+use crate::base::metrics::{Counter, Metric};
+use crate::desk::Desk;
+use crate::gateway::socket::Door;
+use crate::gateway::sockets::Signal;
+use crate::limits;
+use crate::mail::letter::Letter;
+use crate::mail::outbox::{StoreJob, StoreWork};
+use crate::mesh::Lanes;
+use crate::store::service::{Job, Work};
+
+/// A letter on a lane, with the moment of its posting.
+#[derive(Debug)]
+pub struct Posted {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub letter: Letter,
+}
+
+/// Moves a core's shard.
+pub struct Turns {
+    desk: Desk,
+    door: Door,
+    lanes: Lanes<Posted>,
+    /// Jobs that the store's queue had no room for.
+    jobs: VecDeque<StoreJob>,
+    stop: Rc<Cell<bool>>,
+}
+
+impl Turns {
+    /// A mover that ends when `stop` is set and the desk rung.
+    pub fn new(desk: Desk, door: Door, lanes: Lanes<Posted>, stop: Rc<Cell<bool>>) -> Turns {
+        Turns { desk, door, lanes, jobs: VecDeque::new(), stop }
+    }
+
+    /// Moves until told to stop.
+    pub async fn run(mut self) {
+        while !self.stop.get() {
+            self.desk.rung().await;
+            while self.turn() && !self.stop.get() {
+                glommio::executor().yield_now().await;
+            }
+        }
+        self.lanes.close();
+    }
+
+    /// One turn. Says whether there is more to do at once.
+    fn turn(&mut self) -> bool {
+        let began = clock::now();
+        self.receive(began);
+        self.send();
+        let more = self.flush();
+        let took = clock::now().since(began);
+        self.desk.shard().metrics.record(Metric::TurnLength, took);
+        more || self.desk.has_letters()
+    }
+
+    fn receive(&self, now: Time) {
+        for _ in 0..limits::TURN_LETTERS {
+            let Some((_, letter)) = self.desk.next_letter() else { break };
+            self.desk.with(|shard, out| shard.receive(now, letter, out));
+        }
+    }
+
+    /// Sends what was left in the outbox, by letters received or by the doors.
+    fn send(&mut self) {
+        let out = self.desk.take_outbox();
+        let now = clock::now();
+        let (mut sent, mut full) = (0, 0);
+        for (to, letter) in out.letters {
+            if to == self.desk.me() {
+                self.desk.deliver(now, letter);
+            } else {
+                sent += 1;
+                full += u64::from(self.lanes.send(to.index(), Posted { at: now, letter }));
+            }
+        }
+        if sent > 0 {
+            let mut shard = self.desk.shard();
+            shard.metrics.count(Counter::LettersSent, sent);
+            shard.metrics.count(Counter::LanesFull, full);
+        }
+        self.jobs.extend(out.jobs);
+        while let Some(StoreJob { id, work }) = self.jobs.pop_front() {
+            let work = match work {
+                StoreWork::Commit(commit) => Work::Commit(commit),
+                StoreWork::Query(query) => Work::Query(query),
+            };
+            if let Err(job) = self.desk.store().try_submit(Job { core: self.desk.me().0, id, work }) {
+                // The store's answers ring the desk, so the rest is tried again when there is room.
+                let work = match job.work {
+                    Work::Commit(commit) => StoreWork::Commit(commit),
+                    Work::Query(query) => StoreWork::Query(query),
+                    Work::HashPassword(_) | Work::CheckPassword { .. } => unreachable!("a shard has no passwords"),
+                };
+                self.jobs.push_front(StoreJob { id: job.id, work });
+                break;
+            }
+        }
+        for (ticket, answer) in out.answers {
+            self.desk.answered(ticket, answer);
+        }
+        for (ticket, finding) in out.findings {
+            self.desk.found(ticket, finding);
+        }
+        for hand_over in out.arrivals {
+            // SAFETY: the letter owns the descriptor, which its sender took out of its own stream.
+            let stream = unsafe { TcpStream::from_raw_fd(hand_over.socket) };
+            glommio::spawn_local(self.door.clone().adopt(stream, hand_over)).detach();
+        }
+    }
+
+    fn flush(&mut self) -> bool {
+        let mut sockets = self.door.table.clone();
+        let more = self.desk.flush(clock::now(), &mut sockets, limits::FLUSH_SLICE);
+        let (blocked, finished) = {
+            let mut shard = self.desk.shard();
+            (shard.take_blocked(), shard.take_finished())
+        };
+        for key in blocked {
+            self.door.table.signal(key, Signal::Blocked);
+        }
+        for key in finished {
+            self.door.table.signal(key, Signal::Finish);
+        }
+        more
+    }
+}

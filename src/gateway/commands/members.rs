@@ -1,0 +1,62 @@
+//! Op 8: members are asked for, and come as GUILD_MEMBERS_CHUNK.
+//!
+//! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members.
+
+use serde::Deserialize;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::base::slab::Key;
+use crate::gateway::conversation::Verdict;
+use crate::mail::outbox::Outbox;
+use crate::shard::Shard;
+use crate::shard::members::{MembersWanted, Wanted};
+use crate::wire::close::CloseCode;
+
+/// Libraries send one id, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    fn into_vec(self) -> Vec<T> {
+        match self {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(many) => many,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Form {
+    guild_id: OneOrMany<GuildId>,
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    limit: Option<u32>,
+    #[serde(default)]
+    user_ids: Option<OneOrMany<UserId>>,
+    #[serde(default)]
+    nonce: Option<String>,
+}
+
+pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, out: &mut Outbox) -> Verdict {
+    let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
+    let limit = form.limit.unwrap_or(0);
+    let wanted = match (form.user_ids, form.query) {
+        (Some(users), _) => Wanted::Users(users.into_vec()),
+        (None, Some(query)) if query.is_empty() && limit == 0 => Wanted::Everybody,
+        (None, Some(prefix)) => Wanted::Named { prefix, limit },
+        (None, None) => return Verdict::Close(CloseCode::UnknownOpcode),
+    };
+    // Longer nonces are dropped, as documented.
+    let nonce = form.nonce.filter(|nonce| nonce.len() <= 32);
+    for guild in form.guild_id.into_vec() {
+        let request = MembersWanted { guild, wanted: wanted.clone(), nonce: nonce.clone() };
+        shard.request_members(now, key, request, out);
+    }
+    Verdict::Done
+}

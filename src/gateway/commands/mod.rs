@@ -1,0 +1,8 @@
+//! Commands of clients, one opcode a file.
+//!
+//! Lives on: the core that has the socket.
+
+pub(super) mod heartbeat;
+pub(super) mod identify;
+pub(super) mod members;
+pub(super) mod resume;

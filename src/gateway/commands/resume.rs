@@ -1,0 +1,58 @@
+//! Op 6: a session goes on.
+//!
+//! Lives on: the core that has the socket; if the session lives elsewhere, the socket goes there.
+//! Source: Discord docs, Gateway/Resuming.
+
+use serde::Deserialize;
+
+use crate::base::clock::Time;
+use crate::base::slab::Key;
+use crate::gateway::conversation::{Gate, Move, Verdict};
+use crate::mail::outbox::Outbox;
+use crate::mail::session_id::SessionId;
+use crate::shard::Shard;
+use crate::shard::connecting::Resumption;
+use crate::wire::close::CloseCode;
+
+#[derive(Deserialize)]
+struct Form {
+    token: String,
+    session_id: String,
+    seq: Option<u64>,
+}
+
+pub(in crate::gateway) fn take(
+    now: Time,
+    key: Key,
+    d: &str,
+    gate: Gate<'_>,
+    shard: &mut Shard,
+    out: &mut Outbox,
+) -> Verdict {
+    let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
+    let verified = gate.signer.verify(&form.token).filter(|(user, issued)| shard.accepts_token(*user, *issued));
+    let Some((user, _)) = verified else { return Verdict::Close(CloseCode::AuthenticationFailed) };
+    let session: Option<SessionId> = form.session_id.parse().ok();
+    let seq = form.seq.unwrap_or(0);
+    // A second resume of the session that this connection already carries is tolerated: some libraries send it twice.
+    let carried = shard.connection(key).and_then(|connection| connection.session);
+    if let Some(carried) = carried {
+        return if session.is_some_and(|session| session.key.index == carried.index) {
+            Verdict::Done
+        } else {
+            Verdict::Close(CloseCode::AlreadyAuthenticated)
+        };
+    }
+    match shard.resume(now, key, session, user, seq, out) {
+        Resumption::Resumed => {
+            shard.note_resume(now, now);
+            Verdict::Done
+        }
+        Resumption::Refused => Verdict::Done,
+        Resumption::FromTheFuture => Verdict::Close(CloseCode::InvalidSeq),
+        Resumption::Elsewhere => match session {
+            Some(session) => Verdict::Move(Move { session, user, seq }),
+            None => Verdict::Done,
+        },
+    }
+}

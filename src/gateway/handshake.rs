@@ -1,0 +1,103 @@
+//! The handshake: is this a gateway connection, and what are its terms?
+//!
+//! Lives on: every core. tungstenite checks the upgrade; the query says the rest.
+//! Source: Discord docs, Gateway/Connecting (query parameters).
+
+use tungstenite::handshake::server::{Request, create_response, write_response};
+
+use crate::mail::letter::Terms;
+use crate::wire::close::CloseCode;
+
+/// What comes of the request's head.
+#[derive(Debug)]
+pub struct Opening {
+    /// The bytes of the HTTP answer.
+    pub response: Vec<u8>,
+    /// The terms, or why the connection is closed at once.
+    pub terms: Result<Terms, Objection>,
+    /// The host that the client came by.
+    pub host: String,
+}
+
+/// Why a connection is closed as soon as it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    /// With one of Discord's codes.
+    Code(CloseCode),
+    /// With WebSocket's own 1003, "unsupported data": nothing in Discord's table says that a server lacks an encoding.
+    Unsupported(&'static str),
+}
+
+/// Whether a request wants to become a WebSocket.
+pub fn is_upgrade(request: &Request) -> bool {
+    request
+        .headers()
+        .get("upgrade")
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+/// Answers an upgrade. An error is the bytes of an HTTP answer that refuses.
+pub fn open(request: &Request) -> Result<Opening, Vec<u8>> {
+    let path = request.uri().path();
+    if !path.trim_matches('/').is_empty() {
+        return Err(refusal("404 Not Found", r#"{"message":"404: Not Found","code":0}"#));
+    }
+    let Ok(accepted) = create_response(request) else {
+        return Err(refusal("400 Bad Request", r#"{"message":"Not a valid WebSocket handshake.","code":0}"#));
+    };
+    let mut response = Vec::with_capacity(160);
+    if write_response(&mut response, &accepted).is_err() {
+        return Err(refusal("400 Bad Request", r#"{"message":"Not a valid WebSocket handshake.","code":0}"#));
+    }
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
+    Ok(Opening { response, terms: terms(request.uri().query().unwrap_or("")), host })
+}
+
+/// Reads the query. Missing parameters have defaults, unknown ones are ignored.
+fn terms(query: &str) -> Result<Terms, Objection> {
+    let mut terms = Terms { version: 10, zlib: false };
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match (key, value) {
+            ("v", "9") => terms.version = 9,
+            ("v", "10") => terms.version = 10,
+            ("v", _) => return Err(Objection::Code(CloseCode::InvalidApiVersion)),
+            ("encoding", "json") => {}
+            ("encoding", _) => return Err(Objection::Unsupported("Only encoding=json is supported.")),
+            ("compress", "zlib-stream") => terms.zlib = true,
+            ("compress", "") => {}
+            ("compress", "zstd-stream") => {
+                return Err(Objection::Unsupported("zstd-stream is not supported; use zlib-stream or none."));
+            }
+            ("compress", _) => return Err(Objection::Unsupported("Unknown compression; use zlib-stream or none.")),
+            _ => {}
+        }
+    }
+    Ok(terms)
+}
+
+fn refusal(status: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_of_all_libraries_are_understood() {
+        let plain = Terms { version: 10, zlib: false };
+        assert_eq!(terms(""), Ok(plain));
+        assert_eq!(terms("v=10"), Ok(plain));
+        assert_eq!(terms("encoding=json&v=10&foo=bar"), Ok(plain));
+        assert_eq!(terms("encoding=json&v=9&compress=zlib-stream"), Ok(Terms { version: 9, zlib: true }));
+        assert_eq!(terms("v=3"), Err(Objection::Code(CloseCode::InvalidApiVersion)));
+        assert!(matches!(terms("v=10&compress=zstd-stream"), Err(Objection::Unsupported(_))));
+        assert!(matches!(terms("v=10&encoding=etf"), Err(Objection::Unsupported(_))));
+    }
+}

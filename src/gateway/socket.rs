@@ -1,0 +1,228 @@
+//! The one task that each connection has: it reads, and writes when the socket was full.
+//!
+//! Lives on: the core that has the socket.
+//! An idle connection holds no buffer: reads go to one scratch buffer of the core, and what they bring is understood before
+//! the next await.
+
+use std::cell::RefCell;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use glommio::net::TcpStream;
+
+use crate::base::clock;
+use crate::base::slab::Key;
+use crate::desk::Desk;
+use crate::gateway::conversation::{Conversation, Gate, Move, Next};
+use crate::gateway::handshake::{Objection, Opening};
+use crate::gateway::sockets::{Signal, SocketTable};
+use crate::limits;
+use crate::mail::letter::{HandOver, Letter};
+use crate::net::frames;
+use crate::wire::close::CloseCode;
+
+/// What the gateway door of one core shares between its connections.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// The core's desk.
+    pub desk: Desk,
+    /// Its sockets.
+    pub table: SocketTable,
+    scratch: Rc<RefCell<Vec<u8>>>,
+}
+
+/// Why a task stops.
+enum End {
+    /// The peer is gone.
+    Gone,
+    /// Everything is said.
+    Finished,
+    /// The socket moves to another core.
+    Moves(Move),
+}
+
+impl Door {
+    /// A door without connections.
+    pub fn new(desk: Desk) -> Door {
+        Door { desk, table: SocketTable::default(), scratch: Rc::new(RefCell::new(vec![0; limits::READ_BYTES])) }
+    }
+
+    /// Serves a connection whose upgrade was answered. `behind` are bytes that came behind the request.
+    pub async fn serve(self, stream: TcpStream, opening: Opening, behind: Vec<u8>) {
+        let now = clock::now();
+        let terms = opening.terms.unwrap_or_default();
+        let key = self.desk.with(|shard, _| shard.open(now, terms));
+        self.table.enter(key, stream.as_raw_fd());
+        if let Err(objection) = opening.terms {
+            self.desk.with(|shard, out| match objection {
+                Objection::Code(code) => shard.close_connection(now, key, code, None, out),
+                Objection::Unsupported(reason) => shard.say(key, |connection| {
+                    frames::write_close(&mut connection.pending, UNSUPPORTED_DATA, reason);
+                    connection.closing = true;
+                }),
+            });
+        }
+        let conversation = Conversation::new(key, &opening.host);
+        drop(opening);
+        self.run(stream, conversation, behind).await;
+    }
+
+    /// Serves a connection that another core has handed over for a resume.
+    pub async fn adopt(self, stream: TcpStream, hand_over: HandOver) {
+        let now = clock::now();
+        let key = self.desk.with(|shard, _| shard.adopt(now, &hand_over));
+        self.table.enter(key, stream.as_raw_fd());
+        self.desk.with(|shard, out| {
+            let HandOver { session, user, seq, .. } = hand_over;
+            match shard.resume(now, key, Some(session), user, seq, out) {
+                crate::shard::connecting::Resumption::Resumed => shard.note_resume(now, hand_over.asked),
+                crate::shard::connecting::Resumption::FromTheFuture => {
+                    shard.close_connection(now, key, CloseCode::InvalidSeq, None, out);
+                }
+                crate::shard::connecting::Resumption::Refused | crate::shard::connecting::Resumption::Elsewhere => {}
+            }
+        });
+        // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the one
+        // case in which the settings' URL or the bare address must do.
+        let host = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+        let conversation = Conversation::new(key, &host);
+        self.run(stream, conversation, hand_over.unread).await;
+    }
+
+    async fn run(self, mut stream: TcpStream, mut conversation: Conversation, behind: Vec<u8>) {
+        let key = conversation.key();
+        let mut end = None;
+        if !behind.is_empty() {
+            end = self.understand(&mut conversation, &behind);
+        }
+        let end = match end {
+            Some(end) => end,
+            None => std::future::poll_fn(|context| self.poll(context, &mut stream, &mut conversation)).await,
+        };
+        let now = clock::now();
+        match end {
+            End::Moves(to) => self.hand_over(stream, key, &conversation, to),
+            End::Gone => {
+                self.table.forget(key);
+                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
+            }
+            End::Finished => {
+                self.table.forget(key);
+                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
+                linger(stream).await;
+            }
+        }
+    }
+
+    /// Reads what there is and writes what was blocked.
+    fn poll(&self, context: &mut Context<'_>, stream: &mut TcpStream, conversation: &mut Conversation) -> Poll<End> {
+        let key = conversation.key();
+        match self.table.listen(key, context.waker()) {
+            Signal::Finish => return Poll::Ready(End::Finished),
+            Signal::None => {}
+            Signal::Blocked => match self.poll_blocked(context, stream, key) {
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(None) | Poll::Pending => {}
+            },
+        }
+        loop {
+            let read = {
+                let mut scratch = self.scratch.borrow_mut();
+                match Pin::new(&mut *stream).poll_read(context, &mut scratch) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(End::Gone),
+                    Poll::Ready(Ok(read)) => read,
+                }
+            };
+            // Understanding does not read, so the scratch buffer is free to be lent.
+            let scratch = self.scratch.borrow();
+            if let Some(end) = self.understand(conversation, &scratch[..read]) {
+                return Poll::Ready(end);
+            }
+        }
+    }
+
+    /// The socket was full: what is pending is written as far as it goes.
+    fn poll_blocked(&self, context: &mut Context<'_>, stream: &mut TcpStream, key: Key) -> Poll<Option<End>> {
+        loop {
+            let pending = self.desk.with(|shard, _| {
+                shard.connection(key).map(|connection| std::mem::take(&mut connection.pending)).unwrap_or_default()
+            });
+            if pending.is_empty() {
+                self.table.clear(key);
+                self.desk.with(|shard, _| shard.writable(key));
+                return Poll::Ready(None);
+            }
+            let written = Pin::new(&mut *stream).poll_write(context, &pending);
+            let taken = match &written {
+                Poll::Ready(Ok(taken)) => *taken,
+                Poll::Ready(Err(_)) | Poll::Pending => 0,
+            };
+            self.desk.with(|shard, _| {
+                if let Some(connection) = shard.connection(key) {
+                    // Whatever was said meanwhile stands behind the rest.
+                    connection.pending.splice(0..0, pending[taken..].iter().copied());
+                }
+            });
+            match written {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(End::Gone)),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+    }
+
+    fn understand(&self, conversation: &mut Conversation, bytes: &[u8]) -> Option<End> {
+        let gate = Gate { signer: self.desk.signer(), settings: self.desk.settings() };
+        let next = self.desk.with(|shard, out| conversation.read(clock::now(), bytes, gate, shard, out));
+        match next {
+            Next::Read => None,
+            Next::Move(to) => Some(End::Moves(to)),
+        }
+    }
+
+    /// Sends the socket to the core where the session lives.
+    fn hand_over(&self, stream: TcpStream, key: Key, conversation: &Conversation, to: Move) {
+        self.table.forget(key);
+        let asked = clock::now();
+        self.desk.with(|shard, out| {
+            let Some(connection) = shard.release(key) else { return };
+            let socket = stream.into_raw_fd();
+            let Move { session, user, seq } = to;
+            let hand_over = HandOver {
+                session,
+                socket,
+                user,
+                seq,
+                terms: connection.terms,
+                unread: conversation.unread(),
+                unsent: connection.pending,
+                asked,
+            };
+            out.post(session.home, Letter::HandOver(Box::new(hand_over)));
+        });
+    }
+}
+
+/// WebSocket's own code for what an endpoint cannot take. Source: RFC 6455, 7.4.1.
+const UNSUPPORTED_DATA: u16 = 1003;
+
+/// Shuts the outgoing half and waits a while for the peer to do the same: closing at once would throw away what the peer has
+/// not read yet, the close frame included.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown(Shutdown::Write).await.is_err() || stream.set_read_timeout(Some(limits::LINGER)).is_err() {
+        return;
+    }
+    let mut sink = [0; 512];
+    let mut left = limits::LINGER_BYTES;
+    while let Ok(read @ 1..) = stream.read(&mut sink).await {
+        left = left.saturating_sub(read);
+        if left == 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One request on its way through a handler.
+//!
+//! Lives on: every core.
+
+use std::str::FromStr;
+
+use serde_json::Value;
+use smallvec::SmallVec;
+
+use crate::base::id::{ChannelId, GuildId, Id, UserId};
+use crate::desk::Desk;
+use crate::mail::ask::{Actor, GuildRequest, Reply, Request};
+use crate::mail::placement::VirtualShard;
+use crate::rest::form::Form;
+use crate::rest::respond::{self, Outcome};
+use crate::store::{Found, Query};
+use crate::wire::model::account::Account;
+use crate::wire::refusal::{FormErrors, Refusal};
+
+/// What the path had where the template has names.
+#[derive(Debug, Clone, Default)]
+pub struct Path(pub SmallVec<[String; 3]>);
+
+impl Path {
+    /// The first id, by which rate limits are kept apart.
+    pub fn major(&self) -> u64 {
+        self.0.first().and_then(|first| first.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Call {
+    /// The core's desk.
+    pub desk: Desk,
+    /// Who calls, if that is known.
+    pub user: Option<UserId>,
+    /// Named parts of the path.
+    pub path: Path,
+    /// The query as it came.
+    pub query: String,
+    /// The body.
+    pub form: Value,
+    /// The host that the client came by.
+    pub host: String,
+}
+
+impl Call {
+    /// Who calls; routes that need a caller have one.
+    pub fn user(&self) -> Result<UserId, Refusal> {
+        self.user.ok_or(Refusal::UNAUTHORIZED)
+    }
+
+    /// A named part of the path.
+    pub fn word(&self, index: usize) -> &str {
+        self.path.0.get(index).map_or("", String::as_str)
+    }
+
+    /// A named part of the path that is an id.
+    pub fn id<T>(&self, index: usize) -> Result<Id<T>, Refusal> {
+        let word = self.word(index);
+        word.parse().ok().filter(|id: &Id<T>| id.get() > 0).ok_or_else(|| {
+            FormErrors::one(&["id"], "NUMBER_TYPE_COERCE", format!("Value \"{word}\" is not snowflake."))
+        })
+    }
+
+    /// The body as a form.
+    pub fn form(&self) -> Result<Form<'_>, Refusal> {
+        Form::new(&self.form)
+    }
+
+    /// A value of the query.
+    pub fn asked(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// A value of the query in a form of its own; garbage is refused.
+    pub fn asked_as<T: FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
+        match self.asked(name) {
+            None => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                FormErrors::one(&[name], "NUMBER_TYPE_COERCE", format!("Value \"{text}\" is not valid here."))
+            }),
+        }
+    }
+
+    /// A number of the query, in a range.
+    pub fn asked_number(&self, name: &str, min: u32, max: u32, default: u32) -> Result<u32, Refusal> {
+        let number = self.asked_as::<i64>(name)?.unwrap_or(i64::from(default));
+        let mut errors = FormErrors::default();
+        errors.range(&[name], number, i64::from(min), i64::from(max));
+        errors.finish()?;
+        Ok(number as u32)
+    }
+
+    /// Whether the query says yes.
+    pub fn asked_flag(&self, name: &str) -> bool {
+        self.asked(name).is_some_and(|word| matches!(word.as_str(), "true" | "True" | "1"))
+    }
+
+    /// Asks an owner as the caller.
+    pub async fn ask(&self, request: Request) -> Result<Reply, Refusal> {
+        let user = self.user()?;
+        self.desk.ask(Actor::User(user), request).await
+    }
+
+    /// Asks a guild as the caller, and answers with what it answers.
+    pub async fn ask_guild(&self, guild: GuildId, request: GuildRequest) -> Outcome {
+        respond::answer(self.ask(Request::Guild(guild, request)).await)
+    }
+
+    /// Asks the guild that a channel is in as the caller, and answers with what it answers.
+    pub async fn ask_channel(&self, channel: ChannelId, request: GuildRequest) -> Outcome {
+        respond::answer(self.ask(Request::Channel(channel, request)).await)
+    }
+
+    /// The caller's account.
+    pub async fn account(&self) -> Result<Box<Account>, Refusal> {
+        self.account_of(self.user()?).await?.ok_or(Refusal::UNAUTHORIZED)
+    }
+
+    /// Somebody's account.
+    pub async fn account_of(&self, user: UserId) -> Result<Option<Box<Account>>, Refusal> {
+        match self.desk.read(Query::Account(user)).await? {
+            Found::Account(account) => Ok(account),
+            _ => Err(Refusal::INTERNAL),
+        }
+    }
+
+    /// A virtual shard by chance, for something new.
+    pub fn random_shard(&self) -> VirtualShard {
+        VirtualShard::hashed(self.desk.with(|shard, _| shard.random()))
+    }
+}

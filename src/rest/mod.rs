@@ -1,0 +1,124 @@
+//! The REST door: HTTP requests in, asks to the owners, JSON out.
+//!
+//! Lives on: every core; each connection is served where it was accepted.
+//! A request is routed ([`router`]), its caller identified ([`authorize`]) and limited ([`ratelimit`]), its body brought into
+//! one form ([`body`], [`form`]), handled (`routes/`, one resource a file), and answered ([`respond`]).
+//! Source: Discord docs, Reference.
+
+pub mod authorize;
+pub mod body;
+pub mod call;
+pub mod form;
+pub mod ratelimit;
+pub mod respond;
+pub mod router;
+pub mod routes;
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+
+use futures_lite::FutureExt;
+use glommio::net::TcpStream;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+
+use crate::base::clock;
+use crate::base::metrics::Counter;
+use crate::desk::Desk;
+use crate::limits;
+use crate::net::hyper_io::{GlommioTimer, HyperIo};
+use crate::rest::call::Call;
+use crate::rest::ratelimit::RateLimits;
+use crate::rest::respond::{Body, Outcome};
+use crate::rest::router::Found;
+use crate::wire::refusal::Refusal;
+
+/// Serves one connection until it ends. `ahead` was already read from it.
+pub async fn serve(stream: TcpStream, ahead: Vec<u8>, desk: Desk, limits: RateLimits) {
+    let service = service_fn(move |request| {
+        let (desk, limits) = (desk.clone(), limits.clone());
+        async move { Ok::<_, Infallible>(answer(request, desk, limits).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(GlommioTimer)
+        .header_read_timeout(limits::KEEP_ALIVE_TIME)
+        .max_buf_size(limits::HEAD_MAX)
+        .half_close(true)
+        .serve_connection(HyperIo::new(stream, ahead), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}
+
+/// Answers one request, whatever happens.
+async fn answer(request: Request<Incoming>, desk: Desk, limits: RateLimits) -> Response<Body> {
+    let began = clock::now();
+    let mut route = "unrouted";
+    let handled = AssertUnwindSafe(handle(request, &desk, &limits, &mut route)).catch_unwind().await;
+    let response = handled.unwrap_or_else(|_| {
+        tracing::error!(route, "a handler panicked");
+        respond::refuse(&Refusal::INTERNAL)
+    });
+    let took = clock::now().since(began);
+    let mut shard = desk.shard();
+    shard.metrics.record_route(route, took);
+    shard.metrics.count(Counter::RestRequests, 1);
+    if response.status().is_server_error() {
+        shard.metrics.count(Counter::RestErrors, 1);
+    }
+    response
+}
+
+async fn handle(
+    request: Request<Incoming>,
+    desk: &Desk,
+    limits: &RateLimits,
+    route: &mut &'static str,
+) -> Response<Body> {
+    let (parts, incoming) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        return respond::preflight();
+    }
+    let (entry, path) = match router::find(&parts.method, parts.uri.path()) {
+        Found::Route(entry, path) => (entry, path),
+        Found::Refused(refusal) => {
+            respond::drain(incoming).await;
+            return respond::refuse(&refusal);
+        }
+        Found::UpgradeNeeded => return respond::upgrade_needed(),
+        Found::Health => {
+            *route = "GET /healthz";
+            return respond::health(desk.store());
+        }
+    };
+    *route = entry.name;
+    let caller = authorize::caller(&parts.headers, desk);
+    let user = match (entry.needs_caller, caller) {
+        (true, None) => {
+            respond::drain(incoming).await;
+            return respond::refuse(&Refusal::UNAUTHORIZED);
+        }
+        (_, caller) => caller,
+    };
+    let allowance = match limits.take(clock::now(), user, entry, path.major(), desk.settings()) {
+        Ok(allowance) => allowance,
+        Err(exceeded) => {
+            respond::drain(incoming).await;
+            return respond::limited(&exceeded);
+        }
+    };
+    let outcome: Outcome = match body::read(&parts.headers, incoming).await {
+        Ok(form) => {
+            let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
+            let query = parts.uri.query().unwrap_or("").to_owned();
+            let call = Call { desk: desk.clone(), user, path, query, form, host };
+            (entry.handler)(call).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = respond::outcome(outcome);
+    ratelimit::describe(&allowance, response.headers_mut());
+    response
+}

@@ -1,0 +1,78 @@
+//! People signing up, in and out. Source: the routes that user clients call.
+//!
+//! Lives on: every core.
+
+use serde_json::json;
+
+use crate::limits;
+use crate::mail::ask::{Actor, Reply, Request};
+use crate::rest::call::Call;
+use crate::rest::respond::{self, Outcome};
+use crate::store::{Found, Query};
+use crate::wire::refusal::{FormErrors, Refusal};
+
+/// `POST /auth/register`.
+pub async fn register(call: Call) -> Outcome {
+    if !call.desk.settings().registration {
+        return Err(Refusal { message: "Registration is closed on this server.", ..Refusal::MISSING_ACCESS });
+    }
+    let form = call.form()?;
+    let username = form.required_text("username", 2, 32);
+    let password = form.required_text("password", limits::PASSWORD_CHARS_MIN, limits::PASSWORD_CHARS_MAX);
+    let global_name = form.nullable_text("global_name", 32).flatten();
+    let reserved = ["everyone", "here"].contains(&username.to_lowercase().as_str());
+    if reserved || username.contains(['@', '#', ':']) || username.contains("```") {
+        form.fault(&["username"], "USERNAME_INVALID", "Username contains something that it must not contain.");
+    }
+    form.finish()?;
+    let password = Some(call.desk.hash_password(password).await?);
+    let shard = call.random_shard();
+    let request = Request::CreateAccount { shard, username, global_name, password, bot: None, owner: None };
+    let Reply::Account(account) = call.desk.ask(Actor::Operator, request).await? else { return Err(Refusal::INTERNAL) };
+    let token = issue(&call, account.user.id);
+    respond::json(201, &json!({ "token": token, "user_id": account.user.id }))
+}
+
+/// `POST /auth/login`.
+pub async fn login(call: Call) -> Outcome {
+    let form = call.form()?;
+    let login = form.required_text("login", 1, 320);
+    let password = form.required_text("password", 1, limits::PASSWORD_CHARS_MAX);
+    form.finish()?;
+    let Found::Login(found) = call.desk.read(Query::Login(login)).await? else { return Err(Refusal::INTERNAL) };
+    // Whoever does not exist takes as long as a wrong password, so that names cannot be found out.
+    let (account, phc) = match found {
+        Some(found) => (Some(found.0), found.1),
+        None => (None, DUMMY.to_owned()),
+    };
+    let good = call.desk.check_password(password, phc).await?;
+    match account {
+        Some(account) if good => {
+            let token = issue(&call, account.user.id);
+            let settings = json!({ "locale": "en-US", "theme": "dark" });
+            respond::json(200, &json!({ "token": token, "user_id": account.user.id, "user_settings": settings }))
+        }
+        _ => {
+            let mut errors = FormErrors::default();
+            for field in ["login", "password"] {
+                errors.add(&[field], "INVALID_LOGIN", "Login or password is invalid.");
+            }
+            errors.finish()?;
+            Err(Refusal::INVALID_FORM_BODY)
+        }
+    }
+}
+
+/// All tokens of the caller are void from now on.
+/// `POST /auth/logout`.
+pub async fn logout(call: Call) -> Outcome {
+    let user = call.user()?;
+    respond::answer(call.ask(Request::RevokeTokens(user)).await)
+}
+
+fn issue(call: &Call, user: crate::base::id::UserId) -> String {
+    call.desk.signer().issue(user, crate::base::clock::now().millis())
+}
+
+/// The hash of a password that nobody has.
+const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

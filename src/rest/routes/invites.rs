@@ -1,0 +1,65 @@
+//! Invites. Source: Discord docs, Resources/Invite and Resources/Channel.
+//!
+//! Lives on: every core.
+
+use crate::base::id::{ChannelId, GuildId};
+use crate::mail::ask::{Actor, GuildRequest, Request};
+use crate::rest::call::Call;
+use crate::rest::respond::{self, Outcome};
+use crate::store::{Found, Query};
+use crate::wire::refusal::Refusal;
+use crate::wire::request::invite::InviteDraft;
+
+/// `POST /channels/{channel.id}/invites`.
+pub async fn create(call: Call) -> Outcome {
+    let channel: ChannelId = call.id(0)?;
+    let form = call.form()?;
+    let draft = InviteDraft {
+        max_age: form.number("max_age", 0, 604_800).unwrap_or(86_400) as u64,
+        max_uses: form.number("max_uses", 0, 100).unwrap_or(0) as u32,
+        temporary: form.flag("temporary").unwrap_or(false),
+        unique: form.flag("unique").unwrap_or(false),
+    };
+    form.finish()?;
+    call.ask_channel(channel, GuildRequest::CreateInvite(channel, draft)).await
+}
+
+/// `GET /guilds/{guild.id}/invites`.
+pub async fn of_guild(call: Call) -> Outcome {
+    call.ask_guild(call.id(0)?, GuildRequest::ListInvites(None)).await
+}
+
+/// `GET /channels/{channel.id}/invites`.
+pub async fn of_channel(call: Call) -> Outcome {
+    let channel: ChannelId = call.id(0)?;
+    call.ask_channel(channel, GuildRequest::ListInvites(Some(channel))).await
+}
+
+/// Anyone may look at an invite, signed in or not.
+/// `GET /invites/{code}`.
+pub async fn get(call: Call) -> Outcome {
+    let (guild, code) = guild(&call).await?;
+    let with_counts = call.asked_flag("with_counts");
+    let request = Request::Guild(guild, GuildRequest::GetInvite { code, with_counts });
+    respond::answer(call.desk.ask(Actor::Operator, request).await)
+}
+
+/// `POST /invites/{code}`.
+pub async fn accept(call: Call) -> Outcome {
+    let (guild, code) = guild(&call).await?;
+    call.ask_guild(guild, GuildRequest::AcceptInvite { code }).await
+}
+
+/// `DELETE /invites/{code}`.
+pub async fn delete(call: Call) -> Outcome {
+    let (guild, code) = guild(&call).await?;
+    call.ask_guild(guild, GuildRequest::DeleteInvite { code }).await
+}
+
+async fn guild(call: &Call) -> Result<(GuildId, String), Refusal> {
+    let code = call.word(0).to_owned();
+    match call.desk.read(Query::Invite(code.clone())).await? {
+        Found::Invite(Some(invite)) => Ok((invite.guild_id, code)),
+        _ => Err(Refusal::UNKNOWN_INVITE),
+    }
+}

@@ -1,0 +1,133 @@
+//! Members. Source: Discord docs, Resources/Guild.
+//!
+//! Lives on: every core.
+
+use crate::base::clock;
+use crate::base::id::{GuildId, RoleId, UserId};
+use crate::limits;
+use crate::mail::ask::{GuildRequest, Request};
+use crate::rest::call::Call;
+use crate::rest::form::Form;
+use crate::rest::respond::{self, Outcome};
+use crate::store::{Found, Query};
+use crate::wire::intents::Intents;
+use crate::wire::refusal::{FormErrors, Refusal};
+use crate::wire::request::member::MemberPatch;
+
+/// `GET /guilds/{guild.id}/members`.
+pub async fn list(call: Call) -> Outcome {
+    let guild: GuildId = call.id(0)?;
+    let limit = call.asked_number("limit", 1, 1_000, 1)?;
+    let after = call.asked_as::<UserId>("after")?.unwrap_or(UserId::new(0));
+    let account = call.account().await?;
+    if account.user.bot && !account.allows(Intents::GUILD_MEMBERS) {
+        return Err(Refusal::MISSING_ACCESS);
+    }
+    found(call, guild, Query::Members { guild, after, limit }).await
+}
+
+/// `GET /guilds/{guild.id}/members/search`.
+pub async fn search(call: Call) -> Outcome {
+    let guild: GuildId = call.id(0)?;
+    let limit = call.asked_number("limit", 1, 1_000, 1)?;
+    let Some(prefix) = call.asked("query").filter(|query| !query.is_empty()) else {
+        return Err(FormErrors::one(&["query"], "BASE_TYPE_REQUIRED", "This field is required"));
+    };
+    found(call, guild, Query::MembersByPrefix { guild, prefix, limit }).await
+}
+
+async fn found(call: Call, guild: GuildId, query: Query) -> Outcome {
+    call.ask(Request::Guild(guild, GuildRequest::ListMembers)).await?;
+    match call.desk.read(query).await? {
+        Found::Members(members) => respond::json(200, &members),
+        _ => Err(Refusal::INTERNAL),
+    }
+}
+
+/// `GET /guilds/{guild.id}/members/{user.id}`.
+pub async fn get(call: Call) -> Outcome {
+    let user = who(&call, 1)?;
+    call.ask_guild(call.id(0)?, GuildRequest::GetMember(user)).await
+}
+
+/// `PATCH /guilds/{guild.id}/members/{user.id}`.
+pub async fn modify(call: Call) -> Outcome {
+    let user = who(&call, 1)?;
+    change(call, user).await
+}
+
+/// `PATCH /guilds/{guild.id}/members/@me`.
+pub async fn modify_me(call: Call) -> Outcome {
+    let user = call.user()?;
+    change(call, user).await
+}
+
+/// The old form, which answers with the nickname alone.
+/// `PATCH /guilds/{guild.id}/members/@me/nick`.
+pub async fn modify_my_nick(call: Call) -> Outcome {
+    let user = call.user()?;
+    let form = call.form()?;
+    let nick = form.nullable_text("nick", 32).flatten();
+    form.finish()?;
+    let patch = MemberPatch { nick: Some(nick.clone()), ..MemberPatch::default() };
+    call.ask_guild(call.id(0)?, GuildRequest::ModifyMember(user, patch)).await?;
+    respond::json(200, &serde_json::json!({ "nick": nick }))
+}
+
+/// `DELETE /guilds/{guild.id}/members/{user.id}`.
+pub async fn remove(call: Call) -> Outcome {
+    let user = who(&call, 1)?;
+    call.ask_guild(call.id(0)?, GuildRequest::Kick(user)).await
+}
+
+/// `PUT /guilds/{guild.id}/members/{user.id}/roles/{role.id}`.
+pub async fn give_role(call: Call) -> Outcome {
+    let user = who(&call, 1)?;
+    call.ask_guild(call.id(0)?, GuildRequest::GiveRole(user, call.id(2)?)).await
+}
+
+/// `DELETE /guilds/{guild.id}/members/{user.id}/roles/{role.id}`.
+pub async fn take_role(call: Call) -> Outcome {
+    let user = who(&call, 1)?;
+    call.ask_guild(call.id(0)?, GuildRequest::TakeRole(user, call.id(2)?)).await
+}
+
+async fn change(call: Call, user: UserId) -> Outcome {
+    let form = call.form()?;
+    let roles: Option<Vec<RoleId>> = if form.has("roles") && form.raw("roles").is_none() {
+        Some(Vec::new())
+    } else {
+        form.parsed("roles", "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+    };
+    let patch = MemberPatch {
+        nick: form.nullable_text("nick", 32),
+        roles,
+        mute: form.flag("mute"),
+        deaf: form.flag("deaf"),
+        timeout_until_ms: timeout(&form),
+    };
+    form.finish()?;
+    call.ask_guild(call.id(0)?, GuildRequest::ModifyMember(user, patch)).await
+}
+
+fn timeout(form: &Form<'_>) -> Option<Option<u64>> {
+    const FIELD: &str = "communication_disabled_until";
+    if !form.has(FIELD) {
+        return None;
+    }
+    let Some(text) = form.text(FIELD, 0, 64) else { return Some(None) };
+    let parsed = time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339);
+    let Ok(moment) = parsed else {
+        form.fault(&[FIELD], "DATE_TIME_TYPE_PARSE", format!("Could not parse {text}. Should be ISO8601."));
+        return None;
+    };
+    let until = u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    if until > clock::now().millis() + limits::TIMEOUT_MAX.as_millis() as u64 {
+        form.fault(&[FIELD], "DATE_TIME_TYPE_TOO_FAR", "Must be at most 28 days in the future.");
+    }
+    Some(Some(until))
+}
+
+fn who(call: &Call, index: usize) -> Result<UserId, Refusal> {
+    if call.word(index) == "@me" { call.user() } else { call.id(index) }
+}
