@@ -101,7 +101,9 @@ async def day():
     first = [message async for message in channel.history(limit=2, oldest_first=True)]
     assert first[0].content == "from ann"
 
-    # Ann has made the bot an administrator meanwhile.
+    # Ann makes the bot an administrator, by way of @everyone.
+    say("PROMOTE")
+    await expect("guild_role_update")
     made = await guild.create_text_channel("plans", topic="what next", slowmode_delay=5)
     (created,) = await expect("guild_channel_create")
     assert created.id == made.id and created.topic == "what next" and created.slowmode_delay == 5

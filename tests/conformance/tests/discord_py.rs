@@ -37,8 +37,10 @@ fn live_through_a_day(cores: usize) {
                 for number in 0..40 {
                     town.say(&ann, &format!("missed {number}"));
                 }
-                let staff = json!({ "name": "staff", "permissions": "8" });
-                ann.done("PATCH", &format!("/guilds/{0}/roles/{0}", town.guild), Some(staff));
+            }
+            "PROMOTE" => {
+                let everything = json!({ "permissions": "8" });
+                ann.done("PATCH", &format!("/guilds/{0}/roles/{0}", town.guild), Some(everything));
             }
             _ => {}
         }
@@ -46,7 +48,7 @@ fn live_through_a_day(cores: usize) {
     }
     let status = bot.wait().expect("it is our child");
     assert!(status.success(), "discord.py failed after {words:?}");
-    assert_eq!(words, ["READY", "CUT", "DONE"]);
+    assert_eq!(words, ["READY", "CUT", "PROMOTE", "DONE"]);
     assert_eq!(server.stop().code, Some(0));
 }
 
