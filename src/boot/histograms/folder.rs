@@ -81,7 +81,8 @@ impl Folder {
                 Err(error) => return Err(error),
             }
         }
-        let taken = format!("{SAME_SECOND_MAX} directories {}-N are there already", self.root.join(&self.name).display());
+        let taken =
+            format!("{SAME_SECOND_MAX} directories {}-N are there already", self.root.join(&self.name).display());
         Err(io::Error::new(ErrorKind::AlreadyExists, taken))
     }
 }
@@ -147,9 +148,8 @@ mod tests {
     fn runs_of_one_second_do_not_meet() {
         let (scratch, cores) = (Scratch::new(), sample());
         let dump = minute(&cores);
-        let paths: Vec<PathBuf> = (0..3)
-            .map(|_| Folder::new(scratch.join(""), dump.started).finish(&dump).unwrap())
-            .collect();
+        let paths: Vec<PathBuf> =
+            (0..3).map(|_| Folder::new(scratch.join(""), dump.started).finish(&dump).unwrap()).collect();
         assert_eq!(paths[0], scratch.join("2026-11-23T21-06-22Z"));
         assert_eq!(paths[1], scratch.join("2026-11-23T21-06-22Z-2"));
         assert_eq!(paths[2], scratch.join("2026-11-23T21-06-22Z-3"));
@@ -171,5 +171,17 @@ mod tests {
         fs::create_dir(start.join(PART)).unwrap();
         fs::write(start.join(PART).join("summary.json"), "{").unwrap();
         assert_eq!(folder.snapshot(&dump).unwrap(), start.join("snapshot-2"));
+    }
+
+    /// Not a test: files to open with other programs, `GUILDHALL_TEST_DIRECTORY=/tmp/h cargo test … -- --ignored sample_files`.
+    #[test]
+    #[ignore = "for trying other readers by hand"]
+    fn sample_files() {
+        let Some(path) = std::env::var_os("GUILDHALL_TEST_DIRECTORY") else { return };
+        let cores = sample();
+        let dump = minute(&cores);
+        let mut folder = Folder::new(path.into(), dump.started);
+        folder.snapshot(&minute(&cores[..1])).unwrap();
+        println!("{}\n{}", crate::boot::histograms::table(&dump), folder.finish(&dump).unwrap().display());
     }
 }

@@ -49,9 +49,9 @@ pub(super) fn log(dump: &Dump<'_>, merged: &Metrics) -> io::Result<Vec<u8>> {
 /// The histograms with values and their names as tags, in which blanks and commas are not allowed.
 fn named(metrics: &Metrics) -> impl Iterator<Item = (String, &Histogram<u64>)> {
     let timed = Metric::ALL.iter().map(|metric| (metric.name().to_owned(), metrics.histogram(*metric)));
-    let routes = metrics.routes().map(|(route, histogram)| {
-        (format!("rest.{}", route.replace([' ', ',', '\r', '\n'], "_")), histogram)
-    });
+    let routes = metrics
+        .routes()
+        .map(|(route, histogram)| (format!("rest.{}", route.replace([' ', ',', '\r', '\n'], "_")), histogram));
     timed.chain(routes).filter(|(_, histogram)| !histogram.is_empty())
 }
 
@@ -78,7 +78,10 @@ mod tests {
                     let tag = interval.tag().unwrap().as_str().to_owned();
                     let bytes = BASE64_STANDARD.decode(interval.encoded_histogram()).unwrap();
                     let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
-                    assert_eq!((interval.start_timestamp(), interval.duration()), (Duration::ZERO, Duration::from_secs(60)));
+                    assert_eq!(
+                        (interval.start_timestamp(), interval.duration()),
+                        (Duration::ZERO, Duration::from_secs(60))
+                    );
                     assert!((interval.max() - histogram.max() as f64 / MILLISECOND).abs() <= 0.0005);
                     assert!(found.insert(tag, histogram).is_none());
                 }

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Range;
 
 use hdrhistogram::Histogram;
-use plotters::coord::combinators::BindKeyPoints;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -99,10 +99,18 @@ fn chart(area: &Area<'_>, curves: &[Curve<'_>]) -> Result<(), Failed> {
     let decades = curves.iter().map(|(_, histogram)| end(histogram)).fold(1.0, f64::max).ceil().min(DECADES_MAX);
     let latencies = decades_of(curves);
     let within = if latencies.end - latencies.start <= FEW_DECADES { [1, 2, 5].as_slice() } else { &[1] };
-    let x = (0.0..decades).with_key_points(percentiles(decades)).with_light_points(ticks(0..decades as i32, &NINE));
-    let y = (f64::from(latencies.start)..f64::from(latencies.end))
-        .with_key_points(ticks(latencies.clone(), within))
-        .with_light_points(ticks(latencies, &NINE));
+    let x = Axis {
+        range: 0.0..decades,
+        bold: percentiles(decades),
+        light: ticks(0..decades as i32, &NINE),
+        label: percent,
+    };
+    let y = Axis {
+        range: f64::from(latencies.start)..f64::from(latencies.end),
+        bold: ticks(latencies.clone(), within),
+        light: ticks(latencies, &NINE),
+        label: |decade| axis(10_f64.powf(decade)),
+    };
 
     let mut chart = ChartBuilder::on(area)
         .margin_top(8)
@@ -121,13 +129,43 @@ fn chart(area: &Area<'_>, curves: &[Curve<'_>]) -> Result<(), Failed> {
         .axis_desc_style((FONT, 18).into_font().color(&FAINT_INK))
         .x_desc("percentile")
         .y_desc("latency")
-        .x_label_formatter(&|decade| percent(*decade))
-        .y_label_formatter(&|decade| axis(10_f64.powf(*decade)))
         .draw()?;
     for (metric, histogram) in curves {
         chart.draw_series(LineSeries::new(points(histogram, decades), colour(*metric).stroke_width(2)))?;
     }
     Ok(())
+}
+
+/// An axis of logarithms: where its lines are and how they are labelled.
+struct Axis {
+    range: Range<f64>,
+    bold: Vec<f64>,
+    light: Vec<f64>,
+    label: fn(f64) -> String,
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let share = (value - self.range.start) / (self.range.end - self.range.start);
+        limit.0 + (f64::from(limit.1 - limit.0) * share).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if hint.weight().allow_light_points() { self.light.clone() } else { self.bold.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        (self.label)(*value)
+    }
 }
 
 /// Colour, name and the main values of each metric.
@@ -216,7 +254,16 @@ mod tests {
         let dump = minute(&cores);
         let svg = svg(&dump, &dump.merged()).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-        for said in ["lane_hop", "publish_to_last_flush", "99.9%", "50%", "100 µs", "2026-11-23 21:06:22 UTC", "2 cores", "1.2.3"] {
+        for said in [
+            "lane_hop",
+            "publish_to_last_flush",
+            "99.9%",
+            "50%",
+            "100 µs",
+            "2026-11-23 21:06:22 UTC",
+            "2 cores",
+            "1.2.3",
+        ] {
             assert!(svg.contains(said), "{said} is missing");
         }
         assert!(!svg.contains("resume"));
@@ -235,6 +282,9 @@ mod tests {
 
     #[test]
     fn decades_are_percentiles() {
-        assert_eq!([0.0, 2_f64.log10(), 1.0, 2.0, 3.0, 5.0].map(percent), ["0%", "50%", "90%", "99%", "99.9%", "99.999%"]);
+        assert_eq!(
+            [0.0, 2_f64.log10(), 1.0, 2.0, 3.0, 5.0].map(percent),
+            ["0%", "50%", "90%", "99%", "99.9%", "99.999%"]
+        );
     }
 }

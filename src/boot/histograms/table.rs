@@ -30,12 +30,13 @@ pub fn table(dump: &Dump<'_>) -> String {
     let counters: Vec<[String; 2]> =
         Counter::ALL.iter().map(|counter| [counter.name().to_owned(), grouped(merged.counter(*counter))]).collect();
     // Filled column by column, so that the order is kept from top to bottom.
-    let columns = counters.chunks(counters.len().div_ceil(COUNTERS_ABREAST).max(1)).map(|column| {
-        aligned(&column.iter().map(|counter| counter.to_vec()).collect::<Vec<_>>())
-    });
+    let columns = counters
+        .chunks(counters.len().div_ceil(COUNTERS_ABREAST).max(1))
+        .map(|column| aligned(&column.iter().map(|counter| counter.to_vec()).collect::<Vec<_>>()));
     let columns: Vec<Vec<String>> = columns.collect();
     for index in 0..columns.first().map_or(0, Vec::len) {
-        let side_by_side: Vec<&str> = columns.iter().filter_map(|column| column.get(index).map(String::as_str)).collect();
+        let side_by_side: Vec<&str> =
+            columns.iter().filter_map(|column| column.get(index).map(String::as_str)).collect();
         lines.push(side_by_side.join("    "));
     }
     lines.join("\n")
