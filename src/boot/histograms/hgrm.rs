@@ -25,7 +25,8 @@ pub(super) fn text(histogram: &Histogram<u64>) -> String {
         while level < 100.0 && 100.0 * so_far as f64 / total as f64 >= level {
             let quantile = level / 100.0;
             let inverse = 1.0 / (1.0 - quantile);
-            put(&mut text, format_args!("{value:12.places$} {quantile:2.12} {so_far:10} {inverse:14.2}\n"));
+            let (quantile, inverse) = (fixed(quantile, 12), fixed(inverse, 2));
+            put(&mut text, format_args!("{value:12.places$} {quantile} {so_far:10} {inverse:>14}\n"));
             let halvings = (100.0 / (100.0 - level)).log2().floor();
             level += 100.0 / (TICKS_PER_HALF_DISTANCE * (halvings + 1.0).exp2());
             if so_far == total {
@@ -45,6 +46,15 @@ pub(super) fn text(histogram: &Histogram<u64>) -> String {
     let sub_buckets = 2 * histogram.distinct_values() / (buckets + 1);
     put(&mut text, format_args!("#[Buckets = {buckets:12}, SubBuckets     = {sub_buckets:12}]\n"));
     text
+}
+
+/// Rounds as Java does: the shortest decimal form, and halves up. Rust rounds the binary value, and halves to even.
+fn fixed(value: f64, places: usize) -> String {
+    let shortest = value.to_string();
+    let is_half = shortest.split_once('.').is_some_and(|(_, fraction)| fraction.get(places..) == Some("5"));
+    // One more digit makes it more than half.
+    let value = if is_half { (shortest + "1").parse().unwrap_or(value) } else { value };
+    format!("{value:.places$}")
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -103,6 +113,16 @@ mod tests {
             metrics.record(Metric::Resume, std::time::Duration::from_micros(micros));
         }
         assert_eq!(text(metrics.histogram(Metric::Resume)), include_str!("small.hgrm"));
+    }
+
+    #[test]
+    fn halves_are_rounded_up() {
+        assert_eq!(fixed(0.9997802734375, 12), "0.999780273438");
+        assert_eq!(fixed(0.9999267578125, 12), "0.999926757813");
+        assert_eq!(
+            [fixed(0.125, 2), fixed(2.5, 2), fixed(3.0, 2), fixed(1.0 / 3.0, 2)],
+            ["0.13", "2.50", "3.00", "0.33"]
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::base::clock::iso8601;
 use crate::base::metrics::{Metric, Metrics};
 use crate::boot::histograms::Dump;
-use crate::boot::histograms::units::{axis, human};
+use crate::boot::histograms::units::{axis, grouped, human};
 
 /// Size of the picture, in pixels.
 const SIZE: (u32, u32) = (1280, 720);
@@ -27,8 +27,10 @@ const CHART_WIDTH: u32 = 950;
 const LEGEND_STEP: i32 = 66;
 /// Points of one curve in the width of the chart; more than its pixels would not be seen.
 const POINTS: u32 = 800;
-/// Decades on the x axis at most: 99.9999999%.
-const DECADES_MAX: f64 = 9.0;
+/// Decades on the x axis at most: 99.999999%. With more the labels would touch.
+const DECADES_MAX: f64 = 8.0;
+/// Up to this many decades there is room for 50% between 0% and 90%.
+const MEDIAN_DECADES_MAX: f64 = 7.0;
 /// Up to this many decades, the y axis has labels within decades, too.
 const FEW_DECADES: i32 = 3;
 
@@ -176,7 +178,7 @@ fn legend(area: &Area<'_>, curves: &[Curve<'_>]) -> Result<(), Failed> {
         let at = |quantile| human(histogram.value_at_quantile(quantile));
         let values = format!("p50 {} · p99 {}", at(0.5), at(0.99));
         text(area, &values, (40, y + 20), 16.0, FAINT_INK, FontStyle::Normal)?;
-        let values = format!("max {} · {} values", human(histogram.max()), histogram.len());
+        let values = format!("max {} · {} values", human(histogram.max()), grouped(histogram.len()));
         text(area, &values, (40, y + 39), 16.0, FAINT_INK, FontStyle::Normal)?;
     }
     Ok(())
@@ -233,7 +235,9 @@ fn ticks(decades: Range<i32>, multiples: &[i32]) -> Vec<f64> {
 /// 0%, 50%, 90%, 99% and so on.
 fn percentiles(decades: f64) -> Vec<f64> {
     let mut at: Vec<f64> = (0..=decades as i32).map(f64::from).collect();
-    at.insert(1, 2_f64.log10());
+    if decades <= MEDIAN_DECADES_MAX {
+        at.insert(1, 2_f64.log10());
+    }
     at
 }
 

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::base::metrics::{Counter, Metric};
 use crate::boot::histograms::Dump;
-use crate::boot::histograms::units::human;
+use crate::boot::histograms::units::{grouped, human};
 
 /// Blanks between columns.
 const GAP: &str = "  ";
@@ -68,19 +68,6 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,10 +93,5 @@ mod tests {
         let table = table(&minute(&[]));
         assert!(table.lines().nth(1).unwrap().ends_with("–"), "{table}");
         assert!(table.lines().all(|line| !line.contains(" ns")), "{table}");
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

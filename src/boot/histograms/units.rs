@@ -1,4 +1,4 @@
-//! Latencies in the units that people use.
+//! Numbers as people read them.
 //!
 //! Lives on: the main thread.
 
@@ -32,6 +32,19 @@ pub(super) fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1e3
 }
 
+/// `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +59,10 @@ mod tests {
         ];
         assert_eq!(said.map(human), expected);
         assert_eq!([1.0, 1e3, 2e4, 1e6, 1e10].map(axis), ["1 ns", "1 µs", "20 µs", "1 ms", "10 s"]);
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }
