@@ -101,9 +101,14 @@ async def day():
     first = [message async for message in channel.history(limit=2, oldest_first=True)]
     assert first[0].content == "from ann"
 
-    # Ann makes the bot an administrator, by way of @everyone.
+    # Ann makes the bot an administrator.
     say("PROMOTE")
-    await expect("guild_role_update")
+    await expect("guild_role_create")
+    while True:
+        event, arguments = await asyncio.wait_for(heard.get(), 20)
+        if event == "member_update" and arguments[1].id == client.user.id:
+            break
+    assert guild.me.guild_permissions.administrator
     made = await guild.create_text_channel("plans", topic="what next", slowmode_delay=5)
     (created,) = await expect("guild_channel_create")
     assert created.id == made.id and created.topic == "what next" and created.slowmode_delay == 5

@@ -39,8 +39,10 @@ fn live_through_a_day(cores: usize) {
                 }
             }
             "PROMOTE" => {
-                let everything = json!({ "permissions": "8" });
-                ann.done("PATCH", &format!("/guilds/{0}/roles/{0}", town.guild), Some(everything));
+                let staff = json!({ "name": "staff", "permissions": "8" });
+                let staff = ann.done("POST", &format!("/guilds/{}/roles", town.guild), Some(staff));
+                let staff = staff["id"].as_str().expect("an id");
+                ann.done("PUT", &format!("/guilds/{}/members/{}/roles/{staff}", town.guild, town.bot.0), None);
             }
             _ => {}
         }
