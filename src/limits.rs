@@ -61,8 +61,8 @@ pub const GUILD_CHANNELS_MAX: usize = 500;
 pub const CHANNEL_OVERWRITES_MAX: usize = 1_000;
 /// Invites of a guild.
 pub const GUILD_INVITES_MAX: usize = 1_000;
-/// Guilds of a user. Discord's 100 and 200 are product limits; bots have thousands.
-pub const USER_GUILDS_MAX: usize = 10_000;
+/// Guilds that a person founds or joins (documented). Bots are added by the operator, without a bound.
+pub const USER_GUILDS_MAX: usize = 200;
 
 /// Requests that wait for one guild to be loaded or for a change under way; past it callers are told to come back.
 pub const GUILD_WAITING_MAX: usize = 4_096;
