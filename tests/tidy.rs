@@ -93,7 +93,7 @@ fn imports_run_downward() {
         for (number, line) in code(&path) {
             for imported in imports(&line) {
                 let lower = floor(imported);
-                if imported != importer && !lower.is_some_and(|lower| lower < upper) {
+                if imported != importer && lower.is_none_or(|lower| lower >= upper) {
                     found.push(format!("{}:{number}: {importer} imports {imported}", shown(&path)));
                 }
             }
