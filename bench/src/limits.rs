@@ -30,6 +30,8 @@ pub const STALL_TIME: Duration = Duration::from_secs(10);
 pub const CONNECT_STALL_TIME: Duration = Duration::from_secs(30);
 /// After the last delivery: time for a duplicate to show itself.
 pub const AFTERGLOW: Duration = Duration::from_millis(300);
+/// How long the server has to close the connections after the run.
+pub const PARTING_TIME: Duration = Duration::from_secs(5);
 /// Messages of one run: bounds the tables that are kept per message.
 pub const MESSAGES_MAX: u32 = 10_000_000;
 /// Faults that are described; all are counted.

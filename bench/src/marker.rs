@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use memchr::memmem::Finder;
 
+use crate::limits;
+
 /// Finds the markers of one run.
 #[derive(Debug, Clone)]
 pub struct Marker {
@@ -43,7 +45,8 @@ impl Marker {
         let at = self.finder.find(payload)? + self.finder.needle().len();
         let (index, rest) = number(&payload[at..])?;
         let (intended_ns, _) = number(rest.strip_prefix(b" ")?)?;
-        Some(Marked { index: u32::try_from(index).ok()?, intended_ns })
+        let index = u32::try_from(index).ok().filter(|index| *index < limits::MESSAGES_MAX)?;
+        Some(Marked { index, intended_ns })
     }
 }
 
