@@ -115,10 +115,10 @@ pub fn run(chat: &Chat) -> std::io::Result<Report> {
     let threads = swarm.thread_ids();
     let begin = Moment::now(chat, &threads);
     let (posting, poster_used) = {
-        let advance = advance.clone();
+        let told = advance.clone();
         let post = move || {
             let start = Instant::now();
-            let posted = poster::post(schedule, advance);
+            let posted = poster::post(schedule, told);
             (posted, clock::thread_cpu_ns() as f64 / start.elapsed().as_nanos() as f64)
         };
         let thread = std::thread::Builder::new().name("poster".into()).spawn(post)?;
