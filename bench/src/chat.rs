@@ -38,6 +38,8 @@ pub struct Chat {
     pub size: usize,
     /// The server's process, to be watched.
     pub server_pid: Option<i32>,
+    /// Without a delivery for this long, what is missing counts as lost.
+    pub patience: Duration,
     /// Without progress.
     pub quiet: bool,
 }
@@ -132,7 +134,7 @@ pub fn run(chat: &Chat) -> std::io::Result<Report> {
     // What is not yet there may be on its way. It is lost when nothing has come for a while.
     let expected = live * u64::from(advance.accepted.load(Ordering::Relaxed));
     let mut last = (swarm.delivered(), Instant::now());
-    while last.0 < expected && last.1.elapsed() < limits::STALL_TIME {
+    while last.0 < expected && last.1.elapsed() < chat.patience {
         progress.tell(&mut swarm, "drain", posted.errors);
         std::thread::sleep(PAUSE);
         let delivered = swarm.delivered();

@@ -128,7 +128,7 @@ struct FanoutArgs {
     #[arg(long, value_name = "M", default_value_t = 50)]
     messages: u32,
     /// Turns of server and kernel.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     turns: u32,
 }
 
@@ -183,6 +183,7 @@ fn run_chat(args: ChatArgs) -> Result<bool, Failure> {
         rate: args.rate,
         seconds: args.seconds,
         server_pid: args.swarm.server_pid,
+        patience: limits::STALL_TIME,
         quiet: args.swarm.quiet,
     };
     let report = chat::run(&chat)?;
