@@ -187,15 +187,15 @@ fn idle_and_fanout_write_what_they_found() {
     let json = file.with_extension("json");
     let fake = Fake::open(Mischief::None);
     for (run, more) in [("idle", &["--seconds", "0.1"][..]), ("fanout", &["--channel", "1", "--messages", "3"])] {
-        let status = bench()
+        let output = bench()
             .args([run, "--quiet", "--sessions", "8", "--server", &format!("http://{}", fake.address), "--tokens"])
             .arg(&file)
             .args(["--server-pid", &std::process::id().to_string(), "--json"])
             .arg(&json)
             .args(more)
-            .status()
+            .output()
             .expect("the binary runs");
-        assert_eq!(status.code(), Some(0));
+        assert_eq!(output.status.code(), Some(0));
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).expect("a report")).expect("JSON");
         assert_eq!((&report["sound"], &report["arrival"]["live"]), (&true.into(), &8.into()));
         if run == "fanout" {

@@ -327,11 +327,9 @@ impl Client {
                     self.gather(missing - 1, desk);
                 }
             }
-            "RESUMED" => {
-                if self.stage == Stage::Resuming {
-                    self.stage = Stage::Live;
-                    desk.wishes.push(Wish::Live(true));
-                }
+            "RESUMED" if self.stage == Stage::Resuming => {
+                self.stage = Stage::Live;
+                desk.wishes.push(Wish::Live(true));
             }
             // Whatever else the server tells: its number has been checked, and nothing else is of interest here.
             _ => {}

@@ -65,7 +65,7 @@ mod tests {
     use flate2::{Compress, Compression, FlushCompress};
 
     fn deflated(stream: &mut Compress, payload: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(payload.len() + 1_024);
+        let mut out = Vec::with_capacity(2 * payload.len() + 1_024);
         stream.compress_vec(payload, &mut out, FlushCompress::Sync).expect("sound");
         assert!(out.ends_with(&END));
         out

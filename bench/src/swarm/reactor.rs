@@ -18,7 +18,7 @@ use crate::clock;
 use crate::limits;
 use crate::source;
 use crate::swarm::board::{Board, Order, Plan};
-use crate::swarm::client::{Client, Desk, Hangup, Identity, Stage, Wish};
+use crate::swarm::client::{Client, Desk, Hangup, Stage, Wish};
 use crate::swarm::framing::{self, Kind};
 use crate::swarm::tally::{Fault, FaultKind, Tally, record};
 
@@ -205,7 +205,7 @@ impl Reactor {
         seat.unsent = Vec::new();
         seat.began_ns = clock::now_ns();
         self.desk.tally.counts.connects += 1;
-        let resumed_at = seat.client.identity.as_ref().and_then(|identity: &Box<Identity>| identity.address);
+        let resumed_at = seat.client.identity.as_ref().and_then(|identity| identity.address);
         let address = resumed_at.unwrap_or(self.plan.server);
         seat.client.connect(address, &mut seat.unsent);
         let socket = source::connect(address, seat.client.index).and_then(|socket| {
