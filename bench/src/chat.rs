@@ -10,7 +10,7 @@ use crate::http::Mailbox;
 use crate::judge;
 use crate::limits;
 use crate::poster::{self, Advance, Posted, Schedule};
-use crate::proc::{self, ProcessUse, ThreadUse};
+use crate::proc::{self, Busy, ProcessUse, ThreadUse};
 use crate::progress::Progress;
 use crate::report::{Arrival, Bottleneck, Report, Times};
 use crate::swarm::tally::{microseconds, record};
@@ -121,7 +121,8 @@ pub fn run(chat: &Chat) -> std::io::Result<Report> {
         let post = move || {
             let start = Instant::now();
             let posted = poster::post(schedule, told);
-            (posted, clock::thread_cpu_ns() as f64 / start.elapsed().as_nanos() as f64)
+            let ran = clock::thread_cpu_ns() as f64 / start.elapsed().as_nanos() as f64;
+            (posted, Busy { ran, waited: 0.0 })
         };
         let thread = std::thread::Builder::new().name("poster".into()).spawn(post)?;
         while !thread.is_finished() {
@@ -133,13 +134,15 @@ pub fn run(chat: &Chat) -> std::io::Result<Report> {
     let posted = posting?;
     // What is not yet there may be on its way. It is lost when nothing has come for a while.
     let expected = live * u64::from(advance.accepted.load(Ordering::Relaxed));
-    let mut last = (swarm.delivered(), Instant::now());
-    while last.0 < expected && last.1.elapsed() < chat.patience {
+    let mut last = (swarm.delivered(), swarm.standing());
+    let mut changed = Instant::now();
+    // Who was cut at the very end is still on the way back.
+    while (last.0 < expected || last.1.live + last.1.dead < arrival.live) && changed.elapsed() < chat.patience {
         progress.tell(&mut swarm, "drain", posted.errors);
         std::thread::sleep(PAUSE);
-        let delivered = swarm.delivered();
-        if delivered != last.0 {
-            last = (delivered, Instant::now());
+        let now = (swarm.delivered(), swarm.standing());
+        if now != last {
+            (last, changed) = (now, Instant::now());
         }
     }
     let end = Moment::now(chat, &threads);
@@ -153,7 +156,7 @@ fn report(
     arrival: Arrival,
     posted: Posted,
     start_ns: u64,
-    poster_used: f64,
+    poster_used: Busy,
     begin: &Moment,
     end: &Moment,
 ) -> Report {
@@ -179,9 +182,10 @@ fn report(
     let server_cpu = used.map(|(before, after)| proc::cpu_between(before, after) as f64);
     let server_busiest = used.map(|(before, after)| proc::busiest(before, after, wall_ns));
     let pairs = begin.threads.iter().zip(&end.threads);
-    let mut client_threads: Vec<f64> = pairs.map(|(before, after)| proc::wanted(*before, *after, wall_ns)).collect();
+    let mut client_threads: Vec<Busy> = pairs.map(|(before, after)| Busy::between(*before, *after, wall_ns)).collect();
     client_threads.push(poster_used);
-    let bottleneck = Bottleneck::of(server_busiest, client_threads.iter().copied().fold(0.0, f64::max));
+    let client = client_threads.iter().map(|busy| busy.wanted()).fold(0.0, f64::max);
+    let bottleneck = Bottleneck::of(server_busiest.map(Busy::wanted), client);
     let sound = deliveries.is_sound() && posted.errors == 0 && arrival.live == arrival.asked;
     Report {
         rest_errors: posted.errors,

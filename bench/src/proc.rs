@@ -1,6 +1,8 @@
 //! What processes and threads use, read from /proc. Source: proc(5).
 
-use std::fs;
+use std::{fmt, fs};
+
+use serde::Serialize;
 
 /// CPU ticks per second in /proc; the kernel's USER_HZ, the same on all architectures that matter here.
 const TICKS_PER_SECOND: u64 = 100;
@@ -60,19 +62,41 @@ pub fn cpu_between(before: &ProcessUse, after: &ProcessUse) -> u64 {
     after.threads.iter().map(grown).sum()
 }
 
-/// The share of a time for which the busiest of a process's threads ran or wanted to.
-pub fn busiest(before: &ProcessUse, after: &ProcessUse, wall_ns: u64) -> f64 {
-    let shares = after.threads.iter().map(|(id, after)| {
-        let before = before.threads.iter().find(|(other, _)| other == id).map(|(_, used)| *used).unwrap_or_default();
-        wanted(before, *after, wall_ns)
-    });
-    shares.fold(0.0, f64::max)
+/// How a thread spent a time, in shares of it.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Busy {
+    /// On a CPU.
+    pub ran: f64,
+    /// Ready to run, without a CPU.
+    pub waited: f64,
 }
 
-/// The share of a time for which a thread ran or wanted to: one that waits for a CPU holds up others as well.
-pub fn wanted(before: ThreadUse, after: ThreadUse, wall_ns: u64) -> f64 {
-    let ns = |used: ThreadUse| used.ran_ns + used.waited_ns;
-    ns(after).saturating_sub(ns(before)) as f64 / wall_ns.max(1) as f64
+impl Busy {
+    /// Between two looks at a thread.
+    pub fn between(before: ThreadUse, after: ThreadUse, wall_ns: u64) -> Busy {
+        let share = |before: u64, after: u64| after.saturating_sub(before) as f64 / wall_ns.max(1) as f64;
+        Busy { ran: share(before.ran_ns, after.ran_ns), waited: share(before.waited_ns, after.waited_ns) }
+    }
+
+    /// Both: a thread that waits for a CPU holds up others just like one that has it.
+    pub fn wanted(self) -> f64 {
+        self.ran + self.waited
+    }
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0}% (ran {:.0}%)", self.wanted() * 100.0, self.ran * 100.0)
+    }
+}
+
+/// The busiest of a process's threads.
+pub fn busiest(before: &ProcessUse, after: &ProcessUse, wall_ns: u64) -> Busy {
+    let all = after.threads.iter().map(|(id, after)| {
+        let before = before.threads.iter().find(|(other, _)| other == id).map(|(_, used)| *used).unwrap_or_default();
+        Busy::between(before, *after, wall_ns)
+    });
+    all.max_by(|one, other| one.wanted().total_cmp(&other.wanted())).unwrap_or_default()
 }
 
 /// Memory that the whole machine's kernel spends on objects and on bytes in TCP sockets.
@@ -132,6 +156,6 @@ mod tests {
         let after = process(me).expect("it runs");
         assert!(after.cpu_ns >= before.cpu_ns + 20_000_000);
         assert!(after.anonymous > 0 && kernel_bytes().is_some());
-        assert!(busiest(&before, &after, start.elapsed().as_nanos() as u64) > 0.2);
+        assert!(busiest(&before, &after, start.elapsed().as_nanos() as u64).wanted() > 0.2);
     }
 }

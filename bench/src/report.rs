@@ -7,6 +7,10 @@ use serde::Serialize;
 
 use crate::judge::Judgement;
 use crate::limits;
+use crate::proc::Busy;
+
+/// If the server waited for a CPU for more than this share of the time, the load generator was in its way.
+const CONTENDED: f64 = 0.1;
 
 /// Which side limited the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -143,9 +147,9 @@ pub struct Report {
     /// The server's CPUs over the window; 1 is one CPU.
     pub server_cpus: Option<f64>,
     /// How busy the busiest of the server's threads was.
-    pub server_busiest: Option<f64>,
-    /// How busy each of the swarm's threads was, and the poster's.
-    pub client_threads: Vec<f64>,
+    pub server_busiest: Option<Busy>,
+    /// How busy each of the swarm's threads was, and then the poster's.
+    pub client_threads: Vec<Busy>,
     /// Who limited the run.
     pub bottleneck: Bottleneck,
     /// Whether the run measures the server.
@@ -198,9 +202,16 @@ impl fmt::Display for Report {
         if let (Some(cpu), Some(cpus)) = (self.server_cpu_us_per_delivery, self.server_cpus) {
             writeln!(f, "server per delivery {cpu:.2} µs CPU ({cpus:.2} CPUs)")?;
         }
-        let threads: Vec<String> = self.client_threads.iter().map(|busy| format!("{:.0}%", busy * 100.0)).collect();
-        let server = self.server_busiest.map_or("unknown".into(), |busy| format!("{:.0}%", busy * 100.0));
-        writeln!(f, "busiest threads     server {server}, client {} (swarm's, then the poster)", threads.join(" "))?;
+        let threads: Vec<String> = self.client_threads.iter().map(Busy::to_string).collect();
+        let server = self.server_busiest.map_or("unknown".into(), |busy| busy.to_string());
+        writeln!(f, "busiest threads     server {server}, client {} (swarm's, then the poster)", threads.join(", "))?;
+        if let Some(waited) = self.server_busiest.map(|busy| busy.waited).filter(|waited| *waited > CONTENDED) {
+            let waited = waited * 100.0;
+            writeln!(
+                f,
+                "shared CPUs         the server waited for a CPU {waited:.0}% of the time: latencies are the machine's"
+            )?;
+        }
         for fault in &deliveries.faults {
             let id = fault.session_id.as_deref().unwrap_or("none");
             writeln!(f, "fault               {:?} on session {} (id {id}): {}", fault.kind, fault.session, fault.what)?;

@@ -60,7 +60,7 @@ pub struct Swarm {
 }
 
 /// How many sessions are in which state.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     /// Open sockets.
     pub connected: u32,
