@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -125,10 +127,10 @@ struct FanoutArgs {
     #[command(flatten)]
     post: PostArgs,
     /// Messages per turn.
-    #[arg(long, value_name = "M", default_value_t = 50)]
+    #[arg(long, value_name = "M", default_value_t = 10)]
     messages: u32,
     /// Turns of server and kernel.
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     turns: u32,
 }
 
@@ -187,16 +189,14 @@ fn run_chat(args: ChatArgs) -> Result<bool, Failure> {
         quiet: args.swarm.quiet,
     };
     let report = chat::run(&chat)?;
-    println!("{report}");
-    keep(args.swarm.json.as_deref(), &report)?;
+    tell(args.swarm.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
 fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
     let settings = settings(&args.swarm, 0.0)?;
     let report = idle::run(&settings, args.seconds, args.swarm.server_pid, args.swarm.quiet)?;
-    println!("{report}");
-    keep(args.swarm.json.as_deref(), &report)?;
+    tell(args.swarm.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
@@ -212,8 +212,7 @@ fn run_fanout(args: FanoutArgs) -> Result<bool, Failure> {
         quiet: args.swarm.quiet,
     };
     let report = fanout::run(&fanout)?;
-    println!("{report}");
-    keep(args.swarm.json.as_deref(), &report)?;
+    tell(args.swarm.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
@@ -271,8 +270,10 @@ fn size(args: &PostArgs) -> Result<usize, Failure> {
     Ok(args.size)
 }
 
-fn keep(path: Option<&Path>, report: &impl Serialize) -> Result<(), Failure> {
-    if let Some(path) = path {
+/// Prints a report, and writes it as JSON if that is wanted.
+fn tell(json: Option<&Path>, report: &(impl Display + Serialize)) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{report}")?;
+    if let Some(path) = json {
         std::fs::write(path, serde_json::to_string_pretty(report)?)?;
     }
     Ok(())
