@@ -14,7 +14,7 @@ pub const EVENTS: usize = 1_024;
 pub const HANDSHAKES_MAX: usize = 512;
 /// From connect to the last guild, when nothing else is going on.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(60);
-/// Times that a session tries to connect in a row before it is given up.
+/// Times that a session tries to connect in a row before it is given up. It waits twice as long each time, some 15 s in all.
 pub const ATTEMPTS_MAX: u32 = 5;
 /// The longest that a thread sleeps, so that it sees orders.
 pub const NAP: Duration = Duration::from_millis(20);

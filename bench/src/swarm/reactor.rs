@@ -332,7 +332,8 @@ impl Reactor {
             return;
         }
         let (second, now) = (1_000_000_000, clock::now_ns());
-        let mut wait = self.chance.between(second / 10, second);
+        // Twice as long after each failure, so that a server may restart meanwhile.
+        let mut wait = self.chance.between(second / 10, second) << seat.attempts.min(limits::ATTEMPTS_MAX);
         let tally = &mut self.desk.tally;
         let had_session = seat.client.identity.is_some();
         match &why {
