@@ -12,6 +12,9 @@ use tungstenite::{Message, WebSocket};
 /// How often a connection looks for something to send.
 const TICK: Duration = Duration::from_millis(5);
 
+/// Short enough that every run has heartbeats, long enough that a busy machine answers in time.
+const BEAT_MS: u64 = 1_000;
+
 /// What goes wrong, at message `.1` on the session of the `.0`th token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mischief {
@@ -181,7 +184,7 @@ impl Fake {
         let mut socket = tungstenite::accept(stream).expect("a WebSocket client");
         socket.get_ref().set_read_timeout(Some(TICK)).expect("an open socket");
         let (sender, receiver) = channel();
-        let hello = json!({"heartbeat_interval": 200});
+        let hello = json!({"heartbeat_interval": BEAT_MS});
         sender.send(Say::Other(payload(10, &hello))).expect("the receiver is here");
         // Whatever ends the connection ends this thread; the session stays.
         let _ = self.converse(&mut socket, &sender, &receiver);
