@@ -307,7 +307,8 @@ impl Client {
         let name = payload["t"].as_str().expect("judge wire: an event has a name");
         let s = payload["s"].as_u64().expect("judge wire: an event has a number");
         let (guild, line) = essence::of_dispatch(name, &payload["d"]);
-        if name == "READY" {
+        // Who claims to have seen nothing gets READY again.
+        if name == "READY" && link.phase != Phase::Resuming {
             assert_eq!(link.phase, Phase::Identifying, "judge wire: READY answers an identify");
             assert_eq!(s, 1, "judge sequence: READY is the first event of a session");
             let d = &payload["d"];

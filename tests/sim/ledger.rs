@@ -19,6 +19,7 @@ pub enum Asked {
     Message { tag: u64 },
     Edit { tag: u64, content: String },
     Delete { tags: Vec<u64> },
+    /// Only the answer matters; what it was is for the log.
     Other(&'static str),
 }
 
@@ -28,13 +29,32 @@ pub struct Fate {
     pub channel: u64,
     /// Known once it was acknowledged.
     pub id: Option<u64>,
-    content: String,
-    /// Texts of edits that nobody has answered.
-    maybe: Vec<String>,
+    texts: Vec<Text>,
     refused: bool,
     gone: bool,
     /// Deletions that nobody has answered.
     going: u32,
+}
+
+/// A text that a message was asked to have, first by its author's creating it, then by edits.
+#[derive(Debug)]
+struct Text {
+    content: String,
+    /// When it was asked for, in the order of the ledger's entries.
+    asked: u64,
+    /// When it was acknowledged.
+    granted: Option<u64>,
+}
+
+impl Fate {
+    /// Whether the message may read so: somebody asked for it, and nobody asked for another text after that was
+    /// acknowledged, and had that acknowledged too. Answers overtake each other on their ways to different doors.
+    fn may_read(&self, content: &str) -> bool {
+        self.texts.iter().filter(|text| text.content == content).any(|text| {
+            let replaced = |other: &Text| other.granted.is_some() && text.granted.is_some_and(|at| other.asked > at);
+            !self.texts.iter().any(replaced)
+        })
+    }
 }
 
 /// Everything asked so far.
@@ -44,6 +64,8 @@ pub struct Ledger {
     /// By core and ticket.
     pub waiting: BTreeMap<(usize, u64), Asked>,
     next_tag: u64,
+    /// Counts entries.
+    entries: u64,
     /// Requests answered with 500: each needs a failed commit.
     pub internal: u64,
 }
@@ -53,11 +75,11 @@ impl Ledger {
     pub fn tag(&mut self, channel: u64, rest: &str) -> (u64, String) {
         self.next_tag += 1;
         let content = format!("t{} {rest}", self.next_tag);
+        let text = Text { content: content.clone(), asked: self.entries, granted: None };
         let fate = Fate {
             channel,
             id: None,
-            content: content.clone(),
-            maybe: Vec::new(),
+            texts: vec![text],
             refused: false,
             gone: false,
             going: 0,
@@ -68,10 +90,11 @@ impl Ledger {
 
     /// Something was asked.
     pub fn ask(&mut self, core: usize, ticket: u64, asked: Asked) {
+        self.entries += 1;
         match &asked {
             Asked::Edit { tag, content } => {
                 if let Some(fate) = self.messages.get_mut(tag) {
-                    fate.maybe.push(content.clone());
+                    fate.texts.push(Text { content: content.clone(), asked: self.entries, granted: None });
                 }
             }
             Asked::Delete { tags } => {
@@ -91,6 +114,7 @@ impl Ledger {
         let Some(asked) = self.waiting.remove(&(core, ticket)) else {
             panic!("judge durability: ticket {ticket} of core {core} is answered, but nobody waits with it");
         };
+        self.entries += 1;
         match answer {
             Ok(_) => report.asks_granted += 1,
             Err(refusal) => {
@@ -105,7 +129,9 @@ impl Ledger {
                     Ok(Reply::Json(200, body)) => {
                         let body: serde_json::Value = serde_json::from_slice(body).expect("judge wire: JSON");
                         fate.id = crate::essence::id(&body["id"]);
-                        assert_eq!(body["content"], fate.content.as_str(), "judge durability: the answer has the text");
+                        let text = &mut fate.texts[0];
+                        assert_eq!(body["content"], text.content.as_str(), "judge durability: the answer has the text");
+                        text.granted = Some(self.entries);
                     }
                     Ok(other) => panic!("judge durability: a message is answered with {other:?}"),
                     Err(_) => fate.refused = true,
@@ -113,9 +139,13 @@ impl Ledger {
             }
             Asked::Edit { tag, content } => {
                 let fate = self.messages.get_mut(&tag).expect("it was tagged");
-                fate.maybe.retain(|other| *other != content);
-                if answer.is_ok() {
-                    fate.content = content;
+                match answer {
+                    Ok(_) => {
+                        for text in fate.texts.iter_mut().filter(|text| text.content == content) {
+                            text.granted = Some(self.entries);
+                        }
+                    }
+                    Err(_) => fate.texts.retain(|text| text.content != content),
                 }
             }
             Asked::Delete { tags } => {
@@ -164,7 +194,7 @@ impl Ledger {
             if let (true, Some(content)) = (acknowledged, copies.first()) {
                 report.messages_found += 1;
                 assert!(
-                    *content == fate.content || fate.maybe.contains(content),
+                    fate.may_read(content),
                     "judge durability: message t{tag} reads {content:?}, but {fate:?}"
                 );
             }

@@ -64,8 +64,7 @@ fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest)
 
 /// No new work, no new faults: within bounds everything comes to rest.
 fn settle(world: &mut World) {
-    world.calm = true;
-    world.store.failing = 0;
+    world.calm_down();
     let mut rounds = 0;
     // Two restful rounds in a row: a client may be about to say something.
     let mut restful = 0;

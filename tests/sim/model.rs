@@ -103,9 +103,6 @@ impl GuildModel {
     }
 
     fn in_guild(&self, user: u64) -> u64 {
-        if !self.members.contains_key(&user) {
-            return 0;
-        }
         if user == self.owner {
             return EVERYTHING;
         }
@@ -119,6 +116,9 @@ impl GuildModel {
     /// What a user may do in a channel.
     pub fn in_channel(&self, user: u64, channel: u64) -> u64 {
         let (granted, Some(channel)) = (self.in_guild(user), self.channels.get(&channel)) else { return 0 };
+        if !self.members.contains_key(&user) {
+            return 0;
+        }
         if granted == EVERYTHING {
             return EVERYTHING;
         }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use guildhall::store::Write;
 
 use crate::essence;
-use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, OverwriteModel, RoleModel};
+use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleModel};
 use crate::report::Report;
 
 const GUILDS: u32 = 1;
@@ -386,12 +386,5 @@ impl Oracle {
 impl Expected {
     fn plain(intent: u32, line: String) -> Expected {
         Expected { intent, always_to: None, line, blank: None, special: Special::None }
-    }
-}
-
-impl OverwriteModel {
-    /// Whether the role or member loses sight of the channel by it.
-    pub fn hides(&self) -> bool {
-        self.deny & crate::model::VIEW_CHANNEL != 0
     }
 }

@@ -39,6 +39,9 @@ use crate::sockets::{CoreSockets, ServerEnd, Signal, Wire};
 use crate::store::SimStore;
 use crate::workload::Temper;
 
+/// Bytes that a socket takes when all is well.
+const CALM_CAPACITY: usize = 1 << 20;
+
 /// One core: its shard and what its tasks hold.
 struct Core {
     shard: Shard,
@@ -70,7 +73,7 @@ pub struct World {
     wires: Vec<Wire>,
     plant: Option<Plant>,
     /// Faults are over: the world is to come to rest.
-    pub calm: bool,
+    calm: bool,
     verbose: bool,
 }
 
@@ -479,7 +482,7 @@ impl World {
         let core = self.prng.below(self.cores.len() as u64) as usize;
         let zlib = self.clients[client].zlib;
         let key = self.cores[core].shard.open(self.now, Terms { version: 10, zlib });
-        let capacity = if self.calm { 1 << 20 } else { 64 << self.prng.below(self.temper.socket_bits) };
+        let capacity = if self.calm { CALM_CAPACITY } else { 64 << self.prng.below(self.temper.socket_bits) };
         let mut wire = Wire::new(capacity);
         let conversation = Conversation::new(key, "simulated");
         wire.server = Some(ServerEnd { core, key, conversation, signal: Signal::None });
@@ -573,6 +576,15 @@ impl World {
         }
     }
 
+    /// No new work and no new faults from here on.
+    pub fn calm_down(&mut self) {
+        self.calm = true;
+        self.store.failing = 0;
+        for wire in &mut self.wires {
+            wire.capacity = CALM_CAPACITY;
+        }
+    }
+
     /// Whether nothing is under way anywhere.
     pub fn is_at_rest(&self) -> bool {
         let cores = self.cores.iter().all(|core| {
@@ -592,7 +604,10 @@ impl World {
             && self.clients.iter().all(Client::is_live)
             && self.wires.iter().all(|wire| {
                 wire.client_closed && wire.server.is_none()
-                    || !wire.client_closed && wire.to_client.is_empty() && wire.to_server.is_empty()
+                    || !wire.client_closed
+                        && wire.to_client.is_empty()
+                        && wire.to_server.is_empty()
+                        && wire.server.as_ref().is_some_and(|end| end.signal == Signal::None)
             })
     }
 
