@@ -612,7 +612,13 @@ impl World {
     }
 
     /// What keeps the world from resting, for the message.
-    pub fn unrest(&self) -> String {
+    pub fn unrest(&mut self) -> String {
+        for wire in &self.wires {
+            if let Some(end) = &wire.server {
+                let connection = self.cores[end.core].shard.connection(end.key);
+                println!("core {} {:?} {:?} to client {}", end.core, end.signal, connection, wire.to_client.len());
+            }
+        }
         let cores: Vec<String> = self
             .cores
             .iter()
