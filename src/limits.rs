@@ -136,8 +136,9 @@ pub const ORDERS: usize = 1_024;
 pub const RING_DEPTH: usize = 4_096;
 /// Bytes that a core registers for disk I/O, of which it does none.
 pub const RING_IO_MEMORY: usize = 128 * 1024;
-/// After this time a core looks for new I/O, whatever else it has to do.
-pub const PREEMPT: Duration = Duration::from_millis(1);
+/// glommio's preemption timer: longer than any thread is descheduled, since a short one makes executors oversleep
+/// (`mesh/reactor.rs`). Busy tasks let the reactor work by themselves.
+pub const PREEMPT: Duration = Duration::from_secs(10);
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
 /// How long a socket that was shut waits for its peer to do the same.

@@ -2,6 +2,8 @@
 //!
 //! Lives on: the main thread, which then waits for signals.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flume::Sender;
@@ -14,7 +16,7 @@ use crate::base::prng::Prng;
 use crate::boot::admin::errand;
 use crate::boot::config::{Config, LogFormat, ServeArgs};
 use crate::boot::core::{self, CoreParts, Order};
-use crate::boot::histograms::{self, Dump};
+use crate::boot::histograms::{self, Dump, Folder};
 use crate::boot::signals::{self, Wish};
 use crate::boot::{Fatal, control, listener, preflight};
 use crate::limits;
@@ -35,6 +37,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let (listeners, address) = listener::listen(config.listen, config.cores)?;
     let wishes = signals::listen()?;
     let started = clock::now();
+    let mut folder = Folder::new(directory.histograms(), started);
 
     let (service, store_ends) = Service::start(&directory.database(), config.cores)?;
     let signer = Signer::new(service.secret());
@@ -90,7 +93,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         match wish {
             Wish::Dump => {
                 let measured = measure(&orders);
-                report(&directory, started, &measured, false);
+                say_where(folder.snapshot(&dump(started, &measured)));
             }
             Wish::Stop => break,
         }
@@ -114,36 +117,45 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     for (index, executor) in executors.into_iter().enumerate() {
         match executor.join() {
             Ok(metrics) => measured.push(metrics),
-            Err(error) => tracing::error!(core = index, %error, "a core ended badly"),
+            Err(error) => {
+                tracing::error!(core = index, %error, "a core ended badly");
+                // Its place stays, so that the others keep their numbers.
+                measured.push(Metrics::default());
+            }
         }
     }
     let stopped = service.stop();
-    report(&directory, started, &measured, true);
+    let dump = dump(started, &measured);
+    println!("{}", histograms::table(&dump));
+    say_where(folder.finish(&dump));
     stopped?;
     tracing::info!("stopped");
     Ok(())
 }
 
+/// What each core has measured so far; nothing where a core does not answer.
 fn measure(orders: &[Sender<Order>]) -> Vec<Metrics> {
-    orders
-        .iter()
-        .filter_map(|core| {
-            let (reply, metrics) = flume::bounded(1);
-            core.send(Order::Measure(reply)).ok()?;
-            metrics.recv_timeout(Duration::from_secs(5)).ok()
+    let ask = |core: &Sender<Order>| {
+        let (reply, metrics) = flume::bounded(1);
+        core.send(Order::Measure(reply)).ok()?;
+        metrics.recv_timeout(Duration::from_secs(5)).ok()
+    };
+    let answer = |(index, core)| {
+        ask(core).unwrap_or_else(|| {
+            tracing::warn!(core = index, "a core did not say what it measured");
+            Metrics::default()
         })
-        .collect()
+    };
+    orders.iter().enumerate().map(answer).collect()
 }
 
-fn report(directory: &DataDir, started: Time, cores: &[Metrics], last: bool) {
-    let dump = Dump { started, ended: clock::now(), version: env!("CARGO_PKG_VERSION"), cores };
-    match histograms::write(&dump, &directory.histograms()) {
-        Ok(path) => {
-            if last {
-                println!("{}", histograms::table(&dump));
-            }
-            println!("guildhall: histograms written to {}", path.display());
-        }
+fn dump(started: Time, cores: &[Metrics]) -> Dump<'_> {
+    Dump { started, ended: clock::now(), version: env!("CARGO_PKG_VERSION"), cores }
+}
+
+fn say_where(written: io::Result<PathBuf>) {
+    match written {
+        Ok(path) => println!("guildhall: histograms written to {}", path.display()),
         Err(error) => tracing::error!(%error, "the histograms could not be written"),
     }
 }

@@ -19,6 +19,7 @@ use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{StoreJob, StoreWork};
 use crate::mesh::Lanes;
+use crate::mesh::reactor::Rounds;
 use crate::store::service::{Job, Work};
 
 /// A letter on a lane, with the moment of its posting.
@@ -48,10 +49,11 @@ impl Turns {
 
     /// Moves until told to stop.
     pub async fn run(mut self) {
+        let mut rounds = Rounds::default();
         while !self.stop.get() {
             self.desk.rung().await;
             while self.turn() && !self.stop.get() {
-                glommio::executor().yield_now().await;
+                rounds.round().await;
             }
         }
         self.lanes.close();

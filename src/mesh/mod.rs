@@ -4,6 +4,8 @@
 //! A full lane makes what follows wait in the sender's own queue, in order; nothing is dropped. A lane carries whatever it is
 //! given; what it means is not known here.
 
+pub mod reactor;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;

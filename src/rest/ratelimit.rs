@@ -145,7 +145,7 @@ mod tests {
     fn a_bucket_empties_and_fills_again() {
         let mut buckets = IdMap::default();
         let rate = Rate { requests: 2, per_ms: 1_000 };
-        let at = |ms| Time::from_millis(10_000 + ms);
+        let at = |ms: u64| Time::from_millis(10_000 + ms);
         assert_eq!(draw(&mut buckets, 1, rate, at(0), "b").unwrap().remaining, 1);
         assert_eq!(draw(&mut buckets, 1, rate, at(100), "b").unwrap().remaining, 0);
         let exceeded = draw(&mut buckets, 1, rate, at(400), "b").unwrap_err();

@@ -1,0 +1,86 @@
+//! Reactor rounds: a busy task lets its executor look for I/O, letters and timers, then goes on.
+//!
+//! Lives on: each core.
+//! glommio looks for I/O when its queues are empty or when its preemption timer fires. A task that yields while it has work
+//! keeps the queue filled, so it would depend on that timer. And the timer is dangerous when it is short: if it fires between
+//! being armed and the first task (the thread was descheduled), glommio 0.12 takes the queues for empty and sleeps with tasks
+//! in them; with one millisecond and more threads than CPUs that happened within seconds. So the timer is set too long to
+//! matter, and busy tasks wait for rounds instead.
+//! A round is made of a channel that is never connected: the reactor wakes whoever waits for a connection once a round, and
+//! does not sleep while there is somebody.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use glommio::channels::shared_channel::{self, SharedReceiver};
+
+/// The rounds of one executor.
+pub struct Rounds {
+    connecting: Pin<Box<dyn Future<Output = ()>>>,
+    _other_end: SharedReceiver<()>,
+}
+
+impl fmt::Debug for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rounds")
+    }
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        let (sender, other_end) = shared_channel::new_bounded::<()>(1);
+        Rounds { connecting: Box::pin(async move { drop(sender.connect().await) }), _other_end: other_end }
+    }
+}
+
+impl Rounds {
+    /// Lets other tasks run until nothing is left to do, then the reactor once.
+    pub async fn round(&mut self) {
+        let mut waited = false;
+        poll_fn(|context| {
+            if waited {
+                return Poll::Ready(());
+            }
+            waited = true;
+            assert!(self.connecting.as_mut().poll(context).is_pending(), "nobody connects the other end");
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_never_idle_lets_timers_fire() {
+        let builder = LocalExecutorBuilder::new(Placement::Unbound).preempt_timer(crate::limits::PREEMPT);
+        let executor = builder.spawn(|| async {
+            let fired = Rc::new(Cell::new(false));
+            let other = Rc::clone(&fired);
+            glommio::spawn_local(async move {
+                glommio::timer::sleep(Duration::from_millis(5)).await;
+                other.set(true);
+            })
+            .detach();
+            let mut rounds = Rounds::default();
+            let mut turns = 0_u64;
+            while !fired.get() {
+                rounds.round().await;
+                turns += 1;
+            }
+            turns
+        });
+        let turns = executor.expect("an executor starts").join().expect("it ends");
+        assert!(turns > 1, "it went on while the timer ran");
+    }
+}

@@ -1,0 +1,124 @@
+//! A bare gateway client, for what no library does: bad input, odd frames, exact close codes.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use flate2::{Decompress, FlushDecompress};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+/// A gateway connection.
+pub struct Socket {
+    /// The WebSocket.
+    pub stream: WebSocket<TcpStream>,
+    inflate: Option<Decompress>,
+}
+
+/// What a connection says.
+#[derive(Debug, PartialEq)]
+pub enum Said {
+    /// A payload.
+    Payload(Value),
+    /// Its end, with its code.
+    Closed(u16),
+    /// Its end, without a close frame.
+    Cut,
+}
+
+impl Socket {
+    /// Connects with a path and query such as `/?v=10&encoding=json`.
+    pub fn connect(server: SocketAddr, target: &str) -> Socket {
+        let stream = TcpStream::connect(server).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket has timeouts");
+        let url = format!("ws://{server}{target}");
+        let (stream, _) = tungstenite::client(url, stream).expect("the server upgrades");
+        let inflate = target.contains("zlib-stream").then(|| Decompress::new(true));
+        Socket { stream, inflate }
+    }
+
+    /// Connects, takes HELLO.
+    pub fn greeted(server: SocketAddr) -> Socket {
+        let mut socket = Socket::connect(server, "/?v=10&encoding=json");
+        assert_eq!(socket.payload()["op"], 10);
+        socket
+    }
+
+    /// Connects, identifies, takes READY; returns it.
+    pub fn identified(server: SocketAddr, token: &str, intents: u64) -> (Socket, Value) {
+        let mut socket = Socket::greeted(server);
+        socket.identify(token, intents);
+        let ready = socket.payload();
+        assert_eq!(ready["t"], "READY", "{ready}");
+        (socket, ready)
+    }
+
+    /// Identifies.
+    pub fn identify(&mut self, token: &str, intents: u64) {
+        self.send(json!({ "op": 2, "d": { "token": token, "intents": intents, "properties": {} } }));
+    }
+
+    /// Resumes.
+    pub fn resume(&mut self, token: &str, session: &str, seq: u64) {
+        self.send(json!({ "op": 6, "d": { "token": token, "session_id": session, "seq": seq } }));
+    }
+
+    /// Sends a payload.
+    pub fn send(&mut self, payload: Value) {
+        self.stream.send(Message::text(payload.to_string())).expect("the connection is open");
+    }
+
+    /// Sends anything.
+    pub fn send_raw(&mut self, message: Message) {
+        // The server may have closed already: what it said is what counts.
+        let _ = self.stream.send(message);
+    }
+
+    /// The next thing it says.
+    pub fn next(&mut self) -> Said {
+        loop {
+            match self.stream.read() {
+                Ok(Message::Text(text)) => {
+                    return Said::Payload(serde_json::from_str(&text).expect("payloads are JSON"));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    let inflate = self.inflate.as_mut().expect("binary frames come only to those who asked");
+                    let mut json = Vec::with_capacity(1 << 20);
+                    inflate.decompress_vec(&bytes, &mut json, FlushDecompress::Sync).expect("it inflates");
+                    return Said::Payload(serde_json::from_slice(&json).expect("payloads are JSON"));
+                }
+                Ok(Message::Close(frame)) => return Said::Closed(frame.map_or(1005, |frame| frame.code.into())),
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(_) => return Said::Cut,
+            }
+        }
+    }
+
+    /// The next payload.
+    pub fn payload(&mut self) -> Value {
+        match self.next() {
+            Said::Payload(payload) => payload,
+            other => panic!("a payload was expected, not {other:?}"),
+        }
+    }
+
+    /// The next event of a name, skipping other payloads.
+    pub fn event(&mut self, name: &str) -> Value {
+        loop {
+            let payload = self.payload();
+            if payload["t"] == name {
+                return payload;
+            }
+        }
+    }
+
+    /// The code it is closed with, skipping payloads.
+    pub fn closed(&mut self) -> u16 {
+        loop {
+            match self.next() {
+                Said::Payload(_) => {}
+                Said::Closed(code) => return code,
+                Said::Cut => return 1006,
+            }
+        }
+    }
+}
