@@ -122,6 +122,7 @@ impl Shard {
             replay: Replay::default(),
             sent_s: 1,
             unsent_bytes: 0,
+            owed_s: 1,
             seats: SmallVec::new(),
             awaited: SmallVec::new(),
             members_asked: Vec::new(),
@@ -184,6 +185,7 @@ impl Shard {
             std::ops::ControlFlow::Continue(())
         });
         session.unsent_bytes = unsent;
+        session.owed_s = session.replay.next_s();
         session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if taken_over {
             self.shut_sessionless();
