@@ -31,8 +31,10 @@ pub struct Known {
     acknowledged: u64,
     /// When its connection was lost.
     lost_at: Option<Time>,
-    /// A reason for which the server may refuse to go on with it.
-    pub doomed: bool,
+    /// The client has given the server a reason to refuse the next resume.
+    doomed: bool,
+    /// The server may have ended it: it crashed, or the token was revoked.
+    pub dead: bool,
 }
 
 /// How far a connection is.
@@ -165,7 +167,7 @@ impl Client {
     /// The process of the server has died.
     pub fn crashed(&mut self) {
         if let Some(session) = &mut self.session {
-            session.doomed = true;
+            session.dead = true;
         }
     }
 
@@ -250,7 +252,7 @@ impl Client {
                 report.resumes_refused += 1;
                 if let Some(session) = &self.session {
                     let away = session.lost_at.map_or(Duration::ZERO, |lost_at| now.since(lost_at));
-                    let excused = session.doomed || self.lenient || away > limits::RESUME_WINDOW;
+                    let excused = session.doomed || session.dead || self.lenient || away > limits::RESUME_WINDOW;
                     assert!(excused, "judge resume: refused for no reason, {away:?} after it was lost: {session:?}");
                 }
                 self.end_session();
@@ -328,6 +330,7 @@ impl Client {
                 acknowledged: 0,
                 lost_at: None,
                 doomed: false,
+                dead: false,
             });
             return;
         }

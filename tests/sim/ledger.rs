@@ -19,8 +19,8 @@ pub enum Asked {
     Message { tag: u64 },
     Edit { tag: u64, content: String },
     Delete { tags: Vec<u64> },
-    /// Only the answer matters; what it was is for the log.
-    Other(&'static str),
+    /// Only the answer matters.
+    Other,
 }
 
 /// A message that was asked for.
@@ -104,7 +104,7 @@ impl Ledger {
                     }
                 }
             }
-            Asked::Message { .. } | Asked::Other(_) => {}
+            Asked::Message { .. } | Asked::Other => {}
         }
         self.waiting.insert((core, ticket), asked);
     }
@@ -155,7 +155,7 @@ impl Ledger {
                     fate.gone |= answer.is_ok();
                 }
             }
-            Asked::Other(_) => {}
+            Asked::Other => {}
         }
     }
 

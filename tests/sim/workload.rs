@@ -197,10 +197,10 @@ impl World {
                 self.report.revocations += 1;
                 for client in self.clients.iter_mut().filter(|client| client.user == user) {
                     if let Some(session) = &mut client.session {
-                        session.doomed = true;
+                        session.dead = true;
                     }
                 }
-                self.ask(Actor::Operator, Request::RevokeTokens(UserId::new(user)), Asked::Other("revoke"));
+                self.ask(Actor::Operator, Request::RevokeTokens(UserId::new(user)), Asked::Other);
             }
             _ => {
                 let nonsense = self.clients[client].link.is_some() && self.prng.chance(1, 4);
@@ -232,7 +232,7 @@ impl World {
             98 => self.settings(&model, actor, member),
             _ => {
                 if self.prng.chance(1, 4) {
-                    self.ask_guild(model.owner, guild, GuildRequest::Delete, "delete guild");
+                    self.ask_guild(model.owner, guild, GuildRequest::Delete);
                 } else if all.len() < 6 {
                     self.found_guild();
                 }
@@ -244,9 +244,9 @@ impl World {
         (!list.is_empty()).then(|| list[self.prng.below(list.len() as u64) as usize])
     }
 
-    fn ask_guild(&mut self, actor: u64, guild: u64, request: GuildRequest, what: &'static str) {
+    fn ask_guild(&mut self, actor: u64, guild: u64, request: GuildRequest) {
         let request = Request::Guild(GuildId::new(guild), request);
-        self.ask(Actor::User(UserId::new(actor)), request, Asked::Other(what));
+        self.ask(Actor::User(UserId::new(actor)), request, Asked::Other);
     }
 
     fn ask_channel(&mut self, actor: u64, channel: u64, request: GuildRequest, asked: Asked) {
@@ -260,7 +260,7 @@ impl World {
         let shard = VirtualShard::hashed(self.prng.next_u64());
         let draft = GuildDraft { name: format!("guild of {owner}") };
         let owner = UserId::new(owner);
-        self.ask(Actor::User(owner), Request::FoundGuild { shard, owner, draft }, Asked::Other("found guild"));
+        self.ask(Actor::User(owner), Request::FoundGuild { shard, owner, draft }, Asked::Other);
     }
 
     fn some_channel(&mut self, model: &GuildModel) -> Option<u64> {
@@ -355,7 +355,7 @@ impl World {
 
     fn typing(&mut self, model: &GuildModel, member: u64) {
         let Some(channel) = self.some_channel(model) else { return };
-        self.ask_channel(member, channel, GuildRequest::Typing(ChannelId::new(channel)), Asked::Other("typing"));
+        self.ask_channel(member, channel, GuildRequest::Typing(ChannelId::new(channel)), Asked::Other);
     }
 
     /// Somebody whom an overwrite may name, `@everyone` and strangers included.
@@ -395,7 +395,7 @@ impl World {
         } else {
             GuildRequest::PutOverwrite(id, self.some_overwrite(model))
         };
-        self.ask_channel(actor, channel, request, Asked::Other("overwrite"));
+        self.ask_channel(actor, channel, request, Asked::Other);
     }
 
     fn channel(&mut self, model: &GuildModel, actor: u64) {
@@ -427,7 +427,7 @@ impl World {
                     user_limit: None,
                     overwrites,
                 };
-                self.ask_guild(actor, model.id, GuildRequest::CreateChannel(draft), "create channel");
+                self.ask_guild(actor, model.id, GuildRequest::CreateChannel(draft));
             }
             0..3 => {
                 let Some(channel) = self.some_channel(model) else { return };
@@ -437,7 +437,7 @@ impl World {
                     ..ChannelPatch::default()
                 };
                 let request = GuildRequest::ModifyChannel(ChannelId::new(channel), patch);
-                self.ask_channel(actor, channel, request, Asked::Other("modify channel"));
+                self.ask_channel(actor, channel, request, Asked::Other);
             }
             3 => {
                 let Some(channel) = self.some_channel(model) else { return };
@@ -447,13 +447,13 @@ impl World {
                     parent_id: parent.map(Some),
                     lock_permissions: true,
                 };
-                self.ask_guild(actor, model.id, GuildRequest::MoveChannels(vec![step]), "move channel");
+                self.ask_guild(actor, model.id, GuildRequest::MoveChannels(vec![step]));
             }
             _ => {
                 if model.channels.len() > 3 {
                     let Some(channel) = self.some_channel(model) else { return };
                     let request = GuildRequest::DeleteChannel(ChannelId::new(channel));
-                    self.ask_channel(actor, channel, request, Asked::Other("delete channel"));
+                    self.ask_channel(actor, channel, request, Asked::Other);
                 }
             }
         }
@@ -478,19 +478,19 @@ impl World {
         match (self.prng.below(6), some) {
             (0 | 1, _) | (_, None) => {
                 if roles.len() < 6 {
-                    self.ask_guild(actor, model.id, GuildRequest::CreateRole(patch), "create role");
+                    self.ask_guild(actor, model.id, GuildRequest::CreateRole(patch));
                 }
             }
             (2 | 3, Some(role)) => {
                 let role = if self.prng.chance(1, 4) { model.id } else { role };
-                self.ask_guild(actor, model.id, GuildRequest::ModifyRole(RoleId::new(role), patch), "modify role");
+                self.ask_guild(actor, model.id, GuildRequest::ModifyRole(RoleId::new(role), patch));
             }
             (4, Some(role)) => {
                 let step = RoleMove { id: RoleId::new(role), position: Some(1 + self.prng.below(5) as i32) };
-                self.ask_guild(actor, model.id, GuildRequest::MoveRoles(vec![step]), "move role");
+                self.ask_guild(actor, model.id, GuildRequest::MoveRoles(vec![step]));
             }
             (_, Some(role)) => {
-                self.ask_guild(actor, model.id, GuildRequest::DeleteRole(RoleId::new(role)), "delete role");
+                self.ask_guild(actor, model.id, GuildRequest::DeleteRole(RoleId::new(role)));
             }
         }
     }
@@ -511,33 +511,33 @@ impl World {
                 GuildRequest::ModifyMember(user, patch)
             }
         };
-        self.ask_guild(actor, model.id, request, "member roles");
+        self.ask_guild(actor, model.id, request);
     }
 
     fn membership(&mut self, model: &GuildModel, actor: u64, member: u64) {
         let users: Vec<u64> = self.clients.iter().map(|client| client.user).collect();
         let Some(user) = self.pick(&users) else { return };
         match self.prng.below(10) {
-            0 | 1 => self.ask_guild(actor, model.id, GuildRequest::Kick(UserId::new(member)), "kick"),
-            2 | 3 => self.ask_guild(member, model.id, GuildRequest::Leave, "leave"),
+            0 | 1 => self.ask_guild(actor, model.id, GuildRequest::Kick(UserId::new(member))),
+            2 | 3 => self.ask_guild(member, model.id, GuildRequest::Leave),
             4 => {
                 let Some(channel) = self.some_channel(model) else { return };
                 let draft = InviteDraft { max_age: 0, max_uses: self.prng.below(3) as u32, temporary: false, unique: true };
                 let request = GuildRequest::CreateInvite(ChannelId::new(channel), draft);
-                self.ask_channel(actor, channel, request, Asked::Other("create invite"));
+                self.ask_channel(actor, channel, request, Asked::Other);
             }
             5..8 => {
                 let Found::Invites(invites) = self.store.look(&Query::Invites(Id::new(model.id))) else { return };
                 let Some(invite) = invites.first() else {
                     let request = Request::Guild(Id::new(model.id), GuildRequest::AddMember(UserId::new(user)));
-                    return self.ask(Actor::Operator, request, Asked::Other("add member"));
+                    return self.ask(Actor::Operator, request, Asked::Other);
                 };
                 let request = GuildRequest::AcceptInvite { code: invite.code.clone() };
-                self.ask_guild(user, model.id, request, "accept invite");
+                self.ask_guild(user, model.id, request);
             }
             _ => {
                 let request = Request::Guild(Id::new(model.id), GuildRequest::AddMember(UserId::new(user)));
-                self.ask(Actor::Operator, request, Asked::Other("add member"));
+                self.ask(Actor::Operator, request, Asked::Other);
             }
         }
     }
@@ -548,6 +548,6 @@ impl World {
             owner_id: self.prng.chance(1, 3).then(|| UserId::new(member)),
             ..GuildPatch::default()
         };
-        self.ask_guild(actor, model.id, GuildRequest::Modify(patch), "modify guild");
+        self.ask_guild(actor, model.id, GuildRequest::Modify(patch));
     }
 }

@@ -225,7 +225,7 @@ impl World {
         let owner = self.placement.core_of(shard);
         let ticket = self.cores[core].next_ticket;
         self.cores[core].next_ticket += 1;
-        self.say(|| format!("ask {core}/{ticket} {actor:?} {asked:?}"));
+        self.say(|| format!("ask {core}/{ticket} {actor:?} {request:?}"));
         self.report.asks += 1;
         self.ledger.ask(core, ticket, asked);
         let ask = Ask { from: CoreId(core as u16), ticket: Ticket(ticket), actor, request };
