@@ -80,6 +80,8 @@ pub struct Client {
     pub lenient: bool,
     /// The token is void: a new one is needed.
     pub needs_token: bool,
+    /// The token may have been revoked: whatever is begun with it may end.
+    pub revoked: bool,
 }
 
 /// How a client meddles with its next resume.
@@ -120,6 +122,7 @@ impl Client {
             reconnect_at: Time::default(),
             lenient: false,
             needs_token: false,
+            revoked: false,
         }
     }
 
@@ -330,7 +333,7 @@ impl Client {
                 acknowledged: 0,
                 lost_at: None,
                 doomed: false,
-                dead: false,
+                dead: self.revoked,
             });
             return;
         }

@@ -169,3 +169,66 @@ fn hunt() {
     }
     println!("{count} seeds ran clean\n{sum}");
 }
+
+/// Runs seeds with a planted bug until a judge speaks, and asks which one it was.
+fn assert_caught(plant: Plant, judges: &[&str]) {
+    for seed in 0..40 {
+        let Err(cause) = catch_unwind(|| run(seed, Some(plant))) else { continue };
+        let text = cause.downcast_ref::<String>().expect("a run panics with a sentence");
+        let spoke = judges.iter().any(|judge| text.contains(&format!("judge {judge}")));
+        assert!(spoke, "{plant:?} was caught by another than {judges:?}: {text}");
+        assert!(text.contains(&format!("scripts/sim --seed {seed}")), "the sentence says how to replay it: {text}");
+        return;
+    }
+    panic!("nobody caught {plant:?}");
+}
+
+#[test]
+fn a_planted_lost_letter_is_caught() {
+    assert_caught(Plant::DropLetter, &["oracle"]);
+}
+
+#[test]
+fn a_planted_doubled_letter_is_caught() {
+    assert_caught(Plant::DuplicateLetter, &["oracle"]);
+}
+
+#[test]
+fn planted_letters_in_the_wrong_order_are_caught() {
+    assert_caught(Plant::Reorder, &["oracle"]);
+}
+
+#[test]
+fn a_planted_leak_of_a_hidden_channel_is_caught() {
+    assert_caught(Plant::LeakHidden, &["oracle"]);
+}
+
+#[test]
+fn a_planted_commit_that_was_acknowledged_and_lost_is_caught() {
+    assert_caught(Plant::LoseCommit, &["durability"]);
+}
+
+#[test]
+fn a_planted_acknowledgement_before_the_commit_is_caught() {
+    assert_caught(Plant::EarlyAck, &["durability"]);
+}
+
+#[test]
+fn a_planted_resume_that_replays_one_too_few_is_caught() {
+    assert_caught(Plant::ShortResume, &["sequence"]);
+}
+
+#[test]
+fn planted_bytes_lost_on_the_wire_are_caught() {
+    assert_caught(Plant::SkipBytes, &["wire", "sequence"]);
+}
+
+#[test]
+fn a_planted_loss_of_a_new_membership_is_caught() {
+    assert_caught(Plant::DropGained, &["membership"]);
+}
+
+#[test]
+fn a_planted_loss_of_an_answer_is_caught() {
+    assert_caught(Plant::DropAnswer, &["liveness"]);
+}
