@@ -101,3 +101,20 @@ pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]));
     frame
 }
+
+/// What [`masked`] frames say, for the log.
+pub fn unmasked(mut frames: &[u8]) -> String {
+    let mut texts = Vec::new();
+    while frames.len() >= 6 {
+        let (head, length) = match frames[1] & 0x7f {
+            126 => (4, usize::from(u16::from_be_bytes([frames[2], frames[3]]))),
+            short => (2, usize::from(short)),
+        };
+        let mask = &frames[head..head + 4];
+        let payload = &frames[head + 4..head + 4 + length];
+        let text: Vec<u8> = payload.iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]).collect();
+        texts.push(String::from_utf8_lossy(&text).into_owned());
+        frames = &frames[head + 4 + length..];
+    }
+    texts.join(" ")
+}

@@ -471,6 +471,7 @@ impl World {
     /// The server's end of a wire is over.
     fn end(&mut self, wire: usize) {
         let Some(end) = self.wires[wire].server.take() else { return };
+        self.say(|| format!("core {} ends wire {wire}", end.core));
         let core = &mut self.cores[end.core];
         core.table.remove(&end.key);
         core.shard.drop_connection(self.now, end.key, &mut core.out);
@@ -530,6 +531,9 @@ impl World {
             wish = client.read(self.now, &bytes, meddling, &mut self.prng, &mut self.report);
         }
         client.beat(self.now, &mut wish);
+        if self.verbose && !wish.send.is_empty() {
+            println!("client {number} on wire {wire_number} says {}", crate::stream::unmasked(&wish.send));
+        }
         let wire = &mut self.wires[wire_number];
         wire.to_server.extend(wish.send);
         let over = wire.server_closed && wire.to_client.is_empty() && reads;
@@ -541,7 +545,9 @@ impl World {
     /// A client's end of its connection is closed; what was not read is lost. The server notices after a while.
     pub fn hang_up(&mut self, client: usize, notice: Duration) {
         let Some(link) = &self.clients[client].link else { return };
-        let wire = &mut self.wires[link.wire];
+        let number = link.wire;
+        self.say(|| format!("client {client} hangs up wire {number}"));
+        let wire = &mut self.wires[number];
         wire.client_closed = true;
         wire.noticed_at = self.now + notice;
         wire.to_client.clear();
