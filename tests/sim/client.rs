@@ -59,6 +59,8 @@ pub struct Link {
     next_beat: Time,
     /// Events that came after a resume and before RESUMED.
     replayed: u64,
+    /// The server has died since: what still comes is from before.
+    orphaned: bool,
     /// The close frame's code.
     closed: Option<u16>,
 }
@@ -136,6 +138,7 @@ impl Client {
             stalled_until: now,
             next_beat: now + limits::HEARTBEAT_INTERVAL,
             replayed: 0,
+            orphaned: false,
             closed: None,
         });
     }
@@ -171,6 +174,9 @@ impl Client {
     pub fn crashed(&mut self) {
         if let Some(session) = &mut self.session {
             session.dead = true;
+        }
+        if let Some(link) = &mut self.link {
+            link.orphaned = true;
         }
     }
 
@@ -322,6 +328,7 @@ impl Client {
             let secret = u64::from_str_radix(&id[16..], 16).expect("judge wire: hexadecimal digits");
             let announced = d["guilds"].as_array().into_iter().flatten().filter_map(|it| essence::id(&it["id"]));
             link.phase = Phase::Live;
+            let dead = self.revoked || link.orphaned;
             self.end_session();
             self.session = Some(Known {
                 id,
@@ -333,16 +340,12 @@ impl Client {
                 acknowledged: 0,
                 lost_at: None,
                 doomed: false,
-                dead: self.revoked,
+                dead,
             });
             return;
         }
         let Some(session) = &mut self.session else { panic!("judge wire: {name} without a session") };
-        assert!(
-            matches!(link.phase, Phase::Live | Phase::Resuming),
-            "judge wire: {name} comes in {:?}",
-            link.phase
-        );
+        assert!(matches!(link.phase, Phase::Live | Phase::Resuming), "judge wire: {name} comes in {:?}", link.phase);
         assert_eq!(s, session.cursor + 1, "judge sequence: {name} of session {}", session.id);
         session.cursor = s;
         match session.received.get(s as usize - 1) {

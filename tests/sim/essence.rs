@@ -89,9 +89,7 @@ pub fn of_dispatch(name: &str, d: &Value) -> (Option<u64>, String) {
             let content = d["content"].as_str().unwrap_or("?");
             (guild, message(name, number(&d["id"]), number(&d["channel_id"]), number(&d["author"]["id"]), content))
         }
-        "MESSAGE_DELETE" => {
-            (guild, messages_gone(id(&d["channel_id"]).unwrap_or(0), &[id(&d["id"]).unwrap_or(0)]))
-        }
+        "MESSAGE_DELETE" => (guild, messages_gone(id(&d["channel_id"]).unwrap_or(0), &[id(&d["id"]).unwrap_or(0)])),
         "MESSAGE_DELETE_BULK" => {
             let ids: Vec<u64> = list(&d["ids"]).filter_map(id).collect();
             (guild, messages_gone(id(&d["channel_id"]).unwrap_or(0), &ids))

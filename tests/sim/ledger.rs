@@ -16,9 +16,16 @@ use crate::store::SimStore;
 /// What was asked, as far as the ledger follows it.
 #[derive(Debug, Clone)]
 pub enum Asked {
-    Message { tag: u64 },
-    Edit { tag: u64, content: String },
-    Delete { tags: Vec<u64> },
+    Message {
+        tag: u64,
+    },
+    Edit {
+        tag: u64,
+        content: String,
+    },
+    Delete {
+        tags: Vec<u64>,
+    },
     /// Only the answer matters.
     Other,
 }
@@ -76,14 +83,7 @@ impl Ledger {
         self.next_tag += 1;
         let content = format!("t{} {rest}", self.next_tag);
         let text = Text { content: content.clone(), asked: self.entries, granted: None };
-        let fate = Fate {
-            channel,
-            id: None,
-            texts: vec![text],
-            refused: false,
-            gone: false,
-            going: 0,
-        };
+        let fate = Fate { channel, id: None, texts: vec![text], refused: false, gone: false, going: 0 };
         self.messages.insert(self.next_tag, fate);
         (self.next_tag, content)
     }
@@ -193,10 +193,7 @@ impl Ledger {
             }
             if let (true, Some(content)) = (acknowledged, copies.first()) {
                 report.messages_found += 1;
-                assert!(
-                    fate.may_read(content),
-                    "judge durability: message t{tag} reads {content:?}, but {fate:?}"
-                );
+                assert!(fate.may_read(content), "judge durability: message t{tag} reads {content:?}, but {fate:?}");
             }
         }
     }

@@ -85,7 +85,8 @@ fn judge(world: &mut World) {
             world.oracle.judge(&session, &mut world.report);
         }
         let Some(session) = &client.session else { panic!("judge liveness: a client is live without a session") };
-        let covered = |guild: u64| client.sharding.is_none_or(|(id, count)| (guild >> 22) % u64::from(count) == u64::from(id));
+        let covered =
+            |guild: u64| client.sharding.is_none_or(|(id, count)| (guild >> 22) % u64::from(count) == u64::from(id));
         let member_of: BTreeSet<u64> = guilds
             .values()
             .filter(|guild| guild.members.contains_key(&client.user) && covered(guild.id))

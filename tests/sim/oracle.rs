@@ -341,7 +341,8 @@ impl Oracle {
             let missing = session.complete && equal < expected.len();
             if extra || missing {
                 let from = equal.saturating_sub(3);
-                let tail = |list: &[String]| list.iter().skip(from).take(8).cloned().collect::<Vec<_>>().join("\n      ");
+                let tail =
+                    |list: &[String]| list.iter().skip(from).take(8).cloned().collect::<Vec<_>>().join("\n      ");
                 let got: Vec<String> = got.iter().map(|line| (*line).to_owned()).collect();
                 panic!(
                     "judge oracle: session {:016x} of user {} with intents {:#x}, guild {guild}, complete {}: \
@@ -367,9 +368,7 @@ impl Oracle {
             let line = match (&expected.special, &expected.blank) {
                 (Special::Entrance, _) if std::mem::take(&mut awaited) => format!("{} awaited", expected.line),
                 (Special::Refused, _) if !std::mem::take(&mut awaited) => continue,
-                (_, Some((blank, open)))
-                    if session.intents & MESSAGE_CONTENT == 0 && !open.contains(&session.user) =>
-                {
+                (_, Some((blank, open))) if session.intents & MESSAGE_CONTENT == 0 && !open.contains(&session.user) => {
                     report.texts_blanked += 1;
                     blank.clone()
                 }

@@ -52,7 +52,7 @@ pub struct Temper {
 
 impl Temper {
     pub fn of(prng: &mut Prng) -> Temper {
-        let flood = prng.chance(1, 25);
+        let flood = prng.chance(1, 20);
         Temper {
             cores_max: 4,
             rounds: if flood { 100 } else { 150 + prng.below(250) },
@@ -90,7 +90,7 @@ impl World {
             self.store.prepare(vec![Write::CreateAccount { account, password: None }]);
         }
         for number in 0..self.temper.guilds {
-            let owner = users[self.prng.below(users.len() as u64) as usize].clone();
+            let owner = users[if self.temper.flood { 0 } else { self.prng.below(users.len() as u64) as usize }].clone();
             let shard = VirtualShard::hashed(self.prng.next_u64());
             let (record, mut writes) =
                 founding::found(shard, owner.clone(), format!("guild {number}"), start, &mut mint);
@@ -110,6 +110,9 @@ impl World {
             let sharding = (user.bot && self.prng.chance(1, 3)).then(|| (self.prng.below(2) as u32, 2));
             let mut client = Client::new(user.id.get(), zlib, sharding, token, self.some_intents());
             client.lenient = self.temper.flood;
+            if self.temper.flood {
+                client.intents = INTENTS;
+            }
             client.reconnect_at = self.now + Duration::from_millis(self.prng.below(3_000));
             self.clients.push(client);
         }
@@ -135,7 +138,7 @@ impl World {
         if self.prng.chance(1, 10) {
             self.mishap();
         }
-        if self.temper.flood && self.prng.chance(1, 3) {
+        if self.temper.flood && self.prng.chance(1, 5) {
             self.huge_message();
         }
     }
@@ -289,17 +292,16 @@ impl World {
 
     /// A message that fills backlogs and journals soon. Doors would not let it in: here it stands for very many.
     fn huge_message(&mut self) {
-        let Some((guild, model)) = self.oracle.guilds().iter().next().map(|(id, model)| (*id, model.clone())) else {
-            return;
-        };
+        // Client 0 is to see it, and then not to read.
+        let user = self.clients[0].user;
+        let Some(model) = self.oracle.guilds().values().find(|guild| guild.owner == user).cloned() else { return };
         let Some((channel, _)) = model.channels.iter().find(|(_, channel)| channel.kind == 0) else { return };
-        let (tag, content) = self.ledger.tag(*channel, &"x".repeat(700_000));
+        let (tag, content) = self.ledger.tag(*channel, &"x".repeat(1_500_000));
         let draft = MessageDraft { content, ..MessageDraft::default() };
         let request = GuildRequest::CreateMessage(ChannelId::new(*channel), draft);
-        let _ = guild;
         self.ask_channel(model.owner, *channel, request, Asked::Message { tag });
-        if self.prng.chance(1, 6) {
-            let until = self.now + Duration::from_secs(30);
+        if self.prng.chance(1, 3) {
+            let until = self.now + Duration::from_secs(40);
             if let Some(link) = &mut self.clients[0].link {
                 link.stalled_until = until;
                 self.report.stalls += 1;
@@ -523,7 +525,8 @@ impl World {
             2 | 3 => self.ask_guild(member, model.id, GuildRequest::Leave),
             4 => {
                 let Some(channel) = self.some_channel(model) else { return };
-                let draft = InviteDraft { max_age: 0, max_uses: self.prng.below(3) as u32, temporary: false, unique: true };
+                let draft =
+                    InviteDraft { max_age: 0, max_uses: self.prng.below(3) as u32, temporary: false, unique: true };
                 let request = GuildRequest::CreateInvite(ChannelId::new(channel), draft);
                 self.ask_channel(actor, channel, request, Asked::Other);
             }
