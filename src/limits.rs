@@ -61,8 +61,8 @@ pub const GUILD_CHANNELS_MAX: usize = 500;
 pub const CHANNEL_OVERWRITES_MAX: usize = 1_000;
 /// Invites of a guild.
 pub const GUILD_INVITES_MAX: usize = 1_000;
-/// Guilds of a user. Discord's 100 and 200 are product limits; bots have thousands.
-pub const USER_GUILDS_MAX: usize = 10_000;
+/// Guilds that a person founds or joins (documented). Bots are added by the operator, without a bound.
+pub const USER_GUILDS_MAX: usize = 200;
 
 /// Requests that wait for one guild to be loaded or for a change under way; past it callers are told to come back.
 pub const GUILD_WAITING_MAX: usize = 4_096;
@@ -136,9 +136,11 @@ pub const ORDERS: usize = 1_024;
 pub const RING_DEPTH: usize = 4_096;
 /// Bytes that a core registers for disk I/O, of which it does none.
 pub const RING_IO_MEMORY: usize = 128 * 1024;
-/// glommio's preemption timer: longer than any thread is descheduled, since a short one makes executors oversleep
-/// (`mesh/reactor.rs`). Busy tasks let the reactor work by themselves.
+/// glommio's preemption timer: too long to fire (`mesh/reactor.rs` says why). Busy tasks let the reactor work by themselves.
 pub const PREEMPT: Duration = Duration::from_secs(10);
+/// A core sleeps no longer than this: bounds the delay when its executor oversleeps (`mesh/reactor.rs`). 100 wake-ups a second
+/// are a thousandth of a CPU.
+pub const SLEEP_MAX: Duration = Duration::from_millis(10);
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
 /// How long a socket that was shut waits for its peer to do the same.

@@ -1,2 +1,7 @@
-//! Load generator for Guildhall.
-fn main() {}
+//! The load generator's binary; see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    guildhall_bench::commandline::main()
+}

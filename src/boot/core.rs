@@ -11,7 +11,6 @@ use futures_lite::io::AsyncReadExt;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 use socket2::Socket;
-use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::Request;
 
 use crate::base::clock;
@@ -25,7 +24,7 @@ use crate::gateway::socket::Door;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Request as Asked};
 use crate::mail::placement::Placement;
-use crate::mesh::LaneEnds;
+use crate::mesh::{LaneEnds, reactor};
 use crate::rest;
 use crate::rest::ratelimit::RateLimits;
 use crate::shard::{Shard, ShardSettings};
@@ -71,6 +70,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
     let door = Door::new(desk.clone());
+    glommio::spawn_local(reactor::bound_sleep()).detach();
     let (lanes, incoming) = lanes.connect().await;
     for receiver in incoming {
         let desk = desk.clone();
@@ -192,7 +192,7 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
             Ok(read) => read,
         };
         head.truncate(start + read);
-        match Request::try_parse(&head) {
+        match handshake::head(&head) {
             Ok(Some((length, request))) => break Some((length, request)),
             Ok(None) if head.len() < limits::HEAD_MAX && clock::now() < deadline => {}
             // hyper has the words for what is wrong with it.

@@ -3,6 +3,7 @@
 //! Lives on: every core. tungstenite checks the upgrade; the query says the rest.
 //! Source: Discord docs, Gateway/Connecting (query parameters).
 
+use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 
 use crate::mail::letter::Terms;
@@ -26,6 +27,16 @@ pub enum Objection {
     Code(CloseCode),
     /// With WebSocket's own 1003, "unsupported data": nothing in Discord's table says that a server lacks an encoding.
     Unsupported(&'static str),
+}
+
+/// Reads a request's head: its length and what it says, or nothing if there is more to come.
+pub fn head(bytes: &[u8]) -> Result<Option<(usize, Request)>, tungstenite::Error> {
+    if !bytes.starts_with(b"GET ?") {
+        return Request::try_parse(bytes);
+    }
+    // Libraries that join `ws://host` and `?v=10` without a slash ask for an empty path.
+    let slashed = [b"GET /", &bytes[4..]].concat();
+    Ok(Request::try_parse(&slashed)?.map(|(length, request)| (length - 1, request)))
 }
 
 /// Whether a request wants to become a WebSocket.
@@ -88,6 +99,14 @@ fn refusal(status: &str, body: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_path_is_a_path() {
+        let (length, request) = head(b"GET ?v=9 HTTP/1.1\r\nHost: x\r\n\r\nrest").unwrap().unwrap();
+        assert_eq!((length, request.uri().query()), (b"GET ?v=9 HTTP/1.1\r\nHost: x\r\n\r\n".len(), Some("v=9")));
+        assert!(head(b"GET ?v=9 HTTP/1.1\r\nHost").unwrap().is_none());
+        assert_eq!(head(b"GET //?v=9 HTTP/1.1\r\n\r\n").unwrap().unwrap().1.uri().query(), Some("v=9"));
+    }
 
     #[test]
     fn queries_of_all_libraries_are_understood() {

@@ -60,7 +60,7 @@ impl Guild {
             member.roles = roles.iter().copied().collect();
             member.roles.sort_unstable();
             member.roles.dedup();
-            for role in member.roles.iter().filter(|role| !self.facts.roles.contains_key(role)) {
+            if let Some(role) = member.roles.iter().find(|role| !self.facts.roles.contains_key(role)) {
                 let message = format!("Unknown role {role}.");
                 return Err(FormErrors::one(&["roles"], "UNKNOWN_ROLE", message).into());
             }

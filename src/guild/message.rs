@@ -101,7 +101,7 @@ impl Guild {
         };
         let view = MessageView {
             nonce: draft.nonce.as_ref(),
-            referenced: referenced.as_ref().map(|message| Some(message)),
+            referenced: referenced.as_ref().map(Some),
             ..MessageView::rest(&message)
         };
         let reply = Reply::Json(200, json(&view));

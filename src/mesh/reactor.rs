@@ -2,12 +2,13 @@
 //!
 //! Lives on: each core.
 //! glommio looks for I/O when its queues are empty or when its preemption timer fires. A task that yields while it has work
-//! keeps the queue filled, so it would depend on that timer. And the timer is dangerous when it is short: if it fires between
-//! being armed and the first task (the thread was descheduled), glommio 0.12 takes the queues for empty and sleeps with tasks
-//! in them; with one millisecond and more threads than CPUs that happened within seconds. So the timer is set too long to
-//! matter, and busy tasks wait for rounds instead.
-//! A round is made of a channel that is never connected: the reactor wakes whoever waits for a connection once a round, and
-//! does not sleep while there is somebody.
+//! keeps the queue filled, so it would depend on that timer; it waits for a round instead. A round is made of a channel that is
+//! never connected: the reactor wakes whoever waits for a connection once a round, and does not sleep while there is somebody.
+//!
+//! glommio 0.12 has one fault that matters: if anything completes on its latency ring between its look at the rings and the
+//! first task (the preemption timer, the cancellation of an older timer, another core's wake-up), it takes its queues for
+//! empty and sleeps with tasks in them until the next event. With more threads than CPUs that happens within seconds. So the
+//! preemption timer is set too long to fire, and [`bound_sleep`] bounds how long such a sleep lasts.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -48,6 +49,13 @@ impl Rounds {
             Poll::Pending
         })
         .await;
+    }
+}
+
+/// Lets the executor never sleep longer than [`limits::SLEEP_MAX`](crate::limits::SLEEP_MAX). For ever.
+pub async fn bound_sleep() {
+    loop {
+        glommio::timer::sleep(crate::limits::SLEEP_MAX).await;
     }
 }
 

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::base::id::{ChannelId, GuildId, Id, UserId};
 use crate::desk::Desk;
+use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply, Request};
 use crate::mail::placement::VirtualShard;
 use crate::rest::form::Form;
@@ -49,6 +50,16 @@ impl Call {
     /// Who calls; routes that need a caller have one.
     pub fn user(&self) -> Result<UserId, Refusal> {
         self.user.ok_or(Refusal::UNAUTHORIZED)
+    }
+
+    /// Refuses a caller who is in as many guilds as one may be. Two calls at the same moment may exceed the bound by one.
+    pub async fn room_for_a_guild(&self) -> Result<(), Refusal> {
+        match self.desk.read(Query::AccountWithGuilds(self.user()?)).await? {
+            Found::AccountWithGuilds(Some(found)) if found.1.len() >= limits::USER_GUILDS_MAX && !found.0.user.bot => {
+                Err(Refusal::TOO_MANY_GUILDS)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A named part of the path.

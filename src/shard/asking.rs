@@ -149,14 +149,14 @@ impl Shard {
     fn ask_guild(&mut self, now: Time, pending: PendingAsk, out: &mut Outbox) {
         let guild = pending.guild;
         let Some(slot) = self.guilds.get_mut(&guild) else {
-            self.guilds.insert(guild, GuildSlot::Loading([Pending::Ask(pending)].into()));
+            self.guilds.insert(guild, GuildSlot::Loading([Pending::Ask(Box::new(pending))].into()));
             self.query(Query::Guild(guild), Waiting::Guild(guild), out);
             return;
         };
         let hosted = match slot {
             GuildSlot::Loading(waiting) => {
                 if waiting.len() < limits::GUILD_WAITING_MAX {
-                    waiting.push_back(Pending::Ask(pending));
+                    waiting.push_back(Pending::Ask(Box::new(pending)));
                 } else {
                     reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
                 }
@@ -167,7 +167,7 @@ impl Shard {
         let claims = Guild::claims(pending.actor, &pending.request);
         if claims.iter().any(|claim| hosted.claims.contains(claim)) {
             if hosted.waiting.len() < limits::GUILD_WAITING_MAX {
-                hosted.waiting.push_back(Pending::Ask(pending));
+                hosted.waiting.push_back(Pending::Ask(Box::new(pending)));
             } else {
                 reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
             }
@@ -187,7 +187,7 @@ impl Shard {
                 if pending.loaded.len() >= limits::LOOKUPS_MAX {
                     reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
                 } else {
-                    self.query(query.clone(), Waiting::Ask(pending, query), out);
+                    self.query(query.clone(), Waiting::Ask(Box::new(pending), query), out);
                 }
             }
             Ok(Ok(mut plan)) => {
@@ -350,7 +350,7 @@ impl Shard {
     /// Tries something that had to wait.
     pub(super) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
         match pending {
-            Pending::Ask(ask) => self.ask_guild(now, ask, out),
+            Pending::Ask(ask) => self.ask_guild(now, *ask, out),
             Pending::Join { session, user } => self.join(now, guild, session, user, out),
         }
     }

@@ -92,7 +92,8 @@ impl Shard {
     pub(super) fn detach(&mut self, session: SessionId, user: UserId, _out: &mut Outbox) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
-                if online.detach(session) {
+                let nobody_left = online.detach(session);
+                if nobody_left {
                     self.users.remove(&user);
                 }
             }

@@ -105,7 +105,7 @@ enum UserSlot {
 /// Something for a guild that could not be done at once.
 #[derive(Debug)]
 enum Pending {
-    Ask(asking::PendingAsk),
+    Ask(Box<asking::PendingAsk>),
     Join { session: SessionId, user: UserId },
 }
 
@@ -117,7 +117,7 @@ enum Waiting {
     /// A user to be loaded.
     User(UserId),
     /// A plan that needs something looked up.
-    Ask(asking::PendingAsk, Query),
+    Ask(Box<asking::PendingAsk>, Query),
     /// A session that comes to see a guild, whose member must be looked up.
     Join { guild: GuildId, session: SessionId, user: UserId },
     /// A plan being committed.
@@ -256,7 +256,7 @@ impl Shard {
         match waiting {
             Waiting::Guild(guild) => self.guild_loaded(now, guild, result, out),
             Waiting::User(user) => self.user_loaded(now, user, result, out),
-            Waiting::Ask(pending, query) => self.looked_up(now, pending, query, result, out),
+            Waiting::Ask(pending, query) => self.looked_up(now, *pending, query, result, out),
             Waiting::Join { guild, session, user } => self.member_loaded(now, guild, session, user, result, out),
             Waiting::Commit(committing) => self.committed(now, *committing, result, out),
             Waiting::Channel(ask) => self.channel_found(now, *ask, result, out),

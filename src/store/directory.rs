@@ -46,7 +46,7 @@ impl DataDir {
                 let _ = lock.read_to_string(&mut holder);
                 let holder = if holder.trim().is_empty() { "?" } else { holder.trim() };
                 return Err(StoreError::Failed(format!(
-                    "the data directory {} is in use by process {holder}",
+                    "the data directory {} is in use by process {holder}: stop it, or choose another with --data",
                     path.display()
                 )));
             }
@@ -97,8 +97,9 @@ mod tests {
         assert_eq!(held.database(), path.join("guildhall.sqlite3"));
 
         let sentence = DataDir::lock(&path).unwrap_err().to_string();
-        let expected = format!("the data directory {} is in use by process {}", path.display(), std::process::id());
-        assert_eq!(sentence, expected);
+        let expected =
+            format!("the data directory {} is in use by process {}: stop it", path.display(), std::process::id());
+        assert!(sentence.starts_with(&expected), "{sentence}");
 
         drop(held);
         DataDir::lock(&path).unwrap();
@@ -141,7 +142,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         let sentence = DataDir::lock(&path).unwrap_err().to_string();
-        assert!(sentence.ends_with(&format!("in use by process {}", holder.id())), "{sentence}");
+        assert!(sentence.contains(&format!("in use by process {}:", holder.id())), "{sentence}");
 
         holder.kill().unwrap();
         holder.wait().unwrap();

@@ -113,7 +113,7 @@ fn refuse_newer(found: u32, path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Failed(format!(
-        "the database {} was written by a newer Guildhall: its schema is version {found}, this one knows up to {VERSION}",
+        "the database {} was written by a newer Guildhall: its schema is version {found}, this one knows up to {VERSION}; run the newer one",
         path.display()
     )))
 }

@@ -57,7 +57,7 @@ refusals! {
     BOTS_MAY_NOT = 403, 20001, "Bots cannot use this endpoint";
     ONLY_BOTS_MAY = 403, 20002, "Only bots can use this endpoint";
     OWNER_ONLY = 403, 20018, "Only the owner of this account can perform this action";
-    TOO_MANY_GUILDS = 400, 30001, "Maximum number of guilds reached (100)";
+    TOO_MANY_GUILDS = 400, 30001, "Maximum number of guilds reached (200)";
     TOO_MANY_ROLES = 400, 30005, "Maximum number of guild roles reached (250)";
     TOO_MANY_CHANNELS = 400, 30013, "Maximum number of guild channels reached (500)";
     TOO_MANY_INVITES = 400, 30016, "Maximum number of invites reached (1000)";

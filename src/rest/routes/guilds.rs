@@ -14,6 +14,7 @@ pub async fn create(call: Call) -> Outcome {
     let form = call.form()?;
     let name = form.required_text("name", 2, 100);
     form.finish()?;
+    call.room_for_a_guild().await?;
     let owner = call.user()?;
     let request = Request::FoundGuild { shard: call.random_shard(), owner, draft: GuildDraft { name } };
     respond::answer(call.ask(request).await)

@@ -47,6 +47,7 @@ pub async fn get(call: Call) -> Outcome {
 /// `POST /invites/{code}`.
 pub async fn accept(call: Call) -> Outcome {
     let (guild, code) = guild(&call).await?;
+    call.room_for_a_guild().await?;
     call.ask_guild(guild, GuildRequest::AcceptInvite { code }).await
 }
 

@@ -106,7 +106,7 @@ impl Server {
     }
 
     /// Ends it as a power failure does.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
     }

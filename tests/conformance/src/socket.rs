@@ -74,7 +74,7 @@ impl Socket {
     }
 
     /// The next thing it says.
-    pub fn next(&mut self) -> Said {
+    pub fn hear(&mut self) -> Said {
         loop {
             match self.stream.read() {
                 Ok(Message::Text(text)) => {
@@ -95,7 +95,7 @@ impl Socket {
 
     /// The next payload.
     pub fn payload(&mut self) -> Value {
-        match self.next() {
+        match self.hear() {
             Said::Payload(payload) => payload,
             other => panic!("a payload was expected, not {other:?}"),
         }
@@ -114,7 +114,7 @@ impl Socket {
     /// The code it is closed with, skipping payloads.
     pub fn closed(&mut self) -> u16 {
         loop {
-            match self.next() {
+            match self.hear() {
                 Said::Payload(_) => {}
                 Said::Closed(code) => return code,
                 Said::Cut => return 1006,

@@ -27,8 +27,7 @@ impl Town {
         let text = |value: &Value| value.as_str().expect("ids and tokens are strings").to_owned();
         let account = |answer: Value| (text(&answer["user_id"]), text(&answer["token"]));
         let ann = account(admin(data.path(), &["user", "create", "ann", "--password", "correct horse"]));
-        let bot =
-            account(admin(data.path(), &["bot", "create", "bob", "--intents", "all", "--owner", ann.0.as_str()]));
+        let bot = account(admin(data.path(), &["bot", "create", "bob", "--intents", "all", "--owner", ann.0.as_str()]));
         let guild = admin(data.path(), &["guild", "create", "Town hall", "--owner", ann.0.as_str()]);
         let channel = guild["channels"]
             .as_array()
@@ -57,6 +56,10 @@ impl Town {
 
     /// Has somebody write in the channel.
     pub fn say(&self, who: &Rest, content: &str) -> Value {
-        who.done("POST", &format!("/channels/{}/messages", self.channel), Some(serde_json::json!({ "content": content })))
+        who.done(
+            "POST",
+            &format!("/channels/{}/messages", self.channel),
+            Some(serde_json::json!({ "content": content })),
+        )
     }
 }

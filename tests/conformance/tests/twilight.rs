@@ -46,8 +46,7 @@ async fn live_through_a_day(cores: usize) {
     assert_eq!((me.id.to_string(), me.bot), (town.bot.0.clone(), true));
 
     let intents = Intents::GUILDS | Intents::GUILD_MESSAGES | Intents::GUILD_MEMBERS | Intents::MESSAGE_CONTENT;
-    let config =
-        ConfigBuilder::new(town.bot.1.clone(), intents).proxy_url(format!("ws://{}", proxy.address)).build();
+    let config = ConfigBuilder::new(town.bot.1.clone(), intents).proxy_url(format!("ws://{}", proxy.address)).build();
     let mut shard = Shard::with_config(ShardId::ONE, config);
 
     // Log in, see the guild.
@@ -99,8 +98,7 @@ async fn live_through_a_day(cores: usize) {
         match next(&mut shard).await {
             Event::MessageCreate(message) => seen.push(message.content.clone()),
             Event::Resumed => resumed = true,
-            Event::GatewayHello(_) | Event::GatewayHeartbeatAck | Event::GatewayHeartbeat | Event::GatewayClose(_) => {
-            }
+            Event::GatewayHello(_) | Event::GatewayHeartbeatAck | Event::GatewayHeartbeat | Event::GatewayClose(_) => {}
             other => panic!("while resuming came {other:?}"),
         }
     }
@@ -110,13 +108,14 @@ async fn live_through_a_day(cores: usize) {
     let role = http.create_role(guild).name("crew").permissions(Permissions::empty()).await;
     let refused = role.expect_err("the bot may not manage roles").to_string();
     assert!(refused.contains("50013") || refused.contains("403"), "{refused}");
-    let staff = ann.done("POST", &format!("/guilds/{guild}/roles"), Some(json!({ "name": "staff", "permissions": "8" })));
+    let staff =
+        ann.done("POST", &format!("/guilds/{guild}/roles"), Some(json!({ "name": "staff", "permissions": "8" })));
     let staff_id = staff["id"].as_str().expect("an id").to_owned();
     let Event::RoleCreate(created) = next(&mut shard).await else { panic!("a role was expected") };
     assert_eq!(created.role.id.to_string(), staff_id);
     ann.done("PUT", &format!("/guilds/{guild}/members/{}/roles/{staff_id}", town.bot.0), None);
     let Event::MemberUpdate(update) = next(&mut shard).await else { panic!("a member update was expected") };
-    assert_eq!(update.roles.iter().map(ToString::to_string).collect::<Vec<_>>(), [staff_id.clone()]);
+    assert_eq!(update.roles.iter().map(ToString::to_string).collect::<Vec<_>>().join(","), staff_id);
 
     let made = http.create_guild_channel(guild, "plans").kind(ChannelType::GuildText).topic("what next");
     let made = made.await.expect("a channel").model().await.expect("one");

@@ -1,0 +1,280 @@
+//! The command line.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::chat::{self, Chat};
+use crate::clock;
+use crate::fanout::{self, Fanout};
+use crate::http::Mailbox;
+use crate::idle;
+use crate::limits;
+use crate::marker::Marker;
+use crate::raw;
+use crate::swarm;
+
+/// Load generator for Guildhall, or any server that speaks Discord's API v10.
+#[derive(Debug, Parser)]
+#[command(name = "guildhall-bench", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sessions in one channel, messages at a steady rate: was everything delivered once and in order, and how fast?
+    Chat(ChatArgs),
+    /// Sessions that do nothing: what does one cost the server?
+    Idle(IdleArgs),
+    /// One message at a time to all sessions, in turn with `raw`: how far is the server from the kernel's limit?
+    Fanout(FanoutArgs),
+    /// Plain `send` to many loopback sockets: the kernel's limit.
+    Raw(RawArgs),
+    /// The reading end of `raw`.
+    #[command(hide = true)]
+    RawReader {
+        /// Where the sender listens.
+        address: SocketAddr,
+        /// How many sockets.
+        sockets: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+struct SwarmArgs {
+    /// The server's address, such as http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    server: String,
+    /// A file with one user token per line.
+    #[arg(long, value_name = "FILE")]
+    tokens: PathBuf,
+    /// How many sessions; tokens are used again if they do not suffice.
+    #[arg(long, value_name = "N")]
+    sessions: u32,
+    /// New connections per second.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 4_000.0)]
+    connect_rate: f64,
+    /// Threads of the swarm.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: u32,
+    /// `zlib-stream`.
+    #[arg(long, value_name = "WHAT", value_parser = ["zlib-stream"])]
+    compress: Option<String>,
+    /// What chance depends on: cuts, first heartbeats.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The server's process, whose CPU time and memory are read from /proc.
+    #[arg(long, value_name = "PID")]
+    server_pid: Option<i32>,
+    /// Writes everything to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+struct PostArgs {
+    /// The channel's id.
+    #[arg(long, value_name = "ID")]
+    channel: String,
+    /// Who posts: a user's token, or `Bot` and a bot's. Left out: the first of the file.
+    #[arg(long, value_name = "TOKEN")]
+    poster_token: Option<String>,
+    /// Bytes of a message's content.
+    #[arg(long, value_name = "BYTES", default_value_t = 100)]
+    size: usize,
+}
+
+#[derive(Debug, Args)]
+struct ChatArgs {
+    #[command(flatten)]
+    swarm: SwarmArgs,
+    #[command(flatten)]
+    post: PostArgs,
+    /// Messages per second.
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: f64,
+    /// For how long.
+    #[arg(long, value_name = "S")]
+    seconds: f64,
+    /// The share of the sessions that is cut at random times and resumes.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    cut: f64,
+}
+
+#[derive(Debug, Args)]
+struct IdleArgs {
+    #[command(flatten)]
+    swarm: SwarmArgs,
+    /// How long the sessions stay.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    seconds: f64,
+}
+
+#[derive(Debug, Args)]
+struct FanoutArgs {
+    #[command(flatten)]
+    swarm: SwarmArgs,
+    #[command(flatten)]
+    post: PostArgs,
+    /// Messages per turn.
+    #[arg(long, value_name = "M", default_value_t = 10)]
+    messages: u32,
+    /// Turns of server and kernel.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    turns: u32,
+}
+
+#[derive(Debug, Args)]
+struct RawArgs {
+    /// How many sockets.
+    #[arg(long, value_name = "N")]
+    sockets: u32,
+    /// Bytes of each send.
+    #[arg(long, value_name = "B", default_value_t = 600)]
+    bytes: usize,
+    /// Sends to each socket.
+    #[arg(long, value_name = "R", default_value_t = 100)]
+    rounds: u32,
+    /// Takes turns by lines on stdin, as `fanout` wants it.
+    #[arg(long, hide = true)]
+    turns: bool,
+}
+
+/// What went wrong before or in place of a run.
+type Failure = Box<dyn std::error::Error>;
+
+/// Runs what the command line says. Fails if a run is not sound.
+pub fn main() -> ExitCode {
+    let sound = match CommandLine::parse().command {
+        Command::Chat(args) => run_chat(args),
+        Command::Idle(args) => run_idle(&args),
+        Command::Fanout(args) => run_fanout(args),
+        Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
+        Command::Raw(args) => run_raw(&args),
+        Command::RawReader { address, sockets } => raw::read(address, sockets).map(|()| true).map_err(Failure::from),
+    };
+    match sound {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("guildhall-bench: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_chat(args: ChatArgs) -> Result<bool, Failure> {
+    let settings = settings(&args.swarm, args.cut)?;
+    if !(args.rate > 0.0 && args.seconds > 0.0 && (0.0..=1.0).contains(&args.cut)) {
+        return Err("the rate and the time must be above 0, and the cut from 0 to 1".into());
+    }
+    let chat = Chat {
+        mailbox: mailbox(&settings, &args.post),
+        size: size(&args.post)?,
+        swarm: settings,
+        rate: args.rate,
+        seconds: args.seconds,
+        server_pid: args.swarm.server_pid,
+        patience: limits::STALL_TIME,
+        quiet: args.swarm.quiet,
+    };
+    let report = chat::run(&chat)?;
+    tell(args.swarm.json.as_deref(), &report)?;
+    Ok(report.sound)
+}
+
+fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
+    let settings = settings(&args.swarm, 0.0)?;
+    let report = idle::run(&settings, args.seconds, args.swarm.server_pid, args.swarm.quiet)?;
+    tell(args.swarm.json.as_deref(), &report)?;
+    Ok(report.sound)
+}
+
+fn run_fanout(args: FanoutArgs) -> Result<bool, Failure> {
+    let settings = settings(&args.swarm, 0.0)?;
+    let fanout = Fanout {
+        mailbox: mailbox(&settings, &args.post),
+        size: size(&args.post)?,
+        swarm: settings,
+        messages: args.messages.max(1),
+        turns: args.turns.max(1),
+        server_pid: args.swarm.server_pid.ok_or("--server-pid is needed: the server's CPU time is the question")?,
+        quiet: args.swarm.quiet,
+    };
+    let report = fanout::run(&fanout)?;
+    tell(args.swarm.json.as_deref(), &report)?;
+    Ok(report.sound)
+}
+
+fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
+    let mut raw = raw::Raw::open(args.sockets)?;
+    raw.turn(args.bytes, 1)?; // the first round pays for what the kernel allocates
+    let turn = raw.turn(args.bytes, args.rounds)?;
+    println!(
+        "{} sends of {} bytes to {} sockets: {:.3} µs CPU of the sending thread each, {:.0} sends/s",
+        turn.sends,
+        args.bytes,
+        args.sockets,
+        turn.cpu_us_per_send(),
+        turn.sends as f64 / turn.seconds
+    );
+    Ok(true)
+}
+
+fn settings(args: &SwarmArgs, cut: f64) -> Result<swarm::Settings, Failure> {
+    let text = std::fs::read_to_string(&args.tokens).map_err(|error| format!("{}: {error}", args.tokens.display()))?;
+    let tokens: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect();
+    if tokens.is_empty() || args.sessions == 0 || args.connect_rate <= 0.0 {
+        return Err("there must be tokens, sessions and a connect rate".into());
+    }
+    Ok(swarm::Settings {
+        server: server(&args.server)?,
+        tokens,
+        sessions: args.sessions,
+        marker: Marker::new(&format!("{:x}", clock::now_ns())),
+        zlib: args.compress.is_some(),
+        cut,
+        connect_rate: args.connect_rate,
+        threads: args.threads,
+        seed: args.seed,
+    })
+}
+
+fn server(url: &str) -> Result<SocketAddr, Failure> {
+    let Some(rest) = url.strip_prefix("http://") else { return Err("the server's URL must begin with http://".into()) };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let address = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    address.to_socket_addrs()?.next().ok_or_else(|| "the server has no address".into())
+}
+
+fn mailbox(settings: &swarm::Settings, args: &PostArgs) -> Mailbox {
+    let token = args.poster_token.clone().unwrap_or_else(|| settings.tokens[0].clone());
+    Mailbox { server: settings.server, channel: args.channel.clone(), token }
+}
+
+fn size(args: &PostArgs) -> Result<usize, Failure> {
+    if args.size > limits::CONTENT_MAX {
+        return Err(format!("a message has at most {} bytes", limits::CONTENT_MAX).into());
+    }
+    Ok(args.size)
+}
+
+/// Prints a report, and writes it as JSON if that is wanted.
+fn tell(json: Option<&Path>, report: &(impl Display + Serialize)) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{report}")?;
+    if let Some(path) = json {
+        std::fs::write(path, serde_json::to_string_pretty(report)?)?;
+    }
+    Ok(())
+}

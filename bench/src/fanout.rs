@@ -1,0 +1,227 @@
+//! One message at a time to all sessions, in turn with plain sends of the same size to as many sockets: how much does the
+//! server add to what the kernel costs?
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::chat;
+use crate::clock;
+use crate::http::{Line, Mailbox};
+use crate::judge::{self, Judgement};
+use crate::limits;
+use crate::marker::Marked;
+use crate::proc;
+use crate::progress::Progress;
+use crate::raw::Turn;
+use crate::report::{Arrival, Times};
+use crate::swarm::{Settings, Swarm};
+
+/// What the server may cost, as a multiple of what the kernel costs.
+const TARGET: f64 = 1.15;
+/// Between looks at whether all have received a message.
+const PAUSE: Duration = Duration::from_micros(200);
+/// After the last receipt of a turn: the server still has to come to rest. Not longer, since it also uses some CPU at rest.
+const REST: Duration = Duration::from_millis(20);
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct Fanout {
+    /// The swarm.
+    pub swarm: Settings,
+    /// Where messages go.
+    pub mailbox: Mailbox,
+    /// Bytes of a message's content.
+    pub size: usize,
+    /// Messages per turn.
+    pub messages: u32,
+    /// Turns of each side.
+    pub turns: u32,
+    /// The server's process.
+    pub server_pid: i32,
+    /// Without progress.
+    pub quiet: bool,
+}
+
+/// One turn of both sides.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Pair {
+    /// The server's CPU time per delivery, in microseconds.
+    pub server_us: f64,
+    /// The kernel's per send.
+    pub raw_us: f64,
+    /// The one by the other.
+    pub ratio: f64,
+}
+
+/// What a run found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// How the sessions came up.
+    pub arrival: Arrival,
+    /// By turn.
+    pub pairs: Vec<Pair>,
+    /// Bytes of a delivery's frame, and of a raw send.
+    pub bytes_per_delivery: f64,
+    /// From posting to each receipt.
+    pub latency_ms: Times,
+    /// The median of the turns' ratios.
+    pub ratio: f64,
+    /// The ratio of the sums: what one slow turn does to it shows how steady the machine was.
+    pub ratio_of_sums: f64,
+    /// Whether all was delivered.
+    pub deliveries: Judgement,
+    /// The same in a word.
+    pub sound: bool,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.arrival)?;
+        for (turn, Pair { server_us, raw_us, ratio }) in self.pairs.iter().enumerate() {
+            writeln!(
+                f,
+                "turn {turn:<14} server {server_us:.3} µs per delivery, raw {raw_us:.3} µs per send, ratio {ratio:.3}"
+            )?;
+        }
+        writeln!(f, "bytes per delivery  {:.1}", self.bytes_per_delivery)?;
+        writeln!(f, "latency             {}", self.latency_ms)?;
+        let Judgement { expected, received, lost, duplicated, .. } = self.deliveries;
+        writeln!(
+            f,
+            "deliveries          {expected} expected, {received} received, {lost} lost, {duplicated} duplicated"
+        )?;
+        for fault in &self.deliveries.faults {
+            let id = fault.session_id.as_deref().unwrap_or("none");
+            writeln!(f, "fault               {:?} on session {} (id {id}): {}", fault.kind, fault.session, fault.what)?;
+        }
+        let met = if self.ratio <= TARGET { "met" } else { "missed" };
+        writeln!(f, "ratio of the sums    {:.3}", self.ratio_of_sums)?;
+        writeln!(f, "ratio: {:.3} (target ≤ {TARGET}: {met})", self.ratio)?;
+        write!(f, "verdict: {}", if self.sound { "sound" } else { "FAULTY" })
+    }
+}
+
+/// `raw` as a process of its own: the swarm needs this one's descriptors.
+struct Kernel {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Kernel {
+    fn start(sockets: u32) -> io::Result<Kernel> {
+        let mut process = std::process::Command::new(std::env::current_exe()?)
+            .args(["raw", "--turns", "--sockets", &sockets.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let orders = process.stdin.take().expect("it is piped");
+        let answers = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut kernel = Kernel { process, orders, answers };
+        kernel.line()?;
+        Ok(kernel)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err(io::Error::other("the raw sender ended"));
+        }
+        Ok(line)
+    }
+
+    fn turn(&mut self, bytes: usize, rounds: u32) -> io::Result<Turn> {
+        writeln!(self.orders, "{bytes} {rounds}")?;
+        Ok(serde_json::from_str(&self.line()?)?)
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        // It may have ended by itself. Its reader ends with it, since the reader's stdin does.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The server's part of the run.
+struct Server<'a> {
+    fanout: &'a Fanout,
+    swarm: &'a mut Swarm,
+    line: Line,
+    live: u32,
+    posted: u32,
+}
+
+impl Server<'_> {
+    /// Posts so many messages, each when the one before has reached everybody. Says how many did.
+    fn turn(&mut self, messages: u32, progress: &mut Progress) -> io::Result<u32> {
+        for done in 0..messages {
+            let marked = Marked { index: self.posted, intended_ns: clock::now_ns() };
+            self.line.post(&self.fanout.swarm.marker.content(marked, self.fanout.size))?;
+            self.posted += 1;
+            let expected = u64::from(self.posted) * u64::from(self.live);
+            let start = Instant::now();
+            while self.swarm.delivered() < expected {
+                if start.elapsed() > limits::STALL_TIME {
+                    return Ok(done);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            progress.tell(self.swarm, "fanout", 0);
+        }
+        Ok(messages)
+    }
+}
+
+/// Runs it.
+pub fn run(fanout: &Fanout) -> io::Result<Report> {
+    let mut progress = Progress::new(fanout.quiet, Some(fanout.server_pid));
+    let (mut swarm, arrival) = chat::gather(&fanout.swarm, Some(fanout.server_pid), &mut progress)?;
+    let mut kernel = Kernel::start(fanout.swarm.sessions)?;
+    let line = Line::open(fanout.mailbox.clone())?;
+    let mut server = Server { fanout, swarm: &mut swarm, line, live: arrival.live, posted: 0 };
+
+    // The first round of both pays for what is allocated, and tells the size of a frame.
+    let mut whole = server.turn(1, &mut progress)? == 1;
+    let (counts, _) = server.swarm.look();
+    let bytes = (counts.delivered_bytes / counts.delivered.max(1)) as usize;
+    kernel.turn(bytes.max(1), 1)?;
+    let mut pairs = Vec::new();
+    for _ in 0..fanout.turns {
+        if !whole {
+            break;
+        }
+        let gone = || io::Error::other("the server's process is gone");
+        let before = proc::process(fanout.server_pid).ok_or_else(gone)?;
+        whole = server.turn(fanout.messages, &mut progress)? == fanout.messages;
+        std::thread::sleep(REST);
+        let after = proc::process(fanout.server_pid).ok_or_else(gone)?;
+        let deliveries = f64::from(fanout.messages) * f64::from(arrival.live.max(1));
+        let server_us = proc::cpu_between(&before, &after) as f64 / 1e3 / deliveries;
+        let raw_us = kernel.turn(bytes.max(1), fanout.messages)?.cpu_us_per_send();
+        pairs.push(Pair { server_us, raw_us, ratio: server_us / raw_us });
+    }
+    let posted = server.posted;
+    std::thread::sleep(limits::AFTERGLOW);
+    progress.finish();
+    let remains = swarm.stop();
+    let deliveries = judge::judge(&remains, &vec![true; posted as usize]);
+    let mut ratios: Vec<f64> = pairs.iter().map(|pair| pair.ratio).collect();
+    ratios.sort_by(f64::total_cmp);
+    let sum = |part: fn(&Pair) -> f64| pairs.iter().map(part).sum::<f64>();
+    Ok(Report {
+        bytes_per_delivery: deliveries.counts.delivered_bytes as f64 / deliveries.counts.delivered.max(1) as f64,
+        latency_ms: Times::of(&remains.latency),
+        ratio: ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN),
+        ratio_of_sums: sum(|pair| pair.server_us) / sum(|pair| pair.raw_us),
+        sound: whole && deliveries.is_sound() && arrival.live == arrival.asked,
+        deliveries,
+        arrival,
+        pairs,
+    })
+}

@@ -1,0 +1,114 @@
+//! Reads a payload's `t`, `s` and `op` from its front, as client libraries do, without parsing `d`.
+//!
+//! Payloads in another shape are parsed whole: correct, but slower.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A gateway payload whose `d` is still text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// What happened, for a dispatch.
+    pub name: &'a str,
+    /// The dispatch's number.
+    pub s: Option<u64>,
+    /// The opcode.
+    pub op: u64,
+    /// The data as JSON; followed by what follows it in the payload.
+    pub d: &'a [u8],
+}
+
+/// Reads a payload's envelope; `None` if it is no gateway payload.
+pub fn envelope(payload: &[u8]) -> Option<Envelope<'_>> {
+    from_front(payload).or_else(|| whole(payload))
+}
+
+fn from_front(payload: &[u8]) -> Option<Envelope<'_>> {
+    let mut name = "";
+    let mut s = None;
+    let mut op = None;
+    let mut rest = payload.strip_prefix(b"{\"")?;
+    loop {
+        rest = match rest {
+            [b't', b'"', b':', b'"', text @ ..] => {
+                let end = memchr::memchr(b'"', text)?;
+                name = std::str::from_utf8(&text[..end]).ok()?;
+                &text[end + 1..]
+            }
+            [b't' | b's', b'"', b':', b'n', b'u', b'l', b'l', rest @ ..] => rest,
+            [b's', b'"', b':', digits @ ..] => {
+                let (number, rest) = number(digits)?;
+                s = Some(number);
+                rest
+            }
+            [b'o', b'p', b'"', b':', digits @ ..] => {
+                let (number, rest) = number(digits)?;
+                op = Some(number);
+                rest
+            }
+            // Everything that stands behind `d` is unknown, so nothing may be left to be known.
+            [b'd', b'"', b':', d @ ..] => {
+                let op = op?;
+                return (op != 0 || s.is_some() && !name.is_empty()).then_some(Envelope { name, s, op, d });
+            }
+            _ => return None,
+        };
+        rest = rest.strip_prefix(b",\"")?;
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut number = 0u64;
+    for digit in &bytes[..digits] {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+    }
+    (digits > 0).then_some((number, &bytes[digits..]))
+}
+
+fn whole(payload: &[u8]) -> Option<Envelope<'_>> {
+    #[derive(Deserialize)]
+    struct Form<'a> {
+        #[serde(borrow, default)]
+        t: Option<&'a str>,
+        #[serde(default)]
+        s: Option<u64>,
+        op: u64,
+        #[serde(borrow, default)]
+        d: Option<&'a RawValue>,
+    }
+    let form: Form<'_> = serde_json::from_slice(payload).ok()?;
+    let d = form.d.map_or(&b"null"[..], |d| d.get().as_bytes());
+    Some(Envelope { name: form.t.unwrap_or(""), s: form.s, op: form.op, d })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dispatches_are_read_from_the_front() {
+        let payload = br#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"op":9}}"#;
+        let expected = Envelope { name: "MESSAGE_CREATE", s: Some(42), op: 0, d: b"{\"op\":9}}" };
+        assert_eq!(from_front(payload), Some(expected));
+        let hello = br#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}"#;
+        assert_eq!(from_front(hello).map(|envelope| envelope.op), Some(10));
+    }
+
+    #[test]
+    fn other_shapes_are_parsed_whole() {
+        for payload in [
+            &br#"{ "op": 0, "d": {"a":[1]}, "s": 42, "t": "X" }"#[..],
+            br#"{"d":{"a":[1]},"t":"X","s":42,"op":0}"#,
+            br#"{"op":0,"d":{"a":[1]},"s":42,"t":"X"}"#,
+            br#"{"new":1,"t":"X","s":42,"op":0,"d":{"a":[1]}}"#,
+        ] {
+            assert_eq!(from_front(payload), None);
+            let expected = Envelope { name: "X", s: Some(42), op: 0, d: b"{\"a\":[1]}" };
+            assert_eq!(envelope(payload), Some(expected));
+        }
+        assert_eq!(envelope(br#"{"op":11}"#).map(|envelope| envelope.op), Some(11));
+        assert_eq!(envelope(b"what?"), None);
+        assert_eq!(envelope(br#"{"t":"X","s":99999999999999999999999,"op":0,"d":1}"#), None);
+    }
+}

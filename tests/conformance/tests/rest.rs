@@ -1,0 +1,154 @@
+//! REST's edges: error bodies, headers, rate limits, passwords and tokens.
+//!
+//! Source: Discord docs, Reference, Rate Limits, Opcodes and Status Codes (JSON).
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use guildhall_conformance::rest::Rest;
+use guildhall_conformance::server::Server;
+use guildhall_conformance::town::Town;
+use serde_json::{Value, json};
+
+/// Sends bytes and reads until the server closes.
+fn raw(server: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(server).expect("the server listens");
+    stream.write_all(request.as_bytes()).expect("it can be sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it is text");
+    answer
+}
+
+#[test]
+fn errors_have_discords_bodies() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let (ann, nobody) = (town.ann(&server), Rest::new(server.address, ""));
+    let messages = format!("/channels/{}/messages", town.channel);
+    let expect = |who: &Rest, method: &str, path: &str, body: Option<Value>, status: u16, code: u64| {
+        let (got, answer) = who.call(method, path, body);
+        assert_eq!((got, answer["code"].as_u64()), (status, Some(code)), "{method} {path}: {answer}");
+        assert!(answer["message"].is_string(), "{answer}");
+        answer
+    };
+    expect(&nobody, "GET", "/users/@me", None, 401, 0);
+    expect(&Rest::new(server.address, "Bot nonsense"), "GET", "/users/@me", None, 401, 0);
+    expect(&ann, "GET", "/nonsense", None, 404, 0);
+    expect(&ann, "PUT", "/users/@me", None, 405, 0);
+    expect(&ann, "GET", "/channels/1/messages", None, 404, 10_003);
+    expect(&ann, "GET", "/guilds/1", None, 404, 10_004);
+    expect(&ann, "GET", &format!("{messages}/1"), None, 404, 10_008);
+    expect(&ann, "GET", "/users/1", None, 404, 10_013);
+    expect(&ann, "GET", "/invites/nonsense", None, 404, 10_006);
+    expect(&ann, "GET", &format!("/guilds/{}/members/1", town.guild), None, 404, 10_007);
+    expect(&ann, "POST", &messages, Some(json!({ "content": "" })), 400, 50_006);
+    let long = expect(&ann, "POST", &messages, Some(json!({ "content": "x".repeat(2_001) })), 400, 50_035);
+    assert_eq!(long["errors"]["content"]["_errors"][0]["code"], "BASE_TYPE_MAX_LENGTH", "{long}");
+    let wrong = expect(&ann, "POST", &messages, Some(json!({ "content": [1] })), 400, 50_035);
+    assert!(wrong["errors"]["content"]["_errors"][0]["message"].is_string(), "{wrong}");
+    expect(&ann, "POST", &format!("/guilds/{}/roles", town.guild), Some(json!({ "color": -1 })), 400, 50_035);
+    expect(&town.bot(&server), "DELETE", &format!("/guilds/{}", town.guild), None, 403, 50_013);
+    expect(
+        &town.bot(&server),
+        "PATCH",
+        &format!("/guilds/{}", town.guild),
+        Some(json!({ "name": "mine" })),
+        403,
+        50_013,
+    );
+
+    let host = format!("Host: {}\r\nConnection: close\r\n", server.address);
+    let answer = raw(server.address, &format!("GET /api/v10/gateway HTTP/1.1\r\n{host}\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let types: Vec<&str> = answer.lines().filter(|line| line.to_lowercase().starts_with("content-type")).collect();
+    assert_eq!(types.len(), 1, "{answer}");
+    assert_eq!(types[0].split_once(": ").map(|(_, value)| value), Some("application/json"), "without a charset");
+    for path in ["/api/v9/gateway", "/api/gateway", "/healthz"] {
+        let answer = raw(server.address, &format!("GET {path} HTTP/1.1\r\n{host}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    let bad = format!(
+        "POST /api/v10{messages} HTTP/1.1\r\n{host}Authorization: {}\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{{bad}}",
+        town.ann.1
+    );
+    let answer = raw(server.address, &bad);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("50109"), "{answer}");
+    assert!(raw(server.address, "NONSENSE\r\n\r\n").starts_with("HTTP/1.1 400"));
+}
+
+#[test]
+fn rate_limits_are_told_and_kept() {
+    let town = Town::found();
+    let server = Server::start(town.data.path(), 1, &[]);
+    let ann = town.ann(&server);
+    let path = format!("/channels/{}/messages", town.channel);
+    let statuses: Vec<(u16, Value)> =
+        (0..8).map(|number| ann.call("POST", &path, Some(json!({ "content": format!("{number}") })))).collect();
+    assert!(statuses[..5].iter().all(|(status, _)| *status == 200), "{statuses:?}");
+    let (status, body) = &statuses[7];
+    assert_eq!(*status, 429);
+    assert!(body["retry_after"].as_f64().is_some_and(|after| after > 0.0) && body["global"] == false, "{body}");
+    assert!(body["message"].is_string());
+    let request = format!(
+        "POST /api/v10{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{{\"content\":\"x\"}}",
+        town.ann.1
+    );
+    let answer = raw(server.address, &request).to_lowercase();
+    for header in [
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining: 0",
+        "x-ratelimit-reset-after",
+        "x-ratelimit-bucket",
+        "retry-after",
+        "via",
+    ] {
+        assert!(answer.contains(header), "{header} is missing: {answer}");
+    }
+}
+
+#[test]
+fn people_register_sign_in_and_sign_out() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let open = Rest::new(server.address, "");
+    let short = json!({ "username": "eve", "password": "short" });
+    let (status, answer) = open.call("POST", "/auth/register", Some(short));
+    assert_eq!((status, &answer["code"]), (400, &json!(50_035)), "{answer}");
+    let account = json!({ "username": "eve", "password": "a long enough word" });
+    let token = open.done("POST", "/auth/register", Some(account.clone()))["token"].clone();
+    assert_eq!(open.call("POST", "/auth/register", Some(account)).0, 400, "the name is taken");
+    let eve = Rest::new(server.address, token.as_str().expect("a token"));
+    assert_eq!(eve.done("GET", "/users/@me", None)["username"], "eve");
+    let wrong = json!({ "login": "eve", "password": "another long word" });
+    assert_eq!(open.call("POST", "/auth/login", Some(wrong)).0, 400);
+    let right = json!({ "login": "eve", "password": "a long enough word" });
+    let again = open.done("POST", "/auth/login", Some(right))["token"].clone();
+    let again = Rest::new(server.address, again.as_str().expect("a token"));
+    assert_eq!(again.done("GET", "/users/@me", None)["username"], "eve");
+    // A guild of her own.
+    let guild = eve.done("POST", "/guilds", Some(json!({ "name": "Eve's" })));
+    let id = guild["id"].as_str().expect("an id");
+    assert_eq!(eve.done("GET", "/users/@me/guilds", None)[0]["id"], id);
+    eve.done("DELETE", &format!("/guilds/{id}"), None);
+    assert_eq!(eve.call("GET", &format!("/guilds/{id}"), None).0, 404);
+}
+
+#[test]
+fn history_pages_in_every_direction() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let ann = town.ann(&server);
+    let ids: Vec<String> =
+        (0..30).map(|number| town.say(&ann, &number.to_string())["id"].as_str().expect("an id").to_owned()).collect();
+    let page = |query: &str| -> Vec<usize> {
+        let list = ann.done("GET", &format!("/channels/{}/messages?{query}", town.channel), None);
+        let place = |one: &Value| ids.iter().position(|id| one["id"] == *id).expect("one of ours");
+        list.as_array().expect("a list").iter().map(place).collect()
+    };
+    assert_eq!(page("limit=3"), [29, 28, 27]);
+    assert_eq!(page(&format!("limit=3&before={}", ids[10])), [9, 8, 7]);
+    assert_eq!(page(&format!("limit=3&after={}", ids[10])), [13, 12, 11]);
+    assert_eq!(page(&format!("limit=5&around={}", ids[10])), [12, 11, 10, 9, 8]);
+    assert_eq!(page("limit=2&after=0"), [1, 0]);
+    assert_eq!(ann.call("GET", &format!("/channels/{}/messages?limit=101", town.channel), None).0, 400);
+}
