@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 
+use guildhall::base::id::GuildId;
 use guildhall::base::prng::Prng;
 use guildhall::mail::letter::Letter;
 use guildhall::mail::outbox::{StoreJob, StoreWork};
 use guildhall::store::sqlite::SqliteStore;
-use guildhall::store::{Commit, Found, Query, Store, StoreError};
+use guildhall::store::{Commit, Found, Query, Store, StoreError, Write};
 
 use crate::plant::Plant;
 use crate::report::Report;
@@ -103,6 +104,13 @@ impl SimStore {
     /// A core has heard of its commit: the oracle may count it now.
     pub fn heard(&mut self, core: usize, job: u64) -> Option<Commit> {
         let index = self.unheard.iter().position(|made| (made.core, made.job) == (core, job))?;
+        self.unheard.remove(index).map(|made| made.commit)
+    }
+
+    /// A guild was loaded before its founding core heard that it is founded: it counts from here on.
+    pub fn loaded(&mut self, guild: GuildId) -> Option<Commit> {
+        let founds = |made: &Made| matches!(made.commit.first(), Some(Write::PutGuild(found)) if found.id == guild);
+        let index = self.unheard.iter().position(founds)?;
         self.unheard.remove(index).map(|made| made.commit)
     }
 

@@ -262,6 +262,12 @@ impl World {
             self.say(|| format!("core {core} hears of {commit:?}"));
             self.oracle.committed(&commit, &mut self.report);
         }
+        if let Letter::Stored { result: Ok(Some(Found::Guild(Some(record)))), .. } = &letter
+            && !self.oracle.guilds().contains_key(&record.guild.id.get())
+            && let Some(commit) = self.store.loaded(record.guild.id)
+        {
+            self.oracle.committed(&commit, &mut self.report);
+        }
         let Core { shard, out, .. } = &mut self.cores[core];
         let from = out.letters.len();
         shard.receive(self.now, letter, out);
