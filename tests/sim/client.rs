@@ -82,8 +82,8 @@ pub struct Client {
     pub lenient: bool,
     /// The token is void: a new one is needed.
     pub needs_token: bool,
-    /// The token may have been revoked: whatever is begun with it may end.
-    pub revoked: bool,
+    /// Revocations asked for that have not led to a new token yet: whatever is begun meanwhile may end.
+    pub revocations: u32,
 }
 
 /// How a client meddles with its next resume.
@@ -124,7 +124,7 @@ impl Client {
             reconnect_at: Time::default(),
             lenient: false,
             needs_token: false,
-            revoked: false,
+            revocations: 0,
         }
     }
 
@@ -328,7 +328,7 @@ impl Client {
             let secret = u64::from_str_radix(&id[16..], 16).expect("judge wire: hexadecimal digits");
             let announced = d["guilds"].as_array().into_iter().flatten().filter_map(|it| essence::id(&it["id"]));
             link.phase = Phase::Live;
-            let dead = self.revoked || link.orphaned;
+            let dead = self.revocations > 0 || link.orphaned;
             self.end_session();
             self.session = Some(Known {
                 id,

@@ -199,7 +199,7 @@ impl World {
                 let user = self.clients[client].user;
                 self.report.revocations += 1;
                 for client in self.clients.iter_mut().filter(|client| client.user == user) {
-                    client.revoked = true;
+                    client.revocations += 1;
                     if let Some(session) = &mut client.session {
                         session.dead = true;
                     }

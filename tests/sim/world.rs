@@ -502,7 +502,7 @@ impl World {
         let client = &mut self.clients[number];
         if client.needs_token {
             client.needs_token = false;
-            client.revoked = false;
+            client.revocations = client.revocations.saturating_sub(1);
             client.token = self.signer.issue(guildhall::base::id::UserId::new(client.user), self.now.millis() + 5);
         }
         let Some(link) = &client.link else {
