@@ -299,7 +299,8 @@ impl Client {
                 Meddling::SkipsOne => session.cursor + 1,
                 Meddling::None | Meddling::Stranger => session.cursor,
             };
-            if seq < session.acknowledged {
+            // READY is never sent again: who knows the session has it.
+            if seq < session.acknowledged.max(1) {
                 session.doomed = true;
             }
             if matches!(meddling, Meddling::None | Meddling::Less) {
@@ -318,8 +319,7 @@ impl Client {
         let name = payload["t"].as_str().expect("judge wire: an event has a name");
         let s = payload["s"].as_u64().expect("judge wire: an event has a number");
         let (guild, line) = essence::of_dispatch(name, &payload["d"]);
-        // Who claims to have seen nothing gets READY again.
-        if name == "READY" && link.phase != Phase::Resuming {
+        if name == "READY" {
             assert_eq!(link.phase, Phase::Identifying, "judge wire: READY answers an identify");
             assert_eq!(s, 1, "judge sequence: READY is the first event of a session");
             let d = &payload["d"];

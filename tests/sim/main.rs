@@ -119,7 +119,7 @@ fn dismiss(world: &mut World) {
         world.round();
     }
     world.pass(limits::RESUME_WINDOW + Duration::from_secs(20));
-    for _ in 0..200 {
+    for _ in 0..300 {
         world.round();
     }
     assert_eq!(world.population(), (0, 0), "judge liveness: sessions and connections are let go of");
@@ -136,7 +136,7 @@ fn run_all(seeds: impl Iterator<Item = u64>) -> Report {
 
 #[test]
 fn every_session_sees_what_it_may_see_once_and_in_order() {
-    let sum = run_all(0..200);
+    let sum = run_all(0..300);
     println!("{sum}");
     for (name, count) in sum.all() {
         assert!(count > 0, "the seeds are to make {name} happen");
