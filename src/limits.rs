@@ -16,6 +16,9 @@ pub const LANE_LETTERS: usize = 1_024;
 /// Letters that a shard takes in before it flushes: bounds a turn.
 pub const TURN_LETTERS: usize = 256;
 
+/// Letters for which a core's mailbox keeps room when it is empty.
+pub const MAILBOX_KEPT: usize = 1_024;
+
 /// Callers who wait at one core's doors; past it new ones are told to come back.
 pub const WAITING_CALLERS_MAX: usize = 16_384;
 
@@ -29,8 +32,9 @@ pub const STORE_GROUP_MAX: usize = 1_024;
 pub const STORE_READERS: usize = 2;
 /// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million members.
 pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
-/// Kibibytes of pages that each reading connection caches.
-pub const STORE_READER_CACHE_KIB: i64 = 32 * 1024;
+/// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's to cache;
+/// a copy of them here would count as memory of ours that grows with every member who signs in.
+pub const STORE_READER_CACHE_KIB: i64 = 512;
 /// Pages in the write-ahead log before it is copied back: 16 MiB, a pause of some milliseconds.
 pub const STORE_CHECKPOINT_PAGES: i64 = 4_096;
 /// How long a connection waits for another process that holds the database.

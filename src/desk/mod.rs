@@ -147,7 +147,13 @@ impl Desk {
 
     /// The next letter for this core.
     pub fn next_letter(&self) -> Option<(Time, Letter)> {
-        self.0.mailbox.borrow_mut().pop_front()
+        let mut mailbox = self.0.mailbox.borrow_mut();
+        let next = mailbox.pop_front();
+        if next.is_none() && mailbox.capacity() > limits::MAILBOX_KEPT {
+            // After a storm.
+            mailbox.shrink_to(limits::MAILBOX_KEPT);
+        }
+        next
     }
 
     /// Whether letters are waiting.

@@ -44,7 +44,7 @@ enum End {
     /// Everything is said.
     Finished,
     /// The socket moves to another core.
-    Moves(Move),
+    Moves(Box<Move>),
 }
 
 impl Door {
@@ -160,7 +160,7 @@ impl Door {
         let next = self.desk.with(|shard, out| conversation.read(clock::now(), bytes, gate, shard, out));
         match next {
             Next::Read => None,
-            Next::Move(to) => Some(End::Moves(to)),
+            Next::Move(to) => Some(End::Moves(Box::new(to))),
         }
     }
 
@@ -216,7 +216,7 @@ impl Future for Serving {
         };
         let (now, key) = (clock::now(), conversation.key());
         match end {
-            End::Moves(to) => door.hand_over(socket, key, conversation, to),
+            End::Moves(to) => door.hand_over(socket, key, conversation, *to),
             End::Gone => {
                 door.table.forget(key);
                 door.desk.with(|shard, out| shard.drop_connection(now, key, out));

@@ -49,8 +49,6 @@ pub struct Session {
     pub connection: Option<Key>,
     /// Since when it has none.
     pub disconnected_at: Option<Time>,
-    /// When identify was read.
-    pub identified_at: Time,
     /// What it was dispatched.
     pub replay: Replay,
     /// The next sequence number to be written to the connection.
@@ -72,14 +70,20 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
     /// The user's owner was asked.
-    Attaching {
-        /// What READY will name as `resume_gateway_url`.
-        gateway_url: Box<str>,
-        /// Intents were left out, or have bits that only people may send: good for people, not for bots.
-        personal_intents: bool,
-    },
+    Attaching(Box<Attaching>),
     /// READY was dispatched.
     Ready,
+}
+
+/// What is known of a session only until READY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attaching {
+    /// What READY will name as `resume_gateway_url`.
+    pub gateway_url: Box<str>,
+    /// Intents were left out, or have bits that only people may send: good for people, not for bots.
+    pub personal_intents: bool,
+    /// When identify was read.
+    pub identified_at: Time,
 }
 
 /// A session's place in one guild's audience on this core.

@@ -65,8 +65,9 @@ impl Replay {
 
     /// Adds an event of the session's own.
     pub fn push_own(&mut self, body: SharedBody) {
-        self.runs.push_back(Run { s: self.next_s, events: Events::Own(body) });
+        let s = self.next_s;
         self.next_s += 1;
+        self.push(Run { s, events: Events::Own(body) });
     }
 
     /// Adds `count` entries of a journal from number `start` on.
@@ -81,7 +82,15 @@ impl Replay {
             return;
         }
         let events = Events::Shared { journal: Rc::clone(journal), from: start, count };
-        self.runs.push_back(Run { s, events });
+        self.push(Run { s, events });
+    }
+
+    fn push(&mut self, run: Run) {
+        if self.runs.capacity() == 0 {
+            // By itself it would begin with four places, and an idle session has one run.
+            self.runs.reserve_exact(1);
+        }
+        self.runs.push_back(run);
     }
 
     /// Lets go of everything before `s`: the client has it.
@@ -100,7 +109,7 @@ impl Replay {
             *from += gone;
             *count -= gone;
         }
-        if self.runs.capacity() > 8 && self.runs.len() < 2 {
+        if self.runs.capacity() > 2 && self.runs.len() < 2 {
             self.runs.shrink_to_fit();
         }
     }

@@ -15,8 +15,8 @@ use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
-use crate::session::Stage;
 use crate::session::body::Body;
+use crate::session::{Attaching, Stage};
 use crate::shard::{Shard, UserSlot, Waiting};
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
@@ -36,15 +36,52 @@ impl Shard {
             }
             Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Attach { session, user, issued_ms }),
             Some(UserSlot::Here(online)) => {
-                let letter = match online.attach(session, issued_ms) {
-                    Some((account, guilds)) => Letter::Attached { session, account, guilds },
-                    None => Letter::AttachRefused { session, bad_token: true },
-                };
-                if online.is_idle() {
-                    self.users.remove(&user);
-                }
-                out.post(session.home, letter);
+                online.attach(session);
+                self.query(Query::Account(user), Waiting::Attach { session, user, issued_ms }, out);
             }
+        }
+    }
+
+    /// The store has answered about the account of a user who has other sessions.
+    pub(super) fn account_loaded(
+        &mut self,
+        session: SessionId,
+        user: UserId,
+        issued_ms: u64,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let account = match result {
+            Ok(Some(Found::Account(Some(account)))) => Some(Arc::new(*account)),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(%user, %error, "an account could not be loaded");
+                self.detach(session, user);
+                return out.post(session.home, Letter::AttachRefused { session, bad_token: false });
+            }
+        };
+        self.admit(session, user, issued_ms, account.as_ref(), out);
+    }
+
+    /// Owner: lets an attached session know who it is.
+    fn admit(
+        &mut self,
+        session: SessionId,
+        user: UserId,
+        issued_ms: u64,
+        account: Option<&Arc<Account>>,
+        out: &mut Outbox,
+    ) {
+        let guilds = match self.users.get(&user) {
+            Some(UserSlot::Here(online)) => online.admit(issued_ms),
+            // It ended while the store was asked, and with it the user's last session.
+            Some(UserSlot::Loading(_)) | None => None,
+        };
+        if let (Some(account), Some(guilds)) = (account, guilds) {
+            out.post(session.home, Letter::Attached { session, account: Arc::clone(account), guilds });
+        } else {
+            self.detach(session, user);
+            out.post(session.home, Letter::AttachRefused { session, bad_token: true });
         }
     }
 
@@ -61,12 +98,20 @@ impl Shard {
         match result {
             Ok(Some(Found::AccountWithGuilds(Some(found)))) => {
                 let (account, guilds) = *found;
-                self.users.insert(user, UserSlot::Here(Box::new(OnlineUser::load(account, guilds))));
+                self.users.insert(user, UserSlot::Here(Box::new(OnlineUser::load(&account, guilds))));
+                let account = Arc::new(account);
                 // Memberships first: an attach among the letters then lists them, and nobody is told twice.
                 let (attaches, memberships): (Vec<_>, Vec<_>) =
                     waiting.into_iter().partition(|letter| matches!(letter, Letter::Attach { .. }));
-                for letter in memberships.into_iter().chain(attaches) {
+                for letter in memberships {
                     self.receive(now, letter, out);
+                }
+                for letter in attaches {
+                    let Letter::Attach { session, issued_ms, .. } = letter else { unreachable!("parted above") };
+                    if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
+                        online.attach(session);
+                    }
+                    self.admit(session, user, issued_ms, Some(&account), out);
                 }
                 if let Some(UserSlot::Here(online)) = self.users.get(&user)
                     && online.is_idle()
@@ -89,7 +134,7 @@ impl Shard {
     }
 
     /// The owner of a user hears that a session is over.
-    pub(super) fn detach(&mut self, session: SessionId, user: UserId, _out: &mut Outbox) {
+    pub(super) fn detach(&mut self, session: SessionId, user: UserId) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 let nobody_left = online.detach(session);
@@ -140,10 +185,8 @@ impl Shard {
             out.post(self.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
             return;
         };
-        let Stage::Attaching { gateway_url, personal_intents } = std::mem::replace(&mut session.stage, Stage::Ready)
-        else {
-            return;
-        };
+        let Stage::Attaching(attaching) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
+        let Attaching { gateway_url, personal_intents, identified_at } = *attaching;
         session.bot = account.user.bot;
         let allowed = account.allows(session.intents);
         let seen: Vec<GuildId> = guilds.iter().copied().filter(|guild| session.covers(*guild)).collect();
@@ -184,7 +227,7 @@ impl Shard {
         });
         let ready = without_null(ready, "shard");
         session.dispatch(Body::new(EventName::Ready, Bytes::from(ready.to_string()), now));
-        let (identified_at, user) = (session.identified_at, session.user);
+        let user = session.user;
         self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
         self.list_session(key);
         for guild in seen {

@@ -16,7 +16,7 @@ use crate::relay::Aftermath;
 use crate::session::body::Body;
 use crate::session::connection::Connection;
 use crate::session::replay::Replay;
-use crate::session::{Session, Stage};
+use crate::session::{Attaching, Session, Stage};
 use crate::shard::Shard;
 use crate::wire::close::{self, CloseCode};
 use crate::wire::event::EventName;
@@ -112,13 +112,13 @@ impl Shard {
             guild_sharding: identify.guild_sharding,
             large_threshold: identify.large_threshold,
             token_issued_ms: identify.issued_ms,
-            stage: Stage::Attaching {
+            stage: Stage::Attaching(Box::new(Attaching {
                 gateway_url: identify.gateway_url.into(),
                 personal_intents: identify.personal_intents,
-            },
+                identified_at: now,
+            })),
             connection: Some(key),
             disconnected_at: None,
-            identified_at: now,
             replay: Replay::default(),
             sent_s: 1,
             unsent_bytes: 0,

@@ -116,6 +116,8 @@ enum Waiting {
     Guild(GuildId),
     /// A user to be loaded.
     User(UserId),
+    /// Another session of a user, whose account must be looked up.
+    Attach { session: SessionId, user: UserId, issued_ms: u64 },
     /// A plan that needs something looked up.
     Ask(Box<asking::PendingAsk>, Query),
     /// A session that comes to see a guild, whose member must be looked up.
@@ -168,7 +170,7 @@ impl Shard {
             Letter::Attach { session, user, issued_ms } => self.attach(session, user, issued_ms, out),
             Letter::Attached { session, account, guilds } => self.attached(now, session, &account, &guilds, out),
             Letter::AttachRefused { session, bad_token } => self.attach_refused(now, session, bad_token, out),
-            Letter::Detach { session, user } => self.detach(session, user, out),
+            Letter::Detach { session, user } => self.detach(session, user),
             Letter::Join { guild, session, user } => self.join(now, guild, session, user, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
             Letter::JoinRefused { guild, session } => self.join_refused(now, guild, session),
@@ -256,6 +258,7 @@ impl Shard {
         match waiting {
             Waiting::Guild(guild) => self.guild_loaded(now, guild, result, out),
             Waiting::User(user) => self.user_loaded(now, user, result, out),
+            Waiting::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
             Waiting::Ask(pending, query) => self.looked_up(now, *pending, query, result, out),
             Waiting::Join { guild, session, user } => self.member_loaded(now, guild, session, user, result, out),
             Waiting::Commit(committing) => self.committed(now, *committing, result, out),

@@ -12,35 +12,35 @@ use crate::base::id::GuildId;
 use crate::mail::session_id::SessionId;
 use crate::wire::model::account::Account;
 
-/// A user with running sessions.
+/// A user with running sessions. The account is not kept: it is read again for the next session, which most users never have.
 #[derive(Debug)]
 pub struct OnlineUser {
-    account: Arc<Account>,
+    /// Tokens issued before this Unix millisecond are void.
+    tokens_valid_from_ms: u64,
     /// Ascending.
-    guilds: Vec<GuildId>,
+    guilds: SmallVec<[GuildId; 1]>,
     /// One, nearly always.
     sessions: SmallVec<[SessionId; 1]>,
 }
 
 impl OnlineUser {
     /// A user as the store has it, without sessions.
-    pub fn load(account: Account, mut guilds: Vec<GuildId>) -> OnlineUser {
+    pub fn load(account: &Account, guilds: Vec<GuildId>) -> OnlineUser {
+        let mut guilds = SmallVec::from_vec(guilds);
         guilds.sort_unstable();
-        OnlineUser { account: Arc::new(account), guilds, sessions: SmallVec::new() }
+        // Back from the heap, where there is room for one.
+        guilds.shrink_to_fit();
+        OnlineUser { tokens_valid_from_ms: account.tokens_valid_from_ms, guilds, sessions: SmallVec::new() }
     }
 
-    /// The account.
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
-
-    /// A session starts; `None` if its token is void.
-    pub fn attach(&mut self, session: SessionId, issued_ms: u64) -> Option<(Arc<Account>, Arc<[GuildId]>)> {
-        if issued_ms < self.account.tokens_valid_from_ms {
-            return None;
-        }
+    /// A session starts: from now on it hears of memberships.
+    pub fn attach(&mut self, session: SessionId) {
         self.sessions.push(session);
-        Some((Arc::clone(&self.account), self.guilds.as_slice().into()))
+    }
+
+    /// The guilds that a session lists, ascending; `None` if its token is void.
+    pub fn admit(&self, issued_ms: u64) -> Option<Arc<[GuildId]>> {
+        (issued_ms >= self.tokens_valid_from_ms).then(|| self.guilds.as_slice().into())
     }
 
     /// A session is over. Says whether it was the last.
@@ -72,7 +72,7 @@ impl OnlineUser {
 
     /// Tokens issued before the moment are void.
     pub fn revoke(&mut self, valid_from_ms: u64) {
-        Arc::make_mut(&mut self.account).tokens_valid_from_ms = valid_from_ms;
+        self.tokens_valid_from_ms = valid_from_ms;
     }
 }
 
@@ -88,11 +88,11 @@ mod tests {
     fn sessions_hear_of_a_guild_and_void_tokens_do_not_attach() {
         let user = User { id: UserId::new(1), username: "u".into(), global_name: None, avatar: None, bot: false };
         let account = Account { user, owner: None, privileged: 0, tokens_valid_from_ms: 100 };
-        let mut online = OnlineUser::load(account, vec![GuildId::new(9), GuildId::new(3)]);
+        let mut online = OnlineUser::load(&account, vec![GuildId::new(9), GuildId::new(3)]);
         let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 1 };
-        assert!(online.attach(session, 99).is_none());
-        let (_, guilds) = online.attach(session, 100).unwrap();
-        assert_eq!(*guilds, [GuildId::new(3), GuildId::new(9)]);
+        online.attach(session);
+        assert!(online.admit(99).is_none());
+        assert_eq!(*online.admit(100).unwrap(), [GuildId::new(3), GuildId::new(9)]);
         assert_eq!(online.gain(GuildId::new(5)), [session]);
         assert_eq!(online.gain(GuildId::new(5)), [session], "who was refused too early tries again");
         assert!(online.detach(session));
