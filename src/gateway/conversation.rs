@@ -3,6 +3,8 @@
 //! Lives on: the core that has the socket. Synchronous; knows no socket, so tests and the simulator can talk to it.
 //! Source: Discord docs, Gateway/Sending Events, Opcodes and Status Codes.
 
+use std::rc::Rc;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -25,8 +27,8 @@ use crate::wire::opcode::Opcode;
 pub struct Conversation {
     key: Key,
     inbox: Inbox,
-    /// The host that the client came by, for READY.
-    host: Box<str>,
+    /// The host that the client came by, for READY. Most clients come by the same.
+    host: Rc<str>,
 }
 
 /// What a conversation needs to know besides the shard.
@@ -77,8 +79,8 @@ struct Envelope<'a> {
 
 impl Conversation {
     /// A conversation on a connection that the shard has opened or adopted.
-    pub fn new(key: Key, host: &str) -> Conversation {
-        Conversation { key, inbox: Inbox::default(), host: host.into() }
+    pub fn new(key: Key, host: Rc<str>) -> Conversation {
+        Conversation { key, inbox: Inbox::default(), host }
     }
 
     /// Whose it is.

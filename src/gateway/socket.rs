@@ -33,7 +33,16 @@ pub struct Door {
     pub desk: Desk,
     /// Its sockets.
     pub table: SocketTable,
-    scratch: Rc<RefCell<Vec<u8>>>,
+    lent: Rc<Lent>,
+}
+
+/// What connections are lent.
+#[derive(Debug)]
+struct Lent {
+    /// Where all reads go.
+    scratch: RefCell<Vec<u8>>,
+    /// The host that the last client came by.
+    host: RefCell<Rc<str>>,
 }
 
 /// Why a task stops.
@@ -50,7 +59,17 @@ enum End {
 impl Door {
     /// A door without connections.
     pub fn new(desk: Desk) -> Door {
-        Door { desk, table: SocketTable::default(), scratch: Rc::new(RefCell::new(vec![0; limits::READ_BYTES])) }
+        let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()) };
+        Door { desk, table: SocketTable::default(), lent: Rc::new(lent) }
+    }
+
+    /// A host's name, shared with the client before if it came by the same.
+    fn host(&self, name: &str) -> Rc<str> {
+        let mut last = self.lent.host.borrow_mut();
+        if **last != *name {
+            *last = name.into();
+        }
+        Rc::clone(&last)
     }
 
     /// Serves a connection whose upgrade was answered. `behind` are bytes that came behind the request.
@@ -68,7 +87,8 @@ impl Door {
                 }),
             });
         }
-        self.serving(stream, Conversation::new(key, &opening.host), behind)
+        let conversation = Conversation::new(key, self.host(&opening.host));
+        self.serving(stream, conversation, behind)
     }
 
     /// Serves a connection that another core has handed over for a resume.
@@ -89,7 +109,8 @@ impl Door {
         // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the one
         // case in which the settings' URL or the bare address must do.
         let host = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
-        self.serving(stream, Conversation::new(key, &host), &hand_over.unread)
+        let conversation = Conversation::new(key, self.host(&host));
+        self.serving(stream, conversation, &hand_over.unread)
     }
 
     fn serving(self, stream: TcpStream, mut conversation: Conversation, behind: &[u8]) -> Serving {
@@ -110,7 +131,7 @@ impl Door {
         }
         loop {
             let read = {
-                let mut scratch = self.scratch.borrow_mut();
+                let mut scratch = self.lent.scratch.borrow_mut();
                 match Pin::new(&mut *stream).poll_read(context, &mut scratch) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(End::Gone),
@@ -118,7 +139,7 @@ impl Door {
                 }
             };
             // Understanding does not read, so the scratch buffer is free to be lent.
-            let scratch = self.scratch.borrow();
+            let scratch = self.lent.scratch.borrow();
             if let Some(end) = self.understand(conversation, &scratch[..read]) {
                 return Poll::Ready(end);
             }

@@ -29,7 +29,6 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, Mint, UserId};
-use crate::base::idmap::IdMap;
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply};
 use crate::mail::event::{Change, Event, Scope};
@@ -148,7 +147,7 @@ pub struct Guild {
     facts: Facts,
     last_messages: BTreeMap<ChannelId, MessageId>,
     member_count: u64,
-    residents: IdMap<UserId, Resident>,
+    residents: BTreeMap<UserId, Resident>,
     /// Visitors in the order of their last use, with the count that it had; stale entries are skipped.
     visitors: VecDeque<(UserId, u64)>,
     uses: u64,
@@ -171,7 +170,7 @@ impl Guild {
             },
             last_messages,
             member_count: record.member_count,
-            residents: IdMap::default(),
+            residents: BTreeMap::new(),
             visitors: VecDeque::new(),
             uses: 0,
             online: 0,

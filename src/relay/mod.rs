@@ -7,7 +7,7 @@
 
 pub mod audience;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
-use crate::base::idmap::IdMap;
 use crate::base::slab::{Key, Slab};
 use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
@@ -52,7 +51,7 @@ pub struct Relay {
     facts: Facts,
     audiences: Slab<Audience>,
     by_class: HashMap<AccessClass, Key, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
-    present: IdMap<UserId, Present>,
+    present: BTreeMap<UserId, Present>,
     /// Users who are classes of their own: the owner, and whom an overwrite names.
     named: BTreeSet<UserId>,
     /// Snapshots that ever came.
@@ -69,7 +68,7 @@ impl Relay {
             facts,
             audiences: Slab::default(),
             by_class: HashMap::default(),
-            present: IdMap::default(),
+            present: BTreeMap::new(),
             named,
             seen: 0,
             leaving: false,

@@ -60,6 +60,13 @@ pub struct Session {
     pub owed_s: u64,
     /// The guilds it sees.
     pub seats: SmallVec<[Seat; 1]>,
+    /// What few sessions have, or none for long.
+    pub aside: Option<Box<Aside>>,
+}
+
+/// What few sessions have, or none for long.
+#[derive(Debug, Default)]
+pub struct Aside {
     /// Guilds that were in READY and have not come yet; their GUILD_CREATE says `unavailable: false`.
     pub awaited: SmallVec<[GuildId; 1]>,
     /// Guilds of which all members were asked for lately, and when.
@@ -133,6 +140,17 @@ impl Session {
         self.replay.push_own(body);
     }
 
+    /// Takes a guild that READY listed off the list of those that have not come. Says whether it was there.
+    pub fn came(&mut self, guild: GuildId) -> bool {
+        let Some(aside) = &mut self.aside else { return false };
+        let Some(index) = aside.awaited.iter().position(|other| *other == guild) else { return false };
+        aside.awaited.swap_remove(index);
+        if aside.awaited.is_empty() && aside.members_asked.is_empty() {
+            self.aside = None;
+        }
+        true
+    }
+
     /// The seat in a guild, if it has one.
     pub fn seat_in(&self, guild: GuildId) -> Option<usize> {
         self.seats.iter().position(|seat| seat.guild == guild)
@@ -179,7 +197,7 @@ mod tests {
     /// A million of them are a million times this.
     #[test]
     fn an_idle_session_is_small() {
-        assert!(size_of::<Session>() <= 296, "{}", size_of::<Session>());
+        assert!(size_of::<Session>() <= 240, "{}", size_of::<Session>());
         assert!(size_of::<Seat>() <= 40, "{}", size_of::<Seat>());
     }
 }

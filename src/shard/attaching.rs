@@ -206,7 +206,9 @@ impl Shard {
             self.end_session(now, key, out);
             return;
         }
-        session.awaited = seen.iter().copied().collect();
+        if !seen.is_empty() {
+            session.aside.get_or_insert_default().awaited = seen.iter().copied().collect();
+        }
         let ready = json!({
             "v": 10,
             "user": CurrentUser(&account.user),

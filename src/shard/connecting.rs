@@ -124,8 +124,7 @@ impl Shard {
             unsent_bytes: 0,
             owed_s: 1,
             seats: SmallVec::new(),
-            awaited: SmallVec::new(),
-            members_asked: Vec::new(),
+            aside: None,
         };
         let session_key = self.sessions.insert(session);
         let id = SessionId { home, key: session_key, secret };

@@ -67,11 +67,9 @@ impl Shard {
                 return;
             }
             // All members of one guild: once in 30 seconds. Source: Gateway Events/Request Guild Members (rate limit).
-            let allowed_at = session
-                .members_asked
-                .iter()
-                .find(|(guild, _)| *guild == request.guild)
-                .map(|(_, at)| *at + limits::MEMBERS_INTERVAL);
+            let asked = &mut session.aside.get_or_insert_default().members_asked;
+            let allowed_at =
+                asked.iter().find(|(guild, _)| *guild == request.guild).map(|(_, at)| *at + limits::MEMBERS_INTERVAL);
             if let Some(allowed_at) = allowed_at.filter(|allowed_at| *allowed_at > now) {
                 let retry_after = allowed_at.since(now).as_secs_f64();
                 let meta = match &request.nonce {
@@ -83,10 +81,8 @@ impl Shard {
                 self.list_session(key);
                 return;
             }
-            session
-                .members_asked
-                .retain(|(guild, at)| *guild != request.guild && now.since(*at) < limits::MEMBERS_INTERVAL);
-            session.members_asked.push((request.guild, now));
+            asked.retain(|(guild, at)| *guild != request.guild && now.since(*at) < limits::MEMBERS_INTERVAL);
+            asked.push((request.guild, now));
         }
         if let Wanted::Users(users) = &mut request.wanted {
             users.truncate(limits::MEMBERS_NAMED_MAX as usize);

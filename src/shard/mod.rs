@@ -14,7 +14,7 @@ pub mod members;
 pub mod seating;
 pub mod sweeping;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, Mint, UserId};
@@ -56,7 +56,8 @@ pub struct Shard {
     prng: Prng,
     mint: Mint,
     guilds: IdMap<GuildId, GuildSlot>,
-    users: IdMap<UserId, UserSlot>,
+    /// A tree, like everything here with a place for each session: a table that doubles stops its core meanwhile.
+    users: BTreeMap<UserId, UserSlot>,
     /// In which guild a channel is, for those that were asked about.
     channels: IdMap<ChannelId, GuildId>,
     relays: IdMap<GuildId, Relay>,
@@ -145,7 +146,7 @@ impl Shard {
             prng: settings.prng,
             mint: Mint::inside(),
             guilds: IdMap::default(),
-            users: IdMap::default(),
+            users: BTreeMap::new(),
             channels: IdMap::default(),
             relays: IdMap::default(),
             sessions: Slab::default(),

@@ -113,16 +113,13 @@ impl Shard {
             return;
         };
         let session = self.sessions.get_mut(key).expect("found just now");
-        let awaited = session.awaited.iter().position(|other| *other == guild);
-        if let Some(index) = awaited {
-            session.awaited.swap_remove(index);
-        }
+        let awaited = session.came(guild);
         let first = session.intents.contains(Intents::GUILDS).then(|| {
             let arrival = Arrival {
                 member: Arc::clone(&snapshot.member),
                 member_count: snapshot.member_count,
                 large_threshold: session.large_threshold,
-                awaited: awaited.is_some(),
+                awaited,
             };
             Body::arrival(snapshot.common.clone(), arrival, now)
         });
@@ -134,8 +131,9 @@ impl Shard {
     /// Home: the guild does not know the member.
     pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId) {
         let Some((key, session)) = self.session(id) else { return };
-        let Some(index) = session.awaited.iter().position(|other| *other == guild) else { return };
-        session.awaited.swap_remove(index);
+        if !session.came(guild) {
+            return;
+        }
         if session.intents.contains(Intents::GUILDS) {
             let json = format!("{{\"id\":\"{guild}\"}}");
             session.dispatch(Body::new(EventName::GuildDelete, json.into(), now));

@@ -467,7 +467,7 @@ impl World {
             Resumption::FromTheFuture => shard.close_connection(self.now, key, CloseCode::InvalidSeq, None, out),
             Resumption::Refused | Resumption::Elsewhere => {}
         }
-        let conversation = Conversation::new(key, "simulated");
+        let conversation = Conversation::new(key, "simulated".into());
         self.wires[wire].server = Some(ServerEnd { core, key, conversation, signal: Signal::None });
         if !hand_over.unread.is_empty() {
             self.understand(wire, &hand_over.unread);
@@ -491,7 +491,7 @@ impl World {
         let key = self.cores[core].shard.open(self.now, Terms { version: 10, zlib });
         let capacity = if self.calm { CALM_CAPACITY } else { 64 << self.prng.below(self.temper.socket_bits) };
         let mut wire = Wire::new(capacity);
-        let conversation = Conversation::new(key, "simulated");
+        let conversation = Conversation::new(key, "simulated".into());
         wire.server = Some(ServerEnd { core, key, conversation, signal: Signal::None });
         self.cores[core].table.insert(key, self.wires.len());
         self.clients[client].connected(self.wires.len(), self.now);
