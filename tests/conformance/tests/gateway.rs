@@ -2,6 +2,8 @@
 //!
 //! Source: Discord docs, Gateway and Opcodes and Status Codes.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -48,6 +50,31 @@ fn every_way_to_say_hello_is_understood() {
         assert_eq!(message["d"]["content"], format!("compressed {number} äöü"));
         assert_eq!(message["s"], number + 3);
     }
+}
+
+#[test]
+fn a_connection_that_served_rest_can_become_a_gateway() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let mut stream = TcpStream::connect(server.address).expect("the server listens");
+    for _ in 0..2 {
+        write!(stream, "GET /api/v10/gateway HTTP/1.1\r\nHost: x\r\n\r\n").expect("it takes requests");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("it answers");
+            answer.extend(byte);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+    let mut socket = Socket::upgrade(stream, server.address, "/?v=10&encoding=json&compress=zlib-stream");
+    assert_eq!(socket.payload()["op"], 10);
+    socket.identify(&town.bot.1, CONTENT);
+    assert_eq!(socket.payload()["t"], "READY");
+    assert_eq!(socket.payload()["t"], "GUILD_CREATE");
+    town.say(&town.ann(&server), "over the old connection");
+    assert_eq!(socket.payload()["d"]["content"], "over the old connection");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
