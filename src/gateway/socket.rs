@@ -5,6 +5,7 @@
 //! the next await.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::pin::Pin;
@@ -36,6 +37,7 @@ pub struct Door {
 }
 
 /// Why a task stops.
+#[derive(Debug)]
 enum End {
     /// The peer is gone.
     Gone,
@@ -52,7 +54,7 @@ impl Door {
     }
 
     /// Serves a connection whose upgrade was answered. `behind` are bytes that came behind the request.
-    pub async fn serve(self, stream: TcpStream, opening: Opening, behind: Vec<u8>) {
+    pub fn serve(self, stream: TcpStream, opening: &Opening, behind: &[u8]) -> Serving {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
         let key = self.desk.with(|shard, _| shard.open(now, terms));
@@ -66,13 +68,11 @@ impl Door {
                 }),
             });
         }
-        let conversation = Conversation::new(key, &opening.host);
-        drop(opening);
-        self.run(stream, conversation, behind).await;
+        self.serving(stream, Conversation::new(key, &opening.host), behind)
     }
 
     /// Serves a connection that another core has handed over for a resume.
-    pub async fn adopt(self, stream: TcpStream, hand_over: HandOver) {
+    pub fn adopt(self, stream: TcpStream, hand_over: HandOver) -> Serving {
         let now = clock::now();
         let key = self.desk.with(|shard, _| shard.adopt(now, &hand_over));
         self.table.enter(key, stream.as_raw_fd());
@@ -89,33 +89,12 @@ impl Door {
         // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the one
         // case in which the settings' URL or the bare address must do.
         let host = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
-        let conversation = Conversation::new(key, &host);
-        self.run(stream, conversation, hand_over.unread).await;
+        self.serving(stream, Conversation::new(key, &host), &hand_over.unread)
     }
 
-    async fn run(self, mut stream: TcpStream, mut conversation: Conversation, behind: Vec<u8>) {
-        let key = conversation.key();
-        let mut end = None;
-        if !behind.is_empty() {
-            end = self.understand(&mut conversation, &behind);
-        }
-        let end = match end {
-            Some(end) => end,
-            None => std::future::poll_fn(|context| self.poll(context, &mut stream, &mut conversation)).await,
-        };
-        let now = clock::now();
-        match end {
-            End::Moves(to) => self.hand_over(stream, key, &conversation, to),
-            End::Gone => {
-                self.table.forget(key);
-                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
-            }
-            End::Finished => {
-                self.table.forget(key);
-                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
-                linger(stream).await;
-            }
-        }
+    fn serving(self, stream: TcpStream, mut conversation: Conversation, behind: &[u8]) -> Serving {
+        let end = if behind.is_empty() { None } else { self.understand(&mut conversation, behind) };
+        Serving { door: self, stream: Some(stream), conversation, end }
     }
 
     /// Reads what there is and writes what was blocked.
@@ -208,6 +187,50 @@ impl Door {
     }
 }
 
+/// A connection being served, until its peer is gone, everything is said, or its socket moves. Written by hand, since there is
+/// one for each idle session: an `async fn` keeps its arguments twice.
+#[derive(Debug)]
+pub struct Serving {
+    door: Door,
+    stream: Option<TcpStream>,
+    conversation: Conversation,
+    /// It was over before the first read.
+    end: Option<End>,
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Serving { door, stream, conversation, end } = &mut *self;
+        let Some(mut socket) = stream.take() else { return Poll::Ready(()) };
+        let end = match end.take() {
+            Some(end) => end,
+            None => match door.poll(context, &mut socket, conversation) {
+                Poll::Ready(end) => end,
+                Poll::Pending => {
+                    *stream = Some(socket);
+                    return Poll::Pending;
+                }
+            },
+        };
+        let (now, key) = (clock::now(), conversation.key());
+        match end {
+            End::Moves(to) => door.hand_over(socket, key, conversation, to),
+            End::Gone => {
+                door.table.forget(key);
+                door.desk.with(|shard, out| shard.drop_connection(now, key, out));
+            }
+            End::Finished => {
+                door.table.forget(key);
+                door.desk.with(|shard, out| shard.drop_connection(now, key, out));
+                glommio::spawn_local(linger(socket)).detach();
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 /// WebSocket's own code for what an endpoint cannot take. Source: RFC 6455, 7.4.1.
 const UNSUPPORTED_DATA: u16 = 1003;
 
@@ -224,5 +247,16 @@ async fn linger(mut stream: TcpStream) {
         if left == 0 {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of them are a million times this.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Serving>() <= 256, "{}", size_of::<Serving>());
     }
 }

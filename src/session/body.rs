@@ -10,49 +10,54 @@ use bytes::Bytes;
 use crate::base::clock::Time;
 use crate::net::deflate::Deflater;
 use crate::wire::event::EventName;
+use crate::wire::model::arrival::Arrival;
 
 /// A body that many sessions refer to.
 pub type SharedBody = Rc<Body>;
 
-/// The `d` of an event, in up to two pieces (what all have in common, and the rest), with its name.
+/// The `d` of an event with its name: in one piece, or in two of which the second is one session's own.
 #[derive(Debug)]
 pub struct Body {
     /// `t`.
     pub name: EventName,
     /// When it happened; starts the latency clock.
     pub published: Time,
-    json: [Bytes; 2],
+    json: Bytes,
+    arrival: Option<Box<Arrival>>,
     deflated: OnceCell<Bytes>,
 }
+
+/// Bytes of an arrival, roughly; only backlogs are reckoned with it.
+const ARRIVAL_BYTES: usize = 500;
 
 impl Body {
     /// A body in one piece.
     pub fn new(name: EventName, json: Bytes, published: Time) -> SharedBody {
-        Self::spliced(name, json, Bytes::new(), published)
+        Rc::new(Body { name, published, json, arrival: None, deflated: OnceCell::new() })
     }
 
-    /// A body in two pieces, of which the first is shared with other bodies.
-    pub fn spliced(name: EventName, common: Bytes, rest: Bytes, published: Time) -> SharedBody {
-        Rc::new(Body { name, published, json: [common, rest], deflated: OnceCell::new() })
+    /// GUILD_CREATE for one session: what all have in common, and the session's own part.
+    pub fn arrival(common: Bytes, arrival: Arrival, published: Time) -> SharedBody {
+        let arrival = Some(Box::new(arrival));
+        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, deflated: OnceCell::new() })
     }
 
-    /// Bytes of JSON.
-    pub fn len(&self) -> usize {
-        self.json[0].len() + self.json[1].len()
+    /// About how many bytes of JSON it has.
+    pub fn size(&self) -> usize {
+        self.json.len() + self.arrival.as_ref().map_or(0, |_| ARRIVAL_BYTES)
     }
 
-    /// Never true: a body is at least `{}`.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// The JSON, in two pieces. The second is rendered anew each time: it is sent once, as a rule.
+    pub fn json(&self) -> (&Bytes, String) {
+        (&self.json, self.arrival.as_ref().map(|arrival| arrival.json()).unwrap_or_default())
     }
 
-    /// The JSON, piece by piece.
-    pub fn json(&self) -> &[Bytes; 2] {
-        &self.json
-    }
-
-    /// The JSON and the brace that closes the envelope, compressed once and kept. Ends with a flush mark.
-    pub fn deflated(&self, deflater: &mut Deflater) -> &Bytes {
-        self.deflated.get_or_init(|| deflater.compress(&[&self.json[0], &self.json[1], b"}"]))
+    /// The JSON and the brace that closes the envelope, compressed; ends with a flush mark. What is sent to many is compressed
+    /// once and kept.
+    pub fn deflated(&self, deflater: &mut Deflater) -> Bytes {
+        match &self.arrival {
+            None => self.deflated.get_or_init(|| deflater.compress(&[&self.json, b"}"])).clone(),
+            Some(arrival) => deflater.compress(&[&self.json, arrival.json().as_bytes(), b"}"]),
+        }
     }
 }

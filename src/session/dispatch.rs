@@ -18,18 +18,18 @@ pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64, zlib: Option<&mut 
     let head = head.as_slice();
     match zlib {
         None => {
-            frames::write_head(out, FrameKind::Text, head.len() + body.len() + 1);
+            let (shared, own) = body.json();
+            frames::write_head(out, FrameKind::Text, head.len() + shared.len() + own.len() + 1);
             out.extend_from_slice(head);
-            for piece in body.json() {
-                out.extend_from_slice(piece);
-            }
+            out.extend_from_slice(shared);
+            out.extend_from_slice(own.as_bytes());
             out.push(b'}');
         }
         Some(deflater) => {
             let deflated = body.deflated(deflater);
             frames::write_head(out, FrameKind::Binary, deflate::stored_len(head.len()) + deflated.len());
             deflate::store(out, head);
-            out.extend_from_slice(deflated);
+            out.extend_from_slice(&deflated);
         }
     }
 }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_envelope_has_t_s_and_op_before_d() {
-        let body = Body::spliced(EventName::MessageCreate, "{\"a\":1".into(), ",\"b\":2}".into(), Time::default());
+        let body = Body::new(EventName::MessageCreate, "{\"a\":1,\"b\":2}".into(), Time::default());
         let mut out = Vec::new();
         write_dispatch(&mut out, &body, 42, None);
         let text = br#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"a":1,"b":2}}"#;

@@ -38,7 +38,7 @@ impl Journal {
 
     /// Adds an event and lets go of the oldest ones if there are too many.
     pub fn push(&mut self, body: SharedBody) {
-        let length = body.len() as u64;
+        let length = body.size() as u64;
         self.entries.push_back((self.total, body));
         self.total += length;
         while self.entries.len() > limits::JOURNAL_EVENTS_MAX || self.bytes() > limits::JOURNAL_BYTES_MAX {
@@ -105,7 +105,7 @@ mod tests {
         journal.trim(Time::from_millis(4));
         assert_eq!((journal.first(), journal.end()), (4, 10));
         assert!(journal.get(3).is_none());
-        assert_eq!(journal.get(4).unwrap().len(), 14);
+        assert_eq!(journal.get(4).unwrap().size(), 14);
         assert_eq!(journal.bytes(), (14..20).sum::<u64>());
         journal.trim(Time::from_millis(1_000));
         assert_eq!((journal.first(), journal.end(), journal.bytes()), (10, 10, 0));

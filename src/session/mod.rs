@@ -121,7 +121,7 @@ impl Session {
 
     /// Dispatches one event that only this session gets.
     pub fn dispatch(&mut self, body: SharedBody) {
-        self.unsent_bytes += body.len() as u64;
+        self.unsent_bytes += body.size() as u64;
         self.replay.push_own(body);
     }
 
@@ -154,5 +154,17 @@ impl Session {
         for seat in &self.seats {
             assert!(seat.cursor <= seat.journal.borrow().end(), "{:?} is ahead of its journal", self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of them are a million times this.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Session>() <= 296, "{}", size_of::<Session>());
+        assert!(size_of::<Seat>() <= 40, "{}", size_of::<Seat>());
     }
 }

@@ -212,7 +212,7 @@ mod tests {
                         let end = journals[which].borrow().end();
                         if prng.chance(1, 2) {
                             for number in cursors[which]..end {
-                                let text = journals[which].borrow().get(number).unwrap().json()[0].to_vec();
+                                let text = journals[which].borrow().get(number).unwrap().json().0.to_vec();
                                 model.push(String::from_utf8(text).unwrap());
                             }
                             replay.push_shared(&journals[which], cursors[which], end - cursors[which]);
@@ -232,7 +232,7 @@ mod tests {
                 replay
                     .each_from(from + 1, |s, body| {
                         assert_eq!(s, from + 1 + seen.len() as u64);
-                        seen.push(String::from_utf8(body.json()[0].to_vec()).unwrap());
+                        seen.push(String::from_utf8(body.json().0.to_vec()).unwrap());
                         ControlFlow::Continue(())
                     })
                     .unwrap();

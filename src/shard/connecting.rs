@@ -167,26 +167,24 @@ impl Shard {
         }
         self.metrics.count(Counter::Resumes, 1);
         // The newer connection takes over.
-        if let Some(old) = session.connection.replace(key)
-            && old != key
-            && let Some(old) = self.connections.get_mut(old)
-        {
-            old.session = None;
-            old.pending.clear();
-            old.closing = true;
+        let older = session.connection.replace(key).filter(|older| *older != key);
+        if let Some(connection) = older.and_then(|older| self.connections.get_mut(older)) {
+            connection.session = None;
+            connection.pending.clear();
+            connection.closing = true;
         }
-        let taken_over = session.disconnected_at.take().is_none();
+        session.disconnected_at = None;
         session.replay.trim(seq + 1);
         session.sent_s = seq + 1;
         let mut unsent = 0;
         let _ = session.replay.each_from(seq + 1, |_, body| {
-            unsent += body.len() as u64;
+            unsent += body.size() as u64;
             std::ops::ControlFlow::Continue(())
         });
         session.unsent_bytes = unsent;
         session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
-        if taken_over {
-            self.shut_sessionless();
+        if let Some(older) = older {
+            self.list_connection(older);
         }
         if let Some(connection) = self.connections.get_mut(key) {
             connection.session = Some(session_key);
@@ -283,19 +281,6 @@ impl Shard {
         self.metrics.count(Counter::ResumesRefused, 1);
         self.say(key, |connection| connection.invalidate_session(false));
         Resumption::Refused
-    }
-
-    /// Connections whose session was taken over have nothing left to say.
-    fn shut_sessionless(&mut self) {
-        let idle: Vec<Key> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.closing && !connection.listed)
-            .map(|(key, _)| key)
-            .collect();
-        for key in idle {
-            self.list_connection(key);
-        }
     }
 
     /// Asks `count` clients to connect elsewhere and closes their connections. Says whether any are left.

@@ -32,6 +32,9 @@ pub trait Sockets {
     fn send(&mut self, connection: Key, bytes: &[u8]) -> Sent;
 }
 
+/// The first event that is ever sent again: the one after READY.
+const FIRST_REPLAYED: u64 = 2;
+
 /// Who has something to say.
 #[derive(Debug, Default)]
 pub(super) struct Flushing {
@@ -239,7 +242,12 @@ impl Shard {
             Sent::Bytes(sent) => {
                 self.metrics.count(Counter::Sends, 1);
                 self.metrics.count(Counter::BytesSent, sent as u64);
-                let more = session.is_some_and(|session| session.unsent() > 0);
+                let more = session.is_some_and(|session| {
+                    // Nobody resumes a session whose READY has not arrived: its name is in there. So READY, which is as
+                    // large as everything else about an idle session, need not be kept.
+                    session.replay.trim(FIRST_REPLAYED.min(session.sent_s));
+                    session.unsent() > 0
+                });
                 if sent < self.scratch.len() {
                     connection.pending = self.scratch[sent..].to_vec();
                     connection.blocked = true;

@@ -2,9 +2,11 @@
 //!
 //! Lives on: `join`, `leave`, `unwatch` on the guild's core; the others on the sessions' homes.
 
+use std::sync::Arc;
+
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
-use crate::guild::{Entrance, snapshot};
+use crate::guild::Entrance;
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::letter::{Letter, Snapshot};
@@ -18,6 +20,7 @@ use crate::shard::{GuildSlot, Pending, Shard, Waiting};
 use crate::store::{Found, Query, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
+use crate::wire::model::arrival::Arrival;
 
 impl Shard {
     /// Guild: a session of a member wants to see it.
@@ -115,9 +118,13 @@ impl Shard {
             session.awaited.swap_remove(index);
         }
         let first = session.intents.contains(Intents::GUILDS).then(|| {
-            let rest =
-                snapshot::rest(&snapshot.member, snapshot.member_count, session.large_threshold, awaited.is_some());
-            Body::spliced(EventName::GuildCreate, snapshot.common.clone(), rest, now)
+            let arrival = Arrival {
+                member: Arc::clone(&snapshot.member),
+                member_count: snapshot.member_count,
+                large_threshold: session.large_threshold,
+                awaited: awaited.is_some(),
+            };
+            Body::arrival(snapshot.common.clone(), arrival, now)
         });
         let mut after = Aftermath::default();
         relay.seat(key, &snapshot.member, first, &mut self.sessions, &mut after);

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::id::GuildId;
 use crate::mail::session_id::SessionId;
 use crate::wire::model::account::Account;
@@ -16,14 +18,15 @@ pub struct OnlineUser {
     account: Arc<Account>,
     /// Ascending.
     guilds: Vec<GuildId>,
-    sessions: Vec<SessionId>,
+    /// One, nearly always.
+    sessions: SmallVec<[SessionId; 1]>,
 }
 
 impl OnlineUser {
     /// A user as the store has it, without sessions.
     pub fn load(account: Account, mut guilds: Vec<GuildId>) -> OnlineUser {
         guilds.sort_unstable();
-        OnlineUser { account: Arc::new(account), guilds, sessions: Vec::new() }
+        OnlineUser { account: Arc::new(account), guilds, sessions: SmallVec::new() }
     }
 
     /// The account.

@@ -5,6 +5,7 @@
 //! form back and ignores the constant keys, so one form serves the wire and the store.
 
 pub mod account;
+pub mod arrival;
 pub mod channel;
 pub mod guild;
 pub mod invite;

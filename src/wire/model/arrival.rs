@@ -1,0 +1,36 @@
+//! The part of GUILD_CREATE that is one session's own. Source: Discord docs, Gateway Events/Guild Create.
+//!
+//! Lives on: the session's home; rendered when it is sent, since a million rendered ones would be half a gigabyte.
+
+use std::sync::Arc;
+
+use crate::base::clock;
+use crate::wire::model::member::Member;
+
+/// What GUILD_CREATE tells one session besides what it tells all.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The session's own member.
+    pub member: Arc<Member>,
+    /// Members of the guild.
+    pub member_count: u64,
+    /// Members from which on the session calls a guild large.
+    pub large_threshold: u16,
+    /// The guild was in READY, so the key `unavailable` is there and false; on a real join it is absent, by which discord.py
+    /// tells "available" from "joined".
+    pub awaited: bool,
+}
+
+impl Arrival {
+    /// Follows the common part, an object without its closing brace.
+    pub fn json(&self) -> String {
+        let Arrival { member, member_count, large_threshold, awaited } = self;
+        let joined = clock::iso8601(member.joined_at_ms);
+        let large = *member_count > u64::from(*large_threshold);
+        let unavailable = if *awaited { r#","unavailable":false"# } else { "" };
+        let member = serde_json::to_string(member).expect("a member is JSON");
+        format!(
+            r#","joined_at":"{joined}","large":{large}{unavailable},"member_count":{member_count},"members":[{member}]}}"#
+        )
+    }
+}
