@@ -15,6 +15,7 @@ use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::session::Session;
 use crate::session::Stage;
 use crate::session::body::Body;
 use crate::shard::{Shard, UserSlot, Waiting};
@@ -22,6 +23,7 @@ use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
 use crate::wire::close::CloseCode;
 use crate::wire::event::EventName;
+use crate::wire::intents::Intents;
 use crate::wire::model::account::Account;
 use crate::wire::model::user::CurrentUser;
 
@@ -184,11 +186,11 @@ impl Shard {
         });
         let ready = without_null(ready, "shard");
         session.dispatch(Body::new(EventName::Ready, Bytes::from(ready.to_string()), now));
-        let (identified_at, user) = (session.identified_at, session.user);
+        let (identified_at, user, whole) = (session.identified_at, session.user, whole_up_to(session));
         self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
         self.list_session(key);
         for guild in seen {
-            out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user });
+            out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user, whole });
         }
     }
 
@@ -207,8 +209,8 @@ impl Shard {
         let placement = self.placement;
         let Some((_, session)) = self.session(id) else { return };
         if session.covers(guild) && session.seat_in(guild).is_none() && session.stage == Stage::Ready {
-            let user = session.user;
-            out.post(placement.owner(guild), Letter::Join { guild, session: id, user });
+            let (user, whole) = (session.user, whole_up_to(session));
+            out.post(placement.owner(guild), Letter::Join { guild, session: id, user, whole });
         }
     }
 
@@ -228,6 +230,14 @@ impl Shard {
             self.end_session(now, key, out);
         }
     }
+}
+
+/// Up to how many members a guild comes to a session with all of them. Source: Discord docs, Gateway/Gateway Intents.
+///
+/// discord.py and its family count on it: with the presences intent they never ask for the members of a small guild.
+fn whole_up_to(session: &Session) -> u16 {
+    let told = session.bot && session.intents.contains(Intents::GUILDS | Intents::GUILD_PRESENCES);
+    if told { session.large_threshold } else { 0 }
 }
 
 /// Leaves a key out when it is null: `shard` is only there if it was sent.

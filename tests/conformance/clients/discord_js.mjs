@@ -18,8 +18,7 @@ const [server, token, guildId, channelId, annId] = process.argv.slice(2);
 const MISSED = 40;
 
 const { GatewayIntentBits, PermissionFlagsBits } = discord;
-const intents = Object.values(GatewayIntentBits)
-  .filter((bit) => typeof bit === "number" && bit !== GatewayIntentBits.GuildPresences);
+const intents = Object.values(GatewayIntentBits).filter((bit) => typeof bit === "number");
 const client = new discord.Client({
   intents,
   partials: [discord.Partials.Message],

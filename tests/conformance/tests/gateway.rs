@@ -352,3 +352,19 @@ fn members_are_asked_for_in_chunks() {
     assert_eq!(chunk["d"]["members"][0]["user"]["id"], town.ann.0);
     assert_eq!(chunk["d"]["not_found"], json!(["1"]));
 }
+
+#[test]
+fn a_bot_with_presences_gets_a_small_guild_with_all_its_members() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let members = |intents: u64| {
+        let (mut socket, _) = Socket::identified(server.address, &town.bot.1, intents);
+        let created = socket.event("GUILD_CREATE")["d"].clone();
+        assert_eq!((&created["member_count"], &created["large"]), (&json!(2), &json!(false)));
+        let members = created["members"].as_array().expect("a list").clone();
+        members.iter().map(|member| member["user"]["id"].clone()).collect::<Vec<_>>()
+    };
+    // GUILDS, GUILD_PRESENCES; with the second it never asks for them.
+    assert_eq!(members(1 | 1 << 8), [json!(town.ann.0), json!(town.bot.0)]);
+    assert_eq!(members(1), [json!(town.bot.0)]);
+}
