@@ -51,9 +51,10 @@ fn shown(path: &Path) -> String {
 /// The lines of code with their numbers: no comments, and nothing from the unit tests at the end of a file on.
 fn code(path: &Path) -> Vec<(usize, String)> {
     let text = std::fs::read_to_string(path).expect("sources are text");
-    text.lines()
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    text[..end]
+        .lines()
         .enumerate()
-        .take_while(|(_, line)| *line != "#[cfg(test)]")
         .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default().to_owned()))
         .collect()
 }

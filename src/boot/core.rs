@@ -71,17 +71,6 @@ pub async fn run(parts: CoreParts) -> Metrics {
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
     let door = Door::new(desk.clone());
     glommio::spawn_local(reactor::bound_sleep()).detach();
-    let (lanes, incoming) = lanes.connect().await;
-    for receiver in incoming {
-        let desk = desk.clone();
-        glommio::spawn_local(async move {
-            while let Some(Posted { at, letter }) = receiver.recv().await {
-                desk.shard().metrics.record(Metric::LaneHop, clock::now().since(at));
-                desk.deliver(at, letter);
-            }
-        })
-        .detach();
-    }
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();
     let stop = Rc::new(Cell::new(false));

@@ -51,7 +51,8 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let mut orders = Vec::new();
     let mut executors: Vec<ExecutorJoinHandle<Metrics>> = Vec::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let ends = mesh::weave(config.cores).into_iter().zip(store_ends).zip(listeners);
+    let lanes = mesh::weave(config.cores).map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
+    let ends = lanes.into_iter().zip(store_ends).zip(listeners);
     for (index, ((lanes, store), listener)) in ends.enumerate() {
         let (sender, receiver) = flume::bounded(limits::ORDERS);
         orders.push(sender);

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::os::fd::FromRawFd;
 use std::rc::Rc;
 
+use futures_lite::io::AsyncReadExt;
 use glommio::net::TcpStream;
 
 use crate::base::clock::{self, Time};
@@ -18,8 +19,9 @@ use crate::gateway::sockets::Signal;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{StoreJob, StoreWork};
-use crate::mesh::Lanes;
+use crate::mesh::bell::Bell;
 use crate::mesh::reactor::Rounds;
+use crate::mesh::{Inbox, LaneEnds, Lanes};
 use crate::store::service::{Job, Work};
 
 /// A letter on a lane, with the moment of its posting.
@@ -36,6 +38,8 @@ pub struct Turns {
     desk: Desk,
     door: Door,
     lanes: Lanes<Posted>,
+    inbox: Inbox<Posted>,
+    bell: Bell,
     /// Jobs that the store's queue had no room for.
     jobs: VecDeque<StoreJob>,
     stop: Rc<Cell<bool>>,
@@ -43,20 +47,25 @@ pub struct Turns {
 
 impl Turns {
     /// A mover that ends when `stop` is set and the desk rung.
-    pub fn new(desk: Desk, door: Door, lanes: Lanes<Posted>, stop: Rc<Cell<bool>>) -> Turns {
-        Turns { desk, door, lanes, jobs: VecDeque::new(), stop }
+    pub fn new(desk: Desk, door: Door, ends: LaneEnds<Posted>, stop: Rc<Cell<bool>>) -> Turns {
+        let LaneEnds { lanes, inbox, mut bell } = ends;
+        glommio::spawn_local(listen(bell.listen(), desk.clone())).detach();
+        Turns { desk, door, lanes, inbox, bell, jobs: VecDeque::new(), stop }
     }
 
     /// Moves until told to stop.
     pub async fn run(mut self) {
         let mut rounds = Rounds::default();
         while !self.stop.get() {
-            self.desk.rung().await;
             while self.turn() && !self.stop.get() {
                 rounds.round().await;
             }
+            self.bell.muffle();
+            if self.inbox.is_empty() && !self.lanes.can_go_on() {
+                self.desk.rung().await;
+            }
+            self.bell.unmuffle();
         }
-        self.lanes.close();
     }
 
     /// One turn. Says whether there is more to do at once.
@@ -67,10 +76,16 @@ impl Turns {
         let more = self.flush();
         let took = clock::now().since(began);
         self.desk.shard().metrics.record(Metric::TurnLength, took);
-        more || self.desk.has_letters()
+        more || self.desk.has_letters() || !self.inbox.is_empty()
     }
 
-    fn receive(&self, now: Time) {
+    fn receive(&mut self, now: Time) {
+        self.lanes.pump();
+        let desk = &self.desk;
+        self.inbox.take(limits::TURN_LETTERS, |Posted { at, letter }| {
+            desk.shard().metrics.record(Metric::LaneHop, now.since(at));
+            desk.deliver(at, letter);
+        });
         for _ in 0..limits::TURN_LETTERS {
             let Some((_, letter)) = self.desk.next_letter() else { break };
             self.desk.with(|shard, out| shard.receive(now, letter, out));
@@ -139,5 +154,13 @@ impl Turns {
             self.door.table.signal(key, Signal::Finish);
         }
         more
+    }
+}
+
+/// Asks for a turn whenever another core rings.
+async fn listen(mut bell: glommio::net::UnixStream, desk: Desk) {
+    let mut rings = [0; 64];
+    while let Ok(1..) = bell.read(&mut rings).await {
+        desk.ring();
     }
 }

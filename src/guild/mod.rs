@@ -196,8 +196,17 @@ impl Guild {
         self.watchers.keys().copied()
     }
 
-    /// Which other changes a request must not overtake.
-    pub fn claim(actor: Actor, request: &GuildRequest) -> Option<Claim> {
+    /// Which other changes a request must not overtake, and which must not overtake it.
+    pub fn claims(actor: Actor, request: &GuildRequest) -> SmallVec<[Claim; 2]> {
+        let mut claims: SmallVec<[Claim; 2]> = Guild::claim(actor, request).into_iter().collect();
+        // A new owner must not leave while the guild is handed over.
+        if let GuildRequest::Modify(patch) = request {
+            claims.extend(patch.owner_id.map(Claim::Member));
+        }
+        claims
+    }
+
+    fn claim(actor: Actor, request: &GuildRequest) -> Option<Claim> {
         use GuildRequest as R;
         match request {
             R::Modify(_)

@@ -41,8 +41,9 @@ impl Facts {
     pub fn in_channel(&self, user: UserId, roles: &[RoleId], channel: ChannelId) -> Permissions {
         let Some(channel) = self.channels.get(&channel) else { return Permissions::empty() };
         let base = self.in_guild(user, roles);
-        let mut granted =
-            permissions::in_channel(base, self.id(), Some(user), |role| roles.contains(&role), &channel.overwrites);
+        // Members and overwrites may still name roles that are gone; those count for nothing here as well.
+        let has = |role| roles.contains(&role) && self.roles.contains_key(&role);
+        let mut granted = permissions::in_channel(base, self.id(), Some(user), has, &channel.overwrites);
         // Nothing else is to be had in a voice channel that one may not connect to, but to see it.
         if channel.kind.has_voice() && !granted.contains(Permissions::CONNECT) {
             granted &= Permissions::VIEW_CHANNEL;

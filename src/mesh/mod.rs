@@ -2,153 +2,222 @@
 //!
 //! Lives on: every core.
 //! A full lane makes what follows wait in the sender's own queue, in order; nothing is dropped. A lane carries whatever it is
-//! given; what it means is not known here.
+//! given; what it means is not known here. A core that has nothing to do is woken through its [`bell`]; one that is busy looks
+//! into its lanes anyhow.
+//! Invariant: what a sender has posted to a core arrives there once, in order.
 
+pub mod bell;
 pub mod reactor;
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use glommio::GlommioError;
-use glommio::channels::shared_channel::{self, ConnectedReceiver, ConnectedSender, SharedReceiver, SharedSender};
+use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::limits;
+use crate::mesh::bell::{Bell, Clapper};
 
 /// One core's ends of all lanes, before its executor runs.
 #[derive(Debug)]
-pub struct LaneEnds<T: Send + 'static> {
-    outgoing: Vec<Option<SharedSender<T>>>,
-    incoming: Vec<Option<SharedReceiver<T>>>,
+pub struct LaneEnds<T> {
+    /// The outgoing ends.
+    pub lanes: Lanes<T>,
+    /// The incoming ends.
+    pub inbox: Inbox<T>,
+    /// Rung by others while this core sleeps.
+    pub bell: Bell,
 }
 
 /// Lanes from every core to every other; the ends of core `n` at place `n`.
-pub fn weave<T: Send + 'static>(cores: usize) -> Vec<LaneEnds<T>> {
-    let mut ends: Vec<LaneEnds<T>> = (0..cores)
-        .map(|_| LaneEnds {
-            outgoing: (0..cores).map(|_| None).collect(),
-            incoming: (0..cores).map(|_| None).collect(),
+pub fn weave<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
+    let bells = (0..cores).map(|_| bell::cast()).collect::<io::Result<Vec<_>>>()?;
+    let (bells, clappers): (Vec<Bell>, Vec<Arc<Clapper>>) = bells.into_iter().unzip();
+    let mut ends: Vec<LaneEnds<T>> = bells
+        .into_iter()
+        .map(|bell| LaneEnds {
+            lanes: Lanes { lanes: (0..cores).map(|_| None).collect() },
+            inbox: Inbox { lanes: Vec::new(), next: 0 },
+            bell,
         })
         .collect();
     for from in 0..cores {
         for to in (0..cores).filter(|to| *to != from) {
-            let (sender, receiver) = shared_channel::new_bounded(limits::LANE_LETTERS);
-            ends[from].outgoing[to] = Some(sender);
-            ends[to].incoming[from] = Some(receiver);
+            let (ring, end) = RingBuffer::new(limits::LANE_LETTERS);
+            let sender_waits = Arc::new(AtomicBool::new(false));
+            let receiver = Arc::clone(&clappers[to]);
+            let waits = Arc::clone(&sender_waits);
+            ends[from].lanes.lanes[to] = Some(Lane { ring, waiting: VecDeque::new(), receiver, sender_waits: waits });
+            ends[to].inbox.lanes.push(Incoming { ring: end, sender: Arc::clone(&clappers[from]), sender_waits });
         }
     }
-    ends
+    Ok(ends)
 }
 
-/// The outgoing half of a core's lanes, on its executor.
+/// The outgoing half of a core's lanes.
 #[derive(Debug)]
-pub struct Lanes<T: Send + 'static> {
-    lanes: Vec<Option<Rc<Lane<T>>>>,
+pub struct Lanes<T> {
+    lanes: Vec<Option<Lane<T>>>,
 }
 
 #[derive(Debug)]
-struct Lane<T: Send + 'static> {
-    sender: ConnectedSender<T>,
-    waiting: RefCell<VecDeque<T>>,
-    pump: RefCell<Option<Waker>>,
-    holding: Cell<bool>,
+struct Lane<T> {
+    ring: Producer<T>,
+    /// What the ring had no room for, in order.
+    waiting: VecDeque<T>,
+    receiver: Arc<Clapper>,
+    /// Set while something waits: the receiver rings back when there is room.
+    sender_waits: Arc<AtomicBool>,
 }
 
-impl<T: Send + 'static> LaneEnds<T> {
-    /// Connects this core's ends. Every core must do so at about the same time: each end waits for its other one.
-    /// Returns what to send with and the receivers by sending core.
-    pub async fn connect(self) -> (Lanes<T>, Vec<ConnectedReceiver<T>>) {
-        // All at once: two cores that each waited for the other's first end in turn would wait for ever.
-        let senders: Vec<_> = self
-            .outgoing
-            .into_iter()
-            .map(|sender| sender.map(|sender| glommio::spawn_local(async move { sender.connect().await })))
-            .collect();
-        let receivers: Vec<_> = self
-            .incoming
-            .into_iter()
-            .flatten()
-            .map(|receiver| glommio::spawn_local(async move { receiver.connect().await }))
-            .collect();
-        let mut lanes = Vec::new();
-        for sender in senders {
-            lanes.push(match sender {
-                None => None,
-                Some(connecting) => {
-                    let sender = connecting.await;
-                    let lane = Rc::new(Lane {
-                        sender,
-                        waiting: RefCell::default(),
-                        pump: RefCell::new(None),
-                        holding: Cell::new(false),
-                    });
-                    glommio::spawn_local(Rc::clone(&lane).pump()).detach();
-                    Some(lane)
-                }
-            });
-        }
-        let mut connected = Vec::new();
-        for receiver in receivers {
-            connected.push(receiver.await);
-        }
-        (Lanes { lanes }, connected)
-    }
-}
-
-impl<T: Send + 'static> Lanes<T> {
+impl<T> Lanes<T> {
     /// Sends to another core. Says whether the lane was full, in which case it waits here, in order.
-    pub fn send(&self, to: usize, item: T) -> bool {
-        let Some(lane) = &self.lanes[to] else { unreachable!("nobody sends to itself over a lane") };
-        let mut waiting = lane.waiting.borrow_mut();
-        if waiting.is_empty() && !lane.holding.get() {
-            match lane.sender.try_send(item) {
-                Ok(()) => return false,
-                Err(GlommioError::WouldBlock(glommio::ResourceType::Channel(item))) => waiting.push_back(item),
-                // The other core has ended: the process is going down.
-                Err(_) => return false,
+    pub fn send(&mut self, to: usize, item: T) -> bool {
+        let Some(lane) = &mut self.lanes[to] else { unreachable!("nobody sends to itself over a lane") };
+        let full = if lane.waiting.is_empty() {
+            match lane.ring.push(item) {
+                Ok(()) => false,
+                Err(rtrb::PushError::Full(item)) => {
+                    lane.waiting.push_back(item);
+                    true
+                }
             }
         } else {
-            waiting.push_back(item);
+            lane.waiting.push_back(item);
+            true
+        };
+        if full {
+            lane.pump();
         }
-        if let Some(pump) = lane.pump.borrow_mut().take() {
-            pump.wake();
+        lane.receiver.strike();
+        full
+    }
+
+    /// Moves what waits into lanes that have room again.
+    pub fn pump(&mut self) {
+        for lane in self.lanes.iter_mut().flatten().filter(|lane| !lane.waiting.is_empty()) {
+            lane.pump();
+            lane.receiver.strike();
         }
-        true
+    }
+
+    /// Whether something waits for which there is room. To be asked before sleeping: until then nobody rings.
+    pub fn can_go_on(&self) -> bool {
+        self.lanes.iter().flatten().any(|lane| !lane.waiting.is_empty() && !lane.ring.is_full())
     }
 
     /// How many items wait because their lanes are full.
     pub fn waiting(&self) -> usize {
-        self.lanes.iter().flatten().map(|lane| lane.waiting.borrow().len()).sum()
+        self.lanes.iter().flatten().map(|lane| lane.waiting.len()).sum()
     }
+}
 
-    /// Closes all lanes: the other ends see that nothing more comes.
-    pub fn close(&self) {
-        for lane in self.lanes.iter().flatten() {
-            lane.sender.close();
+impl<T> Lane<T> {
+    fn pump(&mut self) {
+        loop {
+            while let Some(item) = self.waiting.pop_front() {
+                if let Err(rtrb::PushError::Full(item)) = self.ring.push(item) {
+                    self.waiting.push_front(item);
+                    break;
+                }
+            }
+            if self.waiting.is_empty() {
+                return;
+            }
+            // Ask to be rung, then look once more: the receiver may have made room in between.
+            self.sender_waits.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if self.ring.is_full() {
+                return;
+            }
         }
     }
 }
 
-impl<T: Send + 'static> Lane<T> {
-    /// Moves what waits into the lane as it empties.
-    async fn pump(self: Rc<Self>) {
-        loop {
-            let item = std::future::poll_fn(|context| match self.waiting.borrow_mut().pop_front() {
-                Some(item) => Poll::Ready(item),
-                None => {
-                    *self.pump.borrow_mut() = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            })
-            .await;
-            // While the front item is held here, newcomers must queue up behind it.
-            self.holding.set(true);
-            let sent = self.sender.send(item).await;
-            self.holding.set(false);
-            if sent.is_err() {
-                return;
+/// The incoming half of a core's lanes.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    lanes: Vec<Incoming<T>>,
+    /// The lane that is looked into first, so that none is favoured.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Incoming<T> {
+    ring: Consumer<T>,
+    sender: Arc<Clapper>,
+    sender_waits: Arc<AtomicBool>,
+}
+
+impl<T> Inbox<T> {
+    /// Takes out up to `most` items, in order for each sender.
+    pub fn take(&mut self, most: usize, mut each: impl FnMut(T)) {
+        let (lanes, mut left) = (self.lanes.len(), most);
+        for turn in 0..lanes {
+            let lane = &mut self.lanes[(self.next + turn) % lanes];
+            while left > 0 {
+                let Ok(item) = lane.ring.pop() else { break };
+                left -= 1;
+                each(item);
+            }
+            fence(Ordering::SeqCst);
+            if lane.sender_waits.load(Ordering::Relaxed) && lane.ring.slots() < limits::LANE_LETTERS {
+                lane.sender_waits.store(false, Ordering::Relaxed);
+                lane.sender.strike();
             }
         }
+        if lanes > 0 {
+            self.next = (self.next + 1) % lanes;
+        }
+    }
+
+    /// Whether nothing has come.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.ring.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two threads, a small number of full lanes: everything arrives, in order, and nobody is left asleep.
+    #[test]
+    fn a_full_lane_delays_and_loses_nothing() {
+        let total = 20 * limits::LANE_LETTERS as u64;
+        let mut ends = weave::<u64>(2).unwrap();
+        let mut receiver = ends.pop().unwrap();
+        let mut sender = ends.pop().unwrap();
+        let sending = std::thread::spawn(move || {
+            let mut full = 0_u64;
+            for number in 0..total {
+                full += u64::from(sender.lanes.send(1, number));
+            }
+            while sender.lanes.waiting() > 0 {
+                sender.bell.muffle();
+                if !sender.lanes.can_go_on() {
+                    sender.bell.wait_blocking();
+                }
+                sender.bell.unmuffle();
+                sender.lanes.pump();
+            }
+            full
+        });
+        let mut expected = 0;
+        while expected < total {
+            receiver.inbox.take(100, |number| {
+                assert_eq!(number, expected);
+                expected += 1;
+            });
+            if expected < total && receiver.inbox.is_empty() {
+                receiver.bell.muffle();
+                if receiver.inbox.is_empty() {
+                    receiver.bell.wait_blocking();
+                }
+                receiver.bell.unmuffle();
+            }
+        }
+        assert!(sending.join().unwrap() > 0, "the lane was full at times");
     }
 }

@@ -24,7 +24,7 @@ use crate::session::body::{Body, SharedBody};
 use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
-use crate::wire::model::channel::OverwriteKind;
+use crate::wire::model::channel::{Channel, OverwriteKind};
 use crate::wire::model::member::Member;
 use crate::wire::permissions::Permissions;
 
@@ -149,6 +149,7 @@ impl Relay {
     pub fn publish(&mut self, event: &Event, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
         debug_assert_eq!(event.guild, self.facts.id());
         let guild = self.facts.id();
+        self.name_ahead(event, sessions, after);
         let keys: Vec<Key> = self.audiences.iter().map(|(key, _)| key).collect();
         // Who sees it is decided before and after the change: whoever loses sight of a channel is told so.
         let mut seen_before: Vec<bool> = Vec::with_capacity(keys.len());
@@ -231,6 +232,29 @@ impl Relay {
         }
         let present: usize = self.present.values().map(|present| present.sessions.len()).sum();
         assert_eq!(seated, present, "who is present is seated, once");
+    }
+
+    /// Whom the event is about to name becomes a class of its own before it, while that changes nothing for anybody: then the
+    /// event itself is delivered by what the user may see after it, like everybody else's.
+    fn name_ahead(&mut self, event: &Event, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+        let ahead: Vec<UserId> = match &event.change {
+            Some(Change::Channel(channel)) => named_in(channel).filter(|user| !self.named.contains(user)).collect(),
+            Some(Change::Guild(guild)) if !self.named.contains(&guild.owner_id) => vec![guild.owner_id],
+            Some(
+                Change::Guild(_)
+                | Change::ChannelGone(_)
+                | Change::Role(_)
+                | Change::RoleGone(_)
+                | Change::Member(_)
+                | Change::MemberLeft(_)
+                | Change::Deleted,
+            )
+            | None => return,
+        };
+        self.named.extend(ahead.iter().copied());
+        for user in ahead {
+            self.reclass(user, event.published, sessions, after);
+        }
     }
 
     /// Whether the event may change what somebody views other than by a channel's own event.
@@ -463,14 +487,12 @@ fn sees(audience: &mut Audience, facts: &Facts, scope: Scope) -> bool {
 }
 
 fn named_users(facts: &Facts) -> BTreeSet<UserId> {
-    facts
-        .channels
-        .values()
-        .flat_map(|channel| &channel.overwrites)
-        .filter(|overwrite| overwrite.kind == OverwriteKind::Member)
-        .map(|overwrite| UserId::new(overwrite.id))
-        .chain([facts.guild.owner_id])
-        .collect()
+    facts.channels.values().flat_map(|channel| named_in(channel)).chain([facts.guild.owner_id]).collect()
+}
+
+fn named_in(channel: &Channel) -> impl Iterator<Item = UserId> {
+    let members = channel.overwrites.iter().filter(|overwrite| overwrite.kind == OverwriteKind::Member);
+    members.map(|overwrite| UserId::new(overwrite.id))
 }
 
 fn guild_delete(guild: GuildId, now: Time) -> SharedBody {

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::base::slab::Key;
+use crate::limits;
 use crate::mail::session_id::SessionId;
 use crate::session::body::SharedBody;
 use crate::session::journal::SharedJournal;
@@ -56,6 +57,9 @@ pub struct Session {
     pub sent_s: u64,
     /// Bytes of events dispatched but not yet written.
     pub unsent_bytes: u64,
+    /// Events before this number were missed before the client resumed: to have them to catch up with is no fault of its
+    /// reading.
+    pub owed_s: u64,
     /// The guilds it sees.
     pub seats: SmallVec<[Seat; 1]>,
     /// Guilds that were in READY and have not come yet; their GUILD_CREATE says `unavailable: false`.
@@ -133,6 +137,13 @@ impl Session {
     /// Events dispatched and not yet written.
     pub fn unsent(&self) -> u64 {
         self.replay.next_s() - self.sent_s
+    }
+
+    /// Whether more waits for the client than may wait for one that reads.
+    pub fn is_overdue(&self) -> bool {
+        let waiting = self.replay.next_s() - self.sent_s.max(self.owed_s);
+        let caught_up = self.sent_s >= self.owed_s;
+        waiting > limits::BACKLOG_EVENTS_MAX || (caught_up && self.unsent_bytes > limits::BACKLOG_BYTES_MAX)
     }
 
     /// Takes an acknowledgement: the client has seen everything up to `seq`. Numbers from the future are ignored here.

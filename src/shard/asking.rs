@@ -7,6 +7,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, UserId};
 use crate::base::metrics::Counter;
@@ -40,7 +42,7 @@ pub(super) struct Committing {
     guild: GuildId,
     from: CoreId,
     ticket: Ticket,
-    claim: Option<Claim>,
+    claims: SmallVec<[Claim; 2]>,
     plan: Plan,
     gone: Refusal,
 }
@@ -162,8 +164,8 @@ impl Shard {
             }
             GuildSlot::Here(hosted) => hosted,
         };
-        let claim = Guild::claim(pending.actor, &pending.request);
-        if claim.is_some_and(|claim| hosted.claims.contains(&claim)) {
+        let claims = Guild::claims(pending.actor, &pending.request);
+        if claims.iter().any(|claim| hosted.claims.contains(claim)) {
             if hosted.waiting.len() < limits::GUILD_WAITING_MAX {
                 hosted.waiting.push_back(Pending::Ask(Box::new(pending)));
             } else {
@@ -195,14 +197,12 @@ impl Shard {
                 };
                 let writes = std::mem::take(&mut plan.writes);
                 let (from, ticket) = (pending.from, pending.ticket);
-                let committing = Committing { guild, from, ticket, claim, plan, gone };
+                let committing = Committing { guild, from, ticket, claims, plan, gone };
                 if writes.is_empty() {
                     self.finish(now, committing, out);
                     return;
                 }
-                if let Some(claim) = claim {
-                    hosted.claims.insert(claim);
-                }
+                hosted.claims.extend(committing.claims.iter().copied());
                 let id = self.job(Waiting::Commit(Box::new(committing)));
                 out.jobs.push(StoreJob { id, work: StoreWork::Commit(writes) });
             }
@@ -280,7 +280,7 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let guild = committing.guild;
-        let freed = committing.claim;
+        let freed = committing.claims.clone();
         match result {
             Ok(_) => {
                 self.finish(now, committing, out);
@@ -295,8 +295,10 @@ impl Shard {
             }
         }
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        if let Some(claim) = freed {
-            hosted.claims.remove(&claim);
+        if !freed.is_empty() {
+            for claim in &freed {
+                hosted.claims.remove(claim);
+            }
             for pending in std::mem::take(&mut hosted.waiting) {
                 self.again(now, guild, pending, out);
             }

@@ -208,7 +208,9 @@ impl Shard {
     pub(super) fn join_now(&mut self, id: SessionId, guild: GuildId, out: &mut Outbox) {
         let placement = self.placement;
         let Some((_, session)) = self.session(id) else { return };
-        if session.covers(guild) && session.seat_in(guild).is_none() && session.stage == Stage::Ready {
+        // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
+        // guild's answer comes behind the removal; whoever is seated then ignores it.
+        if session.covers(guild) && session.stage == Stage::Ready {
             let (user, whole) = (session.user, whole_up_to(session));
             out.post(placement.owner(guild), Letter::Join { guild, session: id, user, whole });
         }

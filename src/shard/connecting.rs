@@ -122,6 +122,7 @@ impl Shard {
             replay: Replay::default(),
             sent_s: 1,
             unsent_bytes: 0,
+            owed_s: 1,
             seats: SmallVec::new(),
             awaited: SmallVec::new(),
             members_asked: Vec::new(),
@@ -156,14 +157,17 @@ impl Shard {
         if session.user != user || session.stage != Stage::Ready {
             return self.refuse(key);
         }
-        if session.absorb_all().is_err()
-            || (seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1))
-        {
+        if session.absorb_all().is_err() {
             self.end_session(now, session_key, out);
             return self.refuse(key);
         }
         if seq >= session.replay.next_s() {
             return Resumption::FromTheFuture;
+        }
+        if seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1) {
+            // The session itself stays: this may be an old resume, late on its way from another core, and the client may long
+            // since have gone on with a newer one.
+            return self.refuse(key);
         }
         self.metrics.count(Counter::Resumes, 1);
         // The newer connection takes over.
@@ -182,6 +186,7 @@ impl Shard {
             std::ops::ControlFlow::Continue(())
         });
         session.unsent_bytes = unsent;
+        session.owed_s = session.replay.next_s();
         session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if let Some(older) = older {
             self.list_connection(older);

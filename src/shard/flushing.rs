@@ -166,7 +166,7 @@ impl Shard {
             self.end_session(now, session_key, out);
             return;
         }
-        if session.unsent() > limits::BACKLOG_EVENTS_MAX || session.unsent_bytes > limits::BACKLOG_BYTES_MAX {
+        if session.is_overdue() {
             // A client that does not read is cut off without a word: there is no room for one. It can resume.
             self.metrics.count(Counter::BacklogDisconnects, 1);
             if let Some(connection) = self.connections.get_mut(key) {

@@ -1,0 +1,235 @@
+//! The simulator: N shards on one thread, seeded order of turns, small lanes, virtual time, sockets cut mid-write, a store that
+//! answers late and fails, crashes; and judges who know what must come of it.
+//!
+//! `docs/TESTING.md` says what is judged. `scripts/sim` hunts with new seeds and replays one. Read next: `world`, `oracle`.
+
+mod client;
+mod digest;
+mod essence;
+mod lanes;
+mod ledger;
+mod model;
+mod oracle;
+mod plant;
+mod report;
+mod sockets;
+mod store;
+mod stream;
+mod workload;
+mod world;
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use guildhall::base::prng::Prng;
+use guildhall::limits;
+
+use crate::digest::Digest;
+use crate::plant::Plant;
+use crate::report::Report;
+use crate::workload::Temper;
+use crate::world::World;
+
+/// Rounds in which a world without faults comes to rest.
+const REST_ROUNDS: u64 = 4_000;
+
+/// Runs one seed. Panics with a judge's sentence, the seed and the command that replays it.
+fn run(seed: u64, plant: Option<Plant>) -> (Report, Digest) {
+    let verbose = std::env::var_os("SIM_LOG").is_some();
+    match catch_unwind(AssertUnwindSafe(|| run_world(seed, plant, verbose))) {
+        Ok(result) => result,
+        Err(cause) => {
+            let text = cause.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+            panic!("seed {seed} fails\n{text}\nreplay it with: scripts/sim --seed {seed}");
+        }
+    }
+}
+
+fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest) {
+    let mut prng = Prng::new(seed);
+    let temper = Temper::of(&mut prng);
+    let mut world = World::new(prng, temper, plant, verbose);
+    world.prepare();
+    for _ in 0..world.temper.rounds {
+        world.round();
+    }
+    settle(&mut world);
+    judge(&mut world);
+    world.count();
+    dismiss(&mut world);
+    (world.report, world.digest)
+}
+
+/// No new work, no new faults: within bounds everything comes to rest.
+fn settle(world: &mut World) {
+    world.calm_down();
+    let mut rounds = 0;
+    // Two restful rounds in a row: a client may be about to say something.
+    let mut restful = 0;
+    while restful < 2 {
+        world.round();
+        rounds += 1;
+        restful = if world.is_at_rest() { restful + 1 } else { 0 };
+        assert!(rounds < REST_ROUNDS, "judge liveness: no rest after {rounds} rounds: {}", world.unrest());
+    }
+    world.report.rounds -= rounds;
+}
+
+/// At rest, everything must be as it should be.
+fn judge(world: &mut World) {
+    let guilds = world.oracle.guilds();
+    for client in &world.clients {
+        for session in client.sessions(true) {
+            world.oracle.judge(&session, &mut world.report);
+        }
+        let Some(session) = &client.session else { panic!("judge liveness: a client is live without a session") };
+        let covered =
+            |guild: u64| client.sharding.is_none_or(|(id, count)| (guild >> 22) % u64::from(count) == u64::from(id));
+        let member_of: BTreeSet<u64> = guilds
+            .values()
+            .filter(|guild| guild.members.contains_key(&client.user) && covered(guild.id))
+            .map(|guild| guild.id)
+            .collect();
+        assert_eq!(
+            world.oracle.seats_of(session.secret),
+            member_of,
+            "judge membership: session {:016x} of user {} sees the guilds that the user is a member of",
+            session.secret,
+            client.user
+        );
+    }
+    world.ledger.judge(world.oracle.guilds(), &mut world.store, &mut world.report);
+    assert!(
+        world.ledger.internal <= world.report.commits_failed,
+        "judge durability: {} requests were answered with 500, but only {} commits failed",
+        world.ledger.internal,
+        world.report.commits_failed
+    );
+}
+
+/// Everybody leaves: nothing may stay behind.
+fn dismiss(world: &mut World) {
+    for client in 0..world.clients.len() {
+        world.hang_up(client, Duration::ZERO);
+    }
+    world.clients.clear();
+    for _ in 0..20 {
+        world.round();
+    }
+    world.pass(limits::RESUME_WINDOW + Duration::from_secs(20));
+    for _ in 0..300 {
+        world.round();
+    }
+    assert_eq!(world.population(), (0, 0), "judge liveness: sessions and connections are let go of");
+}
+
+/// Runs many seeds and adds up what happened.
+fn run_all(seeds: impl Iterator<Item = u64>) -> Report {
+    let mut sum = Report::default();
+    for seed in seeds {
+        sum += run(seed, None).0;
+    }
+    sum
+}
+
+#[test]
+fn every_session_sees_what_it_may_see_once_and_in_order() {
+    let sum = run_all(0..300);
+    println!("{sum}");
+    for (name, count) in sum.all() {
+        assert!(count > 0, "the seeds are to make {name} happen");
+    }
+}
+
+#[test]
+fn one_seed_decides_everything() {
+    for seed in 1_000..1_010 {
+        assert_eq!(run(seed, None), run(seed, None), "seed {seed} differs from itself");
+    }
+}
+
+/// `SIM_SEED` replays one seed; `SIM_SEEDS` and `SIM_FROM` hunt. For `scripts/sim`.
+#[test]
+#[ignore = "started by scripts/sim"]
+fn hunt() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let plant = Plant::from_environment();
+    if let Some(seed) = number("SIM_SEED") {
+        println!("{}", run(seed, plant).0);
+        return;
+    }
+    let (from, count) = (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(1_000));
+    let (mut sum, began) = (Report::default(), Instant::now());
+    for (done, seed) in (from..from.saturating_add(count)).enumerate() {
+        if done % 100 == 0 && done > 0 {
+            println!("{done} seeds, {:.1} ms each", began.elapsed().as_secs_f64() * 1e3 / done as f64);
+        }
+        sum += run(seed, plant).0;
+    }
+    println!("{count} seeds ran clean\n{sum}");
+}
+
+/// Runs seeds with a planted bug until a judge speaks, and asks which one it was.
+fn assert_caught(plant: Plant, judges: &[&str]) {
+    for seed in 0..40 {
+        let Err(cause) = catch_unwind(|| run(seed, Some(plant))) else { continue };
+        let text = cause.downcast_ref::<String>().expect("a run panics with a sentence");
+        let spoke = judges.iter().any(|judge| text.contains(&format!("judge {judge}")));
+        assert!(spoke, "{plant:?} was caught by another than {judges:?}: {text}");
+        assert!(text.contains(&format!("scripts/sim --seed {seed}")), "the sentence says how to replay it: {text}");
+        return;
+    }
+    panic!("nobody caught {plant:?}");
+}
+
+#[test]
+fn a_planted_lost_letter_is_caught() {
+    assert_caught(Plant::DropLetter, &["oracle"]);
+}
+
+#[test]
+fn a_planted_doubled_letter_is_caught() {
+    assert_caught(Plant::DuplicateLetter, &["oracle"]);
+}
+
+#[test]
+fn planted_letters_in_the_wrong_order_are_caught() {
+    assert_caught(Plant::Reorder, &["oracle"]);
+}
+
+#[test]
+fn a_planted_leak_of_a_hidden_channel_is_caught() {
+    assert_caught(Plant::LeakHidden, &["oracle"]);
+}
+
+#[test]
+fn a_planted_commit_that_was_acknowledged_and_lost_is_caught() {
+    assert_caught(Plant::LoseCommit, &["durability"]);
+}
+
+#[test]
+fn a_planted_acknowledgement_before_the_commit_is_caught() {
+    assert_caught(Plant::EarlyAck, &["durability"]);
+}
+
+#[test]
+fn a_planted_resume_that_replays_one_too_few_is_caught() {
+    assert_caught(Plant::ShortResume, &["sequence"]);
+}
+
+#[test]
+fn planted_bytes_lost_on_the_wire_are_caught() {
+    assert_caught(Plant::SkipBytes, &["wire", "sequence"]);
+}
+
+#[test]
+fn a_planted_loss_of_a_new_membership_is_caught() {
+    assert_caught(Plant::DropGained, &["membership"]);
+}
+
+#[test]
+fn a_planted_loss_of_an_answer_is_caught() {
+    assert_caught(Plant::DropAnswer, &["liveness"]);
+}

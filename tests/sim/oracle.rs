@@ -1,0 +1,389 @@
+//! The oracle: what every session should have seen, worked out from what was committed and from nothing else.
+//!
+//! It is told of a commit at the moment when the guild's core hears of it, since that is when the guild publishes; of a
+//! snapshot, or a refused join, when the guild's core posts it, since that is where a session enters the guild's order; and of
+//! typing, which is never written, when it is published. Everything else follows from the writes: which events they are, what
+//! is in them, and, by its own model of permissions, who may know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use guildhall::store::Write;
+
+use crate::essence;
+use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleModel};
+use crate::report::Report;
+
+const GUILDS: u32 = 1;
+const GUILD_MEMBERS: u32 = 1 << 1;
+const GUILD_INVITES: u32 = 1 << 6;
+const GUILD_MESSAGES: u32 = 1 << 9;
+const GUILD_MESSAGE_TYPING: u32 = 1 << 11;
+pub const MESSAGE_CONTENT: u32 = 1 << 15;
+
+/// Something that a session should see, if its intents ask for it.
+#[derive(Debug)]
+struct Expected {
+    /// Which intent asks for it.
+    intent: u32,
+    /// Whose sessions get it whatever their intents.
+    always_to: Option<u64>,
+    line: String,
+    /// Without text, and who gets the text all the same.
+    blank: Option<(String, Vec<u64>)>,
+    special: Special,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Special {
+    None,
+    /// GUILD_CREATE: says whether READY had announced it.
+    Entrance,
+    /// The guild did not let the session in: GUILD_DELETE if READY had announced it.
+    Refused,
+}
+
+/// Who may know of an event.
+enum Reach {
+    Members,
+    Viewers(u64),
+    Managers(u64),
+}
+
+/// What a session is, as its client knows it.
+#[derive(Debug)]
+pub struct SessionView<'a> {
+    pub secret: u64,
+    pub user: u64,
+    pub intents: u32,
+    pub announced: &'a [u64],
+    /// By sequence number.
+    pub received: &'a [(Option<u64>, String)],
+    /// Alive at rest: then nothing may be missing.
+    pub complete: bool,
+}
+
+/// What the sessions of this run should see.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    guilds: BTreeMap<u64, GuildModel>,
+    /// Who sees a guild: sessions by secret, with their users.
+    seated: BTreeMap<u64, BTreeMap<u64, u64>>,
+    expected: BTreeMap<(u64, u64), Vec<Rc<Expected>>>,
+}
+
+impl Oracle {
+    /// Guilds as committed.
+    pub fn guilds(&self) -> &BTreeMap<u64, GuildModel> {
+        &self.guilds
+    }
+
+    /// The process has died, and all sessions with it.
+    pub fn crash(&mut self) {
+        self.seated.clear();
+    }
+
+    /// The guilds that a session sees.
+    pub fn seats_of(&self, secret: u64) -> BTreeSet<u64> {
+        self.seated.iter().filter(|(_, seated)| seated.contains_key(&secret)).map(|(guild, _)| *guild).collect()
+    }
+
+    /// A guild has posted a snapshot to a session of a user.
+    pub fn snapshot(&mut self, guild: u64, secret: u64, user: u64, report: &mut Report) {
+        let Some(model) = self.guilds.get(&guild) else {
+            panic!("judge oracle: a snapshot of guild {guild}, which does not exist");
+        };
+        assert!(
+            model.members.contains_key(&user),
+            "judge oracle: user {user} is let into guild {guild} without being a member"
+        );
+        if self.seated.entry(guild).or_default().insert(secret, user).is_some() {
+            return; // it is there already, and ignores the second one
+        }
+        report.snapshots += 1;
+        let line = essence::guild_create(model, user);
+        self.push(guild, secret, Expected { special: Special::Entrance, ..Expected::plain(GUILDS, line) });
+    }
+
+    /// A guild has refused a session.
+    pub fn join_refused(&mut self, guild: u64, secret: u64, report: &mut Report) {
+        report.joins_refused += 1;
+        let expected = Expected { special: Special::Refused, ..Expected::plain(GUILDS, "GUILD_DELETE".to_owned()) };
+        self.push(guild, secret, expected);
+    }
+
+    /// Somebody types.
+    pub fn typing(&mut self, guild: u64, channel: u64, user: u64, report: &mut Report) {
+        let line = format!("TYPING_START {user} in {channel}");
+        self.happen(guild, Reach::Viewers(channel), Expected::plain(GUILD_MESSAGE_TYPING, line), report, |_| ());
+    }
+
+    /// A commit was made, and its core has heard of it.
+    pub fn committed(&mut self, writes: &[Write], report: &mut Report) {
+        if let Some(Write::PutGuild(guild)) = writes.first()
+            && !self.guilds.contains_key(&guild.id.get())
+        {
+            return self.found(writes);
+        }
+        let gone: Vec<(u64, u64)> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::DeleteMessage(channel, message) => Some((channel.get(), message.get())),
+                _ => None,
+            })
+            .collect();
+        if let Some((channel, _)) = gone.first().copied() {
+            let ids: Vec<u64> = gone.iter().map(|(_, id)| *id).collect();
+            if let Some(guild) = self.guild_of(channel) {
+                let expected = Expected::plain(GUILD_MESSAGES, essence::messages_gone(channel, &ids));
+                self.happen(guild, Reach::Viewers(channel), expected, report, |_| ());
+            }
+            return;
+        }
+        for write in writes {
+            self.apply(write, report);
+        }
+    }
+
+    fn guild_of(&self, channel: u64) -> Option<u64> {
+        self.guilds.values().find(|guild| guild.channels.contains_key(&channel)).map(|guild| guild.id)
+    }
+
+    /// A new guild: nobody sees it yet.
+    fn found(&mut self, writes: &[Write]) {
+        let Some(Write::PutGuild(guild)) = writes.first() else { unreachable!("checked by the caller") };
+        let mut model = GuildModel::new(guild);
+        for write in writes {
+            match write {
+                Write::PutRole(_, role) => drop(model.roles.insert(role.id.get(), RoleModel::from(&**role))),
+                Write::PutChannel(channel) => {
+                    model.channels.insert(channel.id.get(), ChannelModel::from(&**channel));
+                }
+                Write::PutMember(_, member) => {
+                    model.members.insert(member.user.id.get(), MemberModel::from(&**member));
+                }
+                Write::PutGuild(_) => {}
+                other => panic!("judge oracle: a guild is founded with {other:?}"),
+            }
+        }
+        self.guilds.insert(model.id, model);
+    }
+
+    fn apply(&mut self, write: &Write, report: &mut Report) {
+        match write {
+            Write::PutGuild(guild) => {
+                let line = format!("GUILD_UPDATE {:?} owner={}", guild.name, guild.owner_id.get());
+                let (name, owner) = (guild.name.clone(), guild.owner_id.get());
+                self.happen(guild.id.get(), Reach::Members, Expected::plain(GUILDS, line), report, |model| {
+                    model.name = name;
+                    model.owner = owner;
+                });
+            }
+            Write::DeleteGuild(guild) => {
+                let guild = guild.get();
+                let line = "GUILD_DELETE".to_owned();
+                self.happen(guild, Reach::Members, Expected::plain(GUILDS, line), report, |_| ());
+                self.guilds.remove(&guild);
+                self.seated.remove(&guild);
+            }
+            Write::PutChannel(channel) => {
+                let (guild, id) = (channel.guild_id.get(), channel.id.get());
+                let Some(model) = self.guilds.get(&guild) else { return };
+                let name = if model.channels.contains_key(&id) { "CHANNEL_UPDATE" } else { "CHANNEL_CREATE" };
+                let after = ChannelModel::from(&**channel);
+                let expected = Expected::plain(GUILDS, essence::channel(name, id, &after));
+                self.happen(guild, Reach::Viewers(id), expected, report, |model| {
+                    model.channels.insert(id, after);
+                });
+            }
+            Write::DeleteChannel(guild, channel) => {
+                let (guild, id) = (guild.get(), channel.get());
+                let Some(before) = self.guilds.get(&guild).and_then(|model| model.channels.get(&id)) else { return };
+                let expected = Expected::plain(GUILDS, essence::channel("CHANNEL_DELETE", id, before));
+                self.happen(guild, Reach::Viewers(id), expected, report, |model| {
+                    model.channels.remove(&id);
+                });
+            }
+            Write::PutRole(guild, role) => {
+                let (guild, id) = (guild.get(), role.id.get());
+                let Some(model) = self.guilds.get(&guild) else { return };
+                let name = if model.roles.contains_key(&id) { "GUILD_ROLE_UPDATE" } else { "GUILD_ROLE_CREATE" };
+                let after = RoleModel::from(&**role);
+                let expected = Expected::plain(GUILDS, essence::role(name, id, &after));
+                self.happen(guild, Reach::Members, expected, report, |model| {
+                    model.roles.insert(id, after);
+                });
+            }
+            Write::DeleteRole(guild, role) => {
+                let id = role.get();
+                let expected = Expected::plain(GUILDS, format!("GUILD_ROLE_DELETE {id}"));
+                self.happen(guild.get(), Reach::Members, expected, report, |model| {
+                    model.roles.remove(&id);
+                });
+            }
+            Write::PutMember(guild, member) => {
+                let (guild, id) = (guild.get(), member.user.id.get());
+                let Some(model) = self.guilds.get(&guild) else { return };
+                let new = !model.members.contains_key(&id);
+                let after = MemberModel::from(&**member);
+                let name = if new { "GUILD_MEMBER_ADD" } else { "GUILD_MEMBER_UPDATE" };
+                let line = essence::member(name, id, &after);
+                let always_to = (!new).then_some(id);
+                let expected = Expected { always_to, ..Expected::plain(GUILD_MEMBERS, line) };
+                self.happen(guild, Reach::Members, expected, report, |model| {
+                    model.members.insert(id, after);
+                });
+            }
+            Write::RemoveMember(guild, user) => {
+                let (guild, id) = (guild.get(), user.get());
+                let expected = Expected::plain(GUILD_MEMBERS, format!("GUILD_MEMBER_REMOVE {id}"));
+                self.happen(guild, Reach::Members, expected, report, |model| {
+                    model.members.remove(&id);
+                });
+                let seated = self.seated.entry(guild).or_default();
+                let leaving: Vec<u64> = seated.iter().filter(|(_, user)| **user == id).map(|(it, _)| *it).collect();
+                for secret in leaving {
+                    self.seated.entry(guild).or_default().remove(&secret);
+                    self.push(guild, secret, Expected::plain(GUILDS, "GUILD_DELETE".to_owned()));
+                }
+            }
+            Write::CreateMessage(message) | Write::EditMessage(message) => {
+                let name = if matches!(write, Write::CreateMessage(_)) { "MESSAGE_CREATE" } else { "MESSAGE_UPDATE" };
+                let (id, channel, author) = (message.id.get(), message.channel_id.get(), message.author.id.get());
+                let line = essence::message(name, id, channel, author, &message.content);
+                let blank = essence::message(name, id, channel, author, "");
+                let mut open: Vec<u64> = message.extra.mentions.iter().map(|user| user.id.get()).collect();
+                open.push(author);
+                let expected = Expected { blank: Some((blank, open)), ..Expected::plain(GUILD_MESSAGES, line) };
+                self.happen(message.guild_id.get(), Reach::Viewers(channel), expected, report, |_| ());
+            }
+            Write::PutInvite(invite) => {
+                let expected = Expected::plain(GUILD_INVITES, format!("INVITE_CREATE {}", invite.code));
+                let reach = Reach::Managers(invite.channel_id.get());
+                self.happen(invite.guild_id.get(), reach, expected, report, |_| ());
+            }
+            Write::UseInvite { .. } | Write::CreateAccount { .. } | Write::RevokeTokens { .. } => {}
+            Write::DeleteInvite(code) => panic!("judge oracle: the workload withdraws no invites: {code}"),
+            Write::DeleteMessage(..) => unreachable!("seen to by the caller"),
+        }
+    }
+
+    /// Something happens in a guild: whoever may know of it before or after expects it, and then hears of the channels that
+    /// have come into sight by it.
+    fn happen(
+        &mut self,
+        guild: u64,
+        reach: Reach,
+        expected: Expected,
+        report: &mut Report,
+        change: impl FnOnce(&mut GuildModel),
+    ) {
+        let Some(model) = self.guilds.get_mut(&guild) else { return };
+        let seated = self.seated.entry(guild).or_default().clone();
+        let users: BTreeSet<u64> = seated.values().copied().collect();
+        let knows = |model: &GuildModel, user: u64| match reach {
+            Reach::Members => model.members.contains_key(&user),
+            Reach::Viewers(channel) => model.views(user, channel),
+            Reach::Managers(channel) => model.in_channel(user, channel) & MANAGE_CHANNELS != 0,
+        };
+        let before: BTreeMap<u64, (bool, BTreeSet<u64>)> =
+            users.iter().map(|user| (*user, (knows(model, *user), model.viewed_by(*user)))).collect();
+        change(model);
+        let expected = Rc::new(expected);
+        let mut revealed: BTreeMap<u64, Vec<Rc<Expected>>> = BTreeMap::new();
+        for user in users {
+            let (_, seen) = &before[&user];
+            let lines = model.viewed_by(user).into_iter().filter(|channel| !seen.contains(channel));
+            // A channel that is changed itself is told by its own event.
+            let lines = lines.filter(|channel| !matches!(reach, Reach::Viewers(own) if own == *channel));
+            let told = lines
+                .map(|id| {
+                    Rc::new(Expected::plain(GUILDS, essence::channel("CHANNEL_UPDATE", id, &model.channels[&id])))
+                })
+                .collect();
+            revealed.insert(user, told);
+        }
+        for (secret, user) in seated {
+            let list = self.expected.entry((secret, guild)).or_default();
+            if before[&user].0 || knows(model, user) {
+                list.push(Rc::clone(&expected));
+            } else {
+                report.events_hidden += 1;
+            }
+            report.channels_revealed += revealed[&user].len() as u64;
+            list.extend(revealed[&user].iter().cloned());
+        }
+    }
+
+    fn push(&mut self, guild: u64, secret: u64, expected: Expected) {
+        self.expected.entry((secret, guild)).or_default().push(Rc::new(expected));
+    }
+
+    /// Judges what a session has seen.
+    pub fn judge(&self, session: &SessionView<'_>, report: &mut Report) {
+        report.sessions_checked += 1;
+        report.sessions_complete += u64::from(session.complete);
+        let mut received: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+        for (guild, line) in session.received {
+            if let Some(guild) = guild {
+                received.entry(*guild).or_default().push(line);
+            }
+        }
+        let nothing = (session.secret, 0)..=(session.secret, u64::MAX);
+        let mut guilds: BTreeSet<u64> = self.expected.range(nothing).map(|((_, guild), _)| *guild).collect();
+        guilds.extend(received.keys());
+        for guild in guilds {
+            let expected = self.expected_by(session, guild, report);
+            let got = received.remove(&guild).unwrap_or_default();
+            report.events_checked += got.len() as u64;
+            let equal = got.iter().zip(&expected).take_while(|(got, expected)| *got == expected).count();
+            let extra = equal < got.len();
+            let missing = session.complete && equal < expected.len();
+            if extra || missing {
+                let from = equal.saturating_sub(3);
+                let tail =
+                    |list: &[String]| list.iter().skip(from).take(8).cloned().collect::<Vec<_>>().join("\n      ");
+                let got: Vec<String> = got.iter().map(|line| (*line).to_owned()).collect();
+                panic!(
+                    "judge oracle: session {:016x} of user {} with intents {:#x}, guild {guild}, complete {}: \
+                     the sequences part at event {equal}\n  got {} events:\n      {}\n  expected {} events:\n      {}",
+                    session.secret,
+                    session.user,
+                    session.intents,
+                    session.complete,
+                    got.len(),
+                    tail(&got),
+                    expected.len(),
+                    tail(&expected),
+                );
+            }
+        }
+    }
+
+    fn expected_by(&self, session: &SessionView<'_>, guild: u64, report: &mut Report) -> Vec<String> {
+        let mut awaited = session.announced.contains(&guild);
+        let mut lines = Vec::new();
+        for expected in self.expected.get(&(session.secret, guild)).into_iter().flatten() {
+            let wanted = session.intents & expected.intent != 0 || expected.always_to == Some(session.user);
+            let line = match (&expected.special, &expected.blank) {
+                (Special::Entrance, _) if std::mem::take(&mut awaited) => format!("{} awaited", expected.line),
+                (Special::Refused, _) if !std::mem::take(&mut awaited) => continue,
+                (_, Some((blank, open))) if session.intents & MESSAGE_CONTENT == 0 && !open.contains(&session.user) => {
+                    report.texts_blanked += 1;
+                    blank.clone()
+                }
+                _ => expected.line.clone(),
+            };
+            if wanted {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+}
+
+impl Expected {
+    fn plain(intent: u32, line: String) -> Expected {
+        Expected { intent, always_to: None, line, blank: None, special: Special::None }
+    }
+}

@@ -1,0 +1,50 @@
+//! Planted bugs: what the simulated world does wrong on purpose, so that the judges can be judged.
+//!
+//! `SIM_PLANT=<name>` plants one by hand.
+
+/// A bug in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// A `Publish` letter vanishes now and then.
+    DropLetter,
+    /// A `Publish` letter comes twice now and then.
+    DuplicateLetter,
+    /// Two `Publish` letters change places now and then.
+    Reorder,
+    /// A relay is told of a channel without its overwrites.
+    LeakHidden,
+    /// A commit is acknowledged and not made.
+    LoseCommit,
+    /// A commit is acknowledged before it is made; a crash comes between.
+    EarlyAck,
+    /// A resume leaves out the first missed event.
+    ShortResume,
+    /// A few bytes on their way to a client vanish.
+    SkipBytes,
+    /// A member's `Gained` letter vanishes.
+    DropGained,
+    /// An answer to a door vanishes.
+    DropAnswer,
+}
+
+impl Plant {
+    const NAMES: [(&'static str, Plant); 10] = [
+        ("drop-letter", Plant::DropLetter),
+        ("duplicate-letter", Plant::DuplicateLetter),
+        ("reorder", Plant::Reorder),
+        ("leak-hidden", Plant::LeakHidden),
+        ("lose-commit", Plant::LoseCommit),
+        ("early-ack", Plant::EarlyAck),
+        ("short-resume", Plant::ShortResume),
+        ("skip-bytes", Plant::SkipBytes),
+        ("drop-gained", Plant::DropGained),
+        ("drop-answer", Plant::DropAnswer),
+    ];
+
+    /// The one named in the environment.
+    pub fn from_environment() -> Option<Plant> {
+        let name = std::env::var("SIM_PLANT").ok().filter(|name| !name.is_empty())?;
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        Some(found.unwrap_or_else(|| panic!("no plant is called {name}")).1)
+    }
+}

@@ -1,0 +1,106 @@
+//! What happened in a run: a simulator that checks nothing passes too, so the tests ask for these numbers.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+macro_rules! report {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counts of what happened.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct Report {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl AddAssign for Report {
+            fn add_assign(&mut self, other: Report) {
+                $(self.$name += other.$name;)*
+            }
+        }
+
+        impl Report {
+            /// All counts with their names.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+report! {
+    /// Events of guilds that were compared with what the oracle expects.
+    events_checked,
+    /// Sessions compared.
+    sessions_checked,
+    /// Sessions alive at rest, of which not one event may be missing.
+    sessions_complete,
+    /// Snapshots taken by sessions.
+    snapshots,
+    /// Events that a seated session was not to see.
+    events_hidden,
+    /// Messages whose text was taken away.
+    texts_blanked,
+    /// Channels that came into sight because of roles, owners or overwrites.
+    channels_revealed,
+    /// Resumes that went well.
+    resumes,
+    /// Resumes that replayed something.
+    resumes_with_replay,
+    /// Events that came a second time by a resume, and were the same.
+    replayed_again,
+    /// Resumes refused, as they had to be.
+    resumes_refused,
+    /// Sockets that went to another core.
+    hand_overs,
+    /// Connections cut by the network.
+    cuts,
+    /// Cuts that left a frame unfinished at the client.
+    cuts_amid_frames,
+    /// Connections closed by clients with 1000.
+    farewells,
+    /// Clients that stopped reading for a while.
+    stalls,
+    /// Writes that a socket took only a part of.
+    blocked,
+    /// Letters that found their lane full.
+    lanes_full,
+    /// Clients cut off because they did not read.
+    backlog_disconnects,
+    /// Connections cut off because they sent no heartbeats.
+    zombies,
+    /// Commits made.
+    commits,
+    /// Commits that failed.
+    commits_failed,
+    /// Requests asked.
+    asks,
+    /// Requests that were answered well.
+    asks_granted,
+    /// Requests that were refused.
+    asks_refused,
+    /// Crashes of the whole process.
+    crashes,
+    /// Acknowledged messages found in the store.
+    messages_found,
+    /// Guilds compared with the store.
+    guilds_compared,
+    /// Tokens revoked.
+    revocations,
+    /// All clients cut at once.
+    storms,
+    /// Rounds.
+    rounds,
+    /// Joins refused by a guild.
+    joins_refused,
+    /// Clients with a compressed stream that finished.
+    compressed,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, count)) in self.all().into_iter().enumerate() {
+            let end = if index % 4 == 3 { "\n" } else { "  " };
+            write!(f, "{count:>9} {name:<20}{end}")?;
+        }
+        Ok(())
+    }
+}

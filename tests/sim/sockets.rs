@@ -1,0 +1,88 @@
+//! Simulated sockets: a wire with a small buffer in each direction, that takes only a part, stalls, and is cut.
+
+use std::collections::BTreeMap;
+
+use guildhall::base::clock::Time;
+use guildhall::base::prng::Prng;
+use guildhall::base::slab::Key;
+use guildhall::gateway::conversation::Conversation;
+use guildhall::shard::flushing::{Sent, Sockets};
+
+/// What the server's end of a wire is told to do, as by the real table of sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Signal {
+    #[default]
+    None,
+    Blocked,
+    Finish,
+}
+
+/// The server's end: the core that has the socket, and the conversation on it.
+#[derive(Debug)]
+pub struct ServerEnd {
+    pub core: usize,
+    pub key: Key,
+    pub conversation: Conversation,
+    pub signal: Signal,
+}
+
+/// One connection, both ends.
+#[derive(Debug)]
+pub struct Wire {
+    pub to_server: Vec<u8>,
+    pub to_client: Vec<u8>,
+    pub capacity: usize,
+    /// `None` while the socket travels between cores, and after the server has closed it.
+    pub server: Option<ServerEnd>,
+    pub server_closed: bool,
+    pub client_closed: bool,
+    /// The server hears of the client's end no sooner.
+    pub noticed_at: Time,
+}
+
+impl Wire {
+    pub fn new(capacity: usize) -> Wire {
+        Wire {
+            to_server: Vec::new(),
+            to_client: Vec::new(),
+            capacity,
+            server: None,
+            server_closed: false,
+            client_closed: false,
+            noticed_at: Time::default(),
+        }
+    }
+
+    /// How much the socket takes now.
+    pub fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.to_client.len())
+    }
+
+    /// Takes bytes towards the client, as many as fit, sometimes fewer.
+    pub fn take(&mut self, bytes: &[u8], prng: &mut Prng) -> Sent {
+        if self.client_closed {
+            // Until the reset comes back the kernel takes what it is given.
+            return if prng.chance(1, 2) { Sent::Gone } else { Sent::Bytes(bytes.len()) };
+        }
+        let fits = bytes.len().min(self.room());
+        let taken = if prng.chance(1, 10) { prng.below(fits as u64 + 1) as usize } else { fits };
+        self.to_client.extend_from_slice(&bytes[..taken]);
+        Sent::Bytes(taken)
+    }
+}
+
+/// The sockets of one core, for the time of one flush.
+pub struct CoreSockets<'a> {
+    pub table: &'a BTreeMap<Key, usize>,
+    pub wires: &'a mut Vec<Wire>,
+    pub prng: &'a mut Prng,
+}
+
+impl Sockets for CoreSockets<'_> {
+    fn send(&mut self, connection: Key, bytes: &[u8]) -> Sent {
+        match self.table.get(&connection) {
+            Some(wire) => self.wires[*wire].take(bytes, self.prng),
+            None => Sent::Gone,
+        }
+    }
+}

@@ -1,0 +1,557 @@
+//! The workload: who is there at the beginning, what is asked of the server, and what goes wrong, all of it drawn from the seed.
+
+use std::time::Duration;
+
+use guildhall::base::id::{ChannelId, GuildId, Id, MessageId, Mint, RoleId, UserId};
+use guildhall::base::prng::Prng;
+use guildhall::guild::founding;
+use guildhall::mail::ask::{Actor, GuildRequest, Request};
+use guildhall::mail::placement::VirtualShard;
+use guildhall::store::{Found, Query, Write};
+use guildhall::wire::model::account::Account;
+use guildhall::wire::model::channel::{ChannelKind, Overwrite, OverwriteKind};
+use guildhall::wire::model::member::Member;
+use guildhall::wire::model::user::User;
+use guildhall::wire::permissions::Permissions;
+use guildhall::wire::request::channel::{ChannelDraft, ChannelMove, ChannelPatch};
+use guildhall::wire::request::guild::{GuildDraft, GuildPatch};
+use guildhall::wire::request::invite::InviteDraft;
+use guildhall::wire::request::member::MemberPatch;
+use guildhall::wire::request::message::{MessageDraft, MessagePatch};
+use guildhall::wire::request::role::{RoleMove, RolePatch};
+use serde_json::json;
+
+use crate::client::{Client, payload};
+use crate::ledger::Asked;
+use crate::model::GuildModel;
+use crate::oracle::MESSAGE_CONTENT;
+use crate::world::World;
+
+/// All intents that this server knows an event for, and the one for text.
+const INTENTS: u32 = 0b1111 | 1 << 6 | 1 << 9 | 1 << 11 | MESSAGE_CONTENT;
+
+/// What kind of a world a seed makes.
+#[derive(Debug, Clone)]
+pub struct Temper {
+    pub cores_max: u64,
+    pub rounds: u64,
+    pub lane_capacity: usize,
+    pub socket_bits: u64,
+    /// Of a thousand commits so many fail.
+    pub failing: u64,
+    pub longest_pause_ms: u64,
+    pub longest_absence_ms: u64,
+    pub users: u64,
+    pub clients: u64,
+    pub guilds: u64,
+    /// Of a thousand rounds so many end in a crash.
+    pub crashing: u64,
+    /// Messages are huge and somebody does not read.
+    pub flood: bool,
+}
+
+impl Temper {
+    pub fn of(prng: &mut Prng) -> Temper {
+        let flood = prng.chance(1, 20);
+        Temper {
+            cores_max: 4,
+            rounds: if flood { 100 } else { 150 + prng.below(250) },
+            lane_capacity: 1 + prng.below(6) as usize,
+            socket_bits: if flood { 20 } else { 1 + prng.below(14) },
+            failing: [0, 10, 60][prng.below(3) as usize],
+            longest_pause_ms: [2_000, 10_000, 20_000][prng.below(3) as usize],
+            longest_absence_ms: [2_000, 60_000, 300_000][prng.below(3) as usize],
+            users: 2 + prng.below(7),
+            clients: if flood { 3 } else { 2 + prng.below(9) },
+            guilds: 1 + prng.below(3),
+            crashing: if prng.chance(1, 3) { 6 } else { 0 },
+            flood,
+        }
+    }
+}
+
+impl World {
+    /// Accounts, guilds and clients as they are at the beginning.
+    pub fn prepare(&mut self) {
+        let mut mint = Mint::outside();
+        let start = self.now.millis() - 1_000_000;
+        let users: Vec<User> = (0..self.temper.users)
+            .map(|number| User {
+                id: mint.mint(start, VirtualShard::hashed(self.prng.next_u64()).number()),
+                username: format!("user{number}"),
+                global_name: None,
+                avatar: None,
+                bot: number % 3 == 2,
+            })
+            .collect();
+        for user in &users {
+            let account =
+                Box::new(Account { user: user.clone(), owner: None, privileged: u32::MAX, tokens_valid_from_ms: 0 });
+            self.store.prepare(vec![Write::CreateAccount { account, password: None }]);
+        }
+        for number in 0..self.temper.guilds {
+            let owner = users[if self.temper.flood { 0 } else { self.prng.below(users.len() as u64) as usize }].clone();
+            let shard = VirtualShard::hashed(self.prng.next_u64());
+            let (record, mut writes) =
+                founding::found(shard, owner.clone(), format!("guild {number}"), start, &mut mint);
+            for user in users.iter().filter(|user| user.id != owner.id) {
+                if self.prng.chance(3, 4) {
+                    let member = Box::new(Member::new(user.clone(), start));
+                    writes.push(Write::PutMember(record.guild.id, member));
+                }
+            }
+            self.store.prepare(writes.clone());
+            self.oracle.committed(&writes, &mut self.report);
+        }
+        for number in 0..self.temper.clients {
+            let user = &users[(number % users.len() as u64) as usize];
+            let token = self.signer.issue(user.id, start);
+            let zlib = self.prng.chance(1, 3);
+            let sharding = (user.bot && self.prng.chance(1, 3)).then(|| (self.prng.below(2) as u32, 2));
+            let mut client = Client::new(user.id.get(), zlib, sharding, token, self.some_intents());
+            client.lenient = self.temper.flood;
+            if self.temper.flood {
+                client.intents = INTENTS;
+            }
+            client.reconnect_at = self.now + Duration::from_millis(self.prng.below(3_000));
+            self.clients.push(client);
+        }
+    }
+
+    fn some_intents(&mut self) -> u32 {
+        if self.prng.chance(1, 2) {
+            return INTENTS;
+        }
+        let few = self.prng.next_u64() as u32 & INTENTS;
+        // Without GUILDS there is little to see.
+        few | u32::from(self.prng.chance(4, 5))
+    }
+
+    /// One round's work and mishaps.
+    pub fn work(&mut self) {
+        if self.prng.below(1_000) < self.temper.crashing {
+            return self.crash();
+        }
+        for _ in 0..self.prng.below(4) {
+            self.request();
+        }
+        if self.prng.chance(1, 10) {
+            self.mishap();
+        }
+        if self.temper.flood && self.prng.chance(1, 5) {
+            self.huge_message();
+        }
+    }
+
+    fn mishap(&mut self) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let client = self.prng.below(self.clients.len() as u64) as usize;
+        match self.prng.below(100) {
+            0..45 => self.cut(client),
+            45..52 => {
+                // A clean close: the session is over.
+                if self.clients[client].link.is_some() {
+                    let intents = self.some_intents();
+                    self.report.farewells += 1;
+                    self.write(client, &crate::stream::masked(8, &1000u16.to_be_bytes()));
+                    self.hang_up(client, Duration::ZERO);
+                    self.clients[client].end_session();
+                    self.clients[client].intents = intents;
+                }
+            }
+            52..60 => {
+                // Closed by the client, resumably.
+                self.write(client, &crate::stream::masked(8, &4000u16.to_be_bytes()));
+                self.hang_up(client, Duration::ZERO);
+            }
+            60..72 => {
+                let stall = Duration::from_millis(self.prng.below(20_000));
+                let until = self.now + stall;
+                if let Some(link) = &mut self.clients[client].link {
+                    link.stalled_until = until;
+                    self.report.stalls += 1;
+                }
+            }
+            72..82 => {
+                if let Some(link) = &mut self.clients[client].link {
+                    link.mute = true;
+                }
+            }
+            82..86 => {
+                self.report.storms += 1;
+                for client in 0..self.clients.len() {
+                    self.cut(client);
+                    self.clients[client].reconnect_at = self.now;
+                }
+            }
+            86..92 => {
+                let guild = self.oracle.guilds().keys().next().copied().unwrap_or(1);
+                let all = self.prng.chance(1, 2);
+                let query = if all { "" } else { "user" };
+                let d = json!({ "guild_id": guild.to_string(), "query": query, "limit": 0 });
+                if self.clients[client].is_live() {
+                    self.write(client, &payload(&json!({ "op": 8, "d": d })));
+                }
+            }
+            92..94 => {
+                let user = self.clients[client].user;
+                self.report.revocations += 1;
+                for client in self.clients.iter_mut().filter(|client| client.user == user) {
+                    client.revocations += 1;
+                    if let Some(session) = &mut client.session {
+                        session.dead = true;
+                    }
+                }
+                self.ask(Actor::Operator, Request::RevokeTokens(UserId::new(user)), Asked::Other);
+            }
+            _ => {
+                let nonsense = self.clients[client].link.is_some() && self.prng.chance(1, 4);
+                if nonsense {
+                    self.write(client, &payload(&json!({ "op": 1, "d": "x" })));
+                }
+            }
+        }
+    }
+
+    fn request(&mut self) {
+        let all: Vec<u64> = self.oracle.guilds().keys().copied().collect();
+        let Some(guild) = self.pick(&all) else { return self.found_guild() };
+        let model = self.oracle.guilds()[&guild].clone();
+        let members: Vec<u64> = model.members.keys().copied().collect();
+        let Some(member) = self.pick(&members) else { return };
+        // The owner may do everything, others what they may.
+        let actor = if self.prng.chance(4, 5) { model.owner } else { member };
+        match self.prng.below(100) {
+            0..40 => self.message(&model, member),
+            40..47 => self.edit(&model),
+            47..53 => self.delete(&model),
+            53..56 => self.typing(&model, member),
+            56..68 => self.overwrite(&model, actor),
+            68..73 => self.channel(&model, actor),
+            73..81 => self.role(&model, actor),
+            81..90 => self.member_roles(&model, actor, member),
+            90..98 => self.membership(&model, actor, member),
+            98 => self.settings(&model, actor, member),
+            _ => {
+                if self.prng.chance(1, 4) {
+                    self.ask_guild(model.owner, guild, GuildRequest::Delete);
+                } else if all.len() < 6 {
+                    self.found_guild();
+                }
+            }
+        }
+    }
+
+    fn pick(&mut self, list: &[u64]) -> Option<u64> {
+        (!list.is_empty()).then(|| list[self.prng.below(list.len() as u64) as usize])
+    }
+
+    fn ask_guild(&mut self, actor: u64, guild: u64, request: GuildRequest) {
+        let request = Request::Guild(GuildId::new(guild), request);
+        self.ask(Actor::User(UserId::new(actor)), request, Asked::Other);
+    }
+
+    fn ask_channel(&mut self, actor: u64, channel: u64, request: GuildRequest, asked: Asked) {
+        let request = Request::Channel(ChannelId::new(channel), request);
+        self.ask(Actor::User(UserId::new(actor)), request, asked);
+    }
+
+    fn found_guild(&mut self) {
+        let users: Vec<u64> = self.clients.iter().map(|client| client.user).collect();
+        let Some(owner) = self.pick(&users) else { return };
+        let shard = VirtualShard::hashed(self.prng.next_u64());
+        let draft = GuildDraft { name: format!("guild of {owner}") };
+        let owner = UserId::new(owner);
+        self.ask(Actor::User(owner), Request::FoundGuild { shard, owner, draft }, Asked::Other);
+    }
+
+    fn some_channel(&mut self, model: &GuildModel) -> Option<u64> {
+        let channels: Vec<u64> = model.channels.keys().copied().collect();
+        self.pick(&channels)
+    }
+
+    fn message(&mut self, model: &GuildModel, author: u64) {
+        let Some(channel) = self.some_channel(model) else { return };
+        let members: Vec<u64> = model.members.keys().copied().collect();
+        let mut rest = String::from("hello");
+        if self.prng.chance(1, 4)
+            && let Some(mentioned) = self.pick(&members)
+        {
+            rest = format!("hello <@{mentioned}>");
+        }
+        if self.prng.chance(1, 10) {
+            rest.push_str(&" word".repeat(self.prng.below(350) as usize));
+        }
+        let (tag, content) = self.ledger.tag(channel, &rest);
+        let draft = MessageDraft { content, ..MessageDraft::default() };
+        let id = ChannelId::new(channel);
+        self.ask_channel(author, channel, GuildRequest::CreateMessage(id, draft), Asked::Message { tag });
+    }
+
+    /// A message that fills backlogs and journals soon. Doors would not let it in: here it stands for very many.
+    fn huge_message(&mut self) {
+        // Client 0 is to see it, and then not to read.
+        let user = self.clients[0].user;
+        let Some(model) = self.oracle.guilds().values().find(|guild| guild.owner == user).cloned() else { return };
+        let Some((channel, _)) = model.channels.iter().find(|(_, channel)| channel.kind == 0) else { return };
+        let (tag, content) = self.ledger.tag(*channel, &"x".repeat(1_500_000));
+        let draft = MessageDraft { content, ..MessageDraft::default() };
+        let request = GuildRequest::CreateMessage(ChannelId::new(*channel), draft);
+        self.ask_channel(model.owner, *channel, request, Asked::Message { tag });
+        if self.prng.chance(1, 3) {
+            let until = self.now + Duration::from_secs(40);
+            if let Some(link) = &mut self.clients[0].link {
+                link.stalled_until = until;
+                self.report.stalls += 1;
+            }
+        }
+    }
+
+    /// An acknowledged message in one of the guild's channels: its tag, channel, id and author.
+    fn some_message(&mut self, model: &GuildModel) -> Option<(u64, u64, u64)> {
+        let known: Vec<u64> = self
+            .ledger
+            .messages
+            .iter()
+            .rev()
+            .filter(|(_, fate)| fate.id.is_some() && model.channels.contains_key(&fate.channel))
+            .map(|(tag, _)| *tag)
+            .take(10)
+            .collect();
+        let tag = self.pick(&known)?;
+        let fate = &self.ledger.messages[&tag];
+        Some((tag, fate.channel, fate.id?))
+    }
+
+    fn edit(&mut self, model: &GuildModel) {
+        let Some((tag, channel, id)) = self.some_message(model) else { return };
+        let query = Query::Message(ChannelId::new(channel), MessageId::new(id));
+        let Found::Message(Some(message)) = self.store.look(&query) else { return };
+        let content = format!("t{tag} edited {}", self.prng.below(1_000_000));
+        let patch = MessagePatch { content: Some(content.clone()), ..MessagePatch::default() };
+        let request = GuildRequest::EditMessage(ChannelId::new(channel), MessageId::new(id), patch);
+        self.ask_channel(message.author.id.get(), channel, request, Asked::Edit { tag, content });
+    }
+
+    fn delete(&mut self, model: &GuildModel) {
+        let Some((tag, channel, id)) = self.some_message(model) else { return };
+        let (mut tags, mut ids) = (vec![tag], vec![MessageId::new(id)]);
+        for _ in 0..3 {
+            if let Some((tag, other, id)) = self.some_message(model)
+                && other == channel
+                && !tags.contains(&tag)
+            {
+                tags.push(tag);
+                ids.push(MessageId::new(id));
+            }
+        }
+        let place = ChannelId::new(channel);
+        let (request, tags) = if ids.len() > 1 && self.prng.chance(1, 2) {
+            (GuildRequest::BulkDelete(place, ids), tags)
+        } else {
+            (GuildRequest::DeleteMessage(place, ids[0]), vec![tag])
+        };
+        self.ask_channel(model.owner, channel, request, Asked::Delete { tags });
+    }
+
+    fn typing(&mut self, model: &GuildModel, member: u64) {
+        let Some(channel) = self.some_channel(model) else { return };
+        self.ask_channel(member, channel, GuildRequest::Typing(ChannelId::new(channel)), Asked::Other);
+    }
+
+    /// Somebody whom an overwrite may name, `@everyone` and strangers included.
+    fn some_principal(&mut self, model: &GuildModel) -> (u64, OverwriteKind) {
+        if self.prng.chance(1, 3) {
+            let users: Vec<u64> = self.clients.iter().map(|client| client.user).collect();
+            return (self.pick(&users).unwrap_or(model.owner), OverwriteKind::Member);
+        }
+        let roles: Vec<u64> = model.roles.keys().copied().chain([model.id]).collect();
+        (self.pick(&roles).unwrap_or(model.id), OverwriteKind::Role)
+    }
+
+    fn some_overwrite(&mut self, model: &GuildModel) -> Overwrite {
+        let (id, kind) = self.some_principal(model);
+        let some = |prng: &mut Prng| match prng.below(5) {
+            0 => Permissions::empty(),
+            1 => Permissions::SEND_MESSAGES,
+            2 => Permissions::VIEW_CHANNEL | Permissions::CONNECT,
+            3 => Permissions::MANAGE_CHANNELS,
+            _ => Permissions::VIEW_CHANNEL,
+        };
+        let (allow, deny) = if self.prng.chance(1, 2) {
+            (some(&mut self.prng), Permissions::empty())
+        } else {
+            (Permissions::empty(), some(&mut self.prng))
+        };
+        Overwrite { id, kind, allow, deny }
+    }
+
+    fn overwrite(&mut self, model: &GuildModel, actor: u64) {
+        let Some(channel) = self.some_channel(model) else { return };
+        let id = ChannelId::new(channel);
+        let there = &model.channels[&channel].overwrites;
+        let request = if !there.is_empty() && self.prng.chance(2, 5) {
+            let ids: Vec<u64> = there.iter().map(|entry| entry.id).collect();
+            GuildRequest::DeleteOverwrite(id, self.pick(&ids).unwrap_or(0))
+        } else {
+            GuildRequest::PutOverwrite(id, self.some_overwrite(model))
+        };
+        self.ask_channel(actor, channel, request, Asked::Other);
+    }
+
+    fn channel(&mut self, model: &GuildModel, actor: u64) {
+        let categories: Vec<u64> = model.channels.iter().filter(|(_, it)| it.kind == 4).map(|(id, _)| *id).collect();
+        let parent = if self.prng.chance(1, 2) { self.pick(&categories).map(ChannelId::new) } else { None };
+        match self.prng.below(5) {
+            0..2 if model.channels.len() < 9 => {
+                let overwrites = self.prng.chance(2, 3).then(|| {
+                    let hidden = Overwrite {
+                        id: model.id,
+                        kind: OverwriteKind::Role,
+                        allow: Permissions::empty(),
+                        deny: Permissions::VIEW_CHANNEL,
+                    };
+                    let other = self.some_overwrite(model);
+                    let both = (other.kind, other.id) != (hidden.kind, hidden.id);
+                    if both { vec![hidden, other] } else { vec![hidden] }
+                });
+                let kind = [ChannelKind::Text, ChannelKind::Text, ChannelKind::Voice][self.prng.below(3) as usize];
+                let draft = ChannelDraft {
+                    name: format!("channel-{}", self.prng.below(1_000)),
+                    kind,
+                    topic: None,
+                    position: None,
+                    parent_id: parent,
+                    nsfw: false,
+                    rate_limit_per_user: 0,
+                    bitrate: None,
+                    user_limit: None,
+                    overwrites,
+                };
+                self.ask_guild(actor, model.id, GuildRequest::CreateChannel(draft));
+            }
+            0..3 => {
+                let Some(channel) = self.some_channel(model) else { return };
+                let patch = ChannelPatch {
+                    name: Some(format!("renamed-{}", self.prng.below(1_000))),
+                    overwrites: self.prng.chance(1, 3).then(|| vec![self.some_overwrite(model)]),
+                    ..ChannelPatch::default()
+                };
+                let request = GuildRequest::ModifyChannel(ChannelId::new(channel), patch);
+                self.ask_channel(actor, channel, request, Asked::Other);
+            }
+            3 => {
+                let Some(channel) = self.some_channel(model) else { return };
+                let step = ChannelMove {
+                    id: ChannelId::new(channel),
+                    position: Some(self.prng.below(5) as i32),
+                    parent_id: parent.map(Some),
+                    lock_permissions: true,
+                };
+                self.ask_guild(actor, model.id, GuildRequest::MoveChannels(vec![step]));
+            }
+            _ => {
+                if model.channels.len() > 3 {
+                    let Some(channel) = self.some_channel(model) else { return };
+                    let request = GuildRequest::DeleteChannel(ChannelId::new(channel));
+                    self.ask_channel(actor, channel, request, Asked::Other);
+                }
+            }
+        }
+    }
+
+    fn role(&mut self, model: &GuildModel, actor: u64) {
+        let base = Permissions::SEND_MESSAGES;
+        let permissions = match self.prng.below(6) {
+            0 => base,
+            1 => Permissions::ADMINISTRATOR,
+            2 => base | Permissions::MANAGE_CHANNELS | Permissions::VIEW_CHANNEL,
+            3 => base | Permissions::MANAGE_ROLES | Permissions::KICK_MEMBERS | Permissions::VIEW_CHANNEL,
+            _ => base | Permissions::VIEW_CHANNEL | Permissions::CREATE_INSTANT_INVITE,
+        };
+        let patch = RolePatch {
+            name: Some(format!("role-{}", self.prng.below(1_000))),
+            permissions: Some(permissions),
+            ..RolePatch::default()
+        };
+        let roles: Vec<u64> = model.roles.keys().copied().filter(|role| *role != model.id).collect();
+        let some = self.pick(&roles);
+        match (self.prng.below(6), some) {
+            (0 | 1, _) | (_, None) => {
+                if roles.len() < 6 {
+                    self.ask_guild(actor, model.id, GuildRequest::CreateRole(patch));
+                }
+            }
+            (2 | 3, Some(role)) => {
+                let role = if self.prng.chance(1, 4) { model.id } else { role };
+                self.ask_guild(actor, model.id, GuildRequest::ModifyRole(RoleId::new(role), patch));
+            }
+            (4, Some(role)) => {
+                let step = RoleMove { id: RoleId::new(role), position: Some(1 + self.prng.below(5) as i32) };
+                self.ask_guild(actor, model.id, GuildRequest::MoveRoles(vec![step]));
+            }
+            (_, Some(role)) => {
+                self.ask_guild(actor, model.id, GuildRequest::DeleteRole(RoleId::new(role)));
+            }
+        }
+    }
+
+    fn member_roles(&mut self, model: &GuildModel, actor: u64, member: u64) {
+        let roles: Vec<u64> = model.roles.keys().copied().filter(|role| *role != model.id).collect();
+        let Some(role) = self.pick(&roles) else { return };
+        let (user, role) = (UserId::new(member), RoleId::new(role));
+        let request = match self.prng.below(6) {
+            0..3 => GuildRequest::GiveRole(user, role),
+            3..5 => GuildRequest::TakeRole(user, role),
+            _ => {
+                let patch = MemberPatch {
+                    nick: Some(Some(format!("nick{}", self.prng.below(100)))),
+                    roles: self.prng.chance(1, 2).then(|| vec![role]),
+                    ..MemberPatch::default()
+                };
+                GuildRequest::ModifyMember(user, patch)
+            }
+        };
+        self.ask_guild(actor, model.id, request);
+    }
+
+    fn membership(&mut self, model: &GuildModel, actor: u64, member: u64) {
+        let users: Vec<u64> = self.clients.iter().map(|client| client.user).collect();
+        let Some(user) = self.pick(&users) else { return };
+        match self.prng.below(10) {
+            0 | 1 => self.ask_guild(actor, model.id, GuildRequest::Kick(UserId::new(member))),
+            2 | 3 => self.ask_guild(member, model.id, GuildRequest::Leave),
+            4 => {
+                let Some(channel) = self.some_channel(model) else { return };
+                let draft =
+                    InviteDraft { max_age: 0, max_uses: self.prng.below(3) as u32, temporary: false, unique: true };
+                let request = GuildRequest::CreateInvite(ChannelId::new(channel), draft);
+                self.ask_channel(actor, channel, request, Asked::Other);
+            }
+            5..8 => {
+                let Found::Invites(invites) = self.store.look(&Query::Invites(Id::new(model.id))) else { return };
+                let Some(invite) = invites.first() else {
+                    let request = Request::Guild(Id::new(model.id), GuildRequest::AddMember(UserId::new(user)));
+                    return self.ask(Actor::Operator, request, Asked::Other);
+                };
+                let request = GuildRequest::AcceptInvite { code: invite.code.clone() };
+                self.ask_guild(user, model.id, request);
+            }
+            _ => {
+                let request = Request::Guild(Id::new(model.id), GuildRequest::AddMember(UserId::new(user)));
+                self.ask(Actor::Operator, request, Asked::Other);
+            }
+        }
+    }
+
+    fn settings(&mut self, model: &GuildModel, actor: u64, member: u64) {
+        let patch = GuildPatch {
+            name: Some(format!("renamed {}", self.prng.below(1_000))),
+            owner_id: self.prng.chance(1, 3).then(|| UserId::new(member)),
+            ..GuildPatch::default()
+        };
+        self.ask_guild(actor, model.id, GuildRequest::Modify(patch));
+    }
+}
