@@ -190,13 +190,19 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
     };
     let _ = stream.set_read_timeout(None);
     match request {
-        Some((length, request)) if handshake::is_upgrade(&request) => {
+        Some((length, request)) if handshake::is_upgrade(request.headers()) => {
             let behind = head.split_off(length);
             glommio::spawn_local(upgrade(stream, request, behind, door)).detach();
         }
         Some(_) | None => {
             head.shrink_to_fit();
-            glommio::spawn_local(rest::serve(stream, head, door.desk, rates)).detach();
+            glommio::spawn_local(async move {
+                let desk = door.desk.clone();
+                if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await {
+                    upgrade(turned.stream, turned.request, turned.behind, door).await;
+                }
+            })
+            .detach();
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Lives on: every core. tungstenite checks the upgrade; the query says the rest.
 //! Source: Discord docs, Gateway/Connecting (query parameters).
 
+use http::HeaderMap;
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 
@@ -40,9 +41,8 @@ pub fn head(bytes: &[u8]) -> Result<Option<(usize, Request)>, tungstenite::Error
 }
 
 /// Whether a request wants to become a WebSocket.
-pub fn is_upgrade(request: &Request) -> bool {
-    request
-        .headers()
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
         .get("upgrade")
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))

@@ -368,6 +368,21 @@ impl Guild {
         }
     }
 
+    /// All members, of whom the store has found these: what has changed since it looked is known here.
+    pub fn renewed(&self, found: &[Member]) -> Arc<[Arc<Member>]> {
+        let mut members = BTreeMap::new();
+        for member in found {
+            members.insert(member.user.id, Arc::new(member.clone()));
+        }
+        for (user, resident) in &self.residents {
+            match &resident.member {
+                Some(member) => members.insert(*user, Arc::clone(member)),
+                None => members.remove(user),
+            };
+        }
+        members.into_values().collect()
+    }
+
     /// A session of a member comes to see the guild; `None` if it must be looked up first.
     pub fn enter(&mut self, user: UserId, session: SessionId) -> Option<Entrance> {
         let resident = self.residents.get_mut(&user)?;

@@ -70,6 +70,8 @@ pub enum Letter {
         session: SessionId,
         /// Whose.
         user: UserId,
+        /// Up to how many members the guild comes with all of them; 0: never.
+        whole: u16,
     },
     /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed and nothing comes
     /// twice. Lost: as `Join`, and the relay would not be born.
@@ -166,6 +168,8 @@ pub struct Snapshot {
     pub common: Bytes,
     /// How many members the guild has.
     pub member_count: u64,
+    /// All members, if the session asked for them and they are few enough; else none.
+    pub members: Arc<[Arc<Member>]>,
 }
 
 /// A socket on its way to the core where its session lives.

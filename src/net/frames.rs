@@ -146,7 +146,11 @@ impl Inbox {
                 Ok(Message::Binary(bytes)) => each(Incoming::Payload(bytes.to_vec())),
                 Ok(Message::Close(close)) => {
                     each(Incoming::Close(close.map(|close| close.code.into())));
-                    return Ok(());
+                    // The answer is only queued so far; without it clients see 1006, and discordeno then comes back.
+                    return match context.flush(&mut pipe) {
+                        Ok(()) | Err(Error::ConnectionClosed) => Ok(()),
+                        Err(_) => Err(Broken::Protocol),
+                    };
                 }
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -257,7 +261,9 @@ mod tests {
 
     #[test]
     fn a_close_carries_its_code() {
-        assert_eq!(feed(&mut Inbox::default(), &frame(0x88, &4000u16.to_be_bytes())).1, [Incoming::Close(Some(4000))]);
+        let (_, got, replies) = feed(&mut Inbox::default(), &frame(0x88, &4000u16.to_be_bytes()));
+        assert_eq!(got, [Incoming::Close(Some(4000))]);
+        assert_eq!(replies, [0x88, 2, 0x0f, 0xa0], "it is answered with the same");
         assert_eq!(feed(&mut Inbox::default(), &frame(0x88, b"")).1, [Incoming::Close(None)]);
         let mut out = Vec::new();
         write_close(&mut out, 4004, &"é".repeat(100));

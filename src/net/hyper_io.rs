@@ -25,6 +25,11 @@ impl HyperIo {
     pub fn new(stream: TcpStream, ahead: Vec<u8>) -> HyperIo {
         HyperIo { stream, ahead, taken: 0 }
     }
+
+    /// The socket, and what hyper has not taken of the bytes ahead.
+    pub fn into_inner(mut self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.ahead.split_off(self.taken))
+    }
 }
 
 impl Read for HyperIo {

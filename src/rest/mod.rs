@@ -14,12 +14,17 @@ pub mod respond;
 pub mod router;
 pub mod routes;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
 
 use futures_lite::FutureExt;
 use glommio::net::TcpStream;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -35,21 +40,59 @@ use crate::rest::respond::{Body, Outcome};
 use crate::rest::router::Found;
 use crate::wire::refusal::Refusal;
 
-/// Serves one connection until it ends. `ahead` was already read from it.
-pub async fn serve(stream: TcpStream, ahead: Vec<u8>, desk: Desk, limits: RateLimits) {
-    let service = service_fn(move |request| {
-        let (desk, limits) = (desk.clone(), limits.clone());
-        async move { Ok::<_, Infallible>(answer(request, desk, limits).await) }
+/// A connection that was REST's until a request on it asked for something else.
+pub struct Turned {
+    /// The socket.
+    pub stream: TcpStream,
+    /// The request that turned it; unanswered.
+    pub request: Request<()>,
+    /// What came behind that request.
+    pub behind: Vec<u8>,
+}
+
+/// Serves one connection until it ends or turns. `ahead` was already read from it.
+///
+/// `turns`: whether a request with these headers is not for this door. aiohttp keeps one pool for HTTP and WebSockets, so
+/// disnake, nextcord and py-cord open the gateway on a connection that has served REST before.
+pub async fn serve(
+    stream: TcpStream,
+    ahead: Vec<u8>,
+    desk: Desk,
+    limits: RateLimits,
+    turns: fn(&HeaderMap) -> bool,
+) -> Option<Turned> {
+    let turning: Rc<RefCell<Option<Request<()>>>> = Rc::default();
+    let noted = Rc::clone(&turning);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (desk, limits, noted) = (desk.clone(), limits.clone(), Rc::clone(&noted));
+        // Boxed: a connection can only be stopped halfway if it can be moved.
+        Box::pin(async move {
+            if turns(request.headers()) {
+                *noted.borrow_mut() = Some(request.map(drop));
+                return std::future::pending().await;
+            }
+            Ok::<_, Infallible>(answer(request, desk, limits).await)
+        })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(GlommioTimer)
         .header_read_timeout(limits::KEEP_ALIVE_TIME)
         .max_buf_size(limits::HEAD_MAX)
         .half_close(true)
         .serve_connection(HyperIo::new(stream, ahead), service);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "an HTTP connection ended");
-    }
+    let request = poll_fn(|context| match Pin::new(&mut connection).poll(context) {
+        Poll::Ready(Ok(())) => Poll::Ready(None),
+        Poll::Ready(Err(error)) => {
+            tracing::debug!(%error, "an HTTP connection ended");
+            Poll::Ready(None)
+        }
+        // hyper has read the request and waits for its answer, which somebody else gives.
+        Poll::Pending => turning.borrow_mut().take().map_or(Poll::Pending, |request| Poll::Ready(Some(request))),
+    })
+    .await?;
+    let parts = connection.into_parts();
+    let (stream, unread) = parts.io.into_inner();
+    Some(Turned { stream, request, behind: [&parts.read_buf[..], &unread].concat() })
 }
 
 /// Answers one request, whatever happens.

@@ -68,6 +68,7 @@ table! {
     GET "/users/@me/guilds" caller 10 / 1000 => users::guilds;
     DELETE "/users/@me/guilds/{guild.id}" caller 10 / 1000 => users::leave;
     GET "/users/{user.id}" caller 30 / 1000 => users::get;
+    GET "/applications/detectable" caller 10 / 1000 => gateway::nothing;
     GET "/applications/@me" caller 10 / 1000 => users::application;
     GET "/oauth2/applications/@me" caller 10 / 1000 => users::application;
     GET "/applications/{application.id}/commands" caller 10 / 1000 => users::commands;

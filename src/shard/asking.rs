@@ -351,7 +351,7 @@ impl Shard {
     pub(super) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
         match pending {
             Pending::Ask(ask) => self.ask_guild(now, *ask, out),
-            Pending::Join { session, user } => self.join(now, guild, session, user, out),
+            Pending::Join { session, user, whole } => self.join(now, guild, session, user, whole, out),
         }
     }
 

@@ -16,12 +16,13 @@ use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::session::body::Body;
-use crate::session::{Attaching, Stage};
+use crate::session::{Attaching, Session, Stage};
 use crate::shard::{Shard, UserSlot, Waiting};
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
 use crate::wire::close::CloseCode;
 use crate::wire::event::EventName;
+use crate::wire::intents::Intents;
 use crate::wire::model::account::Account;
 use crate::wire::model::user::CurrentUser;
 
@@ -60,11 +61,11 @@ impl Shard {
                 return out.post(session.home, Letter::AttachRefused { session, bad_token: false });
             }
         };
-        self.admit(session, user, issued_ms, account.as_ref(), out);
+        self.let_know(session, user, issued_ms, account.as_ref(), out);
     }
 
     /// Owner: lets an attached session know who it is.
-    fn admit(
+    fn let_know(
         &mut self,
         session: SessionId,
         user: UserId,
@@ -111,7 +112,7 @@ impl Shard {
                     if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
                         online.attach(session);
                     }
-                    self.admit(session, user, issued_ms, Some(&account), out);
+                    self.let_know(session, user, issued_ms, Some(&account), out);
                 }
                 if let Some(UserSlot::Here(online)) = self.users.get(&user)
                     && online.is_idle()
@@ -229,11 +230,11 @@ impl Shard {
         });
         let ready = without_null(ready, "shard");
         session.dispatch(Body::new(EventName::Ready, Bytes::from(ready.to_string()), now));
-        let user = session.user;
+        let (user, whole) = (session.user, whole_up_to(session));
         self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
         self.list_session(key);
         for guild in seen {
-            out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user });
+            out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user, whole });
         }
     }
 
@@ -254,8 +255,8 @@ impl Shard {
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
         // guild's answer comes behind the removal; whoever is seated then ignores it.
         if session.covers(guild) && session.stage == Stage::Ready {
-            let user = session.user;
-            out.post(placement.owner(guild), Letter::Join { guild, session: id, user });
+            let (user, whole) = (session.user, whole_up_to(session));
+            out.post(placement.owner(guild), Letter::Join { guild, session: id, user, whole });
         }
     }
 
@@ -275,6 +276,14 @@ impl Shard {
             self.end_session(now, key, out);
         }
     }
+}
+
+/// Up to how many members a guild comes to a session with all of them. Source: Discord docs, Gateway/Gateway Intents.
+///
+/// discord.py and its family count on it: with the presences intent they never ask for the members of a small guild.
+fn whole_up_to(session: &Session) -> u16 {
+    let told = session.bot && session.intents.contains(Intents::GUILDS | Intents::GUILD_PRESENCES);
+    if told { session.large_threshold } else { 0 }
 }
 
 /// Leaves a key out when it is null: `shard` is only there if it was sent.

@@ -107,7 +107,7 @@ enum UserSlot {
 #[derive(Debug)]
 enum Pending {
     Ask(Box<asking::PendingAsk>),
-    Join { session: SessionId, user: UserId },
+    Join { session: SessionId, user: UserId, whole: u16 },
 }
 
 /// Who waits for the store.
@@ -121,8 +121,8 @@ enum Waiting {
     Attach { session: SessionId, user: UserId, issued_ms: u64 },
     /// A plan that needs something looked up.
     Ask(Box<asking::PendingAsk>, Query),
-    /// A session that comes to see a guild, whose member must be looked up.
-    Join { guild: GuildId, session: SessionId, user: UserId },
+    /// A session that comes to see a guild, whose member, or all members, must be looked up.
+    Join { guild: GuildId, session: SessionId, user: UserId, whole: u16 },
     /// A plan being committed.
     Commit(Box<asking::Committing>),
     /// A request about a channel whose guild must be looked up.
@@ -172,7 +172,7 @@ impl Shard {
             Letter::Attached { session, account, guilds } => self.attached(now, session, &account, &guilds, out),
             Letter::AttachRefused { session, bad_token } => self.attach_refused(now, session, bad_token, out),
             Letter::Detach { session, user } => self.detach(session, user),
-            Letter::Join { guild, session, user } => self.join(now, guild, session, user, out),
+            Letter::Join { guild, session, user, whole } => self.join(now, guild, session, user, whole, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
             Letter::JoinRefused { guild, session } => self.join_refused(now, guild, session),
             Letter::Leave { guild, user, session } => self.leave(guild, user, session),
@@ -261,7 +261,9 @@ impl Shard {
             Waiting::User(user) => self.user_loaded(now, user, result, out),
             Waiting::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
             Waiting::Ask(pending, query) => self.looked_up(now, *pending, query, result, out),
-            Waiting::Join { guild, session, user } => self.member_loaded(now, guild, session, user, result, out),
+            Waiting::Join { guild, session, user, whole } => {
+                self.member_loaded(now, guild, session, user, whole, result, out);
+            }
             Waiting::Commit(committing) => self.committed(now, *committing, result, out),
             Waiting::Channel(ask) => self.channel_found(now, *ask, result, out),
             Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),

@@ -21,42 +21,75 @@ use crate::store::{Found, Query, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::model::arrival::Arrival;
+use crate::wire::model::member::Member;
 
 impl Shard {
-    /// Guild: a session of a member wants to see it.
-    pub(super) fn join(&mut self, now: Time, guild: GuildId, session: SessionId, user: UserId, out: &mut Outbox) {
+    /// Guild: a session of a member wants to see it; with all its members, if they are no more than `whole`.
+    pub(super) fn join(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        session: SessionId,
+        user: UserId,
+        whole: u16,
+        out: &mut Outbox,
+    ) {
         let _ = now;
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
-                self.guilds.insert(guild, GuildSlot::Loading([Pending::Join { session, user }].into()));
+                self.guilds.insert(guild, GuildSlot::Loading([Pending::Join { session, user, whole }].into()));
                 self.query(Query::Guild(guild), Waiting::Guild(guild), out);
                 return;
             }
             Some(GuildSlot::Loading(waiting)) => {
-                waiting.push_back(Pending::Join { session, user });
+                waiting.push_back(Pending::Join { session, user, whole });
                 return;
             }
             Some(GuildSlot::Here(hosted)) => hosted,
         };
+        let (member_count, _) = hosted.guild.counts();
+        if (2..=u64::from(whole)).contains(&member_count) {
+            let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(whole) };
+            self.query(query, Waiting::Join { guild, session, user, whole }, out);
+        } else {
+            self.admit(guild, session, user, None, out);
+        }
+    }
+
+    /// Guild: lets a session in, or looks up its member first.
+    fn admit(
+        &mut self,
+        guild: GuildId,
+        session: SessionId,
+        user: UserId,
+        members: Option<&[Member]>,
+        out: &mut Outbox,
+    ) {
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
+            out.post(session.home, Letter::JoinRefused { guild, session });
+            return;
+        };
         match hosted.guild.enter(user, session) {
-            None => self.query(Query::Member(guild, user), Waiting::Join { guild, session, user }, out),
+            None => self.query(Query::Member(guild, user), Waiting::Join { guild, session, user, whole: 0 }, out),
             Some(Entrance::Stranger) => out.post(session.home, Letter::JoinRefused { guild, session }),
             Some(Entrance::Member { member, facts }) => {
                 let (member_count, _) = hosted.guild.counts();
                 let common = hosted.guild.common();
-                let snapshot = Snapshot { guild, session, member, facts, common, member_count };
+                let members = members.map(|found| hosted.guild.renewed(found)).unwrap_or_default();
+                let snapshot = Snapshot { guild, session, member, facts, common, member_count, members };
                 out.post(session.home, Letter::Snapshot(Box::new(snapshot)));
             }
         }
     }
 
-    /// Guild: the store has answered about a member whose session wants to see it.
+    /// Guild: the store has answered about a member whose session wants to see it, or about all.
     pub(super) fn member_loaded(
         &mut self,
         now: Time,
         guild: GuildId,
         session: SessionId,
         user: UserId,
+        whole: u16,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
@@ -64,8 +97,14 @@ impl Shard {
             out.post(session.home, Letter::JoinRefused { guild, session });
             return;
         };
+        if let Found::Members(members) = found {
+            let member = members.iter().find(|member| member.user.id == user);
+            hosted.guild.remember(user, member.map(|member| Arc::new(member.clone())), false);
+            self.admit(guild, session, user, Some(members), out);
+            return;
+        }
         hosted.guild.learn(&Query::Member(guild, user), found);
-        self.join(now, guild, session, user, out);
+        self.join(now, guild, session, user, whole, out);
     }
 
     /// Guild: a session of a member is over.
@@ -120,6 +159,7 @@ impl Shard {
                 member_count: snapshot.member_count,
                 large_threshold: session.large_threshold,
                 awaited,
+                members: Arc::clone(&snapshot.members),
             };
             Body::arrival(snapshot.common.clone(), arrival, now)
         });

@@ -32,7 +32,7 @@ pub async fn get_bot(call: Call) -> Outcome {
     )
 }
 
-/// `GET /voice/regions`, `GET /soundboard-default-sounds`.
+/// `GET /voice/regions`, `GET /soundboard-default-sounds`, `GET /applications/detectable`.
 pub async fn nothing(_call: Call) -> Outcome {
     respond::json(200, &json!([]))
 }

@@ -19,18 +19,23 @@ pub struct Arrival {
     /// The guild was in READY, so the key `unavailable` is there and false; on a real join it is absent, by which discord.py
     /// tells "available" from "joined".
     pub awaited: bool,
+    /// All members, if the session is to see them at once; else none.
+    pub members: Arc<[Arc<Member>]>,
 }
 
 impl Arrival {
     /// Follows the common part, an object without its closing brace.
     pub fn json(&self) -> String {
-        let Arrival { member, member_count, large_threshold, awaited } = self;
+        let Arrival { member, member_count, large_threshold, awaited, members } = self;
         let joined = clock::iso8601(member.joined_at_ms);
         let large = *member_count > u64::from(*large_threshold);
         let unavailable = if *awaited { r#","unavailable":false"# } else { "" };
-        let member = serde_json::to_string(member).expect("a member is JSON");
+        let alone = [Arc::clone(member)];
+        let members = if members.is_empty() { &alone[..] } else { members };
+        let members: Vec<&Member> = members.iter().map(Arc::as_ref).collect();
+        let members = serde_json::to_string(&members).expect("members are JSON");
         format!(
-            r#","joined_at":"{joined}","large":{large}{unavailable},"member_count":{member_count},"members":[{member}]}}"#
+            r#","joined_at":"{joined}","large":{large}{unavailable},"member_count":{member_count},"members":{members}}}"#
         )
     }
 }

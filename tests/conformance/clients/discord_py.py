@@ -19,7 +19,6 @@ discord.http.Route.BASE = rest
 discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
 
 intents = discord.Intents.all()
-intents.presences = False
 client = discord.Client(intents=intents)
 heard: asyncio.Queue = asyncio.Queue()
 

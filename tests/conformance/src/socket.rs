@@ -29,6 +29,11 @@ impl Socket {
     /// Connects with a path and query such as `/?v=10&encoding=json`.
     pub fn connect(server: SocketAddr, target: &str) -> Socket {
         let stream = TcpStream::connect(server).expect("the server listens");
+        Socket::upgrade(stream, server, target)
+    }
+
+    /// The same, on a connection that may have served before.
+    pub fn upgrade(stream: TcpStream, server: SocketAddr, target: &str) -> Socket {
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket has timeouts");
         let url = format!("ws://{server}{target}");
         let (stream, _) = tungstenite::client(url, stream).expect("the server upgrades");

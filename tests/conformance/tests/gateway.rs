@@ -2,6 +2,8 @@
 //!
 //! Source: Discord docs, Gateway and Opcodes and Status Codes.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -48,6 +50,31 @@ fn every_way_to_say_hello_is_understood() {
         assert_eq!(message["d"]["content"], format!("compressed {number} äöü"));
         assert_eq!(message["s"], number + 3);
     }
+}
+
+#[test]
+fn a_connection_that_served_rest_can_become_a_gateway() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let mut stream = TcpStream::connect(server.address).expect("the server listens");
+    for _ in 0..2 {
+        write!(stream, "GET /api/v10/gateway HTTP/1.1\r\nHost: x\r\n\r\n").expect("it takes requests");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("it answers");
+            answer.extend(byte);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+    let mut socket = Socket::upgrade(stream, server.address, "/?v=10&encoding=json&compress=zlib-stream");
+    assert_eq!(socket.payload()["op"], 10);
+    socket.identify(&town.bot.1, CONTENT);
+    assert_eq!(socket.payload()["t"], "READY");
+    assert_eq!(socket.payload()["t"], "GUILD_CREATE");
+    town.say(&town.ann(&server), "over the old connection");
+    assert_eq!(socket.payload()["d"]["content"], "over the old connection");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
@@ -324,4 +351,20 @@ fn members_are_asked_for_in_chunks() {
     let chunk = socket.event("GUILD_MEMBERS_CHUNK");
     assert_eq!(chunk["d"]["members"][0]["user"]["id"], town.ann.0);
     assert_eq!(chunk["d"]["not_found"], json!(["1"]));
+}
+
+#[test]
+fn a_bot_with_presences_gets_a_small_guild_with_all_its_members() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let members = |intents: u64| {
+        let (mut socket, _) = Socket::identified(server.address, &town.bot.1, intents);
+        let created = socket.event("GUILD_CREATE")["d"].clone();
+        assert_eq!((&created["member_count"], &created["large"]), (&json!(2), &json!(false)));
+        let members = created["members"].as_array().expect("a list").clone();
+        members.iter().map(|member| member["user"]["id"].clone()).collect::<Vec<_>>()
+    };
+    // GUILDS, GUILD_PRESENCES; with the second it never asks for them.
+    assert_eq!(members(1 | 1 << 8), [json!(town.ann.0), json!(town.bot.0)]);
+    assert_eq!(members(1), [json!(town.bot.0)]);
 }
