@@ -2,6 +2,7 @@
 //!
 //! Lives on: test threads. Nothing here links the server; it is started, asked and killed like any other program.
 
+pub mod day;
 pub mod proxy;
 pub mod rest;
 pub mod server;

@@ -1,0 +1,56 @@
+//! One day in the life of a script: it prints a word when it wants something to happen, and the town does it.
+//!
+//! `READY`: Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`] messages meanwhile. `PROMOTE`: Ann
+//! makes the bot an administrator. `DONE`: it was a good day.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::proxy::Proxy;
+use crate::server::Server;
+use crate::town::Town;
+
+/// Messages written while the client is cut off.
+pub const MISSED: usize = 40;
+
+/// Founds a town on so many cores and has a script live there; `script` is told the town, the server and the proxy before it.
+pub fn live_through(cores: usize, script: impl FnOnce(&Town, &Server, &Proxy) -> Command) {
+    let town = Town::found();
+    let server = town.serve(cores);
+    let proxy = Proxy::before(server.address);
+    let ann = town.ann(&server);
+    let mut bot = script(&town, &server, &proxy)
+        .args([&town.bot.1, &town.guild, &town.channel, &town.ann.0])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the interpreter runs");
+    let mut words = Vec::new();
+    for word in BufReader::new(bot.stdout.take().expect("it was piped")).lines() {
+        let word = word.expect("it is text");
+        match word.as_str() {
+            "READY" => {
+                town.say(&ann, "from ann");
+            }
+            "CUT" => {
+                proxy.cut();
+                for number in 0..MISSED {
+                    town.say(&ann, &format!("missed {number}"));
+                }
+            }
+            "PROMOTE" => {
+                let staff = json!({ "name": "staff", "permissions": "8" });
+                let staff = ann.done("POST", &format!("/guilds/{}/roles", town.guild), Some(staff));
+                let staff = staff["id"].as_str().expect("an id");
+                ann.done("PUT", &format!("/guilds/{}/members/{}/roles/{staff}", town.guild, town.bot.0), None);
+            }
+            _ => {}
+        }
+        words.push(word);
+    }
+    let status = bot.wait().expect("it is our child");
+    assert!(status.success(), "it failed after {words:?}");
+    assert_eq!(words, ["READY", "CUT", "PROMOTE", "DONE"]);
+    assert_eq!(server.stop().code, Some(0));
+}
