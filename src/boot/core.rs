@@ -214,7 +214,7 @@ async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door:
             drop(request);
             if stream.write_all(&opening.response).await.is_ok() {
                 // A task of its own, so that an idle connection does not keep the room that the handshake needed.
-                glommio::spawn_local(door.serve(stream, &opening, &behind)).detach();
+                door.serve(stream, &opening, &behind);
             }
         }
         Err(refusal) => {

@@ -136,7 +136,7 @@ impl Turns {
         for hand_over in out.arrivals {
             // SAFETY: the letter owns the descriptor, which its sender took out of its own stream.
             let stream = unsafe { TcpStream::from_raw_fd(hand_over.socket) };
-            glommio::spawn_local(self.door.clone().adopt(stream, hand_over)).detach();
+            self.door.clone().adopt(stream, hand_over);
         }
     }
 

@@ -72,8 +72,8 @@ impl Door {
         Rc::clone(&last)
     }
 
-    /// Serves a connection whose upgrade was answered. `behind` are bytes that came behind the request.
-    pub fn serve(self, stream: TcpStream, opening: &Opening, behind: &[u8]) -> Serving {
+    /// Serves a connection whose upgrade was answered, in a task of its own. `behind` are bytes that came behind the request.
+    pub fn serve(self, stream: TcpStream, opening: &Opening, behind: &[u8]) {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
         let key = self.desk.with(|shard, _| shard.open(now, terms));
@@ -88,11 +88,11 @@ impl Door {
             });
         }
         let conversation = Conversation::new(key, self.host(&opening.host));
-        self.serving(stream, conversation, behind)
+        self.begin(stream, conversation, behind);
     }
 
-    /// Serves a connection that another core has handed over for a resume.
-    pub fn adopt(self, stream: TcpStream, hand_over: HandOver) -> Serving {
+    /// Serves a connection that another core has handed over for a resume, in a task of its own.
+    pub fn adopt(self, stream: TcpStream, hand_over: HandOver) {
         let now = clock::now();
         let key = self.desk.with(|shard, _| shard.adopt(now, &hand_over));
         self.table.enter(key, stream.as_raw_fd());
@@ -110,12 +110,33 @@ impl Door {
         // case in which the settings' URL or the bare address must do.
         let host = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
         let conversation = Conversation::new(key, self.host(&host));
-        self.serving(stream, conversation, &hand_over.unread)
+        self.begin(stream, conversation, &hand_over.unread);
     }
 
-    fn serving(self, stream: TcpStream, mut conversation: Conversation, behind: &[u8]) -> Serving {
+    fn begin(self, stream: TcpStream, mut conversation: Conversation, behind: &[u8]) {
         let end = if behind.is_empty() { None } else { self.understand(&mut conversation, behind) };
-        Serving { door: self, stream: Some(stream), conversation, end }
+        match end {
+            Some(end) => self.finish(stream, &conversation, end),
+            None => {
+                glommio::spawn_local(Serving { door: self, stream: Some(stream), conversation }).detach();
+            }
+        }
+    }
+
+    fn finish(&self, stream: TcpStream, conversation: &Conversation, end: End) {
+        let (now, key) = (clock::now(), conversation.key());
+        match end {
+            End::Moves(to) => self.hand_over(stream, key, conversation, *to),
+            End::Gone => {
+                self.table.forget(key);
+                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
+            }
+            End::Finished => {
+                self.table.forget(key);
+                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
+                glommio::spawn_local(linger(stream)).detach();
+            }
+        }
     }
 
     /// Reads what there is and writes what was blocked.
@@ -208,47 +229,31 @@ impl Door {
     }
 }
 
-/// A connection being served, until its peer is gone, everything is said, or its socket moves. Written by hand, since there is
+/// The task of a connection being served, until its peer is gone, everything is said, or its socket moves. Written by hand, since there is
 /// one for each idle session: an `async fn` keeps its arguments twice.
 #[derive(Debug)]
-pub struct Serving {
+struct Serving {
     door: Door,
     stream: Option<TcpStream>,
     conversation: Conversation,
-    /// It was over before the first read.
-    end: Option<End>,
 }
 
 impl Future for Serving {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Serving { door, stream, conversation, end } = &mut *self;
+        let Serving { door, stream, conversation } = &mut *self;
         let Some(mut socket) = stream.take() else { return Poll::Ready(()) };
-        let end = match end.take() {
-            Some(end) => end,
-            None => match door.poll(context, &mut socket, conversation) {
-                Poll::Ready(end) => end,
-                Poll::Pending => {
-                    *stream = Some(socket);
-                    return Poll::Pending;
-                }
-            },
-        };
-        let (now, key) = (clock::now(), conversation.key());
-        match end {
-            End::Moves(to) => door.hand_over(socket, key, conversation, *to),
-            End::Gone => {
-                door.table.forget(key);
-                door.desk.with(|shard, out| shard.drop_connection(now, key, out));
+        match door.poll(context, &mut socket, conversation) {
+            Poll::Ready(end) => {
+                door.finish(socket, conversation, end);
+                Poll::Ready(())
             }
-            End::Finished => {
-                door.table.forget(key);
-                door.desk.with(|shard, out| shard.drop_connection(now, key, out));
-                glommio::spawn_local(linger(socket)).detach();
+            Poll::Pending => {
+                *stream = Some(socket);
+                Poll::Pending
             }
         }
-        Poll::Ready(())
     }
 }
 
@@ -278,6 +283,6 @@ mod tests {
     /// A million of them are a million times this.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Serving>() <= 256, "{}", size_of::<Serving>());
+        assert!(size_of::<Serving>() <= 224, "{}", size_of::<Serving>());
     }
 }

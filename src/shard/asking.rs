@@ -34,6 +34,8 @@ pub(super) struct PendingAsk {
     actor: Actor,
     request: GuildRequest,
     loaded: Loaded,
+    /// How many changes of messages the guild had seen when the first of it was looked up.
+    loaded_at: u64,
 }
 
 /// A plan on its way to the disk.
@@ -76,12 +78,13 @@ impl Shard {
         let Ask { from, ticket, actor, request } = ask;
         match request {
             Request::Guild(guild, request) => {
-                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new() };
+                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
                 self.ask_guild(now, pending, out);
             }
             Request::Channel(channel, request) => match self.channels.get(&channel) {
                 Some(guild) => {
-                    let pending = PendingAsk { guild: *guild, from, ticket, actor, request, loaded: Loaded::new() };
+                    let pending =
+                        PendingAsk { guild: *guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
                     self.ask_guild(now, pending, out);
                 }
                 None => {
@@ -126,7 +129,7 @@ impl Shard {
         match result {
             Ok(Some(Found::GuildOf(Some(guild)))) if self.placement.owner(guild) == self.me => {
                 self.note_channel(channel, guild);
-                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new() };
+                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
                 self.ask_guild(now, pending, out);
             }
             Ok(_) => reply(out, from, ticket, Err(Refusal::UNKNOWN_CHANNEL)),
@@ -146,7 +149,7 @@ impl Shard {
     }
 
     /// Plans a request, now that everything it is known to need is here; or loads, parks or refuses it.
-    fn ask_guild(&mut self, now: Time, pending: PendingAsk, out: &mut Outbox) {
+    fn ask_guild(&mut self, now: Time, mut pending: PendingAsk, out: &mut Outbox) {
         let guild = pending.guild;
         let Some(slot) = self.guilds.get_mut(&guild) else {
             self.guilds.insert(guild, GuildSlot::Loading([Pending::Ask(Box::new(pending))].into()));
@@ -172,6 +175,12 @@ impl Shard {
                 reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
             }
             return;
+        }
+        // A message that was looked up for an edit may have been edited since: what this one does not touch would be undone.
+        let of_a_message = claims.iter().any(|claim| matches!(claim, Claim::Message(_)));
+        if pending.loaded.is_empty() || (of_a_message && pending.loaded_at != hosted.messages_changed) {
+            pending.loaded.clear();
+            pending.loaded_at = hosted.messages_changed;
         }
         let random = self.prng.next_u64();
         let mut at = Circumstances { now, actor: pending.actor, loaded: &pending.loaded, mint: &mut self.mint, random };
@@ -220,8 +229,12 @@ impl Shard {
         let Some(GuildSlot::Loading(waiting)) = self.guilds.remove(&guild) else { return };
         match result {
             Ok(Some(Found::Guild(Some(record)))) => {
-                let hosted =
-                    Hosted { guild: Guild::load(*record), claims: Default::default(), waiting: Default::default() };
+                let hosted = Hosted {
+                    guild: Guild::load(*record),
+                    claims: Default::default(),
+                    waiting: Default::default(),
+                    messages_changed: 0,
+                };
                 self.guilds.insert(guild, GuildSlot::Here(Box::new(hosted)));
                 for pending in waiting {
                     self.again(now, guild, pending, out);
@@ -298,6 +311,7 @@ impl Shard {
         if !freed.is_empty() {
             for claim in &freed {
                 hosted.claims.remove(claim);
+                hosted.messages_changed += u64::from(matches!(claim, Claim::Message(_)));
             }
             for pending in std::mem::take(&mut hosted.waiting) {
                 self.again(now, guild, pending, out);

@@ -217,7 +217,7 @@ impl Shard {
             "session_id": id.to_string(),
             "session_type": "normal",
             "resume_gateway_url": gateway_url,
-            "shard": session.guild_sharding.map(|(shard, count)| [shard, count]),
+            "shard": session.guild_sharding.as_deref().map(|(shard, count)| [*shard, *count]),
             "application": { "id": account.user.id, "flags": account.application_flags(), "flags_new": account.application_flags().to_string() },
             "private_channels": [],
             "relationships": [],

@@ -109,7 +109,7 @@ impl Shard {
             user: identify.user,
             bot: false,
             intents: identify.intents,
-            guild_sharding: identify.guild_sharding,
+            guild_sharding: identify.guild_sharding.map(Box::new),
             large_threshold: identify.large_threshold,
             token_issued_ms: identify.issued_ms,
             stage: Stage::Attaching(Box::new(Attaching {

@@ -218,6 +218,8 @@ impl Shard {
                 self.flushing.last = same;
             }
             let count = self.flushing.published.len() as u64;
+            // What is sent again after a resume was late through the client's absence.
+            let again = session.owed_s.saturating_sub(session.sent_s).min(count) as usize;
             session.sent_s += count;
             if session.sent_s == session.replay.next_s() {
                 session.unsent_bytes = 0;
@@ -225,7 +227,7 @@ impl Shard {
                 // A rough share is enough: the bound is on delay, and it is exact again when the backlog is empty.
                 session.unsent_bytes = session.unsent_bytes.saturating_sub(self.scratch.len() as u64);
             }
-            for published in &self.flushing.published {
+            for published in &self.flushing.published[again..] {
                 self.metrics.record(Metric::PublishToFlush, now.since(*published));
             }
             self.metrics.count(Counter::Deliveries, count);

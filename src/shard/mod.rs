@@ -92,6 +92,8 @@ struct Hosted {
     claims: BTreeSet<Claim>,
     /// Requests that wait for one of them.
     waiting: VecDeque<Pending>,
+    /// Changes of existing messages so far: what was looked up before one may be stale after it.
+    messages_changed: u64,
 }
 
 /// A user that this core owns, loaded or about to be.

@@ -152,3 +152,25 @@ fn history_pages_in_every_direction() {
     assert_eq!(page("limit=2&after=0"), [1, 0]);
     assert_eq!(ann.call("GET", &format!("/channels/{}/messages?limit=101", town.channel), None).0, 400);
 }
+
+#[test]
+fn edits_at_the_same_moment_do_not_undo_each_other() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let ann = town.ann(&server);
+    for round in 0..150 {
+        let id = town.say(&ann, "first")["id"].as_str().expect("an id").to_owned();
+        let path = format!("/channels/{}/messages/{id}", town.channel);
+        let content = json!({ "content": format!("edited {round}") });
+        let embeds = json!({ "embeds": [{ "title": "added" }] });
+        std::thread::scope(|scope| {
+            for body in [content, embeds] {
+                let (ann, path) = (ann.clone(), path.clone());
+                scope.spawn(move || ann.done("PATCH", &path, Some(body)));
+            }
+        });
+        let read = ann.done("GET", &path, None);
+        assert_eq!(read["content"], format!("edited {round}"), "{read}");
+        assert_eq!(read["embeds"][0]["title"], "added", "{read}");
+    }
+}
