@@ -16,6 +16,7 @@ use tungstenite::handshake::server::Request;
 use crate::base::clock;
 use crate::base::metrics::{Metric, Metrics};
 use crate::boot::listener;
+use crate::boot::signals::Wish;
 use crate::boot::turn::{Posted, Turns};
 use crate::desk::Desk;
 use crate::desk::settings::Settings;
@@ -30,6 +31,18 @@ use crate::rest::ratelimit::RateLimits;
 use crate::shard::{Shard, ShardSettings};
 use crate::store::service::StoreEnd;
 use crate::store::token::Signer;
+
+/// Tells the process when a core panics: all that the core owned is lost, and everybody else would wait for it for ever.
+#[derive(Debug)]
+pub struct Lifeline(pub Sender<Wish>);
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.send(Wish::CoreLost);
+        }
+    }
+}
 
 /// What a core is started with.
 pub struct CoreParts {
@@ -49,6 +62,8 @@ pub struct CoreParts {
     pub orders: Receiver<Order>,
     /// Told once the core serves.
     pub ready: Sender<()>,
+    /// Held while the core lives.
+    pub lifeline: Lifeline,
 }
 
 /// What the process tells a core.
@@ -66,7 +81,7 @@ pub enum Order {
 
 /// Runs a core until it is told to stop. Returns what it measured.
 pub async fn run(parts: CoreParts) -> Metrics {
-    let CoreParts { shard, settings, signer, store, lanes, listener, orders, ready } = parts;
+    let CoreParts { shard, settings, signer, store, lanes, listener, orders, ready, lifeline } = parts;
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
     let door = Door::new(desk.clone());
@@ -78,6 +93,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
     let _ = ready.send(());
     Turns::new(desk.clone(), door, lanes, stop).run().await;
+    drop(lifeline);
     desk.shard().metrics.clone()
 }
 
@@ -221,5 +237,25 @@ async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door:
             let _ = stream.write_all(&refusal).await;
             let _ = stream.shutdown(std::net::Shutdown::Write).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_panics_tells_the_process_and_one_that_ends_does_not() {
+        let (wisher, wishes) = flume::bounded(2);
+        let ends = Lifeline(wisher.clone());
+        std::thread::spawn(move || drop(ends)).join().unwrap();
+        assert!(wishes.try_recv().is_err());
+        let panics = Lifeline(wisher);
+        let panicked = std::thread::spawn(move || {
+            let _held = panics;
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(wishes.try_recv(), Ok(Wish::CoreLost));
     }
 }

@@ -3,8 +3,19 @@
 //! Lives on: the main thread.
 
 use glommio::{LocalExecutorBuilder, Placement};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::boot::Fatal;
+
+/// Takes as many descriptors as the system gives: each connection needs one, and shells are started with few.
+pub fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "the limit of open files stays low");
+    }
+}
 
 /// Whether io_uring works here: an executor is made and thrown away.
 pub fn io_uring() -> Result<(), Fatal> {

@@ -3,6 +3,7 @@
 //! Lives on: the main thread, which then waits for signals.
 
 use std::io;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
 use crate::boot::admin::errand;
 use crate::boot::config::{Config, LogFormat, ServeArgs};
-use crate::boot::core::{self, CoreParts, Order};
+use crate::boot::core::{self, CoreParts, Lifeline, Order};
 use crate::boot::histograms::{self, Dump, Folder};
 use crate::boot::signals::{self, Wish};
 use crate::boot::{Fatal, control, listener, preflight};
@@ -33,9 +34,10 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let config = Config::read(args)?;
     log_to_stderr(&config)?;
     preflight::io_uring()?;
+    preflight::raise_open_files();
     let directory = DataDir::lock(&config.data)?;
     let (listeners, address) = listener::listen(config.listen, config.cores)?;
-    let wishes = signals::listen()?;
+    let (wisher, wishes) = signals::listen()?;
     let started = clock::now();
     let mut folder = Folder::new(directory.histograms(), started);
 
@@ -70,6 +72,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
             listener,
             orders: receiver,
             ready: ready.clone(),
+            lifeline: Lifeline(wisher.clone()),
         };
         // More shards than CPUs: the kernel spreads them; none spins, so they do not take each other's time in vain.
         let pinning = if config.cores <= cpus { Pinning::Fixed(index) } else { Pinning::Unbound };
@@ -97,6 +100,11 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
                 say_where(folder.snapshot(&dump(started, &measured)));
             }
             Wish::Stop => break,
+            Wish::CoreLost => {
+                // What was acknowledged is on the disk; what is under way never was.
+                let _ = service.stop();
+                return Err(Fatal("a core has panicked (the log says where); start the server again".to_owned()));
+            }
         }
     }
 
@@ -165,6 +173,8 @@ fn log_to_stderr(config: &Config) -> Result<(), Fatal> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| Fatal(format!("the log filter {:?} is wrong: {error}", config.log)))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people who look on.
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

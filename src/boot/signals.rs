@@ -2,7 +2,7 @@
 //!
 //! Lives on: a thread of its own that does nothing else.
 
-use flume::Receiver;
+use flume::{Receiver, Sender};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
@@ -15,13 +15,16 @@ pub enum Wish {
     Stop,
     /// Write the histograms now.
     Dump,
+    /// Nobody's wish: a core has panicked. Its guilds and sessions are lost, so the process must begin anew.
+    CoreLost,
 }
 
-/// Starts listening to signals.
-pub fn listen() -> Result<Receiver<Wish>, Fatal> {
+/// Starts listening to signals. Others may wish through the sender.
+pub fn listen() -> Result<(Sender<Wish>, Receiver<Wish>), Fatal> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1])
         .map_err(|error| Fatal(format!("cannot listen to signals: {error}")))?;
     let (sender, wishes) = flume::bounded(4);
+    let ours = sender.clone();
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
@@ -39,5 +42,5 @@ pub fn listen() -> Result<Receiver<Wish>, Fatal> {
             }
         })
         .map_err(|error| Fatal(format!("cannot start a thread: {error}")))?;
-    Ok(wishes)
+    Ok((ours, wishes))
 }

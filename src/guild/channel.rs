@@ -209,6 +209,7 @@ impl Guild {
             events: vec![event],
             newest: None,
             membership: None,
+            sent: None,
             reply,
         }
     }

@@ -70,7 +70,7 @@ impl Guild {
         let event = self.event(EventName::InviteCreate, Scope::ChannelManagers(channel), &body, None);
         let reply = Plan::json(200, &self.full(&invite, false)?).reply;
         let writes = vec![Write::PutInvite(Box::new(invite))];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply })
     }
 
     pub(super) fn plan_get_invite(&self, code: &str, with_counts: bool, at: &Circumstances<'_>) -> Result<Plan, Halt> {
@@ -113,7 +113,7 @@ impl Guild {
         let event = self.event(EventName::InviteDelete, Scope::ChannelManagers(invite.channel_id), &body, None);
         let reply = Plan::json(200, &self.full(invite, false)?).reply;
         let writes = vec![Write::DeleteInvite(code.to_owned())];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply })
     }
 
     pub(super) fn plan_list_invites(&self, channel: Option<ChannelId>, at: &Circumstances<'_>) -> Result<Plan, Halt> {

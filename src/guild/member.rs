@@ -140,6 +140,7 @@ impl Guild {
             events: vec![event],
             newest: None,
             membership: Some((id, Membership::Gained)),
+            sent: None,
             reply,
         }
     }
@@ -152,7 +153,7 @@ impl Guild {
         event.always_to = Some(member.user.id);
         let reply = Plan::json(200, &member).reply;
         let writes = vec![Write::PutMember(self.id(), Box::new(member))];
-        Plan { writes, events: vec![event], newest: None, membership: None, reply }
+        Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply }
     }
 
     fn remove(&self, member: &Member) -> Plan {
@@ -164,6 +165,7 @@ impl Guild {
             events: vec![event],
             newest: None,
             membership: Some((user, Membership::Parted)),
+            sent: None,
             reply: Reply::Done,
         }
     }

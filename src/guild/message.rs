@@ -2,6 +2,8 @@
 //!
 //! Lives on: the guild's core. Messages themselves are in the store, not in memory.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
@@ -30,17 +32,33 @@ const REPLY: u32 = 19;
 const BULK_DELETE_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
 
 /// A message remembered for `enforce_nonce`.
-#[derive(Debug)]
-pub(super) struct Sent {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
     author: UserId,
     channel: ChannelId,
     nonce: Value,
     reply: Reply,
 }
 
+/// What a repeat of the same message has in common with it.
+pub(super) fn nonce_hash(channel: ChannelId, draft: &MessageDraft) -> Option<u64> {
+    let nonce = draft.nonce.as_ref().filter(|_| draft.enforce_nonce)?;
+    let mut hasher = DefaultHasher::new();
+    (channel.get(), nonce.to_string()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 impl Guild {
+    /// Remembers a message that is durable now.
+    pub(super) fn remember_sent(&mut self, sent: &Sent) {
+        self.nonces.push_back(sent.clone());
+        if self.nonces.len() > limits::NONCES_MAX {
+            self.nonces.pop_front();
+        }
+    }
+
     pub(super) fn plan_create_message(
-        &mut self,
+        &self,
         channel: ChannelId,
         draft: &MessageDraft,
         at: &mut Circumstances<'_>,
@@ -106,16 +124,14 @@ impl Guild {
         };
         let reply = Reply::Json(200, json(&view));
         let event = self.message_event(EventName::MessageCreate, view, &member, place.kind);
-        if draft.enforce_nonce
-            && let Some(nonce) = &draft.nonce
-        {
-            self.nonces.push_back(Sent { author: author.id, channel, nonce: nonce.clone(), reply: reply.clone() });
-            if self.nonces.len() > limits::NONCES_MAX {
-                self.nonces.pop_front();
-            }
-        }
+        let sent = draft.nonce.as_ref().filter(|_| draft.enforce_nonce).map(|nonce| Sent {
+            author: author.id,
+            channel,
+            nonce: nonce.clone(),
+            reply: reply.clone(),
+        });
         let writes = vec![Write::CreateMessage(Box::new(message))];
-        Ok(Plan { writes, events: vec![event], newest: Some((channel, id)), membership: None, reply })
+        Ok(Plan { writes, events: vec![event], newest: Some((channel, id)), membership: None, sent, reply })
     }
 
     pub(super) fn plan_edit_message(
@@ -169,7 +185,7 @@ impl Guild {
         let reply = Reply::Json(200, json(&view));
         let event = self.message_event(EventName::MessageUpdate, view, &member, place.kind);
         let writes = vec![Write::EditMessage(Box::new(message))];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply })
     }
 
     pub(super) fn plan_delete_message(
@@ -188,7 +204,7 @@ impl Guild {
         let body = json!({ "id": id, "channel_id": channel, "guild_id": self.id() });
         let event = self.event(EventName::MessageDelete, Scope::Channel(channel), &body, None);
         let writes = vec![Write::DeleteMessage(channel, id)];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
     }
 
     pub(super) fn plan_bulk_delete(
@@ -223,7 +239,7 @@ impl Guild {
         }
         let body = json!({ "ids": gone, "channel_id": channel, "guild_id": self.id() });
         let event = self.event(EventName::MessageDeleteBulk, Scope::Channel(channel), &body, None);
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
     }
 
     pub(super) fn plan_read_messages(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {

@@ -66,6 +66,8 @@ pub struct Plan {
     pub newest: Option<(ChannelId, MessageId)>,
     /// Whose membership changes.
     pub membership: Option<(UserId, Membership)>,
+    /// To be remembered then for `enforce_nonce`.
+    pub sent: Option<message::Sent>,
     /// The answer.
     pub reply: Reply,
 }
@@ -82,7 +84,7 @@ pub enum Membership {
 impl Plan {
     /// A plan that only answers.
     pub fn answer(reply: Reply) -> Plan {
-        Plan { writes: Vec::new(), events: Vec::new(), newest: None, membership: None, reply }
+        Plan { writes: Vec::new(), events: Vec::new(), newest: None, membership: None, sent: None, reply }
     }
 
     /// A plan that only answers, with JSON.
@@ -100,6 +102,8 @@ pub enum Claim {
     Member(UserId),
     /// One message.
     Message(MessageId),
+    /// One `enforce_nonce`, hashed: a repeat waits for the first. Others of the same hash wait in vain, and not for long.
+    Nonce(u64),
 }
 
 /// What was looked up for a plan.
@@ -231,10 +235,10 @@ impl Guild {
                 Actor::Operator => None,
             },
             R::EditMessage(_, message, _) | R::DeleteMessage(_, message) => Some(Claim::Message(*message)),
+            R::CreateMessage(channel, draft) => message::nonce_hash(*channel, draft).map(Claim::Nonce),
             R::Get { .. }
             | R::ListChannels
             | R::GetChannel(_)
-            | R::CreateMessage(..)
             | R::BulkDelete(..)
             | R::ReadMessages(_)
             | R::Typing(_)
@@ -301,6 +305,9 @@ impl Guild {
             let newest = self.last_messages.entry(channel).or_insert(message);
             *newest = message.max(*newest);
             self.common = None;
+        }
+        if let Some(sent) = &plan.sent {
+            self.remember_sent(sent);
         }
         for event in &plan.events {
             self.apply(event);

@@ -108,7 +108,7 @@ impl Guild {
         let body = json!({ "guild_id": self.id(), "role_id": id });
         let event = self.event(EventName::GuildRoleDelete, Scope::Guild, &body, Some(Change::RoleGone(id)));
         let writes = vec![Write::DeleteRole(self.id(), id)];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
     }
 
     pub(super) fn plan_give_role(&self, user: UserId, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
@@ -155,6 +155,7 @@ impl Guild {
             events: vec![event],
             newest: None,
             membership: None,
+            sent: None,
             reply,
         }
     }

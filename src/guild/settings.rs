@@ -69,6 +69,7 @@ impl Guild {
             events: vec![event],
             newest: None,
             membership: None,
+            sent: None,
             reply,
         })
     }
@@ -83,7 +84,7 @@ impl Guild {
         let event =
             self.event(EventName::GuildDelete, Scope::Channel(ChannelId::new(0)), &nothing, Some(Change::Deleted));
         let writes = vec![Write::DeleteGuild(self.id())];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, reply: Reply::Done })
+        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
     }
 
     /// The operator wrote to the store beside the server: counts and whoever is not online are read anew.

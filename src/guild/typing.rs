@@ -24,6 +24,13 @@ impl Guild {
             "member": **member,
         });
         let event = self.event(EventName::TypingStart, Scope::Channel(channel), &body, None);
-        Ok(Plan { writes: Vec::new(), events: vec![event], newest: None, membership: None, reply: Reply::Done })
+        Ok(Plan {
+            writes: Vec::new(),
+            events: vec![event],
+            newest: None,
+            membership: None,
+            sent: None,
+            reply: Reply::Done,
+        })
     }
 }

@@ -76,12 +76,15 @@ pub enum Letter {
     /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed and nothing comes
     /// twice. Lost: as `Join`, and the relay would not be born.
     Snapshot(Box<Snapshot>),
-    /// Guild → home: not a member, or no such guild. Lost: the session shows an unavailable guild for ever.
+    /// Guild → home: not a member, no such guild, or it could not be read. Lost: the session shows an unavailable guild for
+    /// ever.
     JoinRefused {
         /// Which guild.
         guild: GuildId,
         /// The session.
         session: SessionId,
+        /// It could not be read: nothing is known about the membership.
+        unavailable: bool,
     },
     /// Home → guild: a session of a member is over or has left the guild. Lost: the member would count as online for ever.
     Leave {

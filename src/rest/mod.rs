@@ -17,6 +17,7 @@ pub mod routes;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -35,7 +36,7 @@ use crate::desk::Desk;
 use crate::limits;
 use crate::net::hyper_io::{GlommioTimer, HyperIo};
 use crate::rest::call::Call;
-use crate::rest::ratelimit::RateLimits;
+use crate::rest::ratelimit::{Caller, RateLimits};
 use crate::rest::respond::{Body, Outcome};
 use crate::rest::router::Found;
 use crate::wire::refusal::Refusal;
@@ -61,6 +62,7 @@ pub async fn serve(
     limits: RateLimits,
     turns: fn(&HeaderMap) -> bool,
 ) -> Option<Turned> {
+    let peer = stream.peer_addr().ok().map(|address| address.ip());
     let turning: Rc<RefCell<Option<Request<()>>>> = Rc::default();
     let noted = Rc::clone(&turning);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -71,7 +73,7 @@ pub async fn serve(
                 *noted.borrow_mut() = Some(request.map(drop));
                 return std::future::pending().await;
             }
-            Ok::<_, Infallible>(answer(request, desk, limits).await)
+            Ok::<_, Infallible>(answer(request, desk, limits, peer).await)
         })
     });
     let mut connection = http1::Builder::new()
@@ -96,10 +98,10 @@ pub async fn serve(
 }
 
 /// Answers one request, whatever happens.
-async fn answer(request: Request<Incoming>, desk: Desk, limits: RateLimits) -> Response<Body> {
+async fn answer(request: Request<Incoming>, desk: Desk, limits: RateLimits, peer: Option<IpAddr>) -> Response<Body> {
     let began = clock::now();
     let mut route = "unrouted";
-    let handled = AssertUnwindSafe(handle(request, &desk, &limits, &mut route)).catch_unwind().await;
+    let handled = AssertUnwindSafe(handle(request, &desk, &limits, peer, &mut route)).catch_unwind().await;
     let response = handled.unwrap_or_else(|_| {
         tracing::error!(route, "a handler panicked");
         respond::refuse(&Refusal::INTERNAL)
@@ -118,6 +120,7 @@ async fn handle(
     request: Request<Incoming>,
     desk: &Desk,
     limits: &RateLimits,
+    peer: Option<IpAddr>,
     route: &mut &'static str,
 ) -> Response<Body> {
     let (parts, incoming) = request.into_parts();
@@ -145,7 +148,8 @@ async fn handle(
         }
         (_, caller) => caller,
     };
-    let allowance = match limits.take(clock::now(), user, entry, path.major(), desk.settings()) {
+    let bucket = user.map_or(Caller::Stranger(peer), Caller::User);
+    let allowance = match limits.take(clock::now(), bucket, entry, path.major(), desk.settings()) {
         Ok(allowance) => allowance,
         Err(exceeded) => {
             respond::drain(incoming).await;

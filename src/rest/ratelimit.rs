@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,6 +57,25 @@ struct Bucket {
     used: u32,
 }
 
+/// Whose bucket.
+#[derive(Debug, Clone, Copy)]
+pub enum Caller {
+    /// Somebody with a token.
+    User(UserId),
+    /// Somebody without one, known by the address only. Behind a proxy all of them are one.
+    Stranger(Option<IpAddr>),
+}
+
+impl Caller {
+    fn key(self) -> u64 {
+        match self {
+            Caller::User(user) => user.get(),
+            // Ids never have the highest bit.
+            Caller::Stranger(address) => hash(&address) | 1 << 63,
+        }
+    }
+}
+
 /// The buckets of one core.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimits(Rc<RefCell<IdMap<u64, Bucket>>>);
@@ -65,7 +85,7 @@ impl RateLimits {
     pub fn take(
         &self,
         now: Time,
-        user: Option<UserId>,
+        caller: Caller,
         entry: &Entry,
         major: u64,
         settings: &Settings,
@@ -77,9 +97,10 @@ impl RateLimits {
             let limit = 1_000_000;
             return Ok(Allowance { bucket, limit, remaining: limit - 1, reset: now + per, reset_after: per });
         }
-        let user = user.map_or(0, UserId::get);
+        let user = caller.key();
         let mut buckets = self.0.borrow_mut();
         if buckets.len() >= limits::BUCKETS_MAX {
+            // Idle ones first; if there are none, whoever floods gets everybody a fresh start.
             buckets.retain(|_, bucket| now.since(bucket.began) < Duration::from_secs(60));
             if buckets.len() >= limits::BUCKETS_MAX {
                 buckets.clear();

@@ -116,6 +116,7 @@ table! {
     POST "/channels/{channel.id}/invites" caller 5 / 10000 => invites::create;
     GET "/channels/{channel.id}/pins" caller 10 / 1000 => messages::pins;
     POST "/channels/{channel.id}/typing" caller 5 / 5000 => messages::typing;
+    GET "/channels/{channel.id}/messages/pins" caller 10 / 1000 => messages::pins_page;
     GET "/channels/{channel.id}/messages" caller 10 / 1000 => messages::list;
     POST "/channels/{channel.id}/messages" caller 5 / 5000 => messages::create;
     POST "/channels/{channel.id}/messages/bulk-delete" caller 1 / 1000 => messages::bulk_delete;

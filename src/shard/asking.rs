@@ -244,7 +244,9 @@ impl Shard {
                 for pending in waiting {
                     match pending {
                         Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::UNKNOWN_GUILD)),
-                        Pending::Join { session, .. } => out.post(session.home, Letter::JoinRefused { guild, session }),
+                        Pending::Join { session, .. } => {
+                            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
+                        }
                     }
                 }
             }
@@ -253,7 +255,9 @@ impl Shard {
                 for pending in waiting {
                     match pending {
                         Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::INTERNAL)),
-                        Pending::Join { session, .. } => out.post(session.home, Letter::JoinRefused { guild, session }),
+                        Pending::Join { session, .. } => {
+                            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: true })
+                        }
                     }
                 }
             }

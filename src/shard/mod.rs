@@ -176,7 +176,7 @@ impl Shard {
             Letter::Detach { session, user } => self.detach(session, user),
             Letter::Join { guild, session, user, whole } => self.join(now, guild, session, user, whole, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
-            Letter::JoinRefused { guild, session } => self.join_refused(now, guild, session),
+            Letter::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
             Letter::Leave { guild, user, session } => self.leave(guild, user, session),
             Letter::Publish(event) => self.fan_out(now, &event, out),
             Letter::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),

@@ -66,12 +66,14 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
-            out.post(session.home, Letter::JoinRefused { guild, session });
+            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
             return;
         };
         match hosted.guild.enter(user, session) {
             None => self.query(Query::Member(guild, user), Waiting::Join { guild, session, user, whole: 0 }, out),
-            Some(Entrance::Stranger) => out.post(session.home, Letter::JoinRefused { guild, session }),
+            Some(Entrance::Stranger) => {
+                out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
+            }
             Some(Entrance::Member { member, facts }) => {
                 let (member_count, _) = hosted.guild.counts();
                 let common = hosted.guild.common();
@@ -94,7 +96,8 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let (Ok(Some(found)), Some(GuildSlot::Here(hosted))) = (&result, self.guilds.get_mut(&guild)) else {
-            out.post(session.home, Letter::JoinRefused { guild, session });
+            let unavailable = result.is_err();
+            out.post(session.home, Letter::JoinRefused { guild, session, unavailable });
             return;
         };
         if let Found::Members(members) = found {
@@ -169,13 +172,14 @@ impl Shard {
     }
 
     /// Home: the guild does not know the member.
-    pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId) {
+    pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId, unavailable: bool) {
         let Some((key, session)) = self.session(id) else { return };
         if !session.came(guild) {
             return;
         }
         if session.intents.contains(Intents::GUILDS) {
-            let json = format!("{{\"id\":\"{guild}\"}}");
+            let note = if unavailable { r#","unavailable":true"# } else { "" };
+            let json = format!(r#"{{"id":"{guild}"{note}}}"#);
             session.dispatch(Body::new(EventName::GuildDelete, json.into(), now));
             self.list_session(key);
         }

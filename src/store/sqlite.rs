@@ -47,11 +47,20 @@ impl Store for SqliteStore {
     }
 }
 
+/// Creates the file if it is missing, for its owner alone: it has password hashes and the secret of all tokens. SQLite gives
+/// the files beside it the same mode.
+fn own(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.write(true).create(true).truncate(false).open(path).map(drop)
+}
+
 impl SqliteStore {
     /// Opens the database for writing, creates it if missing, and brings it to the current schema.
     /// Refuses a database that a newer version wrote.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
         let failed = |error| StoreError::Failed(format!("the database {} cannot be opened: {error}", path.display()));
+        own(path).map_err(|error| StoreError::Failed(format!("cannot create {}: {error}", path.display())))?;
         let mut connection = Connection::open(path).map_err(failed)?;
         configure(&connection, limits::STORE_WRITER_CACHE_KIB).map_err(failed)?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;

@@ -281,7 +281,7 @@ impl World {
                     }
                     self.oracle.snapshot(guild, snapshot.session.secret, user, &mut self.report);
                 }
-                Letter::JoinRefused { guild, session } => {
+                Letter::JoinRefused { guild, session, .. } => {
                     if self.verbose {
                         println!("join of {guild} refused to {:016x}", session.secret);
                     }

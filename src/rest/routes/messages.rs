@@ -129,6 +129,14 @@ pub async fn pins(call: Call) -> Outcome {
     respond::json(200, &json!([]))
 }
 
+/// Nothing can be pinned here.
+/// `GET /channels/{channel.id}/messages/pins`.
+pub async fn pins_page(call: Call) -> Outcome {
+    let channel: ChannelId = call.id(0)?;
+    may_read(&call, channel).await?;
+    respond::json(200, &json!({ "items": [], "has_more": false }))
+}
+
 async fn may_read(call: &Call, channel: ChannelId) -> Result<bool, Refusal> {
     match call.ask(Request::Channel(channel, GuildRequest::ReadMessages(channel))).await? {
         Reply::MayRead { history } => Ok(history),

@@ -174,3 +174,23 @@ fn edits_at_the_same_moment_do_not_undo_each_other() {
         assert_eq!(read["embeds"][0]["title"], "added", "{read}");
     }
 }
+
+#[test]
+fn a_message_that_is_sent_again_with_its_nonce_is_written_once() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let ann = town.ann(&server);
+    for round in 0..50 {
+        let path = format!("/channels/{}/messages", town.channel);
+        let body = json!({ "content": "once", "nonce": format!("round {round}"), "enforce_nonce": true });
+        let ids: Vec<Value> = std::thread::scope(|scope| {
+            let send = || scope.spawn(|| ann.clone().done("POST", &path, Some(body.clone()))["id"].clone());
+            [send(), send(), send()].map(|sent| sent.join().expect("it is answered")).into()
+        });
+        assert!(ids.windows(2).all(|two| two[0] == two[1]), "{ids:?}");
+    }
+    let list = ann.done("GET", &format!("/channels/{}/messages?limit=100", town.channel), None);
+    assert_eq!(list.as_array().map(Vec::len), Some(50));
+    let pins = ann.done("GET", &format!("/channels/{}/messages/pins", town.channel), None);
+    assert_eq!(pins, json!({ "items": [], "has_more": false }));
+}
