@@ -24,7 +24,8 @@ pub const WAITING_CALLERS_MAX: usize = 16_384;
 
 // ── store ──
 
-/// Jobs waiting for the store's threads. Past this an executor keeps them in its own queue and new work is refused as overloaded.
+/// Jobs waiting for the store's threads. Past this a core keeps them itself; there are no more of them than callers who wait
+/// ([`WAITING_CALLERS_MAX`]) and sessions that attach or join.
 pub const STORE_QUEUE: usize = 16_384;
 /// Commits put into one transaction. 1,000 a commit reach 78,000 rows/s on one disk; more only adds latency.
 pub const STORE_GROUP_MAX: usize = 1_024;

@@ -76,14 +76,17 @@ impl Turns {
         let more = self.flush();
         let took = clock::now().since(began);
         self.desk.shard().metrics.record(Metric::TurnLength, took);
-        more || self.desk.has_letters() || !self.inbox.is_empty()
+        more || self.desk.letters() > 0 || !self.inbox.is_empty()
     }
 
     fn receive(&mut self, now: Time) {
         self.lanes.pump();
         let desk = &self.desk;
-        self.inbox.take(limits::TURN_LETTERS, |Posted { at, letter }| {
-            desk.shard().metrics.record(Metric::LaneHop, now.since(at));
+        // While letters to itself fill a turn, others wait in their lanes.
+        let room = limits::TURN_LETTERS.saturating_sub(desk.letters());
+        self.inbox.take(room, |Posted { at, letter }| {
+            // Not the turn's beginning: it may lie before the posting.
+            desk.shard().metrics.record(Metric::LaneHop, clock::now().since(at));
             desk.deliver(at, letter);
         });
         for _ in 0..limits::TURN_LETTERS {

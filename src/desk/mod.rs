@@ -156,9 +156,9 @@ impl Desk {
         next
     }
 
-    /// Whether letters are waiting.
-    pub fn has_letters(&self) -> bool {
-        !self.0.mailbox.borrow().is_empty()
+    /// Letters that are waiting.
+    pub fn letters(&self) -> usize {
+        self.0.mailbox.borrow().len()
     }
 
     /// Asks for a turn.

@@ -253,7 +253,8 @@ impl Guild {
         }
     }
 
-    /// Works out what a request comes to. Changes nothing but the count of uses.
+    /// Works out what a request comes to. Changes nothing but the count of uses, and what a refresh
+    /// forgets.
     pub fn plan(&mut self, request: &GuildRequest, at: &mut Circumstances<'_>) -> Result<Plan, Halt> {
         use GuildRequest as R;
         match request {

@@ -165,7 +165,6 @@ impl StoreEnd {
         }
     }
 
-    /// The way for ordinary threads.
     /// Whether the threads still take jobs.
     pub fn is_open(&self) -> bool {
         !self.queues.commits.is_disconnected() && !self.queues.queries.is_disconnected()

@@ -179,7 +179,6 @@ fn fill(means: &mut Means<'_>, guild: GuildId, members: u64) -> Result<Value, Fa
 }
 
 fn issue(means: &Means<'_>, user: UserId) -> String {
-    // A token issued in the millisecond of a revocation is void, so it is dated a moment ahead of nothing: now.
     means.signer.issue(user, clock::now().millis())
 }
 
