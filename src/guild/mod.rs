@@ -21,6 +21,7 @@ pub mod snapshot;
 pub mod typing;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +30,7 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, Mint, UserId};
+use crate::base::idmap::IdHasher;
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply};
 use crate::mail::event::{Change, Event, Scope};
@@ -100,6 +102,8 @@ pub enum Claim {
     Member(UserId),
     /// One message.
     Message(MessageId),
+    /// A message of this user's that is written once, however often it is sent: a hash of its nonce.
+    Nonce(UserId, u64),
 }
 
 /// What was looked up for a plan.
@@ -230,11 +234,18 @@ impl Guild {
                 Actor::User(user) => Some(Claim::Member(user)),
                 Actor::Operator => None,
             },
+            R::CreateMessage(_, draft) => match (actor, &draft.nonce) {
+                (Actor::User(user), Some(nonce)) if draft.enforce_nonce => {
+                    let mut hasher = IdHasher::default();
+                    nonce.hash(&mut hasher);
+                    Some(Claim::Nonce(user, hasher.finish()))
+                }
+                _ => None,
+            },
             R::EditMessage(_, message, _) | R::DeleteMessage(_, message) => Some(Claim::Message(*message)),
             R::Get { .. }
             | R::ListChannels
             | R::GetChannel(_)
-            | R::CreateMessage(..)
             | R::BulkDelete(..)
             | R::ReadMessages(_)
             | R::Typing(_)

@@ -299,10 +299,12 @@ impl Shard {
                 self.finish(now, committing, out);
             }
             Err(StoreError::Conflict(Conflict::Gone)) => {
+                self.give_up(&committing);
                 let refusal = committing.gone.clone();
                 reply(out, committing.from, committing.ticket, Err(refusal));
             }
             Err(error) => {
+                self.give_up(&committing);
                 tracing::error!(%guild, %error, "a commit failed");
                 reply(out, committing.from, committing.ticket, Err(Refusal::INTERNAL));
             }
@@ -316,6 +318,12 @@ impl Shard {
             for pending in std::mem::take(&mut hosted.waiting) {
                 self.again(now, guild, pending, out);
             }
+        }
+    }
+
+    fn give_up(&mut self, committing: &Committing) {
+        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&committing.guild) {
+            hosted.guild.give_up(&committing.plan);
         }
     }
 
