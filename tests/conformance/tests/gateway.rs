@@ -156,6 +156,16 @@ fn a_flood_of_frames_that_say_nothing_is_cut_short_and_delays_nobody() {
 }
 
 #[test]
+fn a_list_of_guilds_to_search_is_as_many_commands() {
+    let town = Town::found();
+    let server = town.serve(1);
+    let (mut socket, _) = Socket::identified(server.address, &town.ann.1, PLAIN);
+    let guilds = vec![town.guild.clone(); 200];
+    socket.send(json!({ "op": 8, "d": { "guild_id": guilds, "query": "a", "limit": 1 } }));
+    assert_eq!(socket.closed(), 4008);
+}
+
+#[test]
 fn a_session_survives_every_end_but_a_clean_one() {
     let town = Town::found();
     for cores in [1, 2, 5] {
