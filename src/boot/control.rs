@@ -1,8 +1,9 @@
 //! The control socket: errands of `guildhall admin` for a running server.
 //!
-//! Lives on: a thread of its own, one errand at a time. Only who may write to the data directory can connect.
+//! Lives on: a thread of its own, one errand at a time. Only its own user (and root) can connect.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +44,9 @@ pub fn start(
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket)
         .map_err(|error| Fatal(format!("cannot listen on {}: {error}", socket.display())))?;
+    // Whatever the directory and the umask permit: who connects can have a token for anybody.
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| Fatal(format!("cannot close {} to others: {error}", socket.display())))?;
     let stopping = Arc::new(AtomicBool::new(false));
     let desk = Desk {
         core: orders[0].clone(),
@@ -73,9 +77,10 @@ impl Control {
     /// Takes no more errands; one under way is finished first.
     pub fn stop(self) {
         self.stopping.store(true, Ordering::Release);
-        // Wakes the thread out of its accept.
-        let _ = UnixStream::connect(&self.socket);
-        let _ = self.thread.join();
+        // Wakes the thread out of its accept. If somebody has taken the socket away it cannot be woken, and ends with us.
+        if UnixStream::connect(&self.socket).is_ok() {
+            let _ = self.thread.join();
+        }
         let _ = std::fs::remove_file(&self.socket);
     }
 }
@@ -90,6 +95,8 @@ struct Desk {
 impl Desk {
     fn serve(&self, stream: UnixStream) -> std::io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // Whoever does not take its answer must not keep the server from ending.
+        stream.set_write_timeout(Some(Duration::from_secs(10)))?;
         let mut line = String::new();
         BufReader::new(stream.try_clone()?.take(limits::ERRAND_BYTES)).read_line(&mut line)?;
         let answer = match serde_json::from_str::<Errand>(&line) {

@@ -2,8 +2,7 @@
 //!
 //! Lives on: the main thread, which then waits for signals.
 
-use std::io;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -90,7 +89,11 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         served.map_err(|_| Fatal("a core did not come up within 30 seconds".to_owned()))?;
     }
     let control = control::start(&directory, &service, &orders, &signer)?;
-    println!("guildhall: serving on http://{address} with {} cores, data in {}", config.cores, config.data.display());
+    say(&format!(
+        "guildhall: serving on http://{address} with {} cores, data in {}",
+        config.cores,
+        config.data.display()
+    ));
     tracing::info!(%address, cores = config.cores, data = %config.data.display(), "serving");
 
     for wish in wishes.iter() {
@@ -135,7 +138,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     }
     let stopped = service.stop();
     let dump = dump(started, &measured);
-    println!("{}", histograms::table(&dump));
+    say(&histograms::table(&dump).to_string());
     say_where(folder.finish(&dump));
     stopped?;
     tracing::info!("stopped");
@@ -162,9 +165,15 @@ fn dump(started: Time, cores: &[Metrics]) -> Dump<'_> {
     Dump { started, ended: clock::now(), version: env!("CARGO_PKG_VERSION"), cores }
 }
 
+/// Prints a line. Nobody may read any more (`guildhall serve | head -1`), which is no reason to end without a drain.
+fn say(line: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
 fn say_where(written: io::Result<PathBuf>) {
     match written {
-        Ok(path) => println!("guildhall: histograms written to {}", path.display()),
+        Ok(path) => say(&format!("guildhall: histograms written to {}", path.display())),
         Err(error) => tracing::error!(%error, "the histograms could not be written"),
     }
 }

@@ -100,10 +100,14 @@ impl Conversation {
         let mut replies = Vec::new();
         let mut next = Next::Read;
         let mut rest: Vec<u8> = Vec::new();
+        let mut client_closes = false;
+        if shard.connection(key).is_none_or(|connection| connection.closing) {
+            return next; // whatever else it says, nobody listens
+        }
         let fed = self.inbox.feed(bytes, limits::PAYLOAD_BYTES_MAX, &mut replies, |incoming| {
             let Some(connection) = shard.connection(key) else { return };
             if connection.closing {
-                return; // whatever else it says, nobody listens
+                return;
             }
             if next != Next::Read {
                 // The socket moves: what comes behind the resume is for its new core. Only payloads can follow here.
@@ -113,7 +117,17 @@ impl Conversation {
                 return;
             }
             match incoming {
-                Incoming::Close(code) => shard.closed_by_client(now, key, code, out),
+                Incoming::Close(code) => {
+                    client_closes = true;
+                    shard.closed_by_client(now, key, code, out);
+                }
+                // It costs as much as a command and may be answered by a pong that is never read.
+                Incoming::Aside => {
+                    if !connection.count_command(now) {
+                        shard.metrics.count(Counter::ProtocolErrors, 1);
+                        shard.close_connection(now, key, CloseCode::RateLimited, None, out);
+                    }
+                }
                 Incoming::Payload(payload) => match understand(now, key, host, &payload, gate, shard, out) {
                     Verdict::Done => {}
                     Verdict::Close(code) => {
@@ -124,8 +138,13 @@ impl Conversation {
                 },
             }
         });
+        // Behind our own close frame nothing is said; the answer to the client's is in the replies.
         if !replies.is_empty() {
-            shard.say(key, |connection| connection.pending.append(&mut replies));
+            shard.say(key, |connection| {
+                if client_closes || !connection.closing {
+                    connection.pending.append(&mut replies);
+                }
+            });
         }
         if let Err(broken) = fed {
             shard.metrics.count(Counter::ProtocolErrors, 1);

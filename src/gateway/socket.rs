@@ -151,6 +151,11 @@ impl Door {
             },
         }
         loop {
+            // A connection that is being closed is not read from any more: a peer that sends without end would be listened to
+            // without end, and its core would do nothing else. The turn that has written the last word calls back.
+            if self.desk.shard().connection(key).is_some_and(|connection| connection.closing) {
+                return Poll::Pending;
+            }
             let read = {
                 let mut scratch = self.lent.scratch.borrow_mut();
                 match Pin::new(&mut *stream).poll_read(context, &mut scratch) {

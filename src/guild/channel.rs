@@ -232,10 +232,15 @@ impl Guild {
         if !granted.contains(Permissions::MANAGE_ROLES) {
             return Err(Refusal::MISSING_PERMISSIONS);
         }
-        for overwrite in after {
-            let old = before.iter().find(|old| (old.kind, old.id) == (overwrite.kind, overwrite.id));
+        let same = |one: &Overwrite, other: &Overwrite| (one.kind, one.id) == (other.kind, other.id);
+        let changed = after.iter().map(|overwrite| {
+            let old = before.iter().find(|old| same(old, overwrite));
             let (allow, deny) = old.map_or_else(Default::default, |old| (old.allow, old.deny));
-            let touched = (overwrite.allow ^ allow) | (overwrite.deny ^ deny);
+            (overwrite.allow ^ allow) | (overwrite.deny ^ deny)
+        });
+        // Without a denial everybody has what it denied.
+        let taken_away = before.iter().filter(|old| !after.iter().any(|overwrite| same(old, overwrite)));
+        for touched in changed.chain(taken_away.map(|old| old.allow | old.deny)) {
             if !granted.contains(touched) {
                 return Err(Refusal::MISSING_PERMISSIONS);
             }

@@ -348,3 +348,58 @@ impl Guild {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Time;
+    use crate::base::id::{GuildId, Mint};
+    use crate::guild::Claim;
+    use crate::guild::founding::found;
+    use crate::mail::ask::{Actor, GuildRequest};
+    use crate::mail::placement::VirtualShard;
+
+    #[test]
+    fn a_nonce_is_answered_again_only_once_its_message_is_kept() {
+        let owner = User { id: UserId::new(7), username: "ann".into(), global_name: None, avatar: None, bot: false };
+        let mut mint = Mint::inside();
+        let shard = VirtualShard::of(GuildId::new(1));
+        let (record, _) = found(shard, owner.clone(), "Town".to_owned(), 1_800_000_000_000, &mut mint);
+        let channel = record.channels.iter().find(|channel| channel.kind == ChannelKind::Text).expect("one").id;
+        let mut guild = Guild::load(record);
+        guild.remember(owner.id, Some(Member::new(owner.clone(), 0).into()), true);
+        let allowed_mentions = AllowedMentions {
+            all_users: false,
+            all_roles: false,
+            everyone: false,
+            users: Vec::new(),
+            roles: Vec::new(),
+            replied_user: false,
+        };
+        let draft = MessageDraft {
+            content: "once".to_owned(),
+            nonce: Some("n".into()),
+            enforce_nonce: true,
+            tts: false,
+            embeds: Vec::new(),
+            components: Vec::new(),
+            allowed_mentions,
+            reference: None,
+            flags: 0,
+        };
+        let (actor, request) = (Actor::User(owner.id), GuildRequest::CreateMessage(channel, draft));
+        assert!(matches!(Guild::claims(actor, &request)[..], [Claim::Nonce(..)]), "the second waits for the first");
+        let mut plan = |guild: &mut Guild| {
+            let now = Time::from_millis(1_800_000_000_000);
+            let mut at = Circumstances { now, actor, loaded: &Vec::new(), mint: &mut mint, random: 0 };
+            guild.plan(&request, &mut at).expect("it may be sent")
+        };
+        let first = plan(&mut guild);
+        assert_eq!(first.writes.len(), 1);
+        let second = plan(&mut guild);
+        assert_eq!(second.writes.len(), 1, "the first was never written, so it is no answer");
+        guild.commit(&second);
+        let third = plan(&mut guild);
+        assert_eq!((third.writes.len(), third.reply), (0, second.reply));
+    }
+}

@@ -45,6 +45,7 @@ impl Guild {
         if channel.overwrites.len() == before.overwrites.len() {
             return Err(Refusal::UNKNOWN_OVERWRITE.into());
         }
+        self.may_set_overwrites(&acting, &before.overwrites, &channel.overwrites, self.in_channel(&acting, id))?;
         let plan = self.put_channel(EventName::ChannelUpdate, channel, 200);
         Ok(Plan { reply: Reply::Done, ..plan })
     }

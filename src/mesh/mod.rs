@@ -102,9 +102,16 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Whether something waits for which there is room. To be asked before sleeping: until then nobody rings.
+    /// Whether something waits for which there is room. To be asked before sleeping, after [`Bell::muffle`].
+    ///
+    /// It asks to be rung once more: the receiver may have taken the last wish back, and rung while this core was still awake,
+    /// after [`Lane::pump`] had filled the ring again.
     pub fn can_go_on(&self) -> bool {
-        self.lanes.iter().flatten().any(|lane| !lane.waiting.is_empty() && !lane.ring.is_full())
+        self.lanes.iter().flatten().filter(|lane| !lane.waiting.is_empty()).any(|lane| {
+            lane.sender_waits.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            !lane.ring.is_full()
+        })
     }
 
     /// How many items wait because their lanes are full.
@@ -181,6 +188,26 @@ impl<T> Inbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The receiver takes the wish back and rings between the sender's last pump and its sleep.
+    #[test]
+    fn whoever_sleeps_behind_a_full_lane_has_asked_to_be_rung() {
+        let mut ends = weave::<usize>(2).unwrap();
+        let mut receiver = ends.pop().unwrap();
+        let mut sender = ends.pop().unwrap();
+        for number in 0..limits::LANE_LETTERS + 2 {
+            sender.lanes.send(1, number);
+        }
+        let lane = sender.lanes.lanes[1].as_ref().unwrap();
+        assert!(lane.sender_waits.load(Ordering::Relaxed));
+        // What `Inbox::take` does when it has seen room that `pump` then fills at once.
+        lane.sender_waits.store(false, Ordering::Relaxed);
+        lane.receiver.strike();
+        sender.bell.muffle();
+        assert!(!sender.lanes.can_go_on());
+        receiver.inbox.take(100, drop);
+        sender.bell.wait_blocking();
+    }
 
     /// Two threads, a small number of full lanes: everything arrives, in order, and nobody is left asleep.
     #[test]

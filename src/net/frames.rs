@@ -52,6 +52,8 @@ pub enum Incoming {
     Payload(Vec<u8>),
     /// The peer closes, with its code.
     Close(Option<u16>),
+    /// A frame that completes nothing: a ping, a pong, a part of a message. It is work all the same, so it is told.
+    Aside,
 }
 
 /// Why the bytes are no WebSocket messages.
@@ -152,6 +154,7 @@ impl Inbox {
                         Err(_) => Err(Broken::Protocol),
                     };
                 }
+                // Counted below.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Err(Broken::TooLong),
@@ -162,6 +165,9 @@ impl Inbox {
         }
         // A control frame amid fragments leaves the message open; the last fragment closes it.
         let control = matches!(header.opcode, OpCode::Control(_));
+        if control || !header.is_final {
+            each(Incoming::Aside);
+        }
         if if control { amid_fragments } else { !header.is_final } {
             self.open = Some(context);
         }
@@ -232,7 +238,14 @@ mod tests {
         stream.extend(frame(0x89, b"ping amid fragments"));
         stream.extend(frame(0x80, b"mented"));
         stream.extend(frame(0x81, b"last"));
-        let expected = [payload("hello"), payload(&"x".repeat(300)), payload("fragmented"), payload("last")];
+        let expected = [
+            payload("hello"),
+            payload(&"x".repeat(300)),
+            Incoming::Aside,
+            Incoming::Aside,
+            payload("fragmented"),
+            payload("last"),
+        ];
         for step in 1..stream.len() {
             let mut inbox = Inbox::default();
             let (mut got, mut pongs) = (Vec::new(), Vec::new());

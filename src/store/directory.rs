@@ -55,7 +55,16 @@ impl DataDir {
         let written =
             lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(|error| unusable(&error))?;
-        Ok(DataDir { path: path.to_owned(), _lock: lock })
+        let directory = DataDir { path: path.to_owned(), _lock: lock };
+        // SQLite would create it for everybody to read, in a directory that may be older than us; it holds the secret that
+        // signs tokens. The files beside it take over its mode.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(directory.database())
+            .map_err(|error| unusable(&error))?;
+        Ok(directory)
     }
 
     /// The directory itself.
@@ -103,6 +112,19 @@ mod tests {
 
         drop(held);
         DataDir::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn the_database_is_its_owners_alone_also_in_a_directory_that_others_may_read() {
+        let scratch = Scratch::new();
+        let path = scratch.join("open");
+        DirBuilder::new().mode(0o755).create(&path).unwrap();
+        let held = DataDir::lock(&path).unwrap();
+        let mut store = crate::store::sqlite::SqliteStore::open(&held.database()).unwrap();
+        store.secret().unwrap();
+        for name in ["guildhall.sqlite3", "guildhall.sqlite3-wal", "guildhall.sqlite3-shm"] {
+            assert_eq!(std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+        }
     }
 
     #[test]

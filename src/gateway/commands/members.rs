@@ -54,7 +54,11 @@ pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, 
     };
     // Longer nonces are dropped, as documented.
     let nonce = form.nonce.filter(|nonce| nonce.len() <= 32);
-    for guild in form.guild_id.into_vec() {
+    for (index, guild) in form.guild_id.into_vec().into_iter().enumerate() {
+        // Each is a walk through the store: a list of hundreds would be hundreds of commands for the price of one.
+        if index > 0 && !shard.connection(key).is_some_and(|connection| connection.count_command(now)) {
+            return Verdict::Close(CloseCode::RateLimited);
+        }
         let request = MembersWanted { guild, wanted: wanted.clone(), nonce: nonce.clone() };
         shard.request_members(now, key, request, out);
     }

@@ -129,6 +129,42 @@ fn bad_input_is_closed_with_the_documented_code() {
     assert_eq!(socket.closed(), 4008);
 }
 
+/// Pings and parts of messages are no commands, but they are work, and pongs that nobody reads are memory.
+#[test]
+fn a_flood_of_frames_that_say_nothing_is_cut_short_and_delays_nobody() {
+    let town = Town::found();
+    let server = town.serve(1);
+    for (kind, part) in [(0x89, [b'x'; 100].as_slice()), (0x01, &[]), (0x8a, &[])] {
+        let mut flood = Vec::new();
+        for number in 0..100_000 {
+            let kind = if kind == 0x01 && number > 0 { 0x00 } else { kind };
+            flood.extend_from_slice(&[kind, 0x80 | part.len() as u8, 0, 0, 0, 0]);
+            flood.extend_from_slice(part);
+        }
+        let mut socket = Socket::greeted(server.address);
+        let mut other = socket.stream.get_ref().try_clone().expect("descriptors");
+        let flooding = std::thread::spawn(move || {
+            // The server stops reading, then shuts the socket.
+            while other.write_all(&flood).is_ok() {}
+        });
+        assert_eq!(socket.closed(), 4008);
+        assert_eq!(town.ann(&server).call("GET", "/users/@me", None).0, 200);
+        drop(socket);
+        flooding.join().expect("it only writes");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_list_of_guilds_to_search_is_as_many_commands() {
+    let town = Town::found();
+    let server = town.serve(1);
+    let (mut socket, _) = Socket::identified(server.address, &town.ann.1, PLAIN);
+    let guilds = vec![town.guild.clone(); 200];
+    socket.send(json!({ "op": 8, "d": { "guild_id": guilds, "query": "a", "limit": 1 } }));
+    assert_eq!(socket.closed(), 4008);
+}
+
 #[test]
 fn a_session_survives_every_end_but_a_clean_one() {
     let town = Town::found();

@@ -157,3 +157,26 @@ fn a_filled_database_serves_with_any_number_of_cores() {
         assert_eq!(server.stop().code, Some(0));
     }
 }
+
+/// `guildhall serve | head -1`: the one who read the first line is gone.
+#[test]
+fn a_closed_stdout_ends_nothing() {
+    let town = Town::found();
+    let mut child = std::process::Command::new(guildhall_conformance::server::program())
+        .args(["serve", "--listen", "127.0.0.1:0", "--cores", "1", "--data"])
+        .arg(town.data.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("it was piped"));
+    std::io::BufRead::read_line(&mut stdout, &mut String::new()).expect("it is text");
+    drop(stdout);
+    let pid = rustix::process::Pid::from_child(&child);
+    let signal = |signal| rustix::process::kill_process(pid, signal).expect("it is our child");
+    signal(rustix::process::Signal::USR1);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(child.try_wait().expect("it is our child").is_none(), "it ended");
+    signal(rustix::process::Signal::TERM);
+    assert_eq!(child.wait().expect("it is our child").code(), Some(0));
+}

@@ -106,6 +106,27 @@ fn rate_limits_are_told_and_kept() {
     }
 }
 
+/// An overwrite that denies cannot be taken away by those whom it denies.
+#[test]
+fn an_overwrite_is_taken_away_only_by_those_who_could_set_it() {
+    let town = Town::found();
+    let server = town.serve(1);
+    let (ann, bot) = (town.ann(&server), town.bot(&server));
+    let (manage_roles, mention_everyone) = ((1_u64 << 28).to_string(), (1_u64 << 17).to_string());
+    let role = json!({ "name": "keeper", "permissions": manage_roles });
+    let role = ann.done("POST", &format!("/guilds/{}/roles", town.guild), Some(role))["id"].clone();
+    let role = role.as_str().expect("an id");
+    ann.done("PUT", &format!("/guilds/{}/members/{}/roles/{role}", town.guild, town.bot.0), None);
+    let overwrite = format!("/channels/{}/permissions/{}", town.channel, town.guild);
+    let denial = json!({ "type": 0, "allow": "0", "deny": mention_everyone });
+    ann.done("PUT", &overwrite, Some(denial));
+    assert_eq!(bot.call("DELETE", &overwrite, None).0, 403);
+    ann.done("DELETE", &overwrite, None);
+    let harmless = json!({ "type": 0, "allow": "0", "deny": "2048" });
+    ann.done("PUT", &overwrite, Some(harmless));
+    ann.done("DELETE", &overwrite, None);
+}
+
 #[test]
 fn people_register_sign_in_and_sign_out() {
     let town = Town::found();
