@@ -123,7 +123,10 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(28 * 24 * 3_600);
 pub const GUILDS_PER_RECOMMENDED_SHARD: usize = 1_000;
 /// Bytes of an HTTP request's body. Documented as 25 MiB with files, which this server does not take.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// How long an HTTP connection may be silent between requests, and how long a head may take.
+/// From a request's head to the end of its body. Frees what peers hold that send a byte now and then.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long an HTTP connection may be silent between requests, how long a head may
+/// take, and how long a peer may take nothing of its answer.
 pub const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 /// Rate-limit buckets of one core; idle ones are let go first.
 pub const BUCKETS_MAX: usize = 65_536;

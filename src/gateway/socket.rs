@@ -273,9 +273,11 @@ async fn linger(mut stream: TcpStream) {
     }
     let mut sink = [0; 512];
     let mut left = limits::LINGER_BYTES;
+    let deadline = clock::now() + limits::LINGER;
     while let Ok(read @ 1..) = stream.read(&mut sink).await {
         left = left.saturating_sub(read);
-        if left == 0 {
+        // The timeout above is for one read: without the deadline a byte now and then would do.
+        if left == 0 || clock::now() >= deadline {
             return;
         }
     }

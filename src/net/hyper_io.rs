@@ -11,6 +11,8 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 
+use crate::limits;
+
 /// A socket for hyper.
 #[derive(Debug)]
 pub struct HyperIo {
@@ -23,11 +25,14 @@ pub struct HyperIo {
 impl HyperIo {
     /// A socket of which `ahead` was already read.
     pub fn new(stream: TcpStream, ahead: Vec<u8>) -> HyperIo {
+        // hyper has no such timeout: a peer that asks and does not read would keep its connection for ever.
+        let _ = stream.set_write_timeout(Some(limits::KEEP_ALIVE_TIME));
         HyperIo { stream, ahead, taken: 0 }
     }
 
     /// The socket, and what hyper has not taken of the bytes ahead.
     pub fn into_inner(mut self) -> (TcpStream, Vec<u8>) {
+        let _ = self.stream.set_write_timeout(None);
         (self.stream, self.ahead.split_off(self.taken))
     }
 }

@@ -3,6 +3,7 @@
 //! Lives on: every core. Source: Discord docs, Reference (Uploading Files, HTTP API).
 
 use bytes::Bytes;
+use futures_lite::FutureExt;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Limited};
@@ -14,10 +15,7 @@ use crate::wire::refusal::{FormErrors, Refusal};
 
 /// Reads a whole body. No body at all is `null`.
 pub async fn read(headers: &HeaderMap, incoming: Incoming) -> Result<Value, Refusal> {
-    let bytes = match Limited::new(incoming, limits::BODY_BYTES_MAX).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(_) => return Err(Refusal::BODY_TOO_LARGE),
-    };
+    let bytes = whole(incoming).await?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -36,6 +34,19 @@ pub async fn read(headers: &HeaderMap, incoming: Incoming) -> Result<Value, Refu
              'application/x-www-form-urlencoded', 'multipart/form-data'}.",
         )),
     }
+}
+
+/// All bytes of a body, if they are not too many and come in time.
+pub async fn whole(incoming: Incoming) -> Result<Bytes, Refusal> {
+    let bytes = async {
+        let collected = Limited::new(incoming, limits::BODY_BYTES_MAX).collect().await;
+        collected.map(|collected| collected.to_bytes()).map_err(|_| Refusal::BODY_TOO_LARGE)
+    };
+    let late = async {
+        glommio::timer::sleep(limits::BODY_TIME).await;
+        Err(Refusal::BODY_TOO_SLOW)
+    };
+    bytes.or(late).await
 }
 
 /// `payload_json` is the body, other simple parts are fields of it. There are no attachments here, so a file is an error

@@ -17,7 +17,7 @@ pub mod routes;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -36,7 +36,7 @@ use crate::desk::Desk;
 use crate::limits;
 use crate::net::hyper_io::{GlommioTimer, HyperIo};
 use crate::rest::call::Call;
-use crate::rest::ratelimit::{Caller, RateLimits};
+use crate::rest::ratelimit::{RateLimits, Who};
 use crate::rest::respond::{Body, Outcome};
 use crate::rest::router::Found;
 use crate::wire::refusal::Refusal;
@@ -62,9 +62,9 @@ pub async fn serve(
     limits: RateLimits,
     turns: fn(&HeaderMap) -> bool,
 ) -> Option<Turned> {
-    let peer = stream.peer_addr().ok().map(|address| address.ip());
     let turning: Rc<RefCell<Option<Request<()>>>> = Rc::default();
     let noted = Rc::clone(&turning);
+    let stranger = Who::stranger(stream.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()));
     let service = service_fn(move |request: Request<Incoming>| {
         let (desk, limits, noted) = (desk.clone(), limits.clone(), Rc::clone(&noted));
         // Boxed: a connection can only be stopped halfway if it can be moved.
@@ -73,7 +73,7 @@ pub async fn serve(
                 *noted.borrow_mut() = Some(request.map(drop));
                 return std::future::pending().await;
             }
-            Ok::<_, Infallible>(answer(request, desk, limits, peer).await)
+            Ok::<_, Infallible>(answer(request, desk, limits, stranger).await)
         })
     });
     let mut connection = http1::Builder::new()
@@ -98,10 +98,10 @@ pub async fn serve(
 }
 
 /// Answers one request, whatever happens.
-async fn answer(request: Request<Incoming>, desk: Desk, limits: RateLimits, peer: Option<IpAddr>) -> Response<Body> {
+async fn answer(request: Request<Incoming>, desk: Desk, limits: RateLimits, stranger: Who) -> Response<Body> {
     let began = clock::now();
     let mut route = "unrouted";
-    let handled = AssertUnwindSafe(handle(request, &desk, &limits, peer, &mut route)).catch_unwind().await;
+    let handled = AssertUnwindSafe(handle(request, &desk, &limits, stranger, &mut route)).catch_unwind().await;
     let response = handled.unwrap_or_else(|_| {
         tracing::error!(route, "a handler panicked");
         respond::refuse(&Refusal::INTERNAL)
@@ -120,7 +120,7 @@ async fn handle(
     request: Request<Incoming>,
     desk: &Desk,
     limits: &RateLimits,
-    peer: Option<IpAddr>,
+    stranger: Who,
     route: &mut &'static str,
 ) -> Response<Body> {
     let (parts, incoming) = request.into_parts();
@@ -148,14 +148,14 @@ async fn handle(
         }
         (_, caller) => caller,
     };
-    let bucket = user.map_or(Caller::Stranger(peer), Caller::User);
-    let allowance = match limits.take(clock::now(), bucket, entry, path.major(), desk.settings()) {
-        Ok(allowance) => allowance,
-        Err(exceeded) => {
-            respond::drain(incoming).await;
-            return respond::limited(&exceeded);
-        }
-    };
+    let allowance =
+        match limits.take(clock::now(), user.map_or(stranger, Who::User), entry, path.major(), desk.settings()) {
+            Ok(allowance) => allowance,
+            Err(exceeded) => {
+                respond::drain(incoming).await;
+                return respond::limited(&exceeded);
+            }
+        };
     let outcome: Outcome = match body::read(&parts.headers, incoming).await {
         Ok(form) => {
             let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,6 +28,28 @@ pub struct Rate {
     pub requests: u32,
     /// In this many milliseconds.
     pub per_ms: u32,
+}
+
+/// Whose requests are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// A user's.
+    User(UserId),
+    /// Those of strangers from one address, so that one of them cannot use up the sign-ins of all.
+    Stranger(IpAddr),
+}
+
+impl Who {
+    /// A stranger at an address. A host has a whole /64 of IPv6 to itself, so that counts as one.
+    pub fn stranger(address: IpAddr) -> Who {
+        Who::Stranger(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(long) => match long.to_ipv4_mapped() {
+                Some(short) => short.into(),
+                None => Ipv6Addr::from_bits(long.to_bits() >> 64 << 64).into(),
+            },
+        })
+    }
 }
 
 /// What is left of a bucket.
@@ -57,25 +79,6 @@ struct Bucket {
     used: u32,
 }
 
-/// Whose bucket.
-#[derive(Debug, Clone, Copy)]
-pub enum Caller {
-    /// Somebody with a token.
-    User(UserId),
-    /// Somebody without one, known by the address only. Behind a proxy all of them are one.
-    Stranger(Option<IpAddr>),
-}
-
-impl Caller {
-    fn key(self) -> u64 {
-        match self {
-            Caller::User(user) => user.get(),
-            // Ids never have the highest bit.
-            Caller::Stranger(address) => hash(&address) | 1 << 63,
-        }
-    }
-}
-
 /// The buckets of one core.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimits(Rc<RefCell<IdMap<u64, Bucket>>>);
@@ -85,7 +88,7 @@ impl RateLimits {
     pub fn take(
         &self,
         now: Time,
-        caller: Caller,
+        who: Who,
         entry: &Entry,
         major: u64,
         settings: &Settings,
@@ -97,21 +100,19 @@ impl RateLimits {
             let limit = 1_000_000;
             return Ok(Allowance { bucket, limit, remaining: limit - 1, reset: now + per, reset_after: per });
         }
-        let user = caller.key();
         let mut buckets = self.0.borrow_mut();
         if buckets.len() >= limits::BUCKETS_MAX {
-            // Idle ones first; if there are none, whoever floods gets everybody a fresh start.
             buckets.retain(|_, bucket| now.since(bucket.began) < Duration::from_secs(60));
             if buckets.len() >= limits::BUCKETS_MAX {
                 buckets.clear();
             }
         }
         let global = Rate { requests: settings.global_rate, per_ms: 1_000 };
-        if let Err(mut exceeded) = draw(&mut buckets, hash(&("global", user, 0u64)), global, now, &bucket) {
+        if let Err(mut exceeded) = draw(&mut buckets, hash(&("global", who, 0u64)), global, now, &bucket) {
             exceeded.global = true;
             return Err(exceeded);
         }
-        draw(&mut buckets, hash(&(entry.bucket, user, major)), entry.rate, now, &bucket)
+        draw(&mut buckets, hash(&(entry.bucket, who, major)), entry.rate, now, &bucket)
     }
 }
 
@@ -161,6 +162,16 @@ fn hash<T: Hash>(value: &T) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_are_kept_apart_by_address() {
+        let at = |text: &str| hash(&("global", Who::stranger(text.parse().unwrap()), 0u64));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+        assert_eq!(at("192.0.2.1"), at("::ffff:192.0.2.1"));
+        assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:0:0:2"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
+        assert_ne!(at("0.0.0.7"), hash(&("global", Who::User(UserId::new(7)), 0u64)));
+    }
 
     #[test]
     fn a_bucket_empties_and_fills_again() {

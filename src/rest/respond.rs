@@ -5,11 +5,10 @@
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
-use crate::limits;
 use crate::mail::ask::{Answer, Reply};
 use crate::rest::ratelimit::Exceeded;
 use crate::store::service::StoreEnd;
@@ -116,7 +115,7 @@ pub fn preflight() -> Response<Body> {
 
 /// Reads and throws away a body that nobody wants, so that the connection can go on.
 pub async fn drain(incoming: Incoming) {
-    let _ = Limited::new(incoming, limits::BODY_BYTES_MAX).collect().await;
+    let _ = super::body::whole(incoming).await;
 }
 
 fn with_json(status: u16, body: Bytes) -> Response<Body> {

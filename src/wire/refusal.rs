@@ -62,6 +62,7 @@ refusals! {
     TOO_MANY_CHANNELS = 400, 30013, "Maximum number of guild channels reached (500)";
     TOO_MANY_INVITES = 400, 30016, "Maximum number of invites reached (1000)";
     TOO_MANY_OVERWRITES = 400, 30060, "Maximum number of channel permission overwrites reached (1000)";
+    BODY_TOO_SLOW = 408, 0, "408: Request Timeout";
     BODY_TOO_LARGE = 413, 40005, "Request entity too large";
     MISSING_ACCESS = 403, 50001, "Missing Access";
     NOT_THE_AUTHOR = 403, 50005, "Cannot edit a message authored by another user";

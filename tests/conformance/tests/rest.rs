@@ -106,6 +106,46 @@ fn rate_limits_are_told_and_kept() {
     }
 }
 
+#[test]
+fn a_body_that_trickles_is_given_up() {
+    let town = Town::found();
+    let server = town.serve(1);
+    let mut stream = TcpStream::connect(server.address).expect("the server listens");
+    let head = "POST /api/v10/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("it can be sent");
+    let mut trickle = stream.try_clone().expect("descriptors");
+    std::thread::spawn(move || {
+        while trickle.write_all(b" ").is_ok() {
+            std::thread::sleep(std::time::Duration::from_secs(2));
+        }
+    });
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(40))).expect("a socket has timeouts");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("the server gives up");
+    assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+/// One address cannot use up the sign-ins of all: another one has its own.
+#[test]
+fn strangers_are_limited_by_address() {
+    let town = Town::found();
+    let server = Server::start(town.data.path(), 1, &[]);
+    let login = |from: [u8; 4]| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("descriptors");
+        socket.bind(&SocketAddr::from((from, 0)).into()).expect("all of 127/8 is this host");
+        socket.connect(&server.address.into()).expect("the server listens");
+        let mut stream = TcpStream::from(socket);
+        let request = "POST /api/v10/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+        stream.write_all(request.as_bytes()).expect("it can be sent");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).expect("it answers");
+        String::from_utf8_lossy(&answer[9..]).into_owned()
+    };
+    let statuses: Vec<String> = (0..7).map(|_| login([127, 0, 0, 1])).collect();
+    assert_eq!(statuses.iter().filter(|status| *status == "429").count(), 2, "{statuses:?}");
+    assert_eq!(login([127, 0, 0, 2]), "400");
+}
+
 /// An overwrite that denies cannot be taken away by those whom it denies.
 #[test]
 fn an_overwrite_is_taken_away_only_by_those_who_could_set_it() {
