@@ -94,7 +94,7 @@ impl Door {
     /// Serves a connection that another core has handed over for a resume, in a task of its own.
     pub fn adopt(self, stream: TcpStream, hand_over: HandOver) {
         let now = clock::now();
-        let key = self.desk.with(|shard, _| shard.adopt(now, &hand_over));
+        let key = self.desk.with(|shard, _| shard.adopt(&hand_over));
         self.table.enter(key, stream.as_raw_fd());
         self.desk.with(|shard, out| {
             let HandOver { session, user, seq, .. } = hand_over;
@@ -228,6 +228,7 @@ impl Door {
                 unread: conversation.unread(),
                 unsent: connection.pending,
                 asked,
+                conduct: connection.conduct,
             };
             out.post(session.home, Letter::HandOver(Box::new(hand_over)));
         });

@@ -194,6 +194,26 @@ pub struct HandOver {
     pub unsent: Vec<u8>,
     /// When the resume was read.
     pub asked: Time,
+    /// How the client has behaved: who resumes here and there by turns is limited all the same.
+    pub conduct: Conduct,
+}
+
+/// How a client has behaved on its connection so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conduct {
+    /// When the client last sent a heartbeat, or was accepted.
+    pub beat_at: Time,
+    /// Commands in the present window.
+    pub commands: u16,
+    /// When the window began.
+    pub window_began: Time,
+}
+
+impl Conduct {
+    /// Of a client that was just accepted.
+    pub fn fresh(now: Time) -> Conduct {
+        Conduct { beat_at: now, commands: 0, window_began: now }
+    }
 }
 
 /// What a connection has agreed on when it was opened.

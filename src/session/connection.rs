@@ -7,7 +7,7 @@
 use crate::base::clock::Time;
 use crate::base::slab::Key;
 use crate::limits;
-use crate::mail::letter::Terms;
+use crate::mail::letter::{Conduct, Terms};
 use crate::net::frames;
 use crate::session::dispatch;
 use crate::wire::close::CloseCode;
@@ -27,17 +27,14 @@ pub struct Connection {
     pub listed: bool,
     /// Nothing more will be said after `pending`; then the socket is shut.
     pub closing: bool,
-    /// When the client last sent a heartbeat, or was accepted.
-    pub beat_at: Time,
-    /// Commands in the present window, and when it began.
-    commands: u16,
-    window_began: Time,
+    /// How the client has behaved.
+    pub conduct: Conduct,
 }
 
 impl Connection {
     /// A connection just opened; HELLO is already on its way.
     pub fn open(terms: Terms, now: Time) -> Connection {
-        let mut connection = Connection::adopt(terms, Vec::new(), now);
+        let mut connection = Connection::adopt(terms, Vec::new(), Conduct::fresh(now));
         let interval = limits::HEARTBEAT_INTERVAL.as_millis();
         let hello =
             format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval},"_trace":["guildhall"]}}}}"#);
@@ -46,18 +43,8 @@ impl Connection {
     }
 
     /// A connection that another core has opened, with what it had not yet sent.
-    pub fn adopt(terms: Terms, unsent: Vec<u8>, now: Time) -> Connection {
-        Connection {
-            terms,
-            session: None,
-            pending: unsent,
-            blocked: false,
-            listed: false,
-            closing: false,
-            beat_at: now,
-            commands: 0,
-            window_began: now,
-        }
+    pub fn adopt(terms: Terms, unsent: Vec<u8>, conduct: Conduct) -> Connection {
+        Connection { terms, session: None, pending: unsent, blocked: false, listed: false, closing: false, conduct }
     }
 
     /// Wants a payload sent that is no event.
@@ -101,12 +88,12 @@ impl Connection {
 
     /// Counts a command; false when the client has sent too many. Source: Discord docs, Gateway/Rate Limiting.
     pub fn count_command(&mut self, now: Time) -> bool {
-        if now.since(self.window_began) >= limits::COMMANDS_WINDOW {
-            self.window_began = now;
-            self.commands = 0;
+        if now.since(self.conduct.window_began) >= limits::COMMANDS_WINDOW {
+            self.conduct.window_began = now;
+            self.conduct.commands = 0;
         }
-        self.commands = self.commands.saturating_add(1);
-        self.commands <= limits::COMMANDS_MAX
+        self.conduct.commands = self.conduct.commands.saturating_add(1);
+        self.conduct.commands <= limits::COMMANDS_MAX
     }
 
     /// Whether heartbeats have stopped, or, without a session, identify is overdue.
@@ -116,6 +103,6 @@ impl Connection {
         } else {
             limits::IDENTIFY_TIME
         };
-        now.since(self.beat_at) > patience
+        now.since(self.conduct.beat_at) > patience
     }
 }

@@ -64,8 +64,9 @@ impl Shard {
     }
 
     /// A socket was handed over by another core. Its resume is not yet done.
-    pub fn adopt(&mut self, now: Time, hand_over: &HandOver) -> Key {
-        let key = self.connections.insert(Connection::adopt(hand_over.terms, hand_over.unsent.clone(), now));
+    pub fn adopt(&mut self, hand_over: &HandOver) -> Key {
+        let key =
+            self.connections.insert(Connection::adopt(hand_over.terms, hand_over.unsent.clone(), hand_over.conduct));
         self.list_connection(key);
         key
     }
@@ -88,7 +89,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         // Before identify a heartbeat is answered but does not extend the time to identify.
         if connection.session.is_some() {
-            connection.beat_at = now;
+            connection.conduct.beat_at = now;
         }
         connection.acknowledge_heartbeat();
         if let Some(session) = connection.session.and_then(|session| self.sessions.get_mut(session))
@@ -131,7 +132,7 @@ impl Shard {
         self.sessions.get_mut(session_key).expect("inserted just now").id = id;
         if let Some(connection) = self.connections.get_mut(key) {
             connection.session = Some(session_key);
-            connection.beat_at = now;
+            connection.conduct.beat_at = now;
         }
         let (user, issued_ms) = (identify.user, identify.issued_ms);
         out.post(self.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
@@ -192,7 +193,7 @@ impl Shard {
         }
         if let Some(connection) = self.connections.get_mut(key) {
             connection.session = Some(session_key);
-            connection.beat_at = now;
+            connection.conduct.beat_at = now;
         }
         self.list_connection(key);
         Resumption::Resumed

@@ -449,6 +449,7 @@ impl World {
                 unread,
                 unsent: connection.pending,
                 asked: self.now,
+                conduct: connection.conduct,
             };
             core.out.post(to.session.home, Letter::HandOver(Box::new(hand_over)));
         }
@@ -459,7 +460,7 @@ impl World {
     fn adopt(&mut self, core: usize, hand_over: HandOver) {
         let wire = hand_over.socket as usize;
         let Core { shard, out, table, .. } = &mut self.cores[core];
-        let key = shard.adopt(self.now, &hand_over);
+        let key = shard.adopt(&hand_over);
         table.insert(key, wire);
         let HandOver { session, user, seq, .. } = hand_over;
         match shard.resume(self.now, key, Some(session), user, seq, out) {

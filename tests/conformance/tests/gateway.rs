@@ -404,3 +404,23 @@ fn a_bot_with_presences_gets_a_small_guild_with_all_its_members() {
     assert_eq!(members(1 | 1 << 8), [json!(town.ann.0), json!(town.bot.0)]);
     assert_eq!(members(1), [json!(town.bot.0)]);
 }
+
+#[test]
+fn who_resumes_here_and_there_by_turns_is_limited_all_the_same() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let mut socket = Socket::greeted(server.address);
+    let mut refused = 0;
+    let code = loop {
+        // Sessions that never were, on either core by turns.
+        socket.resume(&town.bot.1, &format!("{:04x}{:012x}{:016x}", refused % 2, 7, 7), 1);
+        match socket.hear() {
+            Said::Payload(payload) => assert_eq!((&payload["op"], &payload["d"]), (&json!(9), &json!(false))),
+            Said::Closed(code) => break code,
+            Said::Cut => panic!("it is told why"),
+        }
+        refused += 1;
+        assert!(refused < 200, "nobody stops it");
+    };
+    assert_eq!(code, 4008);
+}
