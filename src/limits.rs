@@ -35,7 +35,7 @@ pub const STORE_READERS: usize = 2;
 pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's to cache;
 /// a copy of them here would count as memory of ours that grows with every member who signs in.
-pub const STORE_READER_CACHE_KIB: i64 = 512;
+pub const STORE_READER_CACHE_KIB: i64 = 256;
 /// Pages in the write-ahead log before it is copied back: 16 MiB, a pause of some milliseconds.
 pub const STORE_CHECKPOINT_PAGES: i64 = 4_096;
 /// How long a connection waits for another process that holds the database.
