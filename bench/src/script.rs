@@ -1,0 +1,172 @@
+//! What a swarm's sessions may see and have to do: a trace as far as it concerns them, in the form that threads can use.
+//!
+//! Events that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order is
+//! decided by stream and number. The player makes a script of a trace; [`crate::swarm`] plays and judges it.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use serde::Serialize;
+
+use crate::trace::Status;
+
+/// What is delivered, as far as latencies are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Kind {
+    /// MESSAGE_CREATE.
+    Message,
+    /// MESSAGE_UPDATE.
+    Edit,
+    /// MESSAGE_DELETE.
+    Delete,
+    /// MESSAGE_REACTION_ADD.
+    React,
+    /// MESSAGE_REACTION_REMOVE.
+    Unreact,
+    /// TYPING_START.
+    Typing,
+    /// PRESENCE_UPDATE.
+    Presence,
+    /// GUILD_MEMBER_ADD.
+    Join,
+    /// GUILD_MEMBER_REMOVE.
+    Leave,
+    /// CHANNEL_CREATE.
+    ChannelCreate,
+    /// CHANNEL_DELETE.
+    ChannelDelete,
+    /// VOICE_STATE_UPDATE.
+    Voice,
+}
+
+/// Who must get the events of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duty {
+    /// Every entitled session.
+    #[default]
+    All,
+    /// Nobody must, every entitled session may: presences of people who are not looked at, for example.
+    Optional,
+}
+
+/// Events that the same people may see, in the order of their intended times.
+#[derive(Debug, Clone, Default)]
+pub struct Stream {
+    /// What each is.
+    pub kinds: Vec<Kind>,
+    /// When each is intended, in microseconds since the beginning of the trace.
+    pub at_us: Vec<u64>,
+}
+
+/// Which event something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// In which stream.
+    pub stream: u32,
+    /// Its number there, from 0.
+    pub index: u32,
+    /// When it was meant to be done, in nanoseconds since 1970.
+    pub intended_ns: u64,
+}
+
+/// Something that a session does itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deed {
+    /// Connects.
+    Connect,
+    /// Closes its connection and ends its session.
+    Close,
+    /// Its connection breaks.
+    Cut,
+    /// Op 3. The mark says which event it makes, if others are to see it.
+    Presence(Status, Option<(u32, u32)>),
+    /// Op 4: the guild's id, and the channel's; `None` leaves.
+    Voice(u64, Option<u64>, Option<(u32, u32)>),
+    /// Op 14: guild, channel, first and last row.
+    Scroll(u64, u64, u32, u32),
+}
+
+/// A deed and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Microseconds since the beginning.
+    pub at_us: u64,
+    /// Which session.
+    pub session: u32,
+    /// What.
+    pub deed: Deed,
+}
+
+/// The whole.
+#[derive(Debug, Default)]
+pub struct Script {
+    /// All streams.
+    pub streams: Vec<Stream>,
+    /// The streams that a session may ever see: those of session `i` are `entitled[starts[i]..starts[i + 1]]`.
+    pub entitled: Vec<u32>,
+    /// One more than there are sessions.
+    pub starts: Vec<u32>,
+    /// Which guild, by number, a stream belongs to.
+    pub guild_of: Vec<u32>,
+    /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to.
+    pub guilds: HashMap<u64, u32>,
+    /// Sessions that are not connected before the traffic: they wait for [`Deed::Connect`].
+    pub absent: Vec<bool>,
+    /// Whether each session says that it looks at its guilds: op 14 after it became live. Empty: nobody does.
+    pub looking: Vec<bool>,
+    /// Everything that sessions do, by time.
+    pub tasks: Vec<Task>,
+    /// The intents that are needed.
+    pub intents: u64,
+    /// How long the traffic lasts, in microseconds.
+    pub end_us: u64,
+    /// By [`Kind`]'s number; kinds that are not there are [`Duty::All`].
+    pub duties: HashMap<Kind, Duty>,
+    /// Events that carry no marker, by what they name.
+    pub ledger: Ledger,
+}
+
+/// What an event without a marker names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Named {
+    /// Its kind.
+    pub kind: Kind,
+    /// A message's id for deletes and reactions, a channel's for channels, a user's for all others.
+    pub id: u64,
+}
+
+/// Events without a marker: the player writes, the swarm reads.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: RwLock<HashMap<Named, Mark>>,
+}
+
+impl Ledger {
+    /// From now on, events of this name are that one.
+    pub fn expect(&self, named: Named, mark: Mark) {
+        self.entries.write().expect("no thread panics while it holds this").insert(named, mark);
+    }
+
+    /// Which event a name stands for.
+    pub fn find(&self, named: Named) -> Option<Mark> {
+        self.entries.read().expect("no thread panics while it holds this").get(&named).copied()
+    }
+}
+
+impl Script {
+    /// The streams that a session may ever see.
+    pub fn streams_of(&self, session: u32) -> &[u32] {
+        let at = session as usize;
+        match (self.starts.get(at), self.starts.get(at + 1)) {
+            (Some(start), Some(end)) => &self.entitled[*start as usize..*end as usize],
+            _ => &[],
+        }
+    }
+
+    /// The first event of a stream that is intended at this time or later.
+    pub fn first_from(&self, stream: u32, at_us: u64) -> u32 {
+        self.streams[stream as usize].at_us.partition_point(|at| *at < at_us) as u32
+    }
+}
