@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as posting a message takes. Source: RFC 9112.
+//! As much HTTP/1.1 as asking a server takes. Source: RFC 9112.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,17 +22,23 @@ impl Mailbox {
     /// Appends the request that posts a message.
     pub fn write(&self, out: &mut Vec<u8>, content: &str) {
         let body = json!({"content": content}).to_string();
-        let Mailbox { server, channel, token } = self;
-        out.extend_from_slice(
-            format!(
-                "POST /api/v10/channels/{channel}/messages HTTP/1.1\r\nHost: {server}\r\nAuthorization: {token}\r\n\
-                 User-Agent: DiscordBot (guildhall-bench, 0)\r\nContent-Type: application/json\r\n\
-                 Content-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .as_bytes(),
-        );
+        let path = format!("/api/v10/channels/{}/messages", self.channel);
+        write(out, self.server, "POST", &path, &self.token, Some(&body));
     }
+}
+
+/// Appends a request as `token`, with a JSON body if there is one.
+pub fn write(out: &mut Vec<u8>, server: SocketAddr, method: &str, path: &str, token: &str, body: Option<&str>) {
+    let body = body.unwrap_or("");
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    out.extend_from_slice(
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {server}\r\nAuthorization: {token}\r\n\
+             User-Agent: DiscordBot (guildhall-bench, 0)\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .as_bytes(),
+    );
 }
 
 /// An answer at the front of what was read.

@@ -42,3 +42,9 @@ pub const CONTENT_MAX: usize = 2_000;
 pub const SATURATED: f64 = 0.95;
 /// The longest latency that the histograms hold, in microseconds: ten minutes.
 pub const LATENCY_US_MAX: u64 = 600_000_000;
+/// From the start of a server's process until it serves: it may have a large database to open.
+pub const SERVER_START_TIME: Duration = Duration::from_secs(60);
+/// From SIGTERM to the end of the server's process: longer than its own bound for a drain.
+pub const SERVER_STOP_TIME: Duration = Duration::from_secs(90);
+/// How long a server has to show that it supports something.
+pub const PROBE_TIME: Duration = Duration::from_secs(2);
