@@ -2,7 +2,7 @@
 
 use std::{fmt, fs};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// CPU ticks per second in /proc; the kernel's USER_HZ, the same on all architectures that matter here.
 const TICKS_PER_SECOND: u64 = 100;
@@ -63,7 +63,7 @@ pub fn cpu_between(before: &ProcessUse, after: &ProcessUse) -> u64 {
 }
 
 /// How a thread spent a time, in shares of it.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Busy {
     /// On a CPU.
     pub ran: f64,

@@ -1,74 +1,12 @@
-//! What a run of traffic found, for people and as JSON.
+//! What `chat` found: how the sessions came up, and whether one channel's messages were delivered.
 
 use std::fmt;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::judge::Judgement;
-use crate::limits;
 use crate::proc::Busy;
-
-/// If the server waited for a CPU for more than this share of the time, the load generator was in its way.
-const CONTENDED: f64 = 0.1;
-
-/// Which side limited the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bottleneck {
-    /// A thread of the server was saturated.
-    Server,
-    /// A thread of the client was saturated.
-    Client,
-    /// Nobody was.
-    Neither,
-}
-
-impl Bottleneck {
-    /// Who it was, from how busy the busiest threads were. `None`: the server's threads could not be seen.
-    pub fn of(server: Option<f64>, client: f64) -> Bottleneck {
-        if server.is_some_and(|server| server >= limits::SATURATED) {
-            Bottleneck::Server
-        } else if client >= limits::SATURATED {
-            Bottleneck::Client
-        } else {
-            Bottleneck::Neither
-        }
-    }
-}
-
-/// Times, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Times {
-    /// How many.
-    pub count: u64,
-    /// Half of them are shorter.
-    pub p50: f64,
-    /// 90 of 100.
-    pub p90: f64,
-    /// 99 of 100.
-    pub p99: f64,
-    /// 999 of 1,000.
-    pub p999: f64,
-    /// The longest.
-    pub max: f64,
-}
-
-impl Times {
-    /// From a histogram of microseconds.
-    pub fn of(histogram: &Histogram<u64>) -> Times {
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-        let max = histogram.max() as f64 / 1e3;
-        Times { count: histogram.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max }
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Times { p50, p90, p99, p999, max, .. } = self;
-        write!(f, "p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
-    }
-}
+use crate::report::{Bottleneck, CONTENDED, Times};
 
 /// How the sessions came up, and what they cost.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -227,18 +165,5 @@ impl fmt::Display for Report {
         let validity = if self.valid { "" } else { "  INVALID as a measurement: the load generator was the limit" };
         writeln!(f, "bottleneck: {bottleneck}{validity}")?;
         write!(f, "verdict: {}", if self.sound { "sound" } else { "FAULTY" })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_saturated_client_is_no_measurement_of_the_server() {
-        assert_eq!(Bottleneck::of(Some(0.5), 0.97), Bottleneck::Client);
-        assert_eq!(Bottleneck::of(None, 0.97), Bottleneck::Client);
-        assert_eq!(Bottleneck::of(Some(0.99), 0.97), Bottleneck::Server);
-        assert_eq!(Bottleneck::of(Some(0.5), 0.5), Bottleneck::Neither);
     }
 }

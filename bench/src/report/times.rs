@@ -1,0 +1,39 @@
+//! Percentiles of a histogram of times.
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+/// Times, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Times {
+    /// How many.
+    pub count: u64,
+    /// Half of them are shorter.
+    pub p50: f64,
+    /// 90 of 100.
+    pub p90: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// 999 of 1,000.
+    pub p999: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl Times {
+    /// From a histogram of microseconds.
+    pub fn of(histogram: &Histogram<u64>) -> Times {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        let max = histogram.max() as f64 / 1e3;
+        Times { count: histogram.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max }
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Times { p50, p90, p99, p999, max, .. } = self;
+        write!(f, "p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
+    }
+}
