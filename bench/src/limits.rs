@@ -48,3 +48,15 @@ pub const SERVER_START_TIME: Duration = Duration::from_secs(60);
 pub const SERVER_STOP_TIME: Duration = Duration::from_secs(90);
 /// How long a server has to show that it supports something.
 pub const PROBE_TIME: Duration = Duration::from_secs(2);
+/// Bytes of a trace's line: a guild's declaration with [`TRACE_CHANNELS_MAX`] channels needs a quarter of it.
+pub const TRACE_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Actions of a trace, 32 bytes each: 1.6 GB.
+pub const TRACE_ACTIONS_MAX: usize = 50_000_000;
+/// Guilds of a trace: a declaration has some hundred bytes, and channels.
+pub const TRACE_GUILDS_MAX: u32 = 1_000_000;
+/// Channels of a guild over the whole trace, deleted ones included. Discord has 500 at a time.
+pub const TRACE_CHANNELS_MAX: u32 = 5_000;
+/// People who are online at some time, over all guilds of a trace: a million sessions in some tens of guilds each.
+pub const TRACE_PEOPLE_MAX: u64 = 1 << 26;
+/// zstd's own default: lines of a trace shrink to about a tenth, at a few hundred megabytes per second.
+pub const TRACE_ZSTD_LEVEL: i32 = 3;
