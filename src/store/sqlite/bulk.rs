@@ -160,6 +160,7 @@ mod tests {
         bulk.add_members(GUILD, &ids(1..2), &[MODS], 5).unwrap();
         assert_eq!(bulk.rows(), 6);
         bulk.commit().unwrap();
+        drop(bulk);
         store
     }
 
