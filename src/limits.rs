@@ -50,6 +50,16 @@ pub const GUILDS_PAGE_MAX: u32 = 200;
 pub const MESSAGES_PAGE_MAX: u32 = 100;
 /// Rows per transaction when members are filled in for load tests.
 pub const STORE_FILL_ROWS: u64 = 10_000;
+/// Rows after which an import commits: some 15 MiB of changes, of which a crash loses the last.
+pub const IMPORT_ROWS: u64 = 100_000;
+/// Users that are made, or become members, in one go between two looks at [`IMPORT_ROWS`].
+pub const IMPORT_BATCH: usize = 10_000;
+/// Bytes of one line of an import: a guild whose members are listed in some 400,000 entries.
+pub const IMPORT_LINE_BYTES: usize = 16 * 1024 * 1024;
+/// Users of one import: their ids are held in memory, 8 bytes each.
+pub const IMPORT_USERS_MAX: u64 = 100_000_000;
+/// Characters of a prefix of users' names: leaves room in a username's 32 for a hyphen and eleven digits.
+pub const IMPORT_PREFIX_CHARS_MAX: usize = 20;
 /// Passwords waiting to be hashed or checked. At some 30 ms each the last one waits two seconds; past this sign-in is refused
 /// as overloaded.
 pub const PASSWORD_QUEUE: usize = 64;
@@ -206,5 +216,7 @@ const _: () = {
     assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
     assert!(STORE_GROUP_MAX <= STORE_QUEUE);
     assert!(MEMBERS_PAGE_MAX <= STORE_SEARCH_ROWS_MAX, "one page of hits must fit in one walk");
+    assert!(IMPORT_BATCH as u64 <= IMPORT_ROWS);
+    assert!(IMPORT_PREFIX_CHARS_MAX + 1 + IMPORT_USERS_MAX.ilog10() as usize + 2 <= 32, "names stay usernames");
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
 };

@@ -59,22 +59,19 @@ impl Guild {
             None => parent.map(|parent| parent.overwrites.clone()).unwrap_or_default(),
         };
         let behind = self.facts.channels.values().map(|channel| channel.position + 1).max().unwrap_or(0);
-        let voice = draft.kind.has_voice();
-        let channel = Channel {
-            id: self.mint(at),
-            guild_id: self.id(),
-            kind: draft.kind,
-            name: draft.name.clone(),
+        let mut channel = Channel {
             topic: draft.topic.clone(),
             position: draft.position.unwrap_or(behind),
             parent_id: draft.parent_id,
             nsfw: draft.nsfw,
             rate_limit_per_user: draft.rate_limit_per_user,
-            bitrate: if voice { draft.bitrate.unwrap_or(64_000) } else { 0 },
-            user_limit: if voice { draft.user_limit.unwrap_or(0) } else { 0 },
             overwrites,
-            last_message_id: None,
+            ..Channel::new(self.mint(at), self.id(), draft.kind, draft.name.clone())
         };
+        if draft.kind.has_voice() {
+            set(&mut channel.bitrate, &draft.bitrate);
+            set(&mut channel.user_limit, &draft.user_limit);
+        }
         Ok(self.put_channel(EventName::ChannelCreate, channel, 201))
     }
 

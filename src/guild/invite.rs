@@ -151,8 +151,8 @@ impl Guild {
     }
 }
 
-/// Ten characters of base 62: 59 bits.
-fn code(random: u64) -> String {
+/// A new invite's code: ten characters of base 62, 59 bits.
+pub fn code(random: u64) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = random;
     (0..10)

@@ -99,6 +99,9 @@ const MIGRATIONS: &[&str] = &["
         temporary     INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX invites_by_guild ON invites (guild_id);
+", "
+    -- Whoever comes with a channel's id does not say which guild it is in.
+    CREATE UNIQUE INDEX channels_by_id ON channels (id);
 "];
 
 /// The version that this program writes.

@@ -8,6 +8,7 @@
 //! Deleting a guild or a channel deletes its messages in the same transaction. With millions of them the writer is busy for
 //! seconds, and commits queue meanwhile.
 
+pub mod bulk;
 mod read;
 mod write;
 
@@ -22,7 +23,7 @@ use smallvec::SmallVec;
 
 use crate::base::id::{GuildId, Id, RoleId, UserId};
 use crate::limits;
-use crate::store::{Commit, Conflict, Found, Query, Store, StoreError, schema};
+use crate::store::{Commit, Found, Query, Store, StoreError, schema};
 
 /// A connection to the database.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl SqliteStore {
     /// Adds `count` new users, named `load-000001` and on, as members of a guild: for load tests.
     ///
     /// Names go on where an earlier call ended and step over those in use. One transaction per
-    /// [`limits::STORE_FILL_ROWS`]; after a failure the finished ones stay. Refused with [`Conflict::Gone`] without the guild.
+    /// [`limits::STORE_FILL_ROWS`]; after a failure the finished ones stay. Refused with [`crate::store::Conflict::Gone`] without the guild.
     pub fn fill_members(
         &mut self,
         guild: GuildId,
@@ -132,45 +133,14 @@ impl SqliteStore {
         mut mint: impl FnMut() -> UserId,
     ) -> Result<Vec<UserId>, StoreError> {
         let mut filled = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        let mut bulk = self.bulk();
         while (filled.len() as u64) < count {
-            let batch = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let rows = (count - filled.len() as u64).min(limits::STORE_FILL_ROWS);
-            let mut number: i64 = batch
-                .query_row("SELECT value FROM meta WHERE key = 'load_users'", [], |row| row.get(0))
-                .optional()?
-                .unwrap_or(0);
-            {
-                let mut user = batch.prepare_cached(
-                    "INSERT INTO users (id, username, name_key, bot, privileged, tokens_valid_from_ms)
-                     VALUES (?1, ?2, ?2, 0, 0, 0) ON CONFLICT (name_key) DO NOTHING",
-                )?;
-                let mut member = batch.prepare_cached(
-                    "INSERT INTO members (guild_id, user_id, joined_at_ms, deaf, mute, timeout_until_ms)
-                     VALUES (?1, ?2, ?3, 0, 0, 0)",
-                )?;
-                for _ in 0..rows {
-                    let id = mint();
-                    loop {
-                        number += 1;
-                        if user.execute(params![key(id), format!("load-{number:06}")])? == 1 {
-                            break;
-                        }
-                    }
-                    member.execute(params![key(guild), key(id), whole(joined_at_ms)])?;
-                    filled.push(id);
-                }
-            }
-            run(
-                &batch,
-                "INSERT INTO meta (key, value) VALUES ('load_users', ?1)
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                params![number],
-            )?;
-            let counted = "UPDATE guilds SET member_count = member_count + ?2 WHERE id = ?1";
-            if run(&batch, counted, params![key(guild), whole(rows)])? == 0 {
-                return Err(StoreError::Conflict(Conflict::Gone));
-            }
-            batch.commit()?;
+            let batch: Vec<UserId> = (0..rows).map(|_| mint()).collect();
+            bulk.create_users("load", 1, &batch)?;
+            bulk.add_members(guild, &batch, &[], joined_at_ms)?;
+            bulk.commit()?;
+            filled.extend(batch);
         }
         Ok(filled)
     }
@@ -315,7 +285,7 @@ mod tests {
     use super::*;
     use crate::base::id::{ChannelId, MessageId, Mint};
     use crate::store::scratch::Scratch;
-    use crate::store::{Anchor, Write};
+    use crate::store::{Anchor, Conflict, Write};
     use crate::wire::model::account::Account;
     use crate::wire::model::channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
     use crate::wire::model::guild::Guild;

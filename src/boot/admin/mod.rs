@@ -1,20 +1,23 @@
-//! `guildhall admin`: users, bots, guilds and members, with the server running or not.
+//! `guildhall admin`: users, bots, guilds and members, with the server running or not; imports without it.
 //!
 //! Lives on: a process of its own. If a server has the data directory it is asked through its control socket; if not, the
 //! command works on the store itself, through the same shard code, without a server.
 
 pub mod errand;
+pub mod import;
 pub mod offline;
 pub mod online;
 
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::Value;
 
 use crate::boot::Fatal;
 use crate::boot::admin::errand::Errand;
+use crate::boot::admin::import::ImportArgs;
 use crate::boot::commandline::DataArg;
 use crate::store::directory::DataDir;
 use crate::wire::intents::Intents;
@@ -33,6 +36,14 @@ pub struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    #[command(flatten)]
+    Errand(ErrandArgs),
+    /// Make users and guilds in bulk from JSON lines, with the server stopped.
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ErrandArgs {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
@@ -111,7 +122,11 @@ pub fn run(args: &AdminArgs) -> Result<(), Fatal> {
     let Some(data) = &args.data.data else {
         return Err(Fatal("no data directory: say where with --data DIR".to_owned()));
     };
-    let errand = errand(&args.what)?;
+    let what = match &args.what {
+        What::Errand(what) => what,
+        What::Import(import) => return import::run(data, import, &mut |object| print_line(object, args.json)),
+    };
+    let errand = errand(what)?;
     let answer = match DataDir::lock(data) {
         Ok(directory) => offline::run(&directory, &errand)?,
         Err(refused) => match online::ask(data, &errand) {
@@ -121,30 +136,32 @@ pub fn run(args: &AdminArgs) -> Result<(), Fatal> {
         },
     };
     let mut answer = answer;
-    if let What::Guild(GuildCommand::Fill { tokens, .. }) = &args.what {
+    if let ErrandArgs::Guild(GuildCommand::Fill { tokens, .. }) = what {
         write_tokens(tokens, &mut answer)?;
     }
     print(&answer, args.json);
     Ok(())
 }
 
-fn errand(what: &What) -> Result<Errand, Fatal> {
+fn errand(what: &ErrandArgs) -> Result<Errand, Fatal> {
     Ok(match what {
-        What::User(UserCommand::Create { name, password }) => {
+        ErrandArgs::User(UserCommand::Create { name, password }) => {
             Errand::CreateUser { name: checked(name)?, password: password.clone() }
         }
-        What::Bot(BotCommand::Create { name, intents, owner }) => {
+        ErrandArgs::Bot(BotCommand::Create { name, intents, owner }) => {
             Errand::CreateBot { name: checked(name)?, privileged: privileged(intents)?, owner: *owner }
         }
-        What::Guild(GuildCommand::Create { name, owner }) => {
+        ErrandArgs::Guild(GuildCommand::Create { name, owner }) => {
             if !(2..=100).contains(&name.chars().count()) {
                 return Err(Fatal("a guild's name has 2 to 100 characters".to_owned()));
             }
             Errand::CreateGuild { name: name.clone(), owner: *owner }
         }
-        What::Guild(GuildCommand::Add { guild, user }) => Errand::AddMember { guild: *guild, user: *user },
-        What::Guild(GuildCommand::Fill { guild, members, .. }) => Errand::Fill { guild: *guild, members: *members },
-        What::Token { user } => Errand::Token { user: *user },
+        ErrandArgs::Guild(GuildCommand::Add { guild, user }) => Errand::AddMember { guild: *guild, user: *user },
+        ErrandArgs::Guild(GuildCommand::Fill { guild, members, .. }) => {
+            Errand::Fill { guild: *guild, members: *members }
+        }
+        ErrandArgs::Token { user } => Errand::Token { user: *user },
     })
 }
 
@@ -172,14 +189,19 @@ fn privileged(words: &[String]) -> Result<u32, Fatal> {
     Ok(intents.bits())
 }
 
-/// Tokens go to their file, readable by its owner alone, and not to the terminal.
-fn write_tokens(path: &PathBuf, answer: &mut Value) -> Result<(), Fatal> {
-    let explain = |error: std::io::Error| Fatal(format!("cannot write the tokens to {}: {error}", path.display()));
-    let tokens = answer.as_object_mut().and_then(|map| map.remove("tokens")).unwrap_or_default();
+/// An empty file for tokens, readable by its owner alone.
+fn token_file(path: &Path) -> Result<File, Fatal> {
     let mut options = std::fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.create(true).truncate(true).write(true).open(path).map_err(explain)?;
-    let mut file = std::io::BufWriter::new(file);
+    let file = options.create(true).truncate(true).write(true).open(path);
+    file.map_err(|error| Fatal(format!("cannot write the tokens to {}: {error}", path.display())))
+}
+
+/// Tokens go to their file and not to the terminal.
+fn write_tokens(path: &Path, answer: &mut Value) -> Result<(), Fatal> {
+    let explain = |error: std::io::Error| Fatal(format!("cannot write the tokens to {}: {error}", path.display()));
+    let tokens = answer.as_object_mut().and_then(|map| map.remove("tokens")).unwrap_or_default();
+    let mut file = std::io::BufWriter::new(token_file(path)?);
     for token in tokens.as_array().into_iter().flatten() {
         writeln!(file, "{}", token.as_str().unwrap_or_default()).map_err(explain)?;
     }
@@ -199,18 +221,29 @@ fn print(answer: &Value, json: bool) {
             Value::Array(list) if list.iter().all(Value::is_object) => {
                 println!("{key}:");
                 for item in list {
-                    let fields: Vec<String> = item
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .map(|(key, value)| {
-                            format!("{key} {}", value.as_str().map_or(value.to_string(), str::to_owned))
-                        })
-                        .collect();
-                    println!("  {}", fields.join(", "));
+                    println!("  {}", fields(item));
                 }
             }
             other => println!("{key}: {other}"),
         }
     }
+}
+
+/// `key value, key value`
+fn fields(object: &Value) -> String {
+    let fields = object.as_object().into_iter().flatten().map(|(key, value)| match value {
+        Value::String(text) => format!("{key} {text}"),
+        Value::Array(list) => {
+            let list: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            format!("{key} {}", if list.is_empty() { "none".to_owned() } else { list.join(" ") })
+        }
+        other => format!("{key} {other}"),
+    });
+    fields.collect::<Vec<_>>().join(", ")
+}
+
+/// One object on one line. Whoever reads along may have gone: that is told, because ids are lost with it.
+fn print_line(object: &Value, json: bool) -> Result<(), Fatal> {
+    let line = if json { object.to_string() } else { fields(object) };
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Fatal(format!("cannot print what was imported: {error}")))
 }

@@ -356,6 +356,7 @@ mod tests {
              WHERE m.user_id = ?1 AND m.guild_id > ?2 ORDER BY m.guild_id LIMIT ?3",
             "SELECT data, (SELECT max(m.id) FROM messages m WHERE m.channel_id = c.id)
              FROM channels c WHERE guild_id = ?1 ORDER BY id",
+            "SELECT guild_id FROM channels WHERE id = ?1",
             "SELECT id FROM users WHERE name_key >= ?1 AND name_key < ?2 LIMIT ?3",
             "SELECT user_id FROM members WHERE guild_id = ?1 AND nick_key >= ?2 AND nick_key < ?3 LIMIT ?4",
             "DELETE FROM messages WHERE channel_id IN (SELECT id FROM channels WHERE guild_id = ?1)",

@@ -167,6 +167,27 @@ pub struct Channel {
     pub last_message_id: Option<MessageId>,
 }
 
+impl Channel {
+    /// A new channel with the usual settings.
+    pub fn new(id: ChannelId, guild_id: GuildId, kind: ChannelKind, name: String) -> Channel {
+        Channel {
+            id,
+            guild_id,
+            kind,
+            name,
+            topic: None,
+            position: 0,
+            parent_id: None,
+            nsfw: false,
+            rate_limit_per_user: 0,
+            bitrate: if kind.has_voice() { 64_000 } else { 0 },
+            user_limit: 0,
+            overwrites: Vec::new(),
+            last_message_id: None,
+        }
+    }
+}
+
 impl Serialize for Channel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
