@@ -17,6 +17,7 @@ use crate::idle;
 use crate::limits;
 use crate::marker::Marker;
 use crate::raw;
+use crate::report::compare::{self, CompareArgs};
 use crate::swarm;
 
 /// Load generator for Guildhall, or any server that speaks Discord's API v10.
@@ -37,6 +38,8 @@ enum Command {
     Fanout(FanoutArgs),
     /// Plain `send` to many loopback sockets: the kernel's limit.
     Raw(RawArgs),
+    /// Two reports of replays side by side: what got worse by more than noise?
+    Compare(CompareArgs),
     /// The reading end of `raw`.
     #[command(hide = true)]
     RawReader {
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Fanout(args) => run_fanout(args),
         Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
         Command::Raw(args) => run_raw(&args),
+        Command::Compare(args) => compare::run(&args).map(|()| true).map_err(Failure::from),
         Command::RawReader { address, sockets } => raw::read(address, sockets).map(|()| true).map_err(Failure::from),
     };
     match sound {

@@ -3,12 +3,20 @@
 //! [`run`] is the report of a replay and [`series`] its course second by second; [`folder`] writes both, with [`page`] as a picture
 //! and [`hgrm`] for other plotters. [`compare`] sets two reports side by side.
 
+mod chart;
 pub mod chat;
+pub mod compare;
 pub mod folder;
+pub mod hgrm;
 pub mod machine;
+pub mod page;
 pub mod run;
+#[cfg(test)]
+mod sample;
 pub mod series;
+pub mod summary;
 pub mod times;
+pub mod units;
 
 use serde::{Deserialize, Serialize};
 

@@ -14,6 +14,54 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
+impl Series {
+    /// As a table with a heading, for spreadsheets. What is not known is empty.
+    pub fn csv(&self) -> String {
+        let mut text = String::from(
+            "seconds,connected,live,deliveries_per_second,p50_ms,p99_ms,max_ms,posts_per_second,errors,server_cpus,\
+             server_bytes,client_cpus,kernel_bytes\n",
+        );
+        for point in &self.points {
+            // Named one by one, so that a new number cannot be forgotten.
+            let Point {
+                seconds,
+                connected,
+                live,
+                deliveries_per_second,
+                p50_ms,
+                p99_ms,
+                max_ms,
+                posts_per_second,
+                errors,
+                server_cpus,
+                server_bytes,
+                client_cpus,
+                kernel_bytes,
+            } = point;
+            let number = |value: &Option<f64>| value.map_or(String::new(), |value| format!("{value:.3}"));
+            let whole = |value: &Option<u64>| value.map_or(String::new(), |value| value.to_string());
+            let row = [
+                format!("{seconds:.3}"),
+                connected.to_string(),
+                live.to_string(),
+                format!("{deliveries_per_second:.1}"),
+                number(p50_ms),
+                number(p99_ms),
+                number(max_ms),
+                format!("{posts_per_second:.1}"),
+                errors.to_string(),
+                number(server_cpus),
+                whole(server_bytes),
+                number(client_cpus),
+                whole(kernel_bytes),
+            ];
+            text += &row.join(",");
+            text.push('\n');
+        }
+        text
+    }
+}
+
 /// A second of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -140,5 +188,46 @@ impl fmt::Display for Point {
             percent(self.server_cpus),
             percent(self.client_cpus),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::tally::microseconds;
+
+    #[test]
+    fn a_sample_is_what_was_added_since_the_last_one() {
+        let mut sampler = Sampler::new(None, -1.0);
+        let mut latency = microseconds();
+        let look = Look { seconds: 0.0, connected: 5, live: 4, delivered: 0, latency: &latency, posts: 0, errors: 1 };
+        let first = sampler.sample(look);
+        assert_eq!((first.p50_ms, first.errors, first.deliveries_per_second), (None, 1, 0.0));
+        assert_eq!((first.server_cpus, first.server_bytes), (None, None));
+        latency.record(2_000).expect("it is in the bounds");
+        let look =
+            Look { seconds: 2.0, connected: 5, live: 5, delivered: 100, latency: &latency, posts: 10, errors: 1 };
+        let second = sampler.sample(look);
+        assert_eq!((second.deliveries_per_second, second.posts_per_second, second.errors), (50.0, 5.0, 0));
+        assert_eq!((second.p50_ms, second.max_ms), (Some(2.0), Some(2.0)));
+        assert!(second.client_cpus.is_some_and(f64::is_finite) && second.kernel_bytes.is_some_and(|bytes| bytes > 0));
+        assert!(
+            second.to_string().starts_with("connected 5 live 5  50 deliveries/s  p50 2.0 ms p99 2.0 ms  5 posts/s")
+        );
+        // Twice at the same moment: no rate, and not an infinite one.
+        let third = sampler.sample(Look { delivered: 200, ..look });
+        assert_eq!(third.deliveries_per_second, 0.0);
+    }
+
+    #[test]
+    fn the_server_is_watched_if_it_is_known() {
+        let me = std::process::id() as i32;
+        let mut sampler = Sampler::new(Some(me), 0.0);
+        let latency = microseconds();
+        let look = Look { seconds: 1.0, connected: 0, live: 0, delivered: 0, latency: &latency, posts: 0, errors: 0 };
+        let point = sampler.sample(look);
+        assert!(point.server_cpus.is_some() && point.server_bytes.is_some_and(|bytes| bytes > 0));
+        let csv = Series { points: vec![point] }.csv();
+        assert!(csv.lines().nth(1).is_some_and(|line| line.starts_with("1.000,0,0,0.0,,,,0.0,0,")), "{csv}");
     }
 }
