@@ -40,6 +40,8 @@ enum Command {
     Raw(RawArgs),
     /// Two reports of replays side by side: what got worse by more than noise?
     Compare(CompareArgs),
+    /// The gateway's wire without a server behind it: the kernel's limit, and the load generator's.
+    RawGateway(RawGatewayArgs),
     /// The reading end of `raw`.
     #[command(hide = true)]
     RawReader {
@@ -153,6 +155,43 @@ struct RawArgs {
     turns: bool,
 }
 
+#[derive(Debug, Args)]
+struct RawGatewayArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Threads, each with a descriptor table of its own; `auto`: as many as `--sockets` take.
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    threads: String,
+    /// How many connections `--threads auto` makes room for.
+    #[arg(long, value_name = "N", default_value_t = 15_000)]
+    sockets: u32,
+    /// How messages are handed to the kernel.
+    #[arg(long, value_name = "HOW", default_value = "send")]
+    batch: raw::How,
+    /// Joins messages that wait together to one send.
+    #[arg(long)]
+    coalesce: bool,
+    /// Makes up so many messages per second.
+    #[arg(long, value_name = "PER_SECOND", requires = "run")]
+    generate: Option<f64>,
+    /// Bytes of a made-up message's content.
+    #[arg(long, value_name = "BYTES", default_value_t = 100)]
+    size: usize,
+    /// The run's name in made-up messages: letters and digits.
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
+    /// How many messages are made up.
+    #[arg(long, value_name = "M", default_value_t = limits::MESSAGES_MAX)]
+    messages: u32,
+    /// Begins to make them up when so many sessions are there.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    after: u32,
+    /// Ends when stdin does.
+    #[arg(long)]
+    until_eof: bool,
+}
+
 /// What went wrong before or in place of a run.
 type Failure = Box<dyn std::error::Error>;
 
@@ -165,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
         Command::Raw(args) => run_raw(&args),
         Command::Compare(args) => compare::run(&args).map(|()| true).map_err(Failure::from),
+        Command::RawGateway(args) => run_raw_gateway(args),
         Command::RawReader { address, sockets } => raw::read(address, sockets).map(|()| true).map_err(Failure::from),
     };
     match sound {
@@ -232,6 +272,32 @@ fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
         turn.cpu_us_per_send(),
         turn.sends as f64 / turn.seconds
     );
+    Ok(true)
+}
+
+fn run_raw_gateway(args: RawGatewayArgs) -> Result<bool, Failure> {
+    let threads = match args.threads.as_str() {
+        "auto" => args.sockets.div_ceil(limits::SOCKETS_PER_TABLE_PLANNED).max(1),
+        number => number.parse().map_err(|_| format!("{number} is no number of threads"))?,
+    };
+    if !(1..=limits::GATEWAY_THREADS_MAX).contains(&threads) {
+        return Err(format!("{threads} threads: 1 to {} are possible", limits::GATEWAY_THREADS_MAX).into());
+    }
+    let plan = match (args.generate, args.run) {
+        (Some(rate), Some(run)) => {
+            if rate.is_nan() || rate <= 0.0 || args.size > limits::CONTENT_MAX || args.messages > limits::MESSAGES_MAX {
+                return Err("the rate must be above 0, the size and the messages within their limits".into());
+            }
+            if run.is_empty() || !run.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+                return Err("the run's name has letters and digits".into());
+            }
+            let (size, messages, sessions) = (args.size, args.messages, args.after);
+            Some(raw::generator::Plan { rate, size, run, messages, sessions })
+        }
+        _ => None,
+    };
+    let settings = raw::gateway::Settings { listen: args.listen, threads, how: args.batch, coalesce: args.coalesce };
+    raw::gateway::serve(&settings, plan, args.until_eof)?;
     Ok(true)
 }
 

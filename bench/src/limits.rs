@@ -60,3 +60,34 @@ pub const TRACE_CHANNELS_MAX: u32 = 5_000;
 pub const TRACE_PEOPLE_MAX: u64 = 1 << 26;
 /// zstd's own default: lines of a trace shrink to about a tenth, at a few hundred megabytes per second.
 pub const TRACE_ZSTD_LEVEL: i32 = 3;
+
+// The raw gateway.
+
+/// Sockets of one descriptor table: below the 20,000 that some machines do not let anybody raise, less [`TABLE_SPARE`].
+pub const SOCKETS_PER_TABLE: usize = 19_000;
+/// Descriptors of a table that are no sockets: standard streams, epoll, a ring, and an eventfd for each of the threads.
+pub const TABLE_SPARE: usize = 500;
+/// Sockets per thread that threads are counted out for: the kernel spreads connections by chance, and some threads get more.
+pub const SOCKETS_PER_TABLE_PLANNED: u32 = 18_300;
+/// Threads, each with an eventfd in each table: a million sockets take 55.
+pub const GATEWAY_THREADS_MAX: u32 = 256;
+/// Connections that wait to be accepted, per thread; the kernel's own default bound.
+pub const BACKLOG: i32 = 4_096;
+/// Connections accepted in a row before those that are here get their turn.
+pub const ACCEPTS: usize = 256;
+/// Bytes of what a client says at once: Discord's bound of a gateway command.
+pub const COMMAND_BYTES_MAX: usize = 4_096;
+/// Bytes of a posted message: content of the longest kind with every character escaped, and as much again around it.
+pub const BODY_BYTES_MAX: usize = 32 * 1024;
+/// Messages that a thread has not begun to send. More are refused, or wait in the generator.
+pub const GATEWAY_QUEUE_MAX: usize = 4_096;
+/// Bytes that are joined to one send: a socket's buffer takes them at once when it is empty.
+pub const COALESCED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all renderings of one send to everybody: sessions that came at different times need different ones.
+pub const RENDERED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes kept for one socket that does not take them. Beyond that it is closed.
+pub const UNSENT_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes kept for all sockets of a thread. Beyond that no further message is begun until there are fewer.
+pub const UNSENT_BYTES_IN_ALL_MAX: usize = 64 * 1024 * 1024;
+/// Sends in one call of io_uring: more gained nothing.
+pub const URING_BATCH: usize = 256;
