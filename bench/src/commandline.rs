@@ -18,6 +18,7 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::raw;
 use crate::report::compare::{self, CompareArgs};
+use crate::scenario::command::{self, SynthArgs, TraceArgs};
 use crate::swarm;
 
 /// Load generator for Guildhall, or any server that speaks Discord's API v10.
@@ -36,6 +37,12 @@ enum Command {
     Idle(IdleArgs),
     /// One message at a time to all sessions, in turn with `raw`: how far is the server from the kernel's limit?
     Fanout(FanoutArgs),
+    /// Lists the scenarios that come with the program.
+    Scenarios,
+    /// Makes a trace of a scenario, and tells what is in it.
+    Synth(SynthArgs),
+    /// Tells what is in a trace.
+    Trace(TraceArgs),
     /// Plain `send` to many loopback sockets: the kernel's limit.
     Raw(RawArgs),
     /// Two reports of replays side by side: what got worse by more than noise?
@@ -201,6 +208,9 @@ pub fn main() -> ExitCode {
         Command::Chat(args) => run_chat(args),
         Command::Idle(args) => run_idle(&args),
         Command::Fanout(args) => run_fanout(args),
+        Command::Scenarios => command::run_scenarios(),
+        Command::Synth(args) => command::run_synth(&args),
+        Command::Trace(args) => command::run_trace(&args),
         Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
         Command::Raw(args) => run_raw(&args),
         Command::Compare(args) => compare::run(&args).map(|()| true).map_err(Failure::from),

@@ -19,6 +19,7 @@ pub mod proc;
 pub mod progress;
 pub mod raw;
 pub mod report;
+pub mod scenario;
 pub mod script;
 pub mod source;
 pub mod swarm;

@@ -91,3 +91,18 @@ pub const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 pub const UNSENT_BYTES_IN_ALL_MAX: usize = 64 * 1024 * 1024;
 /// Sends in one call of io_uring: more gained nothing.
 pub const URING_BATCH: usize = 256;
+/// Seconds of a scenario's traffic: a day.
+pub const SCENARIO_SECONDS_MAX: f64 = 86_400.0;
+/// Members of one guild: the largest that there are have some ten million.
+pub const SCENARIO_MEMBERS_MAX: f64 = 1e9;
+/// A rate of a scenario, per second: far above what any server reaches, so that a slip of the pen is noticed.
+pub const SCENARIO_RATE_MAX: f64 = 1e6;
+/// Channels of a guild at a time: Discord's bound.
+pub const SCENARIO_CHANNELS_MAX: u32 = 500;
+/// Up to this many guilds of a group are made smaller by a scale; of more, there are fewer. Twenty guilds are still a few large
+/// ones, of which each matters; hundreds are a crowd, of which a part behaves as the whole.
+pub const SCENARIO_GUILDS_KEPT: u32 = 20;
+/// Sessions of a guild that was made smaller: enough for some to be cut, to leave, or to be hidden from, while others talk.
+pub const SCENARIO_SESSIONS_MIN: u32 = 5;
+/// How far a scenario can be enlarged.
+pub const SCENARIO_SCALE_MAX: f64 = 100.0;
