@@ -56,6 +56,8 @@ enum Command {
         address: SocketAddr,
         /// How many sockets.
         sockets: u32,
+        /// How many sockets other readers have.
+        first: u32,
     },
 }
 
@@ -157,6 +159,9 @@ struct RawArgs {
     /// Sends to each socket.
     #[arg(long, value_name = "R", default_value_t = 100)]
     rounds: u32,
+    /// How bytes are handed to the kernel; `send,uring`: both, taking turns.
+    #[arg(long, value_name = "HOW", value_delimiter = ',', default_value = "send")]
+    how: Vec<raw::How>,
     /// Takes turns by lines on stdin, as `fanout` wants it.
     #[arg(long, hide = true)]
     turns: bool,
@@ -215,7 +220,9 @@ pub fn main() -> ExitCode {
         Command::Raw(args) => run_raw(&args),
         Command::Compare(args) => compare::run(&args).map(|()| true).map_err(Failure::from),
         Command::RawGateway(args) => run_raw_gateway(args),
-        Command::RawReader { address, sockets } => raw::read(address, sockets).map(|()| true).map_err(Failure::from),
+        Command::RawReader { address, sockets, first } => {
+            raw::read(address, sockets, first).map(|()| true).map_err(Failure::from)
+        }
     };
     match sound {
         Ok(true) => ExitCode::SUCCESS,
@@ -271,17 +278,29 @@ fn run_fanout(args: FanoutArgs) -> Result<bool, Failure> {
 }
 
 fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
-    let mut raw = raw::Raw::open(args.sockets)?;
-    raw.turn(args.bytes, 1)?; // the first round pays for what the kernel allocates
-    let turn = raw.turn(args.bytes, args.rounds)?;
-    println!(
-        "{} sends of {} bytes to {} sockets: {:.3} µs CPU of the sending thread each, {:.0} sends/s",
-        turn.sends,
-        args.bytes,
-        args.sockets,
-        turn.cpu_us_per_send(),
-        turn.sends as f64 / turn.seconds
-    );
+    let mut crowd = raw::Crowd::open(args.sockets)?;
+    let mut turns = vec![raw::Turn::default(); args.how.len()];
+    for how in &args.how {
+        crowd.turn(*how, args.bytes, 1)?; // the first round pays for what the kernel allocates
+    }
+    for _ in 0..args.rounds {
+        for (how, turn) in args.how.iter().zip(&mut turns) {
+            turn.add(&crowd.turn(*how, args.bytes, 1)?);
+        }
+    }
+    for (how, turn) in args.how.iter().zip(&turns) {
+        println!(
+            "{} sends of {} bytes to {} sockets: {:.3} µs CPU of the sending thread each, {:.0} sends/s ({how:?})",
+            turn.sends,
+            args.bytes,
+            args.sockets,
+            turn.cpu_us_per_send(),
+            turn.sends as f64 / turn.seconds
+        );
+    }
+    if let [one, other] = &turns[..] {
+        println!("ratio of the second's CPU to the first's: {:.3}", other.cpu_us_per_send() / one.cpu_us_per_send());
+    }
     Ok(true)
 }
 

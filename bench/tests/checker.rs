@@ -211,7 +211,12 @@ fn idle_and_fanout_write_what_they_found() {
 
 #[test]
 fn raw_sends_to_all_sockets() {
-    let output = bench().args(["raw", "--sockets", "50", "--bytes", "100", "--rounds", "4"]).output().expect("it runs");
-    assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).starts_with("200 sends of 100 bytes to 50 sockets"));
+    for (how, lines) in [("send", 1), ("send,uring", 3)] {
+        let raw = ["raw", "--sockets", "50", "--bytes", "100", "--rounds", "4", "--how", how];
+        let output = bench().args(raw).output().expect("it runs");
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text.lines().count(), lines);
+        assert!(text.lines().take(2).all(|line| line.starts_with("200 sends of 100 bytes to 50 sockets")));
+    }
 }

@@ -1,22 +1,27 @@
-//! The kernel's limit: plain `send` to many loopback sockets, without any server around it.
+//! The kernel's limit: sends to many loopback sockets, without any server around them.
 //!
 //! The reader is a process of its own, like a server's clients, since both ends in one process would take twice its
-//! descriptors. It connects, as clients do; the sender accepts.
+//! descriptors. It connects, as clients do; the sender accepts. [`Crowd`] has several of both, for more sockets than one
+//! descriptor table holds.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::limits;
+use crate::raw::sender::{How, Piece, Sender};
+use crate::raw::table;
 use crate::source;
 
 /// What the reader says when it has read everything that it was told of.
@@ -30,10 +35,13 @@ pub struct Raw {
     told: ChildStdin,
     done: ChildStdout,
     sent: u64,
+    plain: Sender,
+    /// Made when it is first used.
+    uring: Option<Sender>,
 }
 
 /// What a number of rounds cost.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Turn {
     /// Sends.
     pub sends: u64,
@@ -48,20 +56,33 @@ impl Turn {
     pub fn cpu_us_per_send(&self) -> f64 {
         self.cpu_ns as f64 / 1e3 / self.sends.max(1) as f64
     }
+
+    /// Adds a turn that came after this one.
+    pub fn add(&mut self, later: &Turn) {
+        self.sends += later.sends;
+        self.cpu_ns += later.cpu_ns;
+        self.seconds += later.seconds;
+    }
 }
 
 impl Raw {
     /// Connects so many sockets with a reader.
     pub fn open(sockets: u32) -> io::Result<Raw> {
+        Raw::open_from(0, sockets)
+    }
+
+    /// The same, when `first` sockets are those of others: readers must not share their source addresses' ports.
+    fn open_from(first: u32, sockets: u32) -> io::Result<Raw> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut reader = std::process::Command::new(std::env::current_exe()?)
-            .args(["raw-reader", &listener.local_addr()?.to_string(), &sockets.to_string()])
+            .args(["raw-reader", &listener.local_addr()?.to_string(), &sockets.to_string(), &first.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let told = reader.stdin.take().expect("it is piped");
         let done = reader.stdout.take().expect("it is piped");
-        let mut raw = Raw { sockets: Vec::with_capacity(sockets as usize), reader, told, done, sent: 0 };
+        let (plain, uring) = (Sender::new(How::Send)?, None);
+        let mut raw = Raw { sockets: Vec::with_capacity(sockets as usize), reader, told, done, sent: 0, plain, uring };
         for _ in 0..sockets {
             let (socket, _) = listener.accept()?;
             socket.set_nodelay(true)?;
@@ -72,23 +93,29 @@ impl Raw {
     }
 
     /// Sends `bytes` to each socket, `rounds` times; each round waits until the one before is read.
-    pub fn turn(&mut self, bytes: usize, rounds: u32) -> io::Result<Turn> {
+    pub fn turn(&mut self, how: How, bytes: usize, rounds: u32) -> io::Result<Turn> {
         let payload = vec![b'x'; bytes];
+        let sender = match how {
+            How::Send => &mut self.plain,
+            How::Uring if self.uring.is_none() => self.uring.insert(Sender::new(how)?),
+            How::Uring => self.uring.as_mut().expect("it was made"),
+        };
         let start = Instant::now();
-        let mut turn = Turn { sends: 0, cpu_ns: 0, seconds: 0.0 };
+        let mut turn = Turn::default();
+        let mut rests = Vec::new();
         for _ in 0..rounds {
             self.sent += self.sockets.len() as u64 * bytes as u64;
             self.told.write_all(&self.sent.to_le_bytes())?;
             let before = clock::thread_cpu_ns();
-            for socket in &self.sockets {
-                // The flags that a server uses. Socket buffers are empty, so nothing is ever sent in part.
-                let sent = rustix::net::send(socket, &payload, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
-                if sent != bytes {
-                    return Err(io::Error::other("a send was taken in part: fewer bytes would fit"));
-                }
-            }
+            let pieces = self.sockets.iter().map(|socket| Piece { socket: socket.as_fd(), bytes: &payload });
+            turn.sends += sender.send(pieces, &mut rests)?;
             turn.cpu_ns += clock::thread_cpu_ns() - before;
-            turn.sends += self.sockets.len() as u64;
+            // Socket buffers were empty, so nothing should ever be sent in part.
+            match rests.first().map(|rest| rest.taken) {
+                None => {}
+                Some(Ok(_)) => return Err(io::Error::other("a send was taken in part: fewer bytes would fit")),
+                Some(Err(error)) => return Err(error.into()),
+            }
             self.done.read_exact(&mut [0])?;
         }
         turn.seconds = start.elapsed().as_secs_f64();
@@ -104,28 +131,109 @@ impl Drop for Raw {
     }
 }
 
+/// How, how many bytes, how many rounds.
+type Order = (How, usize, u32);
+
+/// A thread of a crowd.
+#[derive(Debug)]
+struct Part {
+    orders: mpsc::Sender<Order>,
+    turns: Receiver<io::Result<Turn>>,
+    thread: JoinHandle<()>,
+}
+
+/// Sockets of any number: threads with descriptor tables of their own, each with a reader of its own.
+#[derive(Debug)]
+pub struct Crowd {
+    parts: Vec<Part>,
+}
+
+impl Crowd {
+    /// Connects so many sockets.
+    pub fn open(sockets: u32) -> io::Result<Crowd> {
+        let count = sockets.div_ceil(table::room() as u32).max(1);
+        let mut crowd = Crowd { parts: Vec::new() };
+        let mut first = 0;
+        for part in 0..count {
+            let end = (u64::from(sockets) * u64::from(part + 1) / u64::from(count)) as u32;
+            let (orders, to_do) = mpsc::channel::<Order>();
+            let (done, turns) = mpsc::channel();
+            let work = move || {
+                let opened = table::split(&[]).and_then(|()| Raw::open_from(first, end - first));
+                let mut raw = match opened {
+                    Ok(raw) => raw,
+                    Err(error) => return drop(done.send(Err(error))),
+                };
+                let mut told = done.send(Ok(Turn::default()));
+                // Whoever gives no more orders or takes no more answers is done with us.
+                while told.is_ok()
+                    && let Ok((how, bytes, rounds)) = to_do.recv()
+                {
+                    told = done.send(raw.turn(how, bytes, rounds));
+                }
+            };
+            let thread = std::thread::Builder::new().name(format!("raw-{part}")).spawn(work)?;
+            crowd.parts.push(Part { orders, turns, thread });
+            first = end;
+        }
+        crowd.gather()?;
+        Ok(crowd)
+    }
+
+    /// A turn of all threads at the same time.
+    pub fn turn(&mut self, how: How, bytes: usize, rounds: u32) -> io::Result<Turn> {
+        for part in &self.parts {
+            part.orders.send((how, bytes, rounds)).map_err(|_| io::Error::other("a sender has ended"))?;
+        }
+        self.gather()
+    }
+
+    fn gather(&self) -> io::Result<Turn> {
+        let mut sum = Turn::default();
+        for part in &self.parts {
+            let turn = part.turns.recv().map_err(|_| io::Error::other("a sender has ended"))??;
+            let seconds = sum.seconds.max(turn.seconds);
+            sum.add(&turn);
+            sum.seconds = seconds; // they ran side by side
+        }
+        Ok(sum)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for Part { orders, turns, thread } in self.parts.drain(..) {
+            drop((orders, turns));
+            // One that has panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// The sender as a process of its own, for runs that need their descriptors themselves: each line of stdin says how many bytes
 /// and rounds, each line of stdout is a [`Turn`].
 pub fn take_turns(sockets: u32) -> io::Result<()> {
+    table::room(); // the limit of open files is raised
     let mut raw = Raw::open(sockets)?;
     println!("ready");
     for line in io::stdin().lock().lines() {
         let line = line?;
         let (bytes, rounds) = line.split_once(' ').ok_or(io::ErrorKind::InvalidInput)?;
         let parse = |text: &str| text.parse::<u32>().map_err(io::Error::other);
-        let turn = raw.turn(parse(bytes)? as usize, parse(rounds)?)?;
+        let turn = raw.turn(How::Send, parse(bytes)? as usize, parse(rounds)?)?;
         println!("{}", serde_json::to_string(&turn)?);
     }
     Ok(())
 }
 
-/// The reading end: connects, then reads what it is told of on stdin.
-pub fn read(address: SocketAddr, sockets: u32) -> io::Result<()> {
+/// The reading end: connects, then reads what it is told of on stdin. Its sockets are numbered from `first`.
+pub fn read(address: SocketAddr, sockets: u32, first: u32) -> io::Result<()> {
+    table::room(); // the limit of open files is raised
     pin(1);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut connected = Vec::with_capacity(sockets as usize);
     for number in 0..sockets {
-        let socket = source::connect(address, number)?;
+        let socket = source::connect(address, first + number)?;
         // One by one, so that the listener's backlog does not overflow.
         let mut ready = [rustix::event::PollFd::new(&socket, rustix::event::PollFlags::OUT)];
         rustix::event::poll(&mut ready, None)?;

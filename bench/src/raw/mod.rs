@@ -12,5 +12,5 @@ pub mod sender;
 pub mod table;
 pub mod wire;
 
-pub use baseline::{Raw, Turn, read, take_turns};
+pub use baseline::{Crowd, Raw, Turn, read, take_turns};
 pub use sender::How;
