@@ -16,6 +16,7 @@ use crate::http::Mailbox;
 use crate::idle;
 use crate::limits;
 use crate::marker::Marker;
+use crate::peers::flags::{self, PeerArgs};
 use crate::raw;
 use crate::swarm;
 
@@ -37,6 +38,8 @@ enum Command {
     Fanout(FanoutArgs),
     /// Plain `send` to many loopback sockets: the kernel's limit.
     Raw(RawArgs),
+    /// Another server that broadcasts over WebSockets: the same questions, so that tables are comparable.
+    Peer(Box<PeerArgs>),
     /// The reading end of `raw`.
     #[command(hide = true)]
     RawReader {
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Fanout(args) => run_fanout(args),
         Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
         Command::Raw(args) => run_raw(&args),
+        Command::Peer(args) => run_peer(&args),
         Command::RawReader { address, sockets } => raw::read(address, sockets).map(|()| true).map_err(Failure::from),
     };
     match sound {
@@ -229,6 +233,12 @@ fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
         turn.sends as f64 / turn.seconds
     );
     Ok(true)
+}
+
+fn run_peer(args: &PeerArgs) -> Result<bool, Failure> {
+    let report = flags::run(args)?;
+    tell(args.json.as_deref(), &report)?;
+    Ok(report.sound)
 }
 
 fn settings(args: &SwarmArgs, cut: f64) -> Result<swarm::Settings, Failure> {
