@@ -24,6 +24,7 @@ pub struct PeerArgs {
     #[arg(long, value_name = "URL", required_unless_present = "nchan", conflicts_with = "nchan")]
     subscribe: Option<String>,
     /// How one publishes: `POST http://...` (the body is the message) or `FRAME ws://...` (a text frame is).
+    /// A colon may stand for the space.
     #[arg(long, value_name = "HOW", conflicts_with_all = ["publish_frame", "nchan"])]
     publish: Option<String>,
     /// Publishes by text frames on a WebSocket where one subscribes.

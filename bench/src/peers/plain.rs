@@ -43,10 +43,10 @@ pub enum Publish {
 }
 
 impl Publish {
-    /// Reads `METHOD URL`, or `FRAME URL` for frames.
+    /// Reads `METHOD URL`, or `FRAME URL` for frames. A colon will do in place of the space: scripts pass flags in one string.
     pub fn parse(text: &str, headers: Headers) -> Result<Publish, String> {
-        let Some((method, url)) = text.split_once(' ') else {
-            return Err(format!("{text:?}: must be a method, a space and a URL"));
+        let Some((method, url)) = text.split_once([' ', ':']) else {
+            return Err(format!("{text:?}: must be a method and a URL, such as POST http://127.0.0.1/pub"));
         };
         match method {
             "POST" | "PUT" => {
@@ -134,7 +134,7 @@ mod tests {
             subscribe: Target::parse("ws://127.0.0.1:5/s", "ws").expect("sound"),
             headers: headers.clone(),
             first_frame: None,
-            publish: Publish::parse("POST http://127.0.0.1:6/p?id=1", headers).expect("sound"),
+            publish: Publish::parse("POST:http://127.0.0.1:6/p?id=1", headers).expect("sound"),
             shape: Shape::Whole,
         };
         let (mut subscribe, mut publish) = (Vec::new(), Vec::new());
