@@ -49,6 +49,8 @@ pub const PEER_BYTES_MAX: usize = 1024 * 1024;
 /// Latency that grows by more than this, in seconds per second, shows a server that falls behind: it delivers 5% less than it
 /// is given.
 pub const GROWTH_MAX: f64 = 0.05;
+/// Messages of one step: bounds what is kept of each.
+pub const PEER_MESSAGES_MAX: u32 = 1_000_000;
 /// Messages per second that a search for the limit goes up to: the poster itself has one thread.
 pub const PEER_RATE_MAX: f64 = 50_000.0;
 /// Steps of a search for the limit: 15 doublings and as many halvings as make the answer 5% exact.

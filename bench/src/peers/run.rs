@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::check;
 use crate::clock;
 use crate::http::Letterbox;
 use crate::limits;
@@ -13,6 +12,7 @@ use crate::marker::Marker;
 use crate::peers::crowd::Crowd;
 use crate::peers::frames::{self, Wire};
 use crate::peers::ladder::Ladder;
+use crate::peers::receipts;
 use crate::peers::report::{Arrival, Limit, Report, Step};
 use crate::peers::stamp::Stamp;
 use crate::peers::subscribers::{Course, Takings};
@@ -165,7 +165,7 @@ impl Run<'_> {
     /// Messages at a rate, until all are delivered or given up.
     fn step(&mut self, rate: f64) -> std::io::Result<Step> {
         let Settings { peer, seconds, size, patience, quiet, .. } = self.settings;
-        let count = ((rate * seconds).round() as u32).clamp(1, limits::MESSAGES_MAX);
+        let count = ((rate * seconds).round() as u32).clamp(1, limits::PEER_MESSAGES_MAX);
         self.runs += 1;
         // A marker of its own for each step: what is late from the one before is not counted in this.
         let marker = Marker::new(&format!("{:x}n{}", clock::now_ns(), self.runs));
@@ -264,29 +264,19 @@ fn judge(takings: Vec<Takings>, posted: &Posted, live: u32, ended: u32) -> Step 
         for (all, part) in thirds.iter_mut().zip(&taking.thirds) {
             all.add(part).expect("all histograms have the same bounds");
         }
-        for (number, receipts) in taking.receipts {
-            let mut accepted = posted.accepted.iter().zip(0..).filter(|(accepted, _)| **accepted);
-            // Every message was accepted, and this one has them all: nothing to look up.
-            if messages == posted.accepted.len() as u64 && u64::from(receipts.count()) == messages
-                || accepted.all(|(_, index)| receipts.has(index))
-            {
-                step.received += messages;
-                complete.push((number, receipts.order()));
-                continue;
-            }
-            let missing =
-                posted.accepted.iter().zip(0..).filter(|(accepted, index)| **accepted && !receipts.has(*index));
-            let missing: Vec<u32> = missing.map(|(_, index)| index).collect();
+        for (number, received) in taking.receipts {
+            let missing = received.missing(&posted.accepted);
             step.received += messages - missing.len() as u64;
-            step.faults.push(format!(
-                "subscriber {number}: {} messages never came, the first is {}",
-                missing.len(),
-                missing[0]
-            ));
+            match missing.first() {
+                None => complete.push((number, received.order())),
+                Some(first) => step
+                    .faults
+                    .push(format!("subscriber {number}: {} messages never came, the first is {first}", missing.len())),
+            }
         }
     }
     step.lost = step.expected.saturating_sub(step.received);
-    let common = check::common_order(complete.iter().map(|(_, order)| *order));
+    let common = receipts::common_order(complete.iter().map(|(_, order)| *order));
     for (number, _) in complete.iter().filter(|(_, order)| Some(*order) != common) {
         step.out_of_order += 1;
         step.faults.push(format!("subscriber {number}: the messages came in another order than to most"));

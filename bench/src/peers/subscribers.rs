@@ -15,11 +15,11 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::check::Receipts;
 use crate::clock;
 use crate::limits;
 use crate::peers::Peer;
 use crate::peers::messages::{Came, Messages};
+use crate::peers::receipts::Received;
 use crate::peers::stamp::{Seen, Stamp};
 use crate::source;
 use crate::swarm::framing::{self, Kind};
@@ -70,7 +70,7 @@ pub struct Gauge {
 #[derive(Debug)]
 pub struct Takings {
     /// What each subscriber received, by number; only those that were ever live.
-    pub receipts: Vec<(u32, Receipts)>,
+    pub receipts: Vec<(u32, Received)>,
     /// Latencies by the third of the course in which the message was meant to be sent.
     pub thirds: [Histogram<u64>; 3],
     /// Messages received for the first time.
@@ -117,7 +117,7 @@ impl Takings {
         &mut self,
         course: &Course,
         number: u32,
-        receipts: &mut Receipts,
+        receipts: &mut Received,
         payload: &[u8],
         wire: usize,
         now_ns: u64,
@@ -163,7 +163,7 @@ struct Seat {
     /// The front of the upgrade's answer, while it is not whole.
     answer: Vec<u8>,
     messages: Messages,
-    receipts: Receipts,
+    receipts: Received,
     /// What the socket did not take.
     unsent: Vec<u8>,
 }
@@ -207,7 +207,7 @@ impl Subscribers {
             socket: None,
             answer: Vec::new(),
             messages: Messages::default(),
-            receipts: Receipts::default(),
+            receipts: Received::default(),
             unsent: Vec::new(),
         };
         Ok(Subscribers {
@@ -238,7 +238,7 @@ impl Subscribers {
                 Ok(Order::Begin(course, done)) => {
                     self.course = Some(course);
                     self.takings = Takings::default();
-                    self.seats.iter_mut().for_each(|seat| seat.receipts = Receipts::default());
+                    self.seats.iter_mut().for_each(|seat| seat.receipts = Received::default());
                     self.gauge.delivered.store(0, Ordering::Relaxed);
                     let _ = done.send(()); // who asked may have given up
                 }
@@ -300,7 +300,7 @@ impl Subscribers {
             }
             self.arriving.pop_front();
         }
-        while self.next < self.seats.len() && self.upgrading < limits::HANDSHAKES_MAX {
+        while self.next < self.seats.len() && (self.upgrading as u64) < limits::HANDSHAKES_MAX as u64 {
             let due = self.began_ns + (self.next as f64 * 1e9 / self.connect_rate) as u64;
             if due > now {
                 return due;
