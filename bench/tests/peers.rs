@@ -295,10 +295,11 @@ fn servers_that_wrap_messages_and_want_to_be_greeted_are_measured_too() {
 #[test]
 fn the_search_does_not_promise_more_than_a_slow_server_can_do() {
     let server = Server::open(Mischief::Slow(10));
-    let settings = Settings { rate: 50.0, saturate: true, ..settings(peer(&server, BY_FRAME)) };
+    let settings = Settings { rate: 50.0, seconds: 0.6, saturate: true, ..settings(peer(&server, BY_FRAME)) };
     let report = run::run(&settings).expect("a run");
     let limit = report.limit.expect("a search was asked for");
-    assert!(report.sound && report.search.iter().any(|step| !step.kept_up));
+    assert!(report.search.iter().any(|step| !step.kept_up));
+    assert!(report.search.iter().all(|step| step.is_sound()), "it is late, but loses nothing");
     // It sleeps 10 ms for each message: at most 100 a second.
     assert!(limit.messages_per_second < 200.0, "{limit:?}");
     assert!(limit.most_deliveries_per_second <= 101.0 * f64::from(SUBSCRIBERS), "{limit:?}");

@@ -182,7 +182,10 @@ impl Limit {
     pub fn of(at_rate: &Step, search: &[Step]) -> Limit {
         let steps = || std::iter::once(at_rate).chain(search);
         let best = steps().filter(|step| step.kept_up).max_by(|one, other| one.rate.total_cmp(&other.rate));
-        let too_much = steps().filter(|step| !step.kept_up).min_by(|one, other| one.rate.total_cmp(&other.rate));
+        // At the best rate and below, what did not keep up was better at its second chance.
+        let too_much = steps()
+            .filter(|step| !step.kept_up && best.is_none_or(|best| step.rate > best.rate))
+            .min_by(|one, other| one.rate.total_cmp(&other.rate));
         Limit {
             messages_per_second: best.map_or(0.0, |step| step.rate),
             deliveries_per_second: best.map_or(0.0, |step| step.deliveries_per_second),

@@ -118,11 +118,21 @@ pub fn run(settings: &Settings) -> std::io::Result<Report> {
     let mut search = Vec::new();
     if settings.saturate {
         let mut ladder = Ladder::default();
-        ladder.note(settings.rate, at_rate.kept_up);
+        let mut rate = settings.rate;
+        let mut kept_up = at_rate.kept_up;
         // Who was cut off stays away, so a limit found after that would be that of a smaller crowd.
-        while let Some(rate) = ladder.next().filter(|_| run.crowd.live() == settings.subscribers) {
-            let step = run.step(rate)?;
-            ladder.note(rate, step.kept_up);
+        let is_complete = |run: &Run<'_>| run.crowd.live() == settings.subscribers;
+        loop {
+            // One pause of a busy machine is not the server's limit: it has a second chance.
+            if !kept_up && is_complete(&run) {
+                let again = run.step(rate)?;
+                kept_up = again.kept_up;
+                search.push(again);
+            }
+            ladder.note(rate, kept_up);
+            let Some(next) = ladder.next().filter(|_| is_complete(&run)) else { break };
+            let step = run.step(next)?;
+            (rate, kept_up) = (next, step.kept_up);
             search.push(step);
         }
     }
