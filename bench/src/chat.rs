@@ -106,7 +106,7 @@ pub fn run(chat: &Chat) -> std::io::Result<Report> {
     let start_ns = clock::now_ns() + LEAD.as_nanos() as u64;
     swarm.announce_traffic(start_ns, start_ns + (chat.seconds * 1e9) as u64);
     let schedule = Schedule {
-        mailbox: chat.mailbox.clone(),
+        mailbox: Arc::new(chat.mailbox.clone()),
         marker: chat.swarm.marker.clone(),
         size: chat.size,
         start_ns,

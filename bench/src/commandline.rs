@@ -16,6 +16,7 @@ use crate::http::Mailbox;
 use crate::idle;
 use crate::limits;
 use crate::marker::Marker;
+use crate::peers::flags::{self, PeerArgs};
 use crate::raw;
 use crate::report::compare::{self, CompareArgs};
 use crate::scenario::command::{self, SynthArgs, TraceArgs};
@@ -49,6 +50,8 @@ enum Command {
     Compare(CompareArgs),
     /// The gateway's wire without a server behind it: the kernel's limit, and the load generator's.
     RawGateway(RawGatewayArgs),
+    /// Another server that broadcasts over WebSockets: the same questions, so that tables are comparable.
+    Peer(Box<PeerArgs>),
     /// The reading end of `raw`.
     #[command(hide = true)]
     RawReader {
@@ -223,6 +226,7 @@ pub fn main() -> ExitCode {
         Command::RawReader { address, sockets, first } => {
             raw::read(address, sockets, first).map(|()| true).map_err(Failure::from)
         }
+        Command::Peer(args) => run_peer(&args),
     };
     match sound {
         Ok(true) => ExitCode::SUCCESS,
@@ -328,6 +332,12 @@ fn run_raw_gateway(args: RawGatewayArgs) -> Result<bool, Failure> {
     let settings = raw::gateway::Settings { listen: args.listen, threads, how: args.batch, coalesce: args.coalesce };
     raw::gateway::serve(&settings, plan, args.until_eof)?;
     Ok(true)
+}
+
+fn run_peer(args: &PeerArgs) -> Result<bool, Failure> {
+    let report = flags::run(args)?;
+    tell(args.json.as_deref(), &report)?;
+    Ok(report.sound)
 }
 
 fn settings(args: &SwarmArgs, cut: f64) -> Result<swarm::Settings, Failure> {

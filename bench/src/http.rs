@@ -1,5 +1,6 @@
 //! As much HTTP/1.1 as asking a server takes. Source: RFC 9112.
 
+use std::fmt::Debug;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -18,9 +19,20 @@ pub struct Mailbox {
     pub token: String,
 }
 
-impl Mailbox {
+/// Where the poster brings messages.
+pub trait Letterbox: Debug + Send + Sync {
+    /// The server.
+    fn server(&self) -> SocketAddr;
     /// Appends the request that posts a message.
-    pub fn write(&self, out: &mut Vec<u8>, content: &str) {
+    fn write(&self, out: &mut Vec<u8>, content: &str);
+}
+
+impl Letterbox for Mailbox {
+    fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    fn write(&self, out: &mut Vec<u8>, content: &str) {
         let body = json!({"content": content}).to_string();
         let path = format!("/api/v10/channels/{}/messages", self.channel);
         write(out, self.server, "POST", &path, &self.token, Some(&body));

@@ -14,6 +14,7 @@ pub mod idle;
 pub mod judge;
 pub mod limits;
 pub mod marker;
+pub mod peers;
 pub mod poster;
 pub mod proc;
 pub mod progress;

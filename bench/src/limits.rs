@@ -106,3 +106,18 @@ pub const SCENARIO_GUILDS_KEPT: u32 = 20;
 pub const SCENARIO_SESSIONS_MIN: u32 = 5;
 /// How far a scenario can be enlarged.
 pub const SCENARIO_SCALE_MAX: f64 = 100.0;
+/// Bytes of a message for a peer, at least: the marker must fit, so that all messages have one length.
+pub const PEER_BYTES_MIN: usize = 96;
+/// And at most: what peers take in one message by default is less.
+pub const PEER_BYTES_MAX: usize = 1024 * 1024;
+/// Latency that grows by more than this, in seconds per second, shows a server that falls behind: it delivers 5% less than it
+/// is given.
+pub const GROWTH_MAX: f64 = 0.05;
+/// Messages of one step: bounds what is kept of each.
+pub const PEER_MESSAGES_MAX: u32 = 1_000_000;
+/// Messages per second that a search for the limit goes up to: the poster itself has one thread.
+pub const PEER_RATE_MAX: f64 = 50_000.0;
+/// Steps of a search for the limit: 15 doublings and as many halvings as make the answer 5% exact.
+pub const PEER_STEPS_MAX: u32 = 20;
+/// The distance between what was kept up and what was not at which the search ends.
+pub const PEER_STEP_MIN: f64 = 1.05;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use crate::clock;
-use crate::http::{self, Mailbox};
+use crate::http::{self, Letterbox};
 use crate::limits;
 use crate::marker::{Marked, Marker};
 use crate::source;
@@ -24,7 +24,7 @@ use crate::swarm::tally::{microseconds, record};
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// Where.
-    pub mailbox: Mailbox,
+    pub mailbox: Arc<dyn Letterbox>,
     /// The run's marker.
     pub marker: Marker,
     /// Bytes of a message's content.
@@ -160,7 +160,7 @@ impl Poster {
             connection.unsent.clear();
             mailbox.write(&mut connection.unsent, &marker.content(marked, *size));
             if connection.socket.is_none() {
-                let opened = source::connect(mailbox.server, 0).and_then(|socket| {
+                let opened = source::connect(mailbox.server(), 0).and_then(|socket| {
                     let flags = EventFlags::IN | EventFlags::OUT;
                     epoll::add(&self.epoll, &socket, EventData::new_u64(at as u64), flags)?;
                     Ok(socket)

@@ -62,6 +62,16 @@ pub fn cpu_between(before: &ProcessUse, after: &ProcessUse) -> u64 {
     after.threads.iter().map(grown).sum()
 }
 
+/// The processes whose parent this one is, by number.
+pub fn children(pid: i32) -> Vec<i32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let texts = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let mut all: Vec<i32> =
+        texts.flat_map(|text| text.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect();
+    all.sort_unstable();
+    all
+}
+
 /// How a thread spent a time, in shares of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Busy {

@@ -10,13 +10,19 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// What a server that has read [`KEY`] answers, as the RFC says.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Appends the request.
+/// Appends the request for a gateway.
 pub fn write(out: &mut Vec<u8>, host: SocketAddr, zlib: bool) {
     let compress = if zlib { "&compress=zlib-stream" } else { "" };
+    write_to(out, &host.to_string(), &format!("/?v=10&encoding=json{compress}"), &[]);
+}
+
+/// Appends the request for any path, with more headers (name and value).
+pub fn write_to(out: &mut Vec<u8>, host: &str, path: &str, headers: &[(String, String)]) {
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     out.extend_from_slice(
         format!(
-            "GET /?v=10&encoding=json{compress} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
         )
         .as_bytes(),
     );
