@@ -271,3 +271,123 @@ impl Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{ChannelId, GuildId, UserId};
+    use crate::mail::note::{Declaration, Place};
+    use crate::store::scratch::Scratch;
+    use serde_json::Value;
+
+    const CHANNEL: ChannelId = ChannelId::new(9);
+
+    /// Recorders and a writer that is moved by hand, and where it writes.
+    fn begin(cores: usize, room: usize) -> (Vec<Recorder>, Writer, Scratch, Time) {
+        let folder = Scratch::new();
+        let now = clock::now();
+        let (transcript, header) = Transcript::begin("test", now);
+        let mut tape = Tape::create(&folder.join("trace")).unwrap();
+        tape.put(&header).unwrap();
+        let (producers, rings): (Vec<_>, Vec<_>) = (0..cores).map(|_| RingBuffer::new(room + 1)).unzip();
+        let recorder = |ring| Recorder { ring, owed: VecDeque::new(), lost: 0, last: now };
+        (producers.into_iter().map(recorder).collect(), Writer::new(rings, transcript, tape), folder, now)
+    }
+
+    fn read(folder: &Scratch) -> Vec<Value> {
+        let bytes = std::fs::read(folder.join("trace")).unwrap();
+        let text = String::from_utf8(zstd::decode_all(&bytes[..]).unwrap()).unwrap();
+        text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn guild(at: Time) -> Note {
+        let channels = vec![Place { channel: CHANNEL, voice: false, viewers: None }];
+        let guild = GuildId::new(7);
+        let declaration = Declaration { guild, members: 1, online: 0, roles: 0, counted: 0, channels };
+        Note { at, deed: Deed::Guild(Box::new(declaration)) }
+    }
+
+    fn typing(at: Time, who: u64) -> Note {
+        Note { at, deed: Deed::Typing { channel: CHANNEL, who: UserId::new(who) } }
+    }
+
+    fn after(began: Time, millis: u64) -> Time {
+        Time::from_nanos(began.nanos() + millis * 1_000_000)
+    }
+
+    #[test]
+    fn notes_of_all_cores_are_put_in_the_order_of_their_times() {
+        let (mut recorders, mut writer, folder, began) = begin(3, 100);
+        recorders[2].take(vec![guild(began)]);
+        for millis in 0..30 {
+            let note = typing(after(began, 10 + millis), millis);
+            assert!(recorders[(millis % 3) as usize].take(vec![note]));
+        }
+        // Younger than the window: held.
+        let (window, frame) = (limits::RECORD_WINDOW, limits::RECORD_FRAME_TIME);
+        writer.round(after(began, 20) + window, false).unwrap();
+        recorders[0].take(vec![typing(after(began, 25), 100)]);
+        writer.round(after(began, 50) + window + frame, false).unwrap();
+        drop(recorders);
+        let lines = read(&folder);
+        let times: Vec<u64> = lines.iter().map(|line| line["at"].as_u64().unwrap()).collect();
+        assert_eq!(times.len(), 32);
+        assert!(times.is_sorted(), "{times:?}");
+        // Numbers are given in the order of the lines, so the one that came late is met in its place.
+        let people: Vec<u64> = lines[1..].iter().map(|line| line["who"].as_u64().unwrap()).collect();
+        assert!(people.is_sorted(), "{people:?}");
+    }
+
+    #[test]
+    fn a_full_ring_loses_and_says_so_but_never_a_declaration() {
+        let (mut recorders, mut writer, folder, began) = begin(1, 4);
+        let mut recorder = recorders.pop().unwrap();
+        recorder.take((0..10).map(|who| typing(began, who)).chain([guild(began)]).collect());
+        writer.round(began, false).unwrap();
+        recorder.take((0..2).map(|who| typing(after(began, 1), who)).collect());
+        drop(recorder);
+        writer.round(after(began, 2), true).unwrap();
+        let lines = read(&folder);
+        // 4 came before the guild was declared, 6 had no room.
+        let lost: u64 = lines.iter().filter_map(|line| line["lines"].as_u64()).sum();
+        assert_eq!(lost, 10, "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line["do"] == "guild").count(), 1);
+        assert_eq!(lines.iter().filter(|line| line["do"] == "typing").count(), 2);
+    }
+
+    #[test]
+    fn what_is_lost_at_the_very_end_is_said_too() {
+        let (mut recorders, mut writer, folder, began) = begin(1, 2);
+        let mut recorder = recorders.pop().unwrap();
+        recorder.take([guild(began)].into_iter().chain((0..5).map(|who| typing(began, who))).collect());
+        drop(recorder);
+        writer.round(began, true).unwrap();
+        let lines = read(&folder);
+        assert_eq!(lines.last().unwrap()["lines"], 4, "{lines:?}");
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_recording_and_the_cores_notice() {
+        let (mut recorders, mut writer, _folder, _) = begin(1, 2);
+        writer.tape = Tape::over(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let long_ago = Time::from_millis(0);
+        assert!(recorders[0].take(vec![guild(long_ago)]));
+        assert_eq!(writer.run(), None);
+        assert!(!recorders[0].take(vec![typing(long_ago, 1)]));
+    }
+
+    #[test]
+    fn a_recording_ends_with_its_recorders_and_has_everything() {
+        let folder = Scratch::new();
+        let path = folder.join("trace");
+        let (recording, mut recorders) = Recording::begin(&path, 2).unwrap();
+        let now = clock::now();
+        recorders[0].take(vec![guild(now)]);
+        recorders[1].take((1..100).map(|who| typing(after(now, 1), who)).collect());
+        drop(recorders);
+        assert_eq!(recording.finish(), Some((path.clone(), 100)));
+        assert_eq!(read(&folder).len(), 100);
+        let refused = Recording::begin(&path, 2).err().unwrap();
+        assert!(refused.0.contains("exists already"), "{refused}");
+    }
+}

@@ -28,6 +28,12 @@ impl Tape {
         Ok(Tape { file, compressor, length: 0 })
     }
 
+    /// On a file that is open already.
+    #[cfg(test)]
+    pub fn over(file: File) -> Tape {
+        Tape { file, compressor: Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).expect("a compressor"), length: 0 }
+    }
+
     /// Writes some lines as one frame.
     pub fn put(&mut self, lines: &[u8]) -> io::Result<()> {
         let frame = self.compressor.compress(lines)?;
@@ -68,7 +74,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error() {
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut tape = Tape { file, compressor: Compressor::new(3).unwrap(), length: 0 };
+        let mut tape = Tape::over(file);
         assert_eq!(tape.put(b"one\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -399,3 +399,176 @@ impl Transcript {
 
 /// A note that cannot be written: what it is about is not known, or there is no room to know it.
 struct Lost;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::slab::Key;
+    use crate::mail::placement::CoreId;
+    use crate::mail::session_id::SessionId;
+    use serde_json::{Value, json};
+
+    const GUILD: GuildId = GuildId::new(1_111_111_111_111_111_111);
+    const OPEN: ChannelId = ChannelId::new(2_222_222_222_222_222_221);
+    const HIDDEN: ChannelId = ChannelId::new(2_222_222_222_222_222_222);
+    const ANN: UserId = UserId::new(3_333_333_333_333_333_331);
+    const BOB: UserId = UserId::new(3_333_333_333_333_333_332);
+
+    struct Desk {
+        transcript: Transcript,
+        lines: Vec<u8>,
+    }
+
+    impl Desk {
+        fn open() -> Desk {
+            let (transcript, lines) = Transcript::begin("test", Time::from_millis(1_700_000_000_000));
+            Desk { transcript, lines }
+        }
+
+        fn note(&mut self, millis: u64, deed: Deed) {
+            let note = Note { at: Time::from_millis(1_700_000_000_000 + millis), deed };
+            self.transcript.write(&note, &mut self.lines);
+        }
+
+        fn declare(&mut self, guild: GuildId, channels: &[(ChannelId, Option<u32>)]) {
+            let channels =
+                channels.iter().map(|(channel, viewers)| Place { channel: *channel, voice: false, viewers: *viewers });
+            let (members, online, roles, counted) = (10, 0, 2, 3);
+            let channels = channels.collect();
+            self.note(0, Deed::Guild(Box::new(Declaration { guild, members, online, roles, counted, channels })));
+        }
+
+        fn said(&mut self) -> Vec<Value> {
+            let lines = std::mem::take(&mut self.lines);
+            lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(read).collect()
+        }
+    }
+
+    fn read(line: &[u8]) -> Value {
+        serde_json::from_slice(line).unwrap()
+    }
+
+    fn session(secret: u64) -> SessionId {
+        SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret }
+    }
+
+    fn message(number: u64, who: UserId) -> Deed {
+        Deed::Message { channel: OPEN, message: MessageId::new(4_444_444_444_444_444_440 + number), who, size: 5 }
+    }
+
+    #[test]
+    fn ids_become_numbers_in_the_order_in_which_they_are_met() {
+        let mut desk = Desk::open();
+        desk.declare(GUILD, &[(OPEN, None), (HIDDEN, Some(1))]);
+        desk.note(1, message(0, BOB));
+        desk.note(2, Deed::Typing { channel: HIDDEN, who: ANN });
+        desk.note(3, message(1, ANN));
+        desk.note(4, Deed::Edit { message: MessageId::new(4_444_444_444_444_444_441), size: 9 });
+        desk.note(5, Deed::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
+        desk.note(6, Deed::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
+        desk.note(7, Deed::Edit { message: MessageId::new(5), size: 9 });
+        let new = Place { channel: ChannelId::new(9), voice: true, viewers: None };
+        desk.note(8, Deed::ChannelCreate { guild: GUILD, place: new, counted: 3 });
+        desk.note(9, Deed::ChannelDelete { channel: ChannelId::new(9) });
+        let said = desk.said();
+        let channels = json!([{ "kind": "text" }, { "kind": "text", "share": 0.3333 }]);
+        assert_eq!(
+            said,
+            [
+                json!({ "trace": "guildhall", "version": 1, "by": "record", "name": "test", "began": 1_700_000_000_000_u64 }),
+                json!({ "at": 0, "do": "guild", "guild": 0, "members": 10, "sessions": 0, "present": 0, "roles": 2, "channels": channels }),
+                json!({ "at": 1_000, "do": "message", "guild": 0, "channel": 0, "who": 0, "size": 5 }),
+                json!({ "at": 2_000, "do": "typing", "guild": 0, "channel": 1, "who": 1 }),
+                json!({ "at": 3_000, "do": "message", "guild": 0, "channel": 0, "who": 1, "size": 5 }),
+                json!({ "at": 4_000, "do": "edit", "of": 1, "size": 9 }),
+                json!({ "at": 5_000, "do": "delete", "of": 0 }),
+                json!({ "at": 8_000, "do": "channel_create", "guild": 0, "kind": "voice" }),
+                json!({ "at": 9_000, "do": "channel_delete", "guild": 0, "channel": 2 }),
+            ]
+        );
+        assert_eq!(desk.transcript.lines(), 8);
+    }
+
+    #[test]
+    fn sessions_keep_their_persons_and_a_second_one_at_once_is_somebody_else() {
+        let mut desk = Desk::open();
+        desk.declare(GUILD, &[(OPEN, None), (HIDDEN, Some(1))]);
+        let other = GuildId::new(7);
+        desk.declare(other, &[]);
+        let connect = |guild, secret, sees: &[ChannelId]| Deed::Connect {
+            guild,
+            who: ANN,
+            session: session(secret),
+            sees: sees.into(),
+        };
+        desk.note(1, connect(GUILD, 1, &[HIDDEN]));
+        desk.note(1, connect(other, 1, &[]));
+        desk.note(2, connect(GUILD, 2, &[HIDDEN]));
+        desk.note(3, Deed::Cut { guild: GUILD, who: ANN, session: session(2) });
+        desk.note(4, Deed::Close { guild: GUILD, who: ANN, session: session(1) });
+        desk.note(5, Deed::Close { guild: GUILD, who: ANN, session: session(1) });
+        desk.note(6, message(0, ANN));
+        desk.note(7, connect(GUILD, 3, &[]));
+        let said = desk.said();
+        assert_eq!(
+            said[3..],
+            [
+                json!({ "at": 1_000, "do": "connect", "guild": 0, "who": 0, "sees": [1] }),
+                json!({ "at": 1_000, "do": "connect", "guild": 1, "who": 0, "same": [0, 0] }),
+                json!({ "at": 2_000, "do": "connect", "guild": 0, "who": 1, "same": [0, 0], "sees": [1] }),
+                json!({ "at": 3_000, "do": "cut", "guild": 0, "who": 1 }),
+                json!({ "at": 4_000, "do": "close", "guild": 0, "who": 0 }),
+                json!({ "at": 6_000, "do": "message", "guild": 0, "channel": 0, "who": 0, "size": 5 }),
+                json!({ "at": 7_000, "do": "connect", "guild": 0, "who": 0 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_counted_and_time_never_goes_back() {
+        let mut desk = Desk::open();
+        desk.note(1, message(0, ANN));
+        desk.note(2, Deed::Join { guild: GUILD, who: ANN });
+        desk.declare(GUILD, &[(OPEN, None)]);
+        desk.note(9, Deed::Join { guild: GUILD, who: ANN });
+        desk.note(3, message(1, ANN));
+        desk.transcript.lose(4);
+        desk.transcript.end(&mut desk.lines);
+        let said: Vec<Value> = desk.said().into_iter().skip(1).collect();
+        assert_eq!(said[0], json!({ "at": 0, "do": "lost", "lines": 2 }));
+        assert_eq!(said[1]["do"], "guild");
+        assert_eq!(said[2], json!({ "at": 9_000, "do": "join", "guild": 0, "who": 0 }));
+        assert_eq!(said[3]["at"], 9_000);
+        assert_eq!(said[3]["do"], "message");
+        assert_eq!(said[4], json!({ "at": 9_000, "do": "lost", "lines": 4 }));
+        assert_eq!(said.len(), 5);
+    }
+
+    #[test]
+    fn the_oldest_messages_are_forgotten_first() {
+        let mut messages = Messages::default();
+        for number in 0..limits::RECORD_MESSAGES_MAX as u64 + 3 {
+            messages.add(MessageId::new(1 + number));
+        }
+        assert_eq!(messages.numbers.len(), limits::RECORD_MESSAGES_MAX);
+        assert_eq!(messages.numbers.get(&MessageId::new(3)), None);
+        assert_eq!(messages.numbers.get(&MessageId::new(4)), Some(&3));
+    }
+
+    #[test]
+    fn no_id_gets_into_a_line() {
+        let mut desk = Desk::open();
+        desk.declare(GUILD, &[(OPEN, None), (HIDDEN, Some(2))]);
+        desk.note(1, message(0, ANN));
+        let deed = Deed::Connect { guild: GUILD, who: BOB, session: session(u64::MAX), sees: [HIDDEN].into() };
+        desk.note(2, deed);
+        desk.note(3, Deed::History { channel: HIDDEN, who: BOB, limit: 50 });
+        desk.note(4, Deed::Cut { guild: GUILD, who: BOB, session: session(u64::MAX) });
+        desk.note(5, Deed::Leave { guild: GUILD, who: BOB });
+        let text = String::from_utf8(desk.lines.clone()).unwrap();
+        // `began` has 13 digits; ids have 17 and more.
+        let longest = text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max();
+        assert_eq!(longest, Some(13), "{text}");
+        assert_eq!(text.lines().count(), 7);
+    }
+}
