@@ -184,6 +184,26 @@ pub const SWEEP_RELAYS: usize = 64;
 /// How long a session without a socket stays resumable.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
 
+// ── recording ──
+
+/// Members of a guild of whom it is counted, when the guild is declared, who may view hidden channels.
+pub const RECORD_COUNTED: usize = 1_024;
+/// Notes of one core that wait for the recorder: at [`RECORD_PAUSE`] room for 300,000 a second. Past it notes are lost, and counted.
+pub const RECORD_QUEUE: usize = 16_384;
+/// Between two looks of the recorder into the cores' rings. 20 a second cost nothing, and a core is never woken for a note.
+pub const RECORD_PAUSE: Duration = Duration::from_millis(50);
+/// How long notes are held so that those of all cores come in the order of their times. A core hands on what it has at its next
+/// turn, and a tick is a turn.
+pub const RECORD_WINDOW: Duration = Duration::from_millis(1_000);
+/// Between two frames of a trace. What was noted longer ago than this and [`RECORD_WINDOW`] survives any end of the process.
+pub const RECORD_FRAME_TIME: Duration = Duration::from_millis(1_000);
+/// Bytes of lines in one frame of a trace: bounds what is held in memory.
+pub const RECORD_FRAME_BYTES: usize = 1024 * 1024;
+/// Messages whose numbers are known, so that edits and deletions can name them: some 60 bytes each. The oldest go first.
+pub const RECORD_MESSAGES_MAX: usize = 1 << 20;
+/// People whose numbers are known: some 100 bytes each. Whoever comes after them is left out, and counted.
+pub const RECORD_PEOPLE_MAX: usize = 1 << 24;
+
 // ── journals, replay, backlog ──
 
 /// Events that one audience's journal keeps for those who resume or read slowly. At 200 messages/s it is a good five minutes.
@@ -218,5 +238,9 @@ const _: () = {
     assert!(MEMBERS_PAGE_MAX <= STORE_SEARCH_ROWS_MAX, "one page of hits must fit in one walk");
     assert!(IMPORT_BATCH as u64 <= IMPORT_ROWS);
     assert!(IMPORT_PREFIX_CHARS_MAX + 1 + IMPORT_USERS_MAX.ilog10() as usize + 2 <= 32, "names stay usernames");
+    assert!(
+        RECORD_WINDOW.as_millis() >= 2 * TICK.as_millis() + RECORD_PAUSE.as_millis(),
+        "notes come before their time"
+    );
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
 };

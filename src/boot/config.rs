@@ -41,6 +41,9 @@ pub struct ServeArgs {
     /// Seconds that a shutdown may take to send everybody away.
     #[arg(long, value_name = "S", env = "GUILDHALL_DRAIN_SECONDS")]
     drain_seconds: Option<u64>,
+    /// Record a trace of the traffic, without texts and ids, into a new file (JSON lines, zstd), for `guildhall-bench replay`.
+    #[arg(long, value_name = "FILE", env = "GUILDHALL_RECORD_TRACE")]
+    record_trace: Option<PathBuf>,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `guildhall::store=debug,info`.
     #[arg(long, value_name = "FILTER", env = "GUILDHALL_LOG")]
     log: Option<String>,
@@ -70,6 +73,7 @@ struct File {
     rate_limits: Option<bool>,
     global_rate: Option<u32>,
     drain_seconds: Option<u64>,
+    record_trace: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -87,6 +91,8 @@ pub struct Config {
     pub settings: Settings,
     /// Seconds for a drain.
     pub drain_seconds: u64,
+    /// Where the traffic is recorded, if it is.
+    pub record_trace: Option<PathBuf>,
     /// Log filter.
     pub log: String,
     /// Log form.
@@ -120,6 +126,7 @@ impl Config {
                 global_rate: args.global_rate.or(file.global_rate).unwrap_or(50),
             },
             drain_seconds: args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
+            record_trace: args.record_trace.or(file.record_trace),
             log: args.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
         })

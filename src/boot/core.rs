@@ -16,6 +16,7 @@ use tungstenite::handshake::server::Request;
 use crate::base::clock;
 use crate::base::metrics::{Metric, Metrics};
 use crate::boot::listener;
+use crate::boot::recording::Recorder;
 use crate::boot::signals::Wish;
 use crate::boot::turn::{Posted, Turns};
 use crate::desk::Desk;
@@ -58,6 +59,8 @@ pub struct CoreParts {
     pub lanes: LaneEnds<Posted>,
     /// The listener.
     pub listener: Socket,
+    /// Takes notes, if the process records.
+    pub recorder: Option<Recorder>,
     /// The process's orders.
     pub orders: Receiver<Order>,
     /// Told once the core serves.
@@ -81,7 +84,7 @@ pub enum Order {
 
 /// Runs a core until it is told to stop. Returns what it measured.
 pub async fn run(parts: CoreParts) -> Metrics {
-    let CoreParts { shard, settings, signer, store, lanes, listener, orders, ready, lifeline } = parts;
+    let CoreParts { shard, settings, signer, store, lanes, listener, recorder, orders, ready, lifeline } = parts;
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
     let door = Door::new(desk.clone());
@@ -92,7 +95,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     let listening = glommio::spawn_local(accept(listener::adopt(listener), door.clone(), RateLimits::default()));
     glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
     let _ = ready.send(());
-    Turns::new(desk.clone(), door, lanes, stop).run().await;
+    Turns::new(desk.clone(), door, lanes, recorder, stop).run().await;
     drop(lifeline);
     desk.shard().metrics.clone()
 }

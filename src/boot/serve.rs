@@ -17,6 +17,7 @@ use crate::boot::admin::errand;
 use crate::boot::config::{Config, LogFormat, ServeArgs};
 use crate::boot::core::{self, CoreParts, Lifeline, Order};
 use crate::boot::histograms::{self, Dump, Folder};
+use crate::boot::recording::Recording;
 use crate::boot::signals::{self, Wish};
 use crate::boot::{Fatal, control, listener, preflight};
 use crate::limits;
@@ -53,8 +54,16 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let mut executors: Vec<ExecutorJoinHandle<Metrics>> = Vec::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let lanes = mesh::weave(config.cores).map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
-    let ends = lanes.into_iter().zip(store_ends).zip(listeners);
-    for (index, ((lanes, store), listener)) in ends.enumerate() {
+    let (recording, recorders) = match &config.record_trace {
+        Some(path) => {
+            let (recording, recorders) = Recording::begin(path, config.cores)?;
+            (Some(recording), recorders.into_iter().map(Some).collect())
+        }
+        None => (None, Vec::new()),
+    };
+    let recorders = recorders.into_iter().chain(std::iter::repeat_with(|| None));
+    let ends = lanes.into_iter().zip(store_ends).zip(listeners).zip(recorders);
+    for (index, (((lanes, store), listener), recorder)) in ends.enumerate() {
         let (sender, receiver) = flume::bounded(limits::ORDERS);
         orders.push(sender);
         let parts = CoreParts {
@@ -69,6 +78,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
             store,
             lanes,
             listener,
+            recorder,
             orders: receiver,
             ready: ready.clone(),
             lifeline: Lifeline(wisher.clone()),
@@ -137,6 +147,9 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         }
     }
     let stopped = service.stop();
+    if let Some((path, lines)) = recording.and_then(Recording::finish) {
+        say(&format!("guildhall: trace of {lines} lines written to {}", path.display()));
+    }
     let dump = dump(started, &measured);
     say(&histograms::table(&dump).to_string());
     say_where(folder.finish(&dump));

@@ -13,11 +13,13 @@ use glommio::net::TcpStream;
 
 use crate::base::clock::{self, Time};
 use crate::base::metrics::{Counter, Metric};
+use crate::boot::recording::Recorder;
 use crate::desk::Desk;
 use crate::gateway::socket::Door;
 use crate::gateway::sockets::Signal;
 use crate::limits;
 use crate::mail::letter::Letter;
+use crate::mail::note::Note;
 use crate::mail::outbox::{StoreJob, StoreWork};
 use crate::mesh::bell::Bell;
 use crate::mesh::reactor::Rounds;
@@ -42,15 +44,24 @@ pub struct Turns {
     bell: Bell,
     /// Jobs that the store's queue had no room for.
     jobs: VecDeque<StoreJob>,
+    /// While the shard records.
+    recorder: Option<Recorder>,
     stop: Rc<Cell<bool>>,
 }
 
 impl Turns {
     /// A mover that ends when `stop` is set and the desk rung.
-    pub fn new(desk: Desk, door: Door, ends: LaneEnds<Posted>, stop: Rc<Cell<bool>>) -> Turns {
+    pub fn new(
+        desk: Desk,
+        door: Door,
+        ends: LaneEnds<Posted>,
+        recorder: Option<Recorder>,
+        stop: Rc<Cell<bool>>,
+    ) -> Turns {
+        desk.shard().record(recorder.is_some());
         let LaneEnds { lanes, inbox, mut bell } = ends;
         glommio::spawn_local(listen(bell.listen(), desk.clone())).detach();
-        Turns { desk, door, lanes, inbox, bell, jobs: VecDeque::new(), stop }
+        Turns { desk, door, lanes, inbox, bell, jobs: VecDeque::new(), recorder, stop }
     }
 
     /// Moves until told to stop.
@@ -66,6 +77,8 @@ impl Turns {
             }
             self.bell.unmuffle();
         }
+        let out = self.desk.take_outbox();
+        self.record(out.notes);
     }
 
     /// One turn. Says whether there is more to do at once.
@@ -136,10 +149,22 @@ impl Turns {
         for (ticket, finding) in out.findings {
             self.desk.found(ticket, finding);
         }
+        self.record(out.notes);
         for hand_over in out.arrivals {
             // SAFETY: the letter owns the descriptor, which its sender took out of its own stream.
             let stream = unsafe { TcpStream::from_raw_fd(hand_over.socket) };
             self.door.clone().adopt(stream, hand_over);
+        }
+    }
+
+    fn record(&mut self, notes: Vec<Note>) {
+        if let Some(recorder) = &mut self.recorder
+            && !notes.is_empty()
+            && !recorder.take(notes)
+        {
+            // Nobody writes any more.
+            self.recorder = None;
+            self.desk.shard().record(false);
         }
     }
 

@@ -405,17 +405,18 @@ impl Guild {
         Some(Entrance::Member { member, facts })
     }
 
-    /// A session of a member is over.
-    pub fn leave(&mut self, user: UserId, session: SessionId) {
-        let Some(resident) = self.residents.get_mut(&user) else { return };
+    /// A session of a member is over. Says whether it saw the guild until now.
+    pub fn leave(&mut self, user: UserId, session: SessionId) -> bool {
+        let Some(resident) = self.residents.get_mut(&user) else { return false };
         let Some(index) = resident.sessions.iter().position(|other| *other == session) else {
-            return; // removed from the guild meanwhile, and perhaps back
+            return false; // removed from the guild meanwhile, and perhaps back
         };
         resident.sessions.swap_remove(index);
         if resident.sessions.is_empty() {
             self.online -= 1;
             self.visitors.push_back((user, resident.used));
         }
+        true
     }
 
     /// A relay has nobody left. Says whether it will get no more events: not if a snapshot is on its way to it.
@@ -430,6 +431,16 @@ impl Guild {
     /// Members with sessions.
     pub fn online(&self) -> impl Iterator<Item = UserId> {
         self.residents.iter().filter(|(_, resident)| !resident.sessions.is_empty()).map(|(user, _)| *user)
+    }
+
+    /// Sessions of a member that see the guild.
+    pub fn sessions_of(&self, user: UserId) -> &[SessionId] {
+        self.residents.get(&user).map_or(&[], |resident| &resident.sessions)
+    }
+
+    /// Members who are in memory.
+    pub fn known_members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.residents.values().filter_map(|resident| resident.member.as_ref())
     }
 
     /// `(members, online members)`.

@@ -39,7 +39,11 @@ impl Facts {
 
     /// Permissions of a member in a channel; none if the channel is gone.
     pub fn in_channel(&self, user: UserId, roles: &[RoleId], channel: ChannelId) -> Permissions {
-        let Some(channel) = self.channels.get(&channel) else { return Permissions::empty() };
+        self.channels.get(&channel).map_or(Permissions::empty(), |channel| self.granted(user, roles, channel))
+    }
+
+    /// Permissions of a member in a channel as it is given, which may be about to become one of these.
+    pub fn granted(&self, user: UserId, roles: &[RoleId], channel: &Channel) -> Permissions {
         let base = self.in_guild(user, roles);
         // Members and overwrites may still name roles that are gone; those count for nothing here as well.
         let has = |role| roles.contains(&role) && self.roles.contains_key(&role);

@@ -5,6 +5,7 @@
 
 use crate::mail::ask::{Answer, Ticket};
 use crate::mail::letter::{HandOver, Letter};
+use crate::mail::note::Note;
 use crate::mail::placement::CoreId;
 use crate::store::{Commit, Found, Query, StoreError};
 
@@ -39,6 +40,8 @@ pub struct Outbox {
     pub findings: Vec<(Ticket, Result<Found, StoreError>)>,
     /// Sockets handed over to this core.
     pub arrivals: Vec<HandOver>,
+    /// For the recorder, in order; only while the shard records.
+    pub notes: Vec<Note>,
 }
 
 impl Outbox {

@@ -17,9 +17,10 @@ use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, GuildRequest, Reply, Request, Ticket};
 use crate::mail::event::Change;
 use crate::mail::letter::Letter;
+use crate::mail::note::Deed;
 use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
 use crate::mail::placement::{CoreId, VirtualShard};
-use crate::shard::{GuildSlot, Hosted, Pending, Shard, UserSlot, Waiting};
+use crate::shard::{GuildSlot, Hosted, Pending, Shard, UserSlot, Waiting, noting};
 use crate::store::{Conflict, Found, Query, StoreError, Write};
 use crate::wire::model::account::Account;
 use crate::wire::model::user::User;
@@ -46,6 +47,8 @@ pub(super) struct Committing {
     ticket: Ticket,
     claims: SmallVec<[Claim; 2]>,
     plan: Plan,
+    /// What is noted of it; nothing unless the shard records.
+    deeds: Vec<Deed>,
     gone: Refusal,
 }
 
@@ -204,9 +207,10 @@ impl Shard {
                     GuildRequest::AcceptInvite { .. } | GuildRequest::DeleteInvite { .. } => Refusal::UNKNOWN_INVITE,
                     _ => Refusal::UNKNOWN_MESSAGE,
                 };
+                let deeds = if self.recording { noting::deeds(pending.actor, &plan) } else { Vec::new() };
                 let writes = std::mem::take(&mut plan.writes);
                 let (from, ticket) = (pending.from, pending.ticket);
-                let committing = Committing { guild, from, ticket, claims, plan, gone };
+                let committing = Committing { guild, from, ticket, claims, plan, deeds, gone };
                 if writes.is_empty() {
                     self.finish(now, committing, out);
                     return;
@@ -234,6 +238,7 @@ impl Shard {
                     claims: Default::default(),
                     waiting: Default::default(),
                     messages_changed: 0,
+                    declared: false,
                 };
                 self.guilds.insert(guild, GuildSlot::Here(Box::new(hosted)));
                 for pending in waiting {
@@ -325,12 +330,15 @@ impl Shard {
 
     /// Applies, publishes and answers what is durable now.
     fn finish(&mut self, now: Time, committing: Committing, out: &mut Outbox) {
-        let Committing { guild, from, ticket, plan, .. } = committing;
+        let Committing { guild, from, ticket, plan, deeds, .. } = committing;
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
             // The guild was deleted meanwhile; what was written into it is gone with it.
             reply(out, from, ticket, Err(Refusal::UNKNOWN_GUILD));
             return;
         };
+        if self.recording {
+            noting::note_plan(now, hosted, &plan, deeds, out);
+        }
         hosted.guild.commit(&plan);
         self.metrics.count(Counter::EventsPublished, plan.events.len() as u64);
         let mut deleted = false;

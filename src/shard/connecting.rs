@@ -189,6 +189,7 @@ impl Shard {
         session.owed_s = session.replay.next_s();
         session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if let Some(older) = older {
+            self.note_cut(now, session_key, out);
             self.list_connection(older);
         }
         if let Some(connection) = self.connections.get_mut(key) {
@@ -246,6 +247,8 @@ impl Shard {
         session.disconnected_at = Some(now);
         if !keep || session.stage != Stage::Ready {
             self.end_session(now, key, out);
+        } else {
+            self.note_cut(now, key, out);
         }
     }
 

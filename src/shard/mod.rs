@@ -11,6 +11,7 @@ pub mod attaching;
 pub mod connecting;
 pub mod flushing;
 pub mod members;
+pub mod noting;
 pub mod seating;
 pub mod sweeping;
 
@@ -71,6 +72,7 @@ pub struct Shard {
     deflater: Deflater,
     scratch: Vec<u8>,
     draining: bool,
+    recording: bool,
     /// What this core measured.
     pub metrics: Metrics,
 }
@@ -94,6 +96,8 @@ struct Hosted {
     waiting: VecDeque<Pending>,
     /// Changes of existing messages so far: what was looked up before one may be stale after it.
     messages_changed: u64,
+    /// The recorder has been told what the guild is like.
+    declared: bool,
 }
 
 /// A user that this core owns, loaded or about to be.
@@ -161,6 +165,7 @@ impl Shard {
             deflater: Deflater::default(),
             scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
             draining: false,
+            recording: false,
             metrics: Metrics::default(),
         }
     }
@@ -177,7 +182,7 @@ impl Shard {
             Letter::Join { guild, session, user, whole } => self.join(now, guild, session, user, whole, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
             Letter::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
-            Letter::Leave { guild, user, session } => self.leave(guild, user, session),
+            Letter::Leave { guild, user, session } => self.leave(now, guild, user, session, out),
             Letter::Publish(event) => self.fan_out(now, &event, out),
             Letter::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
             Letter::Unwatched { guild } => self.unwatched(guild),

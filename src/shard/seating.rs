@@ -10,13 +10,14 @@ use crate::guild::Entrance;
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::letter::{Letter, Snapshot};
+use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::CoreId;
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Stage;
 use crate::session::body::Body;
-use crate::shard::{GuildSlot, Pending, Shard, Waiting};
+use crate::shard::{GuildSlot, Pending, Shard, Waiting, noting};
 use crate::store::{Found, Query, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -34,7 +35,6 @@ impl Shard {
         whole: u16,
         out: &mut Outbox,
     ) {
-        let _ = now;
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
                 self.guilds.insert(guild, GuildSlot::Loading([Pending::Join { session, user, whole }].into()));
@@ -52,13 +52,14 @@ impl Shard {
             let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(whole) };
             self.query(query, Waiting::Join { guild, session, user, whole }, out);
         } else {
-            self.admit(guild, session, user, None, out);
+            self.admit(now, guild, session, user, None, out);
         }
     }
 
     /// Guild: lets a session in, or looks up its member first.
     fn admit(
         &mut self,
+        now: Time,
         guild: GuildId,
         session: SessionId,
         user: UserId,
@@ -69,12 +70,18 @@ impl Shard {
             out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
             return;
         };
+        if self.recording {
+            noting::declare(now, hosted, out);
+        }
         match hosted.guild.enter(user, session) {
             None => self.query(Query::Member(guild, user), Waiting::Join { guild, session, user, whole: 0 }, out),
             Some(Entrance::Stranger) => {
                 out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
             }
             Some(Entrance::Member { member, facts }) => {
+                if self.recording {
+                    noting::note_connect(now, hosted, &member, session, out);
+                }
                 let (member_count, _) = hosted.guild.counts();
                 let common = hosted.guild.common();
                 let members = members.map(|found| hosted.guild.renewed(found)).unwrap_or_default();
@@ -103,7 +110,7 @@ impl Shard {
         if let Found::Members(members) = found {
             let member = members.iter().find(|member| member.user.id == user);
             hosted.guild.remember(user, member.map(|member| Arc::new(member.clone())), false);
-            self.admit(guild, session, user, Some(members), out);
+            self.admit(now, guild, session, user, Some(members), out);
             return;
         }
         hosted.guild.learn(&Query::Member(guild, user), found);
@@ -111,9 +118,13 @@ impl Shard {
     }
 
     /// Guild: a session of a member is over.
-    pub(super) fn leave(&mut self, guild: GuildId, user: UserId, session: SessionId) {
-        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
-            hosted.guild.leave(user, session);
+    pub(super) fn leave(&mut self, now: Time, guild: GuildId, user: UserId, session: SessionId, out: &mut Outbox) {
+        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild)
+            && hosted.guild.leave(user, session)
+            && self.recording
+            && !self.draining
+        {
+            out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
         }
     }
 

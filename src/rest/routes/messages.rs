@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::base::clock;
 use crate::base::id::{ChannelId, MessageId, UserId};
 use crate::limits;
 use crate::mail::ask::{GuildRequest, Reply, Request};
@@ -36,6 +37,9 @@ pub async fn list(call: Call) -> Outcome {
     let Found::Messages(messages) = call.desk.read(Query::Messages { channel, anchor, limit }).await? else {
         return Err(Refusal::INTERNAL);
     };
+    if anchor == Anchor::Newest && call.desk.shard().is_recording() {
+        call.desk.with(|shard, out| shard.note_history(clock::now(), channel, reader.user, limit, out));
+    }
     let views: Vec<MessageView<'_>> = messages.iter().map(|message| reader.view(message)).collect();
     respond::json(200, &views)
 }

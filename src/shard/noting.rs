@@ -1,0 +1,176 @@
+//! Noting: what a recording is made of is left in the outbox, one note for each thing that was done, however many hear of it.
+//!
+//! Lives on: the guild's core, where plans are carried out and sessions come and go; cuts are noted on the session's home.
+//! Only while the shard records; while it does not, each place costs one branch. What is noted holds ids and lengths, no text.
+
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::{ChannelId, UserId};
+use crate::base::slab::Key;
+use crate::guild::{Guild, Membership, Plan};
+use crate::limits;
+use crate::mail::ask::Actor;
+use crate::mail::event::{Change, Scope};
+use crate::mail::note::{Declaration, Deed, Note, Place};
+use crate::mail::outbox::Outbox;
+use crate::mail::session_id::SessionId;
+use crate::shard::{Hosted, Shard};
+use crate::store::Write;
+use crate::wire::event::EventName;
+use crate::wire::model::channel::Channel;
+use crate::wire::model::member::Member;
+use crate::wire::permissions::Permissions;
+
+impl Shard {
+    /// Begins or ends to leave notes in the outbox.
+    pub fn record(&mut self, on: bool) {
+        self.recording = on;
+    }
+
+    /// Whether notes are wanted.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// A door has answered a user with a channel's newest messages.
+    pub fn note_history(&self, now: Time, channel: ChannelId, who: UserId, limit: u32, out: &mut Outbox) {
+        if self.recording {
+            out.notes.push(Note { at: now, deed: Deed::History { channel, who, limit } });
+        }
+    }
+
+    /// Home: a session has lost its connection and may resume.
+    pub(super) fn note_cut(&self, now: Time, session: Key, out: &mut Outbox) {
+        // A drain is not what the community did.
+        if !self.recording || self.draining {
+            return;
+        }
+        let Some(session) = self.sessions.get(session) else { return };
+        let (who, id) = (session.user, session.id);
+        for seat in &session.seats {
+            out.notes.push(Note { at: now, deed: Deed::Cut { guild: seat.guild, who, session: id } });
+        }
+    }
+}
+
+/// What a plan does that is worth a note, while its writes are still with it.
+pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    for write in &plan.writes {
+        deeds.extend(match write {
+            Write::CreateMessage(message) => Some(Deed::Message {
+                channel: message.channel_id,
+                message: message.id,
+                who: message.author.id,
+                size: characters(&message.content),
+            }),
+            Write::EditMessage(message) => Some(Deed::Edit { message: message.id, size: characters(&message.content) }),
+            Write::DeleteMessage(_, message) => Some(Deed::Delete { message: *message }),
+            Write::DeleteChannel(_, channel) => Some(Deed::ChannelDelete { channel: *channel }),
+            Write::CreateAccount { .. }
+            | Write::RevokeTokens { .. }
+            | Write::PutGuild(_)
+            | Write::DeleteGuild(_)
+            | Write::PutChannel(_)
+            | Write::PutRole(..)
+            | Write::DeleteRole(..)
+            | Write::PutMember(..)
+            | Write::RemoveMember(..)
+            | Write::PutInvite(_)
+            | Write::UseInvite { .. }
+            | Write::DeleteInvite(_) => None,
+        });
+    }
+    // Typing is the one deed that writes nothing.
+    if let (Actor::User(who), [event]) = (actor, &*plan.events)
+        && let (EventName::TypingStart, Scope::Channel(channel)) = (event.name, event.scope)
+    {
+        deeds.push(Deed::Typing { channel, who });
+    }
+    deeds
+}
+
+/// Notes what a plan does, just before the guild takes it over.
+pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
+    declare(now, hosted, out);
+    let guild = &hosted.guild;
+    let mut note = |deed| out.notes.push(Note { at: now, deed });
+    deeds.into_iter().for_each(&mut note);
+    for event in &plan.events {
+        if let (EventName::ChannelCreate, Some(Change::Channel(channel))) = (event.name, &event.change)
+            && channel.kind.has_messages()
+        {
+            let (place, counted) = (place(guild, channel), counted(guild).count() as u32);
+            note(Deed::ChannelCreate { guild: guild.id(), place, counted });
+        }
+    }
+    match plan.membership {
+        Some((who, Membership::Gained)) => note(Deed::Join { guild: guild.id(), who }),
+        Some((who, Membership::Parted)) => {
+            note(Deed::Leave { guild: guild.id(), who });
+            for session in guild.sessions_of(who) {
+                note(Deed::Close { guild: guild.id(), who, session: *session });
+            }
+        }
+        None => {}
+    }
+}
+
+/// Notes that a session comes to see a guild.
+pub(super) fn note_connect(now: Time, hosted: &Hosted, member: &Member, session: SessionId, out: &mut Outbox) {
+    let guild = &hosted.guild;
+    let seen = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
+    let sees = seen.filter(|channel| is_hidden(guild, channel) && views(guild, member, channel));
+    let deed = Deed::Connect {
+        guild: guild.id(),
+        who: member.user.id,
+        session,
+        sees: sees.map(|channel| channel.id).collect(),
+    };
+    out.notes.push(Note { at: now, deed });
+}
+
+/// Notes the guild as it is, once, before anything else is noted about it.
+pub(super) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
+    if std::mem::replace(&mut hosted.declared, true) {
+        return;
+    }
+    let guild = &hosted.guild;
+    let (members, online) = guild.counts();
+    let channels = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
+    let declaration = Declaration {
+        guild: guild.id(),
+        members,
+        online,
+        roles: guild.facts().roles.len().saturating_sub(1) as u32,
+        counted: counted(guild).count() as u32,
+        channels: channels.map(|channel| place(guild, channel)).collect(),
+    };
+    out.notes.push(Note { at: now, deed: Deed::Guild(Box::new(declaration)) });
+}
+
+/// The members who are asked what they may view.
+fn counted(guild: &Guild) -> impl Iterator<Item = &Arc<Member>> {
+    guild.known_members().take(limits::RECORD_COUNTED)
+}
+
+fn place(guild: &Guild, channel: &Arc<Channel>) -> Place {
+    let viewers = || counted(guild).filter(|member| views(guild, member, channel)).count() as u32;
+    let viewers = is_hidden(guild, channel).then(viewers);
+    Place { channel: channel.id, voice: channel.kind.has_voice(), viewers }
+}
+
+/// Whether somebody without any role cannot view the channel.
+fn is_hidden(guild: &Guild, channel: &Channel) -> bool {
+    let nobody = UserId::new(0);
+    !guild.facts().granted(nobody, &[], channel).contains(Permissions::VIEW_CHANNEL)
+}
+
+fn views(guild: &Guild, member: &Member, channel: &Channel) -> bool {
+    guild.facts().granted(member.user.id, &member.roles, channel).contains(Permissions::VIEW_CHANNEL)
+}
+
+fn characters(text: &str) -> u32 {
+    text.chars().count() as u32
+}
