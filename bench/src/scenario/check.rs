@@ -40,6 +40,13 @@ fn check_group(group: &Group) -> Result<(), String> {
             "present: must be 1 if overlap is above 1, since a session is connected to all its guilds at once".into()
         );
     }
+    number("busier", group.busier, 0.0, 1.0)?;
+    if let Some(stay) = &group.voice_stay {
+        spread("voice_stay", stay, LEAST_DELAY, limits::SCENARIO_SECONDS_MAX)?;
+    }
+    if let Some(offline) = &group.offline {
+        spread("offline", offline, LEAST_OFFLINE, limits::SCENARIO_SECONDS_MAX)?;
+    }
     number("roles", f64::from(group.roles), 0.0, 249.0)?;
     let mut text = group.text;
     let mut channels = group.text.saturating_add(group.voice);
@@ -62,6 +69,8 @@ fn check_group(group: &Group) -> Result<(), String> {
 
 /// Seconds: what is done to a message comes at least so much later (`docs/TRACE.md`).
 const LEAST_DELAY: f64 = 0.5;
+/// Seconds that somebody who closed stays away at least: [`super::crowd::PAUSE`] and the time until the close is through.
+const LEAST_OFFLINE: f64 = 6.0;
 
 fn check_talk(talk: &Talk, text: u32) -> Result<(), String> {
     number("share", talk.share, 0.0, 1e9)?;
@@ -109,9 +118,9 @@ fn check_phase(scenario: &Scenario, phase: &Phase) -> Result<(), String> {
         let needs: [(&str, bool, &str); 5] = [
             ("messages", rates.messages > 0.0 && text == 0, "text channels"),
             ("reactions", rates.reactions > 0.0 && text == 0, "text channels"),
-            ("histories", rates.histories > 0.0 && text == 0, "text channels"),
-            ("scrolls", rates.scrolls > 0.0 && text == 0, "text channels"),
-            ("voice_joins", rates.voice_joins > 0.0 && voice == 0, "voice channels"),
+            ("histories", rates.histories.number() > 0.0 && text == 0, "text channels"),
+            ("scrolls", rates.scrolls.number() > 0.0 && text == 0, "text channels"),
+            ("voice_joins", rates.voice_joins.number() > 0.0 && voice == 0, "voice channels"),
         ];
         if let Some((key, _, what)) = needs.iter().find(|(_, missing, _)| *missing) {
             return Err(format!("rates.{name}.{key}: the guild has no {what}"));
@@ -134,17 +143,17 @@ impl Rates {
             ("reactions", self.reactions),
             ("channel_creates", self.channel_creates),
             ("channel_deletes", self.channel_deletes),
-            ("presences", self.presences),
-            ("histories", self.histories),
-            ("scrolls", self.scrolls),
-            ("joins", self.joins),
-            ("leaves", self.leaves),
-            ("connects", self.connects),
-            ("closes", self.closes),
-            ("cuts", self.cuts),
-            ("voice_joins", self.voice_joins),
-            ("voice_moves", self.voice_moves),
-            ("voice_leaves", self.voice_leaves),
+            ("presences", self.presences.number()),
+            ("histories", self.histories.number()),
+            ("scrolls", self.scrolls.number()),
+            ("joins", self.joins.number()),
+            ("leaves", self.leaves.number()),
+            ("connects", self.connects.number()),
+            ("closes", self.closes.number()),
+            ("cuts", self.cuts.number()),
+            ("voice_joins", self.voice_joins.number()),
+            ("voice_moves", self.voice_moves.number()),
+            ("voice_leaves", self.voice_leaves.number()),
         ]
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The scale's rule: of a group with more than 20 guilds there are fewer guilds, of the same size; guilds of other groups get smaller,
 //! but keep their channels and roles. Rates per guild stay, so that a session sees the same traffic whatever the scale is; rates
-//! per 1,000 sessions shrink with the sessions. Time stays.
+//! per 1,000 sessions shrink with the sessions. Time stays. A group can be `busier` when it is smaller.
 
 use super::{Group, Scenario};
 use crate::chance::{self, Chance};
@@ -16,7 +16,7 @@ pub struct Founded {
     pub guild: Guild,
     /// The group's place in the scenario.
     pub group: usize,
-    /// By what its rates per guild are multiplied: 1 on average over the group.
+    /// By what its messages and reactions are multiplied.
     pub weight: f64,
     /// The seed of all that is random in it: depends on the group's name and the guild's number in the group only.
     pub seed: u64,
@@ -63,9 +63,10 @@ pub fn found(scenario: &Scenario, seed: u64, scale: f64) -> Result<Vec<Founded>,
         if free + sum > limits::TRACE_PEOPLE_MAX {
             return Err(format!("more than {} people who are online at this scale", limits::TRACE_PEOPLE_MAX));
         }
-        if group.by_size {
-            let mean = sum as f64 / count;
-            all[begin..].iter_mut().for_each(|founded| founded.weight = f64::from(founded.guild.sessions) / mean);
+        let mean = sum as f64 / count;
+        for founded in &mut all[begin..] {
+            let by_size = if group.by_size { f64::from(founded.guild.sessions) / mean } else { 1.0 };
+            founded.weight = by_size * libm::pow(size, -group.busier);
         }
         free = if group.overlap > 1.0 { overlap(&mut all[begin..], free, group.overlap) } else { free + sum };
     }

@@ -113,6 +113,16 @@ pub struct Group {
     /// Larger guilds of the group have more messages and reactions than smaller ones, in proportion to their sessions.
     #[serde(default)]
     pub by_size: bool,
+    /// What becomes of messages and reactions when the scale makes the guild smaller: they are multiplied by 1 / scale to the power of
+    /// this. 0: a session sees the same as before; 1: there are as many deliveries as before.
+    #[serde(default)]
+    pub busier: f64,
+    /// Whoever goes into voice leaves it after so many seconds. Absent: only `voice_leaves` makes people leave.
+    #[serde(default)]
+    pub voice_stay: Option<Spread>,
+    /// Whoever closes comes back after so many seconds. Absent: only `connects` brings people back.
+    #[serde(default)]
+    pub offline: Option<Spread>,
     /// What people write. None: one kind, with all defaults.
     #[serde(default)]
     pub talk: Vec<Talk>,
@@ -257,6 +267,42 @@ pub struct Phase {
     pub storm: Vec<Storm>,
 }
 
+/// What people do per second: written as a number, it is per 1,000 of the guild's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a number, which is per 1,000 sessions, or { per_guild = … }")]
+pub enum Pace {
+    /// So many per 1,000 sessions.
+    PerThousand(f64),
+    /// So many in the whole guild, whatever the scale: for what everybody is told.
+    PerGuild {
+        /// So many.
+        per_guild: f64,
+    },
+}
+
+impl Pace {
+    /// The number as it is written.
+    pub fn number(self) -> f64 {
+        match self {
+            Pace::PerThousand(number) | Pace::PerGuild { per_guild: number } => number,
+        }
+    }
+
+    /// So many per second, in a guild of so many sessions.
+    pub fn of(self, sessions: u32) -> f64 {
+        match self {
+            Pace::PerThousand(number) => number * f64::from(sessions) / 1_000.0,
+            Pace::PerGuild { per_guild } => per_guild,
+        }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace::PerThousand(0.0)
+    }
+}
+
 /// What happens per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -270,27 +316,27 @@ pub struct Rates {
     /// Channels deleted per guild: the oldest of those made during the traffic.
     pub channel_deletes: f64,
     /// Changes of status per 1,000 sessions.
-    pub presences: f64,
+    pub presences: Pace,
     /// Reads of a channel's newest messages per 1,000 sessions.
-    pub histories: f64,
+    pub histories: Pace,
     /// Looks at another part of the member list per 1,000 sessions.
-    pub scrolls: f64,
+    pub scrolls: Pace,
     /// People who accept an invite per 1,000 sessions: first those of `joining`, then those who left.
-    pub joins: f64,
+    pub joins: Pace,
     /// People who leave per 1,000 sessions.
-    pub leaves: f64,
+    pub leaves: Pace,
     /// People who connect per 1,000 sessions: those who were not present, or have closed.
-    pub connects: f64,
+    pub connects: Pace,
     /// People who close their client per 1,000 sessions.
-    pub closes: f64,
+    pub closes: Pace,
     /// Connections that break, one by one, per 1,000 sessions.
-    pub cuts: f64,
+    pub cuts: Pace,
     /// People who go into a voice channel per 1,000 sessions.
-    pub voice_joins: f64,
+    pub voice_joins: Pace,
     /// People in voice who go to another channel per 1,000 sessions.
-    pub voice_moves: f64,
+    pub voice_moves: Pace,
     /// People in voice who leave it per 1,000 sessions.
-    pub voice_leaves: f64,
+    pub voice_leaves: Pace,
 }
 
 /// Many connections that break at once.

@@ -134,39 +134,26 @@ enum What {
     Scroll,
 }
 
-/// A rate as it is in the file, and what it makes. The word is what the chance of the times depends on.
-struct Source {
-    word: &'static str,
-    what: What,
-    rate: fn(&Rates) -> f64,
-    /// Per 1,000 sessions, not per guild.
-    per_session: bool,
-}
-
-const fn per_guild(word: &'static str, what: What, rate: fn(&Rates) -> f64) -> Source {
-    Source { word, what, rate, per_session: false }
-}
-
-const fn per_session(word: &'static str, what: What, rate: fn(&Rates) -> f64) -> Source {
-    Source { word, what, rate, per_session: true }
-}
+/// A rate as it is in the file, what it makes, and how many per second in a guild of so many sessions. The word is what the
+/// chance of the times depends on.
+type Source = (&'static str, What, fn(&Rates, u32) -> f64);
 
 const SOURCES: &[Source] = &[
-    per_guild("messages", What::Message, |rates| rates.messages),
-    per_guild("reactions", What::Reaction, |rates| rates.reactions),
-    per_guild("channel_creates", What::ChannelCreate, |rates| rates.channel_creates),
-    per_guild("channel_deletes", What::ChannelDelete, |rates| rates.channel_deletes),
-    per_session("presences", What::Presence, |rates| rates.presences),
-    per_session("histories", What::History, |rates| rates.histories),
-    per_session("scrolls", What::Scroll, |rates| rates.scrolls),
-    per_session("joins", What::Join, |rates| rates.joins),
-    per_session("leaves", What::Leave, |rates| rates.leaves),
-    per_session("connects", What::Connect, |rates| rates.connects),
-    per_session("closes", What::Close, |rates| rates.closes),
-    per_session("cuts", What::Cut, |rates| rates.cuts),
-    per_session("voice_joins", What::VoiceJoin, |rates| rates.voice_joins),
-    per_session("voice_moves", What::VoiceMove, |rates| rates.voice_moves),
-    per_session("voice_leaves", What::VoiceLeave, |rates| rates.voice_leaves),
+    ("messages", What::Message, |rates, _| rates.messages),
+    ("reactions", What::Reaction, |rates, _| rates.reactions),
+    ("channel_creates", What::ChannelCreate, |rates, _| rates.channel_creates),
+    ("channel_deletes", What::ChannelDelete, |rates, _| rates.channel_deletes),
+    ("presences", What::Presence, |rates, sessions| rates.presences.of(sessions)),
+    ("histories", What::History, |rates, sessions| rates.histories.of(sessions)),
+    ("scrolls", What::Scroll, |rates, sessions| rates.scrolls.of(sessions)),
+    ("joins", What::Join, |rates, sessions| rates.joins.of(sessions)),
+    ("leaves", What::Leave, |rates, sessions| rates.leaves.of(sessions)),
+    ("connects", What::Connect, |rates, sessions| rates.connects.of(sessions)),
+    ("closes", What::Close, |rates, sessions| rates.closes.of(sessions)),
+    ("cuts", What::Cut, |rates, sessions| rates.cuts.of(sessions)),
+    ("voice_joins", What::VoiceJoin, |rates, sessions| rates.voice_joins.of(sessions)),
+    ("voice_moves", What::VoiceMove, |rates, sessions| rates.voice_moves.of(sessions)),
+    ("voice_leaves", What::VoiceLeave, |rates, sessions| rates.voice_leaves.of(sessions)),
 ];
 
 /// A storm of one guild.
@@ -213,13 +200,10 @@ impl Schedule<'_> {
         for founded in self.founded {
             let group = &self.scenario.groups[founded.group];
             let talks = GroupTalk::new(group);
-            for source in SOURCES {
-                let factor = match source.what {
-                    _ if source.per_session => f64::from(founded.guild.sessions) / 1_000.0,
-                    What::Message | What::Reaction => founded.weight * self.rate,
-                    _ => 1.0,
-                };
-                let curve = self.curve(group, |rates| (source.rate)(rates) * factor);
+            for (word, what, rate) in SOURCES {
+                let talk = matches!(what, What::Message | What::Reaction);
+                let factor = if talk { founded.weight * self.rate } else { 1.0 };
+                let curve = self.curve(group, |rates| rate(rates, founded.guild.sessions) * factor);
                 expected += curve.total();
                 if expected > limits::TRACE_ACTIONS_MAX as f64 {
                     return Err(format!(
@@ -227,13 +211,13 @@ impl Schedule<'_> {
                         limits::TRACE_ACTIONS_MAX
                     ));
                 }
-                let mut chance = chance_for(founded.seed, number_of(source.word), 0);
+                let mut chance = chance_for(founded.seed, number_of(word), 0);
                 let guild = founded.guild.guild;
                 for (index, at) in curve.times(self.scenario.arrivals, &mut chance).into_iter().enumerate() {
                     // Rounding can put the last one on the end.
-                    let arrival = Arrival { at: at.min(self.lasts - 1), what: source.what, guild, index: index as u32 };
+                    let arrival = Arrival { at: at.min(self.lasts - 1), what: *what, guild, index: index as u32 };
                     arrivals.push(arrival);
-                    if source.what == What::Message {
+                    if *what == What::Message {
                         arrivals.extend(talks.typing(founded.seed, &arrival));
                     }
                 }
@@ -330,8 +314,10 @@ enum Later {
     Unreact { of: u32, guild: u32, channel: u32, who: u32, emoji: u32 },
     Join { guild: u32, who: u32 },
     Leave { guild: u32, who: u32 },
-    Close { guild: u32, who: u32 },
+    Close { guild: u32, who: u32, offline: Option<u64> },
+    Connect { guild: u32, who: u32 },
     Cut { guild: u32, who: u32 },
+    HangUp { guild: u32, who: u32, channel: u32 },
     ChannelDelete { guild: u32, channel: u32 },
 }
 
@@ -359,6 +345,10 @@ struct Pass<'a> {
 impl Pass<'_> {
     fn guild(&self, guild: u32) -> &Guild {
         &self.founded[guild as usize].guild
+    }
+
+    fn group(&self, guild: u32) -> &Group {
+        self.groups[self.founded[guild as usize].group].group
     }
 
     fn chance(&self, word: &'static str, guild: u32, index: u32) -> Chance {
@@ -441,9 +431,28 @@ impl Pass<'_> {
                 self.tell(at, Action::Leave { guild, who });
                 self.crowd.towns[guild as usize].left.push_back((at, who));
             }
-            Later::Close { guild, who } => {
+            Later::Close { guild, who, offline } => {
                 self.tell(at, Action::Close { guild, who });
-                self.crowd.towns[guild as usize].absent.push(who);
+                match offline {
+                    Some(offline) => self.plan(at + offline, Later::Connect { guild, who }),
+                    None => self.crowd.towns[guild as usize].absent.push(who),
+                }
+            }
+            Later::Connect { guild, who } => {
+                // In another guild the same session may have come back already.
+                if self.storm_is_near(at) {
+                    self.plan(at + crowd::SILENCE, Later::Connect { guild, who });
+                } else if self.crowd.may_connect(guild, who, at) {
+                    self.crowd.connect(guild, who, at);
+                    self.tell(at, Action::Connect { guild, who });
+                }
+            }
+            Later::HangUp { guild, who, channel } => {
+                // Whoever has moved meanwhile stays as long again; whoever is just being cut stays in the call.
+                if self.crowd.voice(guild, who) == Some((guild, channel)) && self.crowd.acts(guild, who, at) {
+                    self.crowd.hang_up(guild, who);
+                    self.tell(at, Action::Voice { guild, who, channel: None });
+                }
             }
             Later::Cut { guild, who } => self.tell(at, Action::Cut { guild, who }),
             Later::ChannelDelete { guild, channel } => self.tell(at, Action::ChannelDelete { guild, channel }),
@@ -467,7 +476,9 @@ impl Pass<'_> {
             }),
             What::Close => self.depart("close", at, guild, index).map(|who| {
                 self.crowd.close(guild, who, at);
-                self.plan(at + crowd::SILENCE, Later::Close { guild, who });
+                let offline = self.group(guild).offline;
+                let offline = offline.map(|offline| micros(offline.draw(&mut self.chance("offline", guild, index))));
+                self.plan(at + crowd::SILENCE, Later::Close { guild, who, offline });
             }),
             What::Leave => self.depart("leave", at, guild, index).map(|who| {
                 self.crowd.leave(guild, who);
@@ -521,7 +532,15 @@ impl Pass<'_> {
             .find(|who| *who < declared.sessions && self.crowd.is_free(guild, *who, at))
     }
 
+    /// A storm that is announced already cuts those who are connected when it comes; so nobody connects in between.
+    fn storm_is_near(&self, at: u64) -> bool {
+        self.storms.iter().any(|storm| (storm.at.saturating_sub(crowd::SILENCE)..=storm.at).contains(&at))
+    }
+
     fn connect(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {
+        if self.storm_is_near(at) {
+            return None;
+        }
         let mut chance = self.chance("connect", guild, index);
         for _ in 0..TRIES {
             let absent = &self.crowd.towns[guild as usize].absent;
@@ -548,8 +567,8 @@ impl Pass<'_> {
         let who =
             if first_time { town.joiner } else { town.left.front().filter(|(left, _)| left + crowd::PAUSE <= at)?.1 };
         let awake = self.crowd.awake(guild, who, at);
-        if !awake && !self.crowd.may_connect(guild, who, at) {
-            return None; // is being cut
+        if !awake && (self.storm_is_near(at) || !self.crowd.may_connect(guild, who, at)) {
+            return None;
         }
         let town = &mut self.crowd.towns[guild as usize];
         if first_time {
@@ -664,7 +683,7 @@ impl Pass<'_> {
     }
 
     fn react(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {
-        let settings = &self.groups[self.founded[guild as usize].group].group.reactions;
+        let settings = self.group(guild).reactions.clone();
         let mut chance = self.chance("react", guild, index);
         let recent = &self.crowd.towns[guild as usize].recent;
         let (message, who, emoji) = (0..TRIES).find_map(|_| {
@@ -712,8 +731,7 @@ impl Pass<'_> {
             }
             Some((who, self.voice_channel(guild, who, None, &mut chance)?))
         })?;
-        self.crowd.talk(guild, who, channel);
-        self.tell(at, Action::Voice { guild, who, channel: Some(channel) });
+        self.talk(at, guild, who, channel, &mut chance);
         Some(())
     }
 
@@ -742,9 +760,16 @@ impl Pass<'_> {
         let who = self.talker(at, guild, &mut chance)?;
         let now_in = self.crowd.voice(guild, who).map(|(_, channel)| channel);
         let channel = self.voice_channel(guild, who, now_in, &mut chance)?;
+        self.talk(at, guild, who, channel, &mut chance);
+        Some(())
+    }
+
+    fn talk(&mut self, at: u64, guild: u32, who: u32, channel: u32, chance: &mut Chance) {
         self.crowd.talk(guild, who, channel);
         self.tell(at, Action::Voice { guild, who, channel: Some(channel) });
-        Some(())
+        if let Some(stay) = self.group(guild).voice_stay {
+            self.plan(at + micros(stay.draw(chance)), Later::HangUp { guild, who, channel });
+        }
     }
 
     fn leave_voice(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {

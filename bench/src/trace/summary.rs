@@ -22,12 +22,22 @@ pub struct Summary {
     pub lasts: f64,
     /// Lines by what they do.
     pub actions: BTreeMap<&'static str, u64>,
-    /// Events times those who are connected and may see them: presences not counted, since it is up to the server whom it tells.
-    pub deliveries: u64,
-    /// Of these, those to sessions that have the guild open.
-    pub looked_at: u64,
+    /// What is said: messages, edits, deletes, reactions and typing, times those who are connected and may see it.
+    pub said: Deliveries,
+    /// What changes: joins, leaves, voice and channels, times those who are connected. Not every server tells everybody of these; of
+    /// presences still fewer are told, and they are not counted.
+    pub changed: Deliveries,
     /// Connections that break, those of storms included.
     pub broken: u64,
+}
+
+/// Events times those who are entitled to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Deliveries {
+    /// To everybody who is connected.
+    pub all: u64,
+    /// Of these, to sessions that have the guild open.
+    pub looking: f64,
 }
 
 /// Counts everything in a trace.
@@ -42,8 +52,7 @@ pub fn summary(trace: &Trace) -> Summary {
         })
         .collect();
     let mut messages: Vec<(u32, u32)> = Vec::new();
-    let mut deliveries = 0;
-    let mut looked_at = 0.0;
+    let (mut said, mut changed) = (Deliveries::default(), Deliveries::default());
     let mut broken = 0;
     for line in &trace.actions {
         *actions.entry(line.action.name()).or_default() += 1;
@@ -97,8 +106,11 @@ pub fn summary(trace: &Trace) -> Summary {
         let guild = &trace.guilds[number as usize];
         let there = connected[number as usize];
         let see = channel.map_or(there, |channel| u64::from(guild.viewers(channel)).min(there));
-        deliveries += see;
-        looked_at += see as f64 * guild.looking;
+        let is_said =
+            line.action.of().is_some() || matches!(line.action, Action::Message { .. } | Action::Typing { .. });
+        let deliveries = if is_said { &mut said } else { &mut changed };
+        deliveries.all += see;
+        deliveries.looking += see as f64 * guild.looking;
     }
     Summary {
         name: trace.header.name.clone(),
@@ -108,8 +120,8 @@ pub fn summary(trace: &Trace) -> Summary {
         looking: trace.guilds.iter().map(|guild| u64::from(guild.lookers(guild.sessions))).sum(),
         lasts: trace.lasts() as f64 / 1e6,
         actions,
-        deliveries,
-        looked_at: looked_at as u64,
+        said,
+        changed,
         broken,
     }
 }
@@ -126,7 +138,11 @@ impl Display for Summary {
             writeln!(out, "  {name:<15} {count:>10}  {:>12.2}/s", per_second(*count))?;
         }
         writeln!(out, "  {:<15} {:>10}  {:>12.2}/s", "broken", self.broken, per_second(self.broken))?;
-        writeln!(out, "  {:<15} {:>10}  {:>12.2}/s", "deliveries", self.deliveries, per_second(self.deliveries))?;
-        write!(out, "  {:<15} {:>10}  {:>12.2}/s", "  where looked", self.looked_at, per_second(self.looked_at))
+        write!(out, "deliveries to all who are connected and may see, and of these to those who have the guild open")?;
+        for (name, deliveries) in [("what is said", self.said), ("what changes", self.changed)] {
+            let (all, looking) = (per_second(deliveries.all), deliveries.looking / self.lasts.max(1e-6));
+            write!(out, "\n  {name:<15} {all:>23.0}/s {looking:>12.0}/s")?;
+        }
+        Ok(())
     }
 }
