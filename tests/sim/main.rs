@@ -9,6 +9,7 @@ mod essence;
 mod lanes;
 mod ledger;
 mod model;
+mod notes;
 mod oracle;
 mod plant;
 mod report;
@@ -123,6 +124,9 @@ fn dismiss(world: &mut World) {
         world.round();
     }
     assert_eq!(world.population(), (0, 0), "judge liveness: sessions and connections are let go of");
+    // A guild that is deleted takes its sessions along without a word.
+    let left = world.notes.seeing(|guild| world.oracle.guilds().contains_key(&guild));
+    assert!(left.is_empty(), "judge notes: {left:?} were not noted to have gone");
 }
 
 /// Runs many seeds and adds up what happened.

@@ -32,6 +32,7 @@ use crate::client::{Client, Meddling, Wish};
 use crate::digest::Digest;
 use crate::lanes::Lane;
 use crate::ledger::{Asked, Ledger};
+use crate::notes::Notes;
 use crate::oracle::Oracle;
 use crate::plant::Plant;
 use crate::report::Report;
@@ -65,6 +66,7 @@ pub struct World {
     pub clients: Vec<Client>,
     pub report: Report,
     pub digest: Digest,
+    pub notes: Notes,
     pub signer: Signer,
     settings: Settings,
     placement: Placement,
@@ -88,6 +90,7 @@ impl World {
             clients: Vec::new(),
             report: Report::default(),
             digest: Digest::default(),
+            notes: Notes::default(),
             signer: Signer::new([7; 32]),
             settings: Settings { public_gateway_url: None, registration: true, rate_limits: false, global_rate: 50 },
             placement: Placement::over(1),
@@ -111,12 +114,15 @@ impl World {
         let Found::Revocations(revoked) = self.store.look(&Query::Revocations) else { unreachable!("asked for") };
         let capacity = self.temper.lane_capacity;
         self.cores.clear();
+        self.notes = Notes::default();
         for core in 0..cores {
             let prng = Prng::new(self.prng.next_u64());
             let settings =
                 ShardSettings { me: CoreId(core), placement: self.placement, prng, revoked: revoked.clone() };
+            let mut shard = Shard::new(settings);
+            shard.record(true);
             self.cores.push(Core {
-                shard: Shard::new(settings),
+                shard,
                 out: Outbox::default(),
                 mailbox: VecDeque::new(),
                 table: BTreeMap::new(),
@@ -311,6 +317,7 @@ impl World {
         if let Some((to, letter)) = self.cores[core].held.take() {
             self.deliver(core, to, letter);
         }
+        self.notes.take(out.notes);
         for job in out.jobs {
             self.store.submit(core, job);
         }
@@ -659,11 +666,15 @@ impl World {
 
     /// Adds what the cores counted.
     pub fn count(&mut self) {
-        for core in &self.cores {
+        let mut messages = 0;
+        for core in &mut self.cores {
+            self.notes.take(std::mem::take(&mut core.out.notes));
             let metrics = &core.shard.metrics;
+            messages += metrics.counter(Counter::MessagesCreated);
             self.report.backlog_disconnects += metrics.counter(Counter::BacklogDisconnects);
             self.report.zombies += metrics.counter(Counter::Zombies);
         }
+        assert_eq!(self.notes.messages(), messages, "judge notes: every message is noted once");
     }
 
     pub fn say(&self, what: impl FnOnce() -> String) {
