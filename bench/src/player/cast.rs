@@ -1,6 +1,7 @@
 //! Casts a trace: who of the swarm plays whom, and which number each event has in its stream.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::script::{Deed, Duty, Kind, Script, Stream, Task, View};
 use crate::town::Town;
@@ -26,7 +27,7 @@ pub struct Posted {
 #[derive(Debug)]
 pub struct Cast {
     /// What the swarm plays and judges.
-    pub script: Script,
+    pub script: Arc<Script>,
     /// By action: stream and number of the event that it makes, or [`NO_MARK`].
     pub marks: Vec<(u32, u32)>,
     /// The trace's messages.
@@ -182,7 +183,7 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
     if let Some(last) = script.tasks.last() {
         script.end_us = script.end_us.max(last.at_us);
     }
-    Cast { script, marks, messages, firsts, sessions }
+    Cast { script: Arc::new(script), marks, messages, firsts, sessions }
 }
 
 fn push(script: &mut Script, at_us: u64, session: u32, deed: Deed) {

@@ -19,7 +19,7 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::player::cast::{Cast, NO_MARK};
 use crate::player::pool::{Done, Job, Pool};
-use crate::script::{Kind, Mark, Named};
+use crate::script::{Kind, Mark, Named, Script, Stream};
 use crate::swarm::tally::{microseconds, record};
 use crate::town::{Town, user_of};
 use crate::trace::{Action, Trace};
@@ -106,11 +106,32 @@ pub struct Advance {
     pub stop: AtomicBool,
 }
 
+/// Which events the server has accepted; those who wait for deliveries read along.
+#[derive(Debug)]
+pub struct Accepted {
+    streams: Vec<Vec<AtomicBool>>,
+}
+
+impl Accepted {
+    /// None of a script's events yet.
+    pub fn new(script: &Script) -> Accepted {
+        let none = |stream: &Stream| stream.kinds.iter().map(|_| AtomicBool::new(false)).collect();
+        Accepted { streams: script.streams.iter().map(none).collect() }
+    }
+
+    /// Whether an event was accepted.
+    pub fn has(&self, stream: u32, index: u32) -> bool {
+        self.streams[stream as usize][index as usize].load(Ordering::Acquire)
+    }
+
+    fn add(&self, stream: u32, index: u32) {
+        self.streams[stream as usize][index as usize].store(true, Ordering::Release);
+    }
+}
+
 /// What came of playing.
 #[derive(Debug)]
 pub struct Played {
-    /// By stream and number: whether the server accepted what makes the event.
-    pub accepted: Vec<Vec<bool>>,
     /// By route.
     pub routes: HashMap<Route, RouteTally>,
     /// Actions that could not be asked, since what they need had failed before.
@@ -134,6 +155,8 @@ pub struct Player {
     pub cast: Arc<Cast>,
     /// On which ids.
     pub town: Arc<Town>,
+    /// Where it is written down what was accepted.
+    pub accepted: Arc<Accepted>,
     /// The run's marker.
     pub marker: Marker,
     /// When the trace begins, in nanoseconds since 1970.
@@ -171,7 +194,6 @@ impl Player {
     pub fn play(&self, supported: impl Fn(&Action) -> bool, advance: &Advance) -> std::io::Result<Played> {
         let mut pool = Pool::new(self.server)?;
         let mut played = Played {
-            accepted: self.cast.script.streams.iter().map(|stream| vec![false; stream.kinds.len()]).collect(),
             routes: HashMap::new(),
             skipped: 0,
             faults: Vec::new(),
@@ -393,7 +415,7 @@ impl Player {
                 advance.done.fetch_add(1, Ordering::Relaxed);
                 let (stream, index) = self.cast.marks[number];
                 if (stream, index) != NO_MARK {
-                    played.accepted[stream as usize][index as usize] = true;
+                    self.accepted.add(stream, index);
                 }
                 Some(body)
             }
