@@ -1,8 +1,41 @@
 //! Did every session get everything once and in order? Three judges that look at different things: [`Sequence`] at the
-//! numbers of the dispatches on one session, [`Receipts`] at the messages of the run, and [`Receipts::order`] at whether all
-//! sessions saw the same order.
+//! numbers of the dispatches on one session, [`Receipt`] at the events of one stream on one session, and [`Receipt::order`]
+//! at whether the sessions saw the same order.
 
-use std::collections::VecDeque;
+/// Numbers that were left out: sorted ranges, both ends included, none empty.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Gaps(Vec<(u64, u64)>);
+
+impl Gaps {
+    /// These are left out too. They lie above all others.
+    pub fn push(&mut self, first: u64, last: u64) {
+        match self.0.last_mut() {
+            Some((_, end)) if *end + 1 == first => *end = last,
+            _ => self.0.push((first, last)),
+        }
+    }
+
+    /// This one has come. Says whether it had been left out.
+    pub fn fill(&mut self, number: u64) -> bool {
+        let at = self.0.partition_point(|(_, last)| *last < number);
+        let Some((first, last)) = self.0.get(at).copied().filter(|(first, _)| *first <= number) else { return false };
+        // What is left of the range on either side, without its end.
+        let halves = [(first, number), (number + 1, last + 1)];
+        let left = halves.into_iter().filter(|(start, end)| start < end).map(|(start, end)| (start, end - 1));
+        self.0.splice(at..=at, left);
+        true
+    }
+
+    /// How many are left out.
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+
+    /// The ranges, both ends included.
+    pub fn ranges(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+}
 
 /// What a dispatch's number says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +54,8 @@ pub enum Step {
 #[derive(Debug, Default)]
 pub struct Sequence {
     last: u64,
-    /// Ranges left out, both ends included, none empty. All lie below `last`.
-    missing: Vec<(u64, u64)>,
+    /// Boxed, since nearly no session has any.
+    gaps: Option<Box<Gaps>>,
 }
 
 impl Sequence {
@@ -33,7 +66,7 @@ impl Sequence {
 
     /// How many are still left out.
     pub fn missing(&self) -> u64 {
-        self.missing.iter().map(|(first, last)| last - first + 1).sum()
+        self.gaps.as_ref().map_or(0, |gaps| gaps.count())
     }
 
     /// Takes the number of the next dispatch.
@@ -44,74 +77,183 @@ impl Sequence {
         }
         if s > self.last {
             let left_out = (self.last + 1, s - 1);
-            self.missing.push(left_out);
+            self.gaps.get_or_insert_default().push(left_out.0, left_out.1);
             self.last = s;
             return Step::Gap(left_out.1 - left_out.0 + 1);
         }
-        let Some(at) = self.missing.iter().position(|(first, last)| (*first..=*last).contains(&s)) else {
-            return Step::Duplicate;
-        };
-        let (first, last) = self.missing.remove(at);
-        let halves = [(first, s - 1), (s + 1, last)];
-        self.missing.splice(at..at, halves.into_iter().filter(|(first, last)| first <= last));
-        Step::Late
+        let was_missing = self.gaps.as_mut().is_some_and(|gaps| gaps.fill(s));
+        if was_missing { Step::Late } else { Step::Duplicate }
     }
 }
 
-/// Which messages of the run one session has received.
+/// What it means that an event came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It came for the first time.
+    New,
+    /// It has been here before.
+    Again,
+    /// It is of the time before the session was entitled: it may come or not.
+    Early,
+    /// Nobody must receive it, and it is not known whether it has been here.
+    Idle,
+    /// The session is not entitled to the stream.
+    Leaked,
+}
+
+/// The number from which on those are entitled who are not.
+const NEVER: u32 = u32::MAX;
+/// Events that the window shows.
+const WINDOW: u32 = u64::BITS;
+
+/// Which events of one stream one session has received, from when on it was entitled to them, and in which order they came.
 ///
-/// A bitmap whose full front is dropped: some ten bytes as long as messages come about in the order of their indexes.
-#[derive(Debug, Default)]
-pub struct Receipts {
-    /// Words that are full and were dropped from the front.
-    full: u32,
-    words: VecDeque<u64>,
-    count: u32,
+/// 32 bytes as long as events come about in the order of their numbers: a window of 64 events moves up, and only what it
+/// leaves behind that should have come is remembered one by one.
+#[derive(Debug)]
+pub struct Receipt {
+    /// Bit `i`: event `base + i` is here.
+    window: u64,
     order: u64,
-    /// The highest index received, plus one.
-    reached: u32,
+    /// What is rare.
+    beyond: Option<Box<Beyond>>,
+    /// All events from `from` up to here are here, in the gaps, or of no interest.
+    base: u32,
+    /// The first event that must come.
+    from: u32,
 }
 
-impl Receipts {
-    /// A message was received. Says whether it is the first time.
-    pub fn take(&mut self, index: u32) -> bool {
-        let Some(word) = (index / 64).checked_sub(self.full) else { return false };
-        let word = word as usize;
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
-        }
-        let bit = 1 << (index % 64);
-        if self.words[word] & bit != 0 {
-            return false;
-        }
-        self.words[word] |= bit;
-        while self.words.front() == Some(&u64::MAX) {
-            self.words.pop_front();
-            self.full += 1;
-        }
-        self.count += 1;
-        self.order = fold(self.order, index);
-        self.reached = self.reached.max(index + 1);
-        true
+#[derive(Debug, Default)]
+struct Beyond {
+    /// Events below the window that have not come and should.
+    gaps: Gaps,
+    /// Times that are over.
+    past: Vec<Past>,
+}
+
+/// A time for which a session was entitled and no longer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The first event that had to come.
+    pub from: u32,
+    /// The first that had not.
+    pub until: u32,
+    /// Those between that did not come.
+    pub gaps: Gaps,
+}
+
+impl Default for Receipt {
+    fn default() -> Self {
+        Receipt { window: 0, order: 0, beyond: None, base: 0, from: NEVER }
+    }
+}
+
+impl Receipt {
+    /// From this event on, the session is entitled.
+    pub fn begin(&mut self, from: u32) {
+        (self.window, self.order, self.base, self.from) = (0, 0, from, from);
     }
 
-    /// Whether a message was received.
-    pub fn has(&self, index: u32) -> bool {
-        let Some(word) = (index / 64).checked_sub(self.full) else { return true };
-        self.words.get(word as usize).is_some_and(|word| word & (1 << (index % 64)) != 0)
+    /// The session is no longer entitled. Events from `least` on need not have come, unless later ones did. Says where its time
+    /// ended.
+    pub fn end(&mut self, least: u32) -> u32 {
+        let until = self.reached().max(least).max(self.from);
+        let mut gaps = Gaps::default();
+        self.holes(until, |first, end| gaps.push(u64::from(first), u64::from(end) - 1));
+        let past = Past { from: self.from, until, gaps };
+        let beyond = self.beyond.get_or_insert_default();
+        beyond.gaps = Gaps::default();
+        beyond.past.push(past);
+        self.from = NEVER;
+        until
     }
 
-    /// How many different messages were received.
-    pub fn count(&self) -> u32 {
-        self.count
+    /// From which event on the session is entitled, if it is.
+    pub fn from(&self) -> Option<u32> {
+        (self.from != NEVER).then_some(self.from)
     }
 
-    /// The highest index received, plus one.
+    /// The times that are over.
+    pub fn past(&self) -> &[Past] {
+        self.beyond.as_ref().map_or(&[], |beyond| &beyond.past)
+    }
+
+    /// An event came; `must` says of events whether they must.
+    pub fn take(&mut self, index: u32, must: impl Fn(u32) -> bool) -> Taken {
+        if self.from == NEVER {
+            return Taken::Leaked;
+        }
+        if index < self.from {
+            return Taken::Early;
+        }
+        let again = |must: bool| if must { Taken::Again } else { Taken::Idle };
+        let obliged = must(index);
+        if index < self.base {
+            let was_missing = self.beyond.as_mut().is_some_and(|beyond| beyond.gaps.fill(u64::from(index)));
+            if !was_missing {
+                return again(obliged);
+            }
+        } else {
+            if index - self.base >= WINDOW {
+                self.slide(index - self.base - (WINDOW - 1), must);
+            }
+            let bit = 1 << (index - self.base);
+            if self.window & bit != 0 {
+                return again(obliged);
+            }
+            self.window |= bit;
+            let full = self.window.trailing_ones();
+            self.window = self.window.checked_shr(full).unwrap_or(0);
+            self.base += full;
+        }
+        if obliged {
+            self.order = fold(self.order, index);
+        }
+        Taken::New
+    }
+
+    /// Moves the window up; what has not come until now is remembered.
+    fn slide(&mut self, by: u32, must: impl Fn(u32) -> bool) {
+        let (window, base) = (self.window, self.base);
+        let is_here = |at: u32| at < WINDOW && window & (1 << at) != 0;
+        for at in (0..by).filter(|at| !is_here(*at) && must(base + at)) {
+            let index = u64::from(base + at);
+            self.beyond.get_or_insert_default().gaps.push(index, index);
+        }
+        self.window = window.checked_shr(by).unwrap_or(0);
+        self.base += by;
+    }
+
+    /// The highest event received, plus one.
     pub fn reached(&self) -> u32 {
-        self.reached
+        self.base + (WINDOW - self.window.leading_zeros())
     }
 
-    /// Depends on which messages came and in which order: equal on two sessions if they saw the same.
+    /// Everything below `until` that has not come, as ranges without their ends, in order. Events that nobody must receive may
+    /// be among them.
+    pub fn holes(&self, until: u32, mut each: impl FnMut(u32, u32)) {
+        for (first, last) in self.beyond.iter().flat_map(|beyond| beyond.gaps.ranges()) {
+            each(*first as u32, *last as u32 + 1);
+        }
+        let reached = self.reached().min(until);
+        for index in self.base..reached {
+            if self.window & (1 << (index - self.base)) == 0 {
+                each(index, index + 1);
+            }
+        }
+        if reached < until {
+            each(reached, until);
+        }
+    }
+
+    /// Whether an event is here.
+    pub fn has(&self, index: u32) -> bool {
+        let mut has = index >= self.from && index < self.reached();
+        self.holes(self.reached(), |first, end| has &= !(first..end).contains(&index));
+        has
+    }
+
+    /// Depends on which events that must come came, and in which order: equal on two sessions if they saw the same.
     pub fn order(&self) -> u64 {
         self.order
     }
@@ -133,11 +275,18 @@ pub fn common_order(orders: impl Iterator<Item = u64>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
 
     fn steps(numbers: &[u64]) -> (Vec<Step>, u64) {
         let mut sequence = Sequence::default();
         let steps = numbers.iter().map(|s| sequence.take(*s)).collect();
         (steps, sequence.missing())
+    }
+
+    fn holes(receipt: &Receipt, until: u32) -> Vec<u32> {
+        let mut all = Vec::new();
+        receipt.holes(until, |first, end| all.extend(first..end));
+        all
     }
 
     #[test]
@@ -151,25 +300,86 @@ mod tests {
     }
 
     #[test]
+    fn gaps_are_filled_one_by_one() {
+        let mut gaps = Gaps::default();
+        gaps.push(0, 2);
+        gaps.push(3, 4);
+        gaps.push(9, 9);
+        assert_eq!((gaps.ranges(), gaps.count()), (&[(0, 4), (9, 9)][..], 6));
+        assert!(gaps.fill(0) && gaps.fill(3) && gaps.fill(9) && !gaps.fill(9) && !gaps.fill(5));
+        assert_eq!(gaps.ranges(), [(1, 2), (4, 4)]);
+    }
+
+    #[test]
     fn receipts_know_what_was_received_however_it_came() {
-        let mut receipts = Receipts::default();
-        for index in (0..1_000).rev().filter(|index| *index != 321) {
-            assert!(receipts.take(index));
-            assert!(!receipts.take(index));
+        // Against a naive model: events in a window of disorder, some lost, some twice, one in five optional.
+        for seed in 0..200 {
+            let mut chance = Chance::new(seed);
+            let (from, count) = (chance.between(0, 50) as u32, 600u32);
+            let reach = [3, 60, 70, 400][seed as usize % 4];
+            let mut events: Vec<(u64, u32)> =
+                (0..count).map(|index| (u64::from(index) + chance.between(0, reach), index)).collect();
+            events.sort_unstable();
+            let must = |index: u32| index % 5 != 0;
+            let mut receipt = Receipt::default();
+            receipt.begin(from);
+            let mut model = std::collections::BTreeSet::new();
+            for (_, index) in events {
+                if chance.share() < 0.1 {
+                    continue;
+                }
+                for _ in 0..=u32::from(chance.share() < 0.1) {
+                    let expected = match (index < from, model.insert(index)) {
+                        (true, _) => Taken::Early,
+                        (false, true) => Taken::New,
+                        (false, false) => Taken::Again,
+                    };
+                    let taken = receipt.take(index, must);
+                    // What need not come is not remembered for ever.
+                    assert!(taken == expected || !must(index) && taken == Taken::Idle, "seed {seed}, event {index}");
+                }
+            }
+            let lost: Vec<u32> = (from..count).filter(|index| must(*index) && !model.contains(index)).collect();
+            let found: Vec<u32> = holes(&receipt, count).into_iter().filter(|index| must(*index)).collect();
+            assert_eq!(found, lost, "seed {seed}");
+            assert_eq!(receipt.reached(), model.last().map_or(from, |last| last + 1).max(from));
+            assert!((from..count).all(|index| !must(index) || receipt.has(index) == model.contains(&index)));
         }
-        assert_eq!((receipts.count(), receipts.reached()), (999, 1_000));
-        assert!((0..1_000).all(|index| receipts.has(index) == (index != 321)));
-        assert!(receipts.take(321));
-        assert!(receipts.has(321) && !receipts.has(1_000));
-        assert!(receipts.words.len() <= 1, "full words are dropped");
+    }
+
+    #[test]
+    fn a_receipt_is_small_and_needs_nothing_else_as_long_as_all_goes_well() {
+        assert_eq!(size_of::<Receipt>(), 32);
+        let mut receipt = Receipt::default();
+        receipt.begin(0);
+        assert!((0..10_000u32).all(|index| receipt.take(index ^ 1, |_| true) == Taken::New));
+        assert!(receipt.beyond.is_none());
+        assert_eq!((receipt.reached(), holes(&receipt, 10_000)), (10_000, vec![]));
+    }
+
+    #[test]
+    fn a_time_that_is_over_is_kept_with_what_it_missed() {
+        let all = |_| true;
+        let mut receipt = Receipt::default();
+        assert_eq!(receipt.take(4, all), Taken::Leaked);
+        receipt.begin(2);
+        assert_eq!([1, 2, 4].map(|index| receipt.take(index, all)), [Taken::Early, Taken::New, Taken::New]);
+        assert_eq!(receipt.end(3), 5);
+        assert_eq!(receipt.take(5, all), Taken::Leaked);
+        receipt.begin(8);
+        assert_eq!((receipt.from(), receipt.take(8, all), receipt.end(20)), (Some(8), Taken::New, 20));
+        let gaps = |first, last| Gaps(vec![(first, last)]);
+        let (one, two) = (Past { from: 2, until: 5, gaps: gaps(3, 3) }, Past { from: 8, until: 20, gaps: gaps(9, 19) });
+        assert_eq!((receipt.past(), receipt.from()), (&[one, two][..], None));
     }
 
     #[test]
     fn receipts_tell_orders_apart() {
         let order = |indexes: [u32; 3]| {
-            let mut receipts = Receipts::default();
-            indexes.into_iter().for_each(|index| assert!(receipts.take(index)));
-            receipts.order()
+            let mut receipt = Receipt::default();
+            receipt.begin(0);
+            indexes.into_iter().for_each(|index| assert_eq!(receipt.take(index, |_| true), Taken::New));
+            receipt.order()
         };
         assert_ne!(order([0, 1, 2]), order([1, 0, 2]));
         let orders = [order([0, 1, 2]), order([0, 2, 1]), order([0, 1, 2])];

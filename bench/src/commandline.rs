@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -18,9 +19,12 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::peers::flags::{self, PeerArgs};
 use crate::raw;
+use crate::replay::{self, ReplayArgs, RunArgs};
 use crate::report::compare::{self, CompareArgs};
 use crate::scenario::command::{self, SynthArgs, TraceArgs};
+use crate::script::Script;
 use crate::swarm;
+use crate::town::read_tokens;
 
 /// Load generator for Guildhall, or any server that speaks Discord's API v10.
 #[derive(Debug, Parser)]
@@ -38,6 +42,10 @@ enum Command {
     Idle(IdleArgs),
     /// One message at a time to all sessions, in turn with `raw`: how far is the server from the kernel's limit?
     Fanout(FanoutArgs),
+    /// Plays a scenario: makes a trace of it, plays it on a server, judges and reports.
+    Run(RunArgs),
+    /// Plays a trace, made up or recorded.
+    Replay(ReplayArgs),
     /// Lists the scenarios that come with the program.
     Scenarios,
     /// Makes a trace of a scenario, and tells what is in it.
@@ -78,8 +86,8 @@ struct SwarmArgs {
     /// New connections per second.
     #[arg(long, value_name = "PER_SECOND", default_value_t = 4_000.0)]
     connect_rate: f64,
-    /// Threads of the swarm.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    #[arg(long, value_name = "N", default_value_t = 0)]
     threads: u32,
     /// `zlib-stream`.
     #[arg(long, value_name = "WHAT", value_parser = ["zlib-stream"])]
@@ -102,7 +110,7 @@ struct SwarmArgs {
 struct PostArgs {
     /// The channel's id.
     #[arg(long, value_name = "ID")]
-    channel: String,
+    channel: u64,
     /// Who posts: a user's token, or `Bot` and a bot's. Left out: the first of the file.
     #[arg(long, value_name = "TOKEN")]
     poster_token: Option<String>,
@@ -126,6 +134,9 @@ struct ChatArgs {
     /// The share of the sessions that is cut at random times and resumes.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     cut: f64,
+    /// Appends the main numbers as a line of JSON, in the form that `peer` writes too.
+    #[arg(long, value_name = "FILE")]
+    row: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -197,7 +208,7 @@ struct RawGatewayArgs {
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
     /// How many messages are made up.
-    #[arg(long, value_name = "M", default_value_t = limits::MESSAGES_MAX)]
+    #[arg(long, value_name = "M", default_value_t = limits::EVENTS_MAX)]
     messages: u32,
     /// Begins to make them up when so many sessions are there.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -213,9 +224,11 @@ type Failure = Box<dyn std::error::Error>;
 /// Runs what the command line says. Fails if a run is not sound.
 pub fn main() -> ExitCode {
     let sound = match CommandLine::parse().command {
-        Command::Chat(args) => run_chat(args),
+        Command::Chat(args) => run_chat(&args),
         Command::Idle(args) => run_idle(&args),
-        Command::Fanout(args) => run_fanout(args),
+        Command::Fanout(args) => run_fanout(&args),
+        Command::Run(args) => replay::run_scenario(&args),
+        Command::Replay(args) => replay::run_trace(&args),
         Command::Scenarios => command::run_scenarios(),
         Command::Synth(args) => command::run_synth(&args),
         Command::Trace(args) => command::run_trace(&args),
@@ -238,41 +251,50 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_chat(args: ChatArgs) -> Result<bool, Failure> {
-    let settings = settings(&args.swarm, args.cut)?;
+fn run_chat(args: &ChatArgs) -> Result<bool, Failure> {
     if !(args.rate > 0.0 && args.seconds > 0.0 && (0.0..=1.0).contains(&args.cut)) {
         return Err("the rate and the time must be above 0, and the cut from 0 to 1".into());
     }
-    let chat = Chat {
-        mailbox: mailbox(&settings, &args.post),
-        size: size(&args.post)?,
-        swarm: settings,
-        rate: args.rate,
-        seconds: args.seconds,
-        server_pid: args.swarm.server_pid,
-        patience: limits::STALL_TIME,
-        quiet: args.swarm.quiet,
-    };
-    let report = chat::run(&chat)?;
+    let chat = Chat { rate: args.rate, seconds: args.seconds, cut: args.cut, ..chat_of(&args.swarm, &args.post)? };
+    let report = chat::run(&chat)?.report;
     tell(args.swarm.json.as_deref(), &report)?;
+    if let Some(path) = &args.row {
+        report.row(args.post.size as u64).append(path)?;
+    }
     Ok(report.sound)
 }
 
 fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
-    let settings = settings(&args.swarm, 0.0)?;
-    let report = idle::run(&settings, args.seconds, args.swarm.server_pid, args.swarm.quiet)?;
+    // Nobody posts, so no channel is needed.
+    let nowhere = PostArgs { channel: 0, poster_token: None, size: 0 };
+    let chat = Chat { seconds: args.seconds, ..chat_of(&args.swarm, &nowhere)? };
+    let report = idle::run(&chat)?.report;
     tell(args.swarm.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
-fn run_fanout(args: FanoutArgs) -> Result<bool, Failure> {
-    let settings = settings(&args.swarm, 0.0)?;
+fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
+    let Chat { server, tokens, sessions, zlib, connect_rate, threads, seed, .. } = chat_of(&args.swarm, &args.post)?;
+    let (messages, turns) = (args.messages.max(1), args.turns.max(1));
+    let token = args.post.poster_token.clone().unwrap_or_else(|| tokens[0].clone());
     let fanout = Fanout {
-        mailbox: mailbox(&settings, &args.post),
-        size: size(&args.post)?,
-        swarm: settings,
-        messages: args.messages.max(1),
-        turns: args.turns.max(1),
+        mailbox: Mailbox { server, channel: args.post.channel.to_string(), token },
+        size: args.post.size,
+        swarm: swarm::Settings {
+            server,
+            tokens: Arc::new(tokens.iter().collect()),
+            sessions,
+            // One more than the turns have: the first pays for what is allocated.
+            script: Arc::new(Script::of_channel(sessions, messages * turns + 1, 1e9)),
+            marker: Marker::new(&format!("{:x}", clock::now_ns())),
+            commands: swarm::Commands::NONE,
+            zlib,
+            connect_rate,
+            threads,
+            seed,
+        },
+        messages,
+        turns,
         server_pid: args.swarm.server_pid.ok_or("--server-pid is needed: the server's CPU time is the question")?,
         quiet: args.swarm.quiet,
     };
@@ -318,7 +340,7 @@ fn run_raw_gateway(args: RawGatewayArgs) -> Result<bool, Failure> {
     }
     let plan = match (args.generate, args.run) {
         (Some(rate), Some(run)) => {
-            if rate.is_nan() || rate <= 0.0 || args.size > limits::CONTENT_MAX || args.messages > limits::MESSAGES_MAX {
+            if rate.is_nan() || rate <= 0.0 || args.size > limits::CONTENT_MAX || args.messages > limits::EVENTS_MAX {
                 return Err("the rate must be above 0, the size and the messages within their limits".into());
             }
             if run.is_empty() || !run.chars().all(|letter| letter.is_ascii_alphanumeric()) {
@@ -340,43 +362,40 @@ fn run_peer(args: &PeerArgs) -> Result<bool, Failure> {
     Ok(report.sound)
 }
 
-fn settings(args: &SwarmArgs, cut: f64) -> Result<swarm::Settings, Failure> {
-    let text = std::fs::read_to_string(&args.tokens).map_err(|error| format!("{}: {error}", args.tokens.display()))?;
-    let tokens: Vec<String> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect();
-    if tokens.is_empty() || args.sessions == 0 || args.connect_rate <= 0.0 {
-        return Err("there must be tokens, sessions and a connect rate".into());
+/// What all runs on one channel have in common; without traffic.
+fn chat_of(args: &SwarmArgs, post: &PostArgs) -> Result<Chat, Failure> {
+    if args.sessions == 0 || args.connect_rate.is_nan() || args.connect_rate <= 0.0 {
+        return Err("there must be sessions and a connect rate".into());
     }
-    Ok(swarm::Settings {
+    if post.size > limits::CONTENT_MAX {
+        return Err(format!("a message has at most {} bytes", limits::CONTENT_MAX).into());
+    }
+    Ok(Chat {
         server: server(&args.server)?,
-        tokens,
+        tokens: read_tokens(&args.tokens)?,
         sessions: args.sessions,
-        marker: Marker::new(&format!("{:x}", clock::now_ns())),
+        channel: post.channel,
+        author: post.poster_token.clone(),
+        rate: 0.0,
+        seconds: 0.0,
+        size: post.size as u32,
+        cut: 0.0,
         zlib: args.compress.is_some(),
-        cut,
         connect_rate: args.connect_rate,
         threads: args.threads,
         seed: args.seed,
+        server_pid: args.server_pid,
+        patience: limits::STALL_TIME,
+        quiet: args.quiet,
     })
 }
 
-fn server(url: &str) -> Result<SocketAddr, Failure> {
+/// The address in `http://HOST:PORT`.
+pub fn server(url: &str) -> Result<SocketAddr, Failure> {
     let Some(rest) = url.strip_prefix("http://") else { return Err("the server's URL must begin with http://".into()) };
     let authority = rest.split('/').next().unwrap_or(rest);
     let address = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     address.to_socket_addrs()?.next().ok_or_else(|| "the server has no address".into())
-}
-
-fn mailbox(settings: &swarm::Settings, args: &PostArgs) -> Mailbox {
-    let token = args.poster_token.clone().unwrap_or_else(|| settings.tokens[0].clone());
-    Mailbox { server: settings.server, channel: args.channel.clone(), token }
-}
-
-fn size(args: &PostArgs) -> Result<usize, Failure> {
-    if args.size > limits::CONTENT_MAX {
-        return Err(format!("a message has at most {} bytes", limits::CONTENT_MAX).into());
-    }
-    Ok(args.size)
 }
 
 /// Prints a report, and writes it as JSON if that is wanted.

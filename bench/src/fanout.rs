@@ -4,21 +4,24 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::chat;
+use crate::arrival;
 use crate::clock;
 use crate::http::{Line, Mailbox};
 use crate::judge::{self, Judgement};
 use crate::limits;
-use crate::marker::Marked;
+use crate::player::Advance;
 use crate::proc;
-use crate::progress::Progress;
 use crate::raw::Turn;
-use crate::report::{Arrival, Times};
+use crate::report::Times;
+use crate::report::run::{Arrival, RunReport, per};
+use crate::script::{Kind, Mark};
 use crate::swarm::{Settings, Swarm};
+use crate::watch::Watch;
 
 /// What the server may cost, as a multiple of what the kernel costs.
 const TARGET: f64 = 1.15;
@@ -80,7 +83,8 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.arrival)?;
+        let Arrival { live, asked, seconds, .. } = &self.arrival;
+        writeln!(f, "sessions            {live} live of {asked} in {seconds:.2} s")?;
         for (turn, Pair { server_us, raw_us, ratio }) in self.pairs.iter().enumerate() {
             writeln!(
                 f,
@@ -89,10 +93,14 @@ impl fmt::Display for Report {
         }
         writeln!(f, "bytes per delivery  {:.1}", self.bytes_per_delivery)?;
         writeln!(f, "latency             {}", self.latency_ms)?;
-        let Judgement { expected, received, lost, duplicated, .. } = self.deliveries;
+        let sum = |count| self.deliveries.sum(count);
         writeln!(
             f,
-            "deliveries          {expected} expected, {received} received, {lost} lost, {duplicated} duplicated"
+            "deliveries          {} expected, {} received, {} lost, {} duplicated",
+            sum(|verdict| verdict.expected),
+            sum(|verdict| verdict.received),
+            sum(|verdict| verdict.lost + verdict.not_yet),
+            sum(|verdict| verdict.duplicated),
         )?;
         for fault in &self.deliveries.faults {
             let id = fault.session_id.as_deref().unwrap_or("none");
@@ -159,10 +167,10 @@ struct Server<'a> {
 
 impl Server<'_> {
     /// Posts so many messages, each when the one before has reached everybody. Says how many did.
-    fn turn(&mut self, messages: u32, progress: &mut Progress) -> io::Result<u32> {
+    fn turn(&mut self, messages: u32, watch: &mut Watch) -> io::Result<u32> {
         for done in 0..messages {
-            let marked = Marked { index: self.posted, intended_ns: clock::now_ns() };
-            self.line.post(&self.fanout.swarm.marker.content(marked, self.fanout.size))?;
+            let mark = Mark { stream: 0, index: self.posted, intended_ns: clock::now_ns() };
+            self.line.post(&self.fanout.swarm.marker.content(mark, self.fanout.size))?;
             self.posted += 1;
             let expected = u64::from(self.posted) * u64::from(self.live);
             let start = Instant::now();
@@ -172,7 +180,7 @@ impl Server<'_> {
                 }
                 std::thread::sleep(PAUSE);
             }
-            progress.tell(self.swarm, "fanout", 0);
+            watch.look(self.swarm, "fanout");
         }
         Ok(messages)
     }
@@ -180,15 +188,17 @@ impl Server<'_> {
 
 /// Runs it.
 pub fn run(fanout: &Fanout) -> io::Result<Report> {
-    let mut progress = Progress::new(fanout.quiet, Some(fanout.server_pid));
-    let (mut swarm, arrival) = chat::gather(&fanout.swarm, Some(fanout.server_pid), &mut progress)?;
+    let mut watch = Watch::new(fanout.quiet, Some(fanout.server_pid), Arc::new(Advance::default()));
+    let mut found = RunReport::default();
+    let mut swarm = arrival::gather(&fanout.swarm, Some(fanout.server_pid), &mut watch, &mut found)?;
+    let arrival = found.arrival;
     let mut kernel = Kernel::start(fanout.swarm.sessions)?;
     let line = Line::open(fanout.mailbox.clone())?;
     let mut server = Server { fanout, swarm: &mut swarm, line, live: arrival.live, posted: 0 };
 
     // The first round of both pays for what is allocated, and tells the size of a frame.
-    let mut whole = server.turn(1, &mut progress)? == 1;
-    let (counts, _) = server.swarm.look();
+    let mut whole = server.turn(1, &mut watch)? == 1;
+    let counts = server.swarm.look().counts;
     let bytes = (counts.delivered_bytes / counts.delivered.max(1)) as usize;
     kernel.turn(bytes.max(1), 1)?;
     let mut pairs = Vec::new();
@@ -198,7 +208,7 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
         }
         let gone = || io::Error::other("the server's process is gone");
         let before = proc::process(fanout.server_pid).ok_or_else(gone)?;
-        whole = server.turn(fanout.messages, &mut progress)? == fanout.messages;
+        whole = server.turn(fanout.messages, &mut watch)? == fanout.messages;
         std::thread::sleep(REST);
         let after = proc::process(fanout.server_pid).ok_or_else(gone)?;
         let deliveries = f64::from(fanout.messages) * f64::from(arrival.live.max(1));
@@ -208,15 +218,15 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
     }
     let posted = server.posted;
     std::thread::sleep(limits::AFTERGLOW);
-    progress.finish();
+    watch.finish();
     let remains = swarm.stop();
-    let deliveries = judge::judge(&remains, &vec![true; posted as usize]);
+    let deliveries = judge::judge(&remains, &fanout.swarm.script, |_, index| index < posted);
     let mut ratios: Vec<f64> = pairs.iter().map(|pair| pair.ratio).collect();
     ratios.sort_by(f64::total_cmp);
     let sum = |part: fn(&Pair) -> f64| pairs.iter().map(part).sum::<f64>();
     Ok(Report {
-        bytes_per_delivery: deliveries.counts.delivered_bytes as f64 / deliveries.counts.delivered.max(1) as f64,
-        latency_ms: Times::of(&remains.latency),
+        bytes_per_delivery: per(deliveries.counts.delivered_bytes as f64, deliveries.counts.delivered as f64),
+        latency_ms: remains.latencies.of(Kind::Message).map(Times::of).unwrap_or_default(),
         ratio: ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN),
         ratio_of_sums: sum(|pair| pair.server_us) / sum(|pair| pair.raw_us),
         sound: whole && deliveries.is_sound() && arrival.live == arrival.asked,

@@ -17,6 +17,10 @@ use crate::trace::{ChannelKind, Guild, Trace};
 
 /// VIEW_CHANNEL, SEND_MESSAGES and READ_MESSAGE_HISTORY: what the roles of a town may, which is what @everyone may.
 const ROLE_PERMISSIONS: u64 = 1 << 10 | 1 << 11 | 1 << 16;
+/// The file of the town in the host's folder.
+pub const TOWN: &str = "town.json";
+/// The file of what the server says.
+pub const LOG: &str = "server.log";
 /// Between looks at whether the server is up.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -41,6 +45,8 @@ pub struct Host {
     data: PathBuf,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What it calls itself, and how many cores it has.
+    pub label: String,
 }
 
 /// Makes the guilds of a trace in a new data directory. The last of the users made is the owner of all.
@@ -80,7 +86,7 @@ pub fn settle(terms: &Terms, trace: &Trace) -> Result<Town, String> {
         town.guilds.push(Place { id: number(&made.guild_id)?, channels, invite: Some(made.invite) });
     }
     // Whoever runs the same trace again on this data directory needs it.
-    let file = File::create(terms.data.join("town.json")).map_err(|error| error.to_string())?;
+    let file = File::create(terms.data.join(TOWN)).map_err(|error| error.to_string())?;
     serde_json::to_writer(BufWriter::new(file), &town).map_err(|error| error.to_string())?;
     Ok(town)
 }
@@ -136,8 +142,7 @@ fn write_plan(path: &Path, trace: &Trace) -> io::Result<()> {
             ranges.push(json!({"first": owner + 1, "count": asleep(guild), "roles": []}));
         }
         let name = format!("guild {}", guild.guild);
-        let made =
-            json!({"name": name, "owner": owner, "roles": roles, "channels": channels, "members": ranges});
+        let made = json!({"name": name, "owner": owner, "roles": roles, "channels": channels, "members": ranges});
         writeln!(out, "{}", json!({"guild": made}))?;
     }
     out.flush()
@@ -146,7 +151,7 @@ fn write_plan(path: &Path, trace: &Trace) -> io::Result<()> {
 impl Host {
     /// Starts the server on a port of its own choice, its rate limits off, and waits until it serves.
     pub fn start(terms: &Terms) -> Result<Host, String> {
-        let log = terms.data.join("server.log");
+        let log = terms.data.join(LOG);
         let open = || File::create(&log).map_err(|error| format!("{}: {error}", log.display()));
         let mut command = Command::new(&terms.program);
         command.arg("serve").arg("--data").arg(terms.data.join("data"));
@@ -164,11 +169,14 @@ impl Host {
             .spawn()
             .map_err(|error| format!("{}: {error}", terms.program.display()))?;
         let data = terms.data.join("data");
-        let mut host = Host { process, log, data, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let mut host =
+            Host { process, log, data, address: SocketAddr::from(([127, 0, 0, 1], 0)), label: String::new() };
         let start = Instant::now();
         loop {
-            if let Some(address) = host.said()? {
-                host.address = address;
+            if let Some((address, cores)) = host.said()? {
+                let version = Command::new(&terms.program).arg("--version").output().map(|output| output.stdout);
+                let version = version.map(|text| String::from_utf8_lossy(&text).trim().to_owned()).unwrap_or_default();
+                (host.address, host.label) = (address, format!("{version}, {cores}"));
                 return Ok(host);
             }
             if host.process.try_wait().map_err(|error| error.to_string())?.is_some() {
@@ -210,13 +218,15 @@ impl Host {
         }
     }
 
-    /// `serving on http://ADDRESS …`, once it is in the log.
-    fn said(&self) -> Result<Option<SocketAddr>, String> {
+    /// `serving on http://ADDRESS with N cores, …`, once it is in the log: the address, and `N cores`.
+    fn said(&self) -> Result<Option<(SocketAddr, String)>, String> {
         let file = File::open(&self.log).map_err(|error| format!("{}: {error}", self.log.display()))?;
         for line in BufReader::new(file).lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("serving on http://") {
                 let address = rest.split([' ', '/']).next().unwrap_or(rest);
-                return address.parse().map(Some).map_err(|_| format!("the server serves on {address}"));
+                let address = address.parse().map_err(|_| format!("the server serves on {address}"))?;
+                let cores = rest.split_once(" with ").and_then(|(_, rest)| rest.split(',').next()).unwrap_or_default();
+                return Ok(Some((address, cores.to_owned())));
             }
         }
         Ok(None)

@@ -2,24 +2,35 @@
 
 use std::time::Duration;
 
-/// Bytes read from a socket at once, into the one buffer of a thread: the backlog of a resumed session comes in few reads.
-pub const READ_BYTES: usize = 256 * 1024;
+/// Bytes read from a socket at once, into the one buffer of a thread: some hundred deliveries, and it stays in the CPU's cache.
+pub const READ_BYTES: usize = 64 * 1024;
 /// Bytes of one frame. A GUILD_CREATE of the largest guilds has some megabytes; more is a broken stream.
 pub const FRAME_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of an HTTP answer's head.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Events taken from epoll at once.
 pub const EVENTS: usize = 1_024;
-/// Handshakes under way per thread, from connect to the last guild.
-pub const HANDSHAKES_MAX: usize = 512;
+/// First handshakes under way in the whole swarm, from connect to the last guild: fewer than a listener's backlog.
+pub const HANDSHAKES_MAX: u32 = 512;
+/// Until a thread asks again whether it may connect; while one waits for another's handshakes nobody wakes it.
+pub const GATE_PAUSE: Duration = Duration::from_millis(2);
+/// Between two times that a thread brings its latencies to those of all threads: adding up costs more than a turn.
+pub const LATENCY_PAUSE: Duration = Duration::from_millis(100);
+/// Stack of a swarm's thread, of which it touches a small part. JSON of 128 levels, as deep as the parser goes, fits well.
+pub const STACK_BYTES: usize = 512 * 1024;
 /// From connect to the last guild, when nothing else is going on.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(60);
 /// Times that a session tries to connect in a row before it is given up. It waits twice as long each time, some 15 s in all.
-pub const ATTEMPTS_MAX: u32 = 5;
+pub const ATTEMPTS_MAX: u8 = 5;
 /// The longest that a thread sleeps, so that it sees orders.
 pub const NAP: Duration = Duration::from_millis(20);
-/// Sessions per source address, far below the kernel's range of 28,000 ports.
-pub const SESSIONS_PER_ADDRESS: u32 = 10_000;
+/// Sessions per source address. The kernel has some 28,000 ports for each and looks for a free one by trying: with few in use it
+/// finds one at once, and threads do not meet in the same address.
+pub const SESSIONS_PER_ADDRESS: u32 = 512;
+/// Descriptors of a table that are not for sessions: one in so many, and a few for the thread itself.
+pub const DESCRIPTORS_SPARED: u64 = 20;
+/// The few.
+pub const DESCRIPTORS_OWN: u64 = 16;
 /// Keep-alive connections of the poster.
 pub const POSTERS_MAX: usize = 64;
 /// How long the poster waits for the last answers.
@@ -32,8 +43,8 @@ pub const CONNECT_STALL_TIME: Duration = Duration::from_secs(30);
 pub const AFTERGLOW: Duration = Duration::from_millis(300);
 /// How long the server has to close the connections after the run.
 pub const PARTING_TIME: Duration = Duration::from_secs(5);
-/// Messages of one run: bounds the tables that are kept per message.
-pub const MESSAGES_MAX: u32 = 10_000_000;
+/// Events of one stream: bounds the tables that are kept per event.
+pub const EVENTS_MAX: u32 = 10_000_000;
 /// Faults that are described; all are counted.
 pub const FAULTS_TOLD: usize = 50;
 /// Characters of a message's content: Discord's bound.
@@ -121,3 +132,5 @@ pub const PEER_RATE_MAX: f64 = 50_000.0;
 pub const PEER_STEPS_MAX: u32 = 20;
 /// The distance between what was kept up and what was not at which the search ends.
 pub const PEER_STEP_MIN: f64 = 1.05;
+/// Events of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
+pub const LEDGER_MARKS_MAX: usize = 8;

@@ -16,7 +16,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use crate::clock;
 use crate::http::{self, Letterbox};
 use crate::limits;
-use crate::marker::{Marked, Marker};
+use crate::marker::Marker;
+use crate::script::Mark;
 use crate::source;
 use crate::swarm::tally::{microseconds, record};
 
@@ -65,7 +66,7 @@ pub struct Posted {
 struct Connection {
     socket: Option<OwnedFd>,
     /// The message whose answer is awaited.
-    busy: Option<Marked>,
+    busy: Option<Mark>,
     unsent: Vec<u8>,
     read: Vec<u8>,
 }
@@ -77,7 +78,7 @@ struct Poster {
     advance: Arc<Advance>,
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    waiting: VecDeque<Marked>,
+    waiting: VecDeque<Mark>,
     posted: Posted,
     answered: u32,
 }
@@ -108,7 +109,7 @@ impl Poster {
         while self.answered < count {
             let now = clock::now_ns();
             while next < count && intended(next) <= now {
-                self.waiting.push_back(Marked { index: next, intended_ns: intended(next) });
+                self.waiting.push_back(Mark { stream: 0, index: next, intended_ns: intended(next) });
                 next += 1;
             }
             self.send_waiting();

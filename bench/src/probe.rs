@@ -56,15 +56,19 @@ pub fn lacking(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<Fea
     for Line { action, .. } in &trace.actions {
         let Some(feature) = Feature::of(action).filter(|feature| !asked.contains(feature)) else { continue };
         asked.push(feature);
-        if !has(server, town, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))? {
+        if !has(server, town, trace, feature)? {
             lacking.push(feature);
         }
     }
     Ok(lacking)
 }
 
-/// Asks in a guild that has two sessions, and a channel of the kind that it takes.
-fn has(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::Result<bool> {
+/// Whether the server has a feature. It is asked in a guild that has two sessions, and a channel of the kind that it takes.
+pub fn has(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> Result<bool, String> {
+    ask(server, town, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))
+}
+
+fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::Result<bool> {
     let wanted = if feature == Feature::Voice { ChannelKind::Voice } else { ChannelKind::Text };
     let fitting = trace.guilds.iter().zip(trace.firsts()).zip(&town.guilds).find_map(|((guild, first), place)| {
         let open = |channel: &Channel| channel.kind == wanted && channel.share.is_none();
@@ -81,7 +85,8 @@ fn has(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::
         Feature::Reactions => unreachable!("asked above"),
         Feature::Presences => {
             let mut other = Peek::open(server, token(first + 1))?;
-            let says = |status: &str| json!({"op": 3, "d": {"since": 0, "activities": [], "status": status, "afk": false}});
+            let says =
+                |status: &str| json!({"op": 3, "d": {"since": 0, "activities": [], "status": status, "afk": false}});
             one.say(&says("idle"))?;
             let seen = other.hears("PRESENCE_UPDATE")?;
             one.say(&says("online"))?;

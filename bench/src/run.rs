@@ -1,43 +1,38 @@
-//! A replay: a trace is played on a server's town by a player and a swarm, watched every second, and judged.
+//! A run: a trace is played on a server's town by a player and a swarm, watched every second, and judged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
+use crate::arrival;
 use crate::clock;
 use crate::judge::{self, Judgement};
 use crate::limits;
 use crate::marker::Marker;
 use crate::player::cast::{Cast, cast};
-use crate::player::{Accepted, Advance, Played, Player};
+use crate::player::{Accepted, Advance, Played, Player, Route};
 use crate::probe::{self, Feature};
 use crate::proc::{self, Busy, ProcessUse, ThreadUse};
-use crate::progress::Line;
-use crate::report::folder::Histograms;
-use crate::report::machine;
+use crate::report::folder::Findings;
 use crate::report::run::{self as report, RunReport, per};
-use crate::report::series::{Look, Sampler, Series};
-use crate::report::Times;
+use crate::report::{Times, machine};
 use crate::script::Kind;
+use crate::swarm::tally::coarse;
 use crate::swarm::tokens::Tokens;
-use crate::swarm::{Commands, Settings, Swarm};
+use crate::swarm::{Commands, Remains, Settings};
 use crate::town::Town;
 use crate::trace::{Action, Trace};
+use crate::watch::Watch;
 
 /// From the announcement to the first action: enough for all threads to see it.
-const LEAD: Duration = Duration::from_millis(500);
-/// After the last session has arrived: what the server still does for it is not the traffic's cost.
-const SETTLE: Duration = Duration::from_secs(1);
+const LEAD: Duration = Duration::from_millis(200);
 /// While waiting.
-const PAUSE: Duration = Duration::from_millis(20);
-/// Between two points of the course.
-const SAMPLE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(5);
+/// What takes longer is late.
+const LATE: Duration = Duration::from_secs(1);
 
-/// What is replayed, and how.
+/// What is played, and how.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// What is done.
@@ -50,6 +45,8 @@ pub struct Run {
     pub label: String,
     /// The server's process, to be watched.
     pub server_pid: Option<i32>,
+    /// Who posts all messages in place of the trace's people: the `Authorization` header's value.
+    pub author: Option<String>,
     /// How many times faster than written.
     pub speed: f64,
     /// Whether the sessions ask for zlib-stream.
@@ -64,17 +61,6 @@ pub struct Run {
     pub patience: Duration,
     /// Without progress.
     pub quiet: bool,
-}
-
-/// What a replay found.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The numbers.
-    pub report: RunReport,
-    /// The course.
-    pub series: Series,
-    /// The times in full.
-    pub histograms: Histograms,
 }
 
 /// What was used when.
@@ -95,55 +81,36 @@ impl Moment {
     }
 }
 
-/// Watches a swarm: the line that is told, and the points of the course.
-struct Watch {
-    line: Line,
-    sampler: Sampler,
-    series: Series,
-    begun: Instant,
-    last: Instant,
-    advance: Arc<Advance>,
-}
-
-impl Watch {
-    fn seconds(&self) -> f64 {
-        if self.begun > Instant::now() {
-            -(self.begun - Instant::now()).as_secs_f64()
-        } else {
-            self.begun.elapsed().as_secs_f64()
-        }
-    }
-
-    /// Looks, if it is time to.
-    fn look(&mut self, swarm: &mut Swarm, phase: &str) {
-        if self.last.elapsed() < SAMPLE {
-            return;
-        }
-        self.last = Instant::now();
-        let look = swarm.look();
-        let standing = swarm.standing();
-        let latency = look.latencies.all();
-        let failed = self.advance.errors.load(Ordering::Relaxed);
-        let point = self.sampler.sample(Look {
-            seconds: self.seconds(),
-            connected: standing.connected,
-            live: standing.live,
-            delivered: look.counts.delivered,
-            latency: &latency,
-            posts: u64::from(self.advance.done.load(Ordering::Relaxed) + failed),
-            errors: look.counts.faults() + u64::from(failed),
-        });
-        self.line.tell(&format!("{phase:<8} {point}"));
-        self.series.points.push(point);
-    }
-}
-
-/// Replays. An error says why there was no run; what went wrong in a run is in its report.
-pub fn run(run: &Run) -> Result<Outcome, String> {
+/// Finds out what the server supports, and plays that. An error says why there was no run; what went wrong in a run is in its
+/// report.
+pub fn run(run: &Run) -> Result<Findings, String> {
     run.town.check(&run.trace)?;
     let lacking = probe::lacking(run.server, &run.town, &run.trace)?;
     let plays = |action: &Action| Feature::of(action).is_none_or(|feature| !lacking.contains(&feature));
     let cast = Arc::new(cast(&run.trace, &run.town, plays));
+    let commands = Commands {
+        presence: !lacking.contains(&Feature::Presences),
+        voice: !lacking.contains(&Feature::Voice),
+        look: cast.script.looking.contains(&true)
+            && probe::has(run.server, &run.town, &run.trace, Feature::MemberLists)?,
+    };
+    let mut findings = play(run, &cast, commands, plays)?;
+    leave_out(&mut findings.report, run, &lacking);
+    if !commands.look && cast.script.looking.contains(&true) && run.trace.guilds.iter().any(|guild| guild.looking < 1.0)
+    {
+        let what = "the server knows no guild subscriptions: everybody gets what those get who look at a guild";
+        findings.report.warnings.push(what.into());
+    }
+    Ok(findings)
+}
+
+/// Plays a cast trace, as far as `plays` says.
+pub fn play(
+    run: &Run,
+    cast: &Arc<Cast>,
+    commands: Commands,
+    plays: impl Fn(&Action) -> bool + Sync,
+) -> Result<Findings, String> {
     let marker = Marker::new(&format!("{:x}", clock::now_ns()));
     let settings = Settings {
         server: run.server,
@@ -151,90 +118,63 @@ pub fn run(run: &Run) -> Result<Outcome, String> {
         sessions: cast.sessions,
         script: cast.script.clone(),
         marker: marker.clone(),
-        commands: Commands {
-            presence: !lacking.contains(&Feature::Presences),
-            voice: !lacking.contains(&Feature::Voice),
-            look: probe::looks(run.server, &run.town, &run.trace, &lacking)?,
-        },
+        commands,
         zlib: run.zlib,
         connect_rate: run.connect_rate,
         threads: run.threads,
         seed: run.seed,
     };
-    let asked = (0..cast.sessions).filter(|session| !cast.script.is_absent(*session)).count() as u32;
-
     let advance = Arc::new(Advance::default());
-    let mut watch = Watch {
-        line: Line::new(run.quiet),
-        sampler: Sampler::new(run.server_pid, 0.0),
-        series: Series::default(),
-        begun: Instant::now(),
-        last: Instant::now(),
-        advance: advance.clone(),
-    };
     let mut found = RunReport::default();
-    let me = std::process::id() as i32;
-    let before = (run.server_pid.and_then(proc::process), proc::process(me), proc::kernel_bytes());
-    let start = Instant::now();
-    let mut swarm = Swarm::start(&settings).map_err(|error| format!("the swarm: {error}"))?;
-    let live = swarm.wait_until_live(asked, |swarm| watch.look(swarm, "connect"));
-    let arrived = start.elapsed();
-    std::thread::sleep(SETTLE);
-    let after = (run.server_pid.and_then(proc::process), proc::process(me), proc::kernel_bytes());
-    arrival(&mut found, asked, live, arrived, &swarm.look().counts.connects, &before, &after);
+    let mut watch = Watch::new(run.quiet, run.server_pid, advance.clone());
+    let mut swarm = arrival::gather(&settings, run.server_pid, &mut watch, &mut found)
+        .map_err(|error| format!("the swarm: {error}"))?;
 
-    // What came before the traffic is told with negative times.
     let start_ns = clock::now_ns() + LEAD.as_nanos() as u64;
-    watch.begun = Instant::now() + LEAD;
-    watch.sampler.shift(watch.seconds());
-    let arriving = start.elapsed().as_secs_f64() + LEAD.as_secs_f64();
-    watch.series.points.iter_mut().for_each(|point| point.seconds -= arriving);
-    found.header.started = machine::now();
+    watch.begin(Instant::now() + LEAD);
+    found.header = header(run);
     swarm.announce_traffic(start_ns, run.speed);
     let threads = swarm.thread_ids();
     let begin = Moment::now(run.server_pid, &threads);
-
     let accepted = Arc::new(Accepted::new(&cast.script));
     let player = Player {
         server: run.server,
         trace: run.trace.clone(),
         cast: cast.clone(),
         town: run.town.clone(),
+        author: run.author.clone(),
         accepted: accepted.clone(),
         marker,
         start_ns,
         speed: run.speed,
     };
     let end_ns = start_ns + (cast.script.end_us as f64 * 1e3 / run.speed) as u64;
-    let (played, player_used) = std::thread::scope(|scope| -> Result<(Played, Busy), String> {
+    let (played, player_used) = std::thread::scope(|scope| {
         let play = || {
             let start = Instant::now();
-            let played = player.play(plays, &advance);
+            let played = player.play(&plays, &advance);
             let ran = clock::thread_cpu_ns() as f64 / start.elapsed().as_nanos() as f64;
             (played, Busy { ran, waited: 0.0 })
         };
-        let thread = std::thread::Builder::new()
-            .name("player".into())
-            .spawn_scoped(scope, play)
-            .map_err(|error| format!("the player: {error}"))?;
+        let thread = std::thread::Builder::new().name("player".into()).spawn_scoped(scope, play)?;
         while !thread.is_finished() || clock::now_ns() < end_ns {
             watch.look(&mut swarm, "traffic");
             std::thread::sleep(PAUSE);
         }
-        let (played, busy) = thread.join().expect("the player does not panic");
-        Ok((played.map_err(|error| format!("the player: {error}"))?, busy))
-    })?;
+        let (played, used) = thread.join().expect("the player does not panic");
+        played.map(|played| (played, used))
+    })
+    .map_err(|error: std::io::Error| format!("the player: {error}"))?;
 
     // What is not yet there may be on its way. It is lost when nothing has come for a while.
+    let has = |stream: u32, index: u32| accepted.has(stream, index);
+    let wanted = cast.present_at_the_end();
     let mut last = (swarm.delivered(), swarm.standing());
     let mut changed = Instant::now();
-    loop {
+    while changed.elapsed() < run.patience {
         let standing = swarm.standing();
-        let back = standing.live + standing.dead >= swarm.wanted();
-        if back && swarm.outstanding(|stream, index| accepted.has(stream, index)) == 0 {
-            break;
-        }
-        if changed.elapsed() >= run.patience {
+        // Who was cut at the very end is still on the way back.
+        if standing.live + standing.dead >= wanted.min(found.arrival.live) && swarm.outstanding(has) == 0 {
             break;
         }
         watch.look(&mut swarm, "drain");
@@ -245,23 +185,150 @@ pub fn run(run: &Run) -> Result<Outcome, String> {
         }
     }
     let end = Moment::now(run.server_pid, &threads);
+    // A duplicate takes a moment to show itself.
     std::thread::sleep(limits::AFTERGLOW);
-    watch.last -= SAMPLE;
-    watch.look(&mut swarm, "end");
-    watch.line.finish();
+    watch.look_now(&mut swarm, "end");
+    watch.finish();
 
     let remains = swarm.stop();
-    let judgement = judge::judge(&remains, &cast.script, |stream, index| accepted.has(stream, index));
-    let histograms = deliveries(&mut found, &judgement);
-    used(&mut found, &begin, &end, player_used);
-    asked_of(&mut found, &played);
-    left_out(&mut found, run, &cast, &lacking, &played, &judgement);
-    head(&mut found, run);
-    let traffic = (judgement.last_ns.max(start_ns) - start_ns) as f64 / 1e9;
+    let judgement = judge::judge(&remains, &cast.script, has);
+    let traffic = judgement.last_ns.saturating_sub(start_ns) as f64 / 1e9;
+    let mut findings = Findings { series: watch.series, ..Findings::default() };
+    deliveries(&mut found, &mut findings, &remains, &judgement);
     found.traffic.seconds = traffic;
     found.traffic.deliveries_per_second = per(judgement.counts.delivered as f64, traffic);
-    let peak = watch.series.points.iter().map(|point| point.deliveries_per_second).fold(0.0, f64::max);
-    found.traffic.peak_deliveries_per_second = peak;
-    found.conclude();
-    Ok(Outcome { report: found, series: watch.series, histograms })
+    use_of(&mut found, &begin, &end, player_used, judgement.counts.delivered);
+    requests(&mut found, &played);
+    findings.report = found;
+    findings.conclude();
+    Ok(findings)
+}
+
+fn header(run: &Run) -> report::Header {
+    let trace = &run.trace.header;
+    report::Header {
+        name: trace.name.clone(),
+        seed: trace.seed,
+        scale: trace.scale,
+        speed: run.speed,
+        server: run.label.clone(),
+        commit: machine::commit(),
+        started: machine::date(clock::now_ns() / 1_000_000),
+        machine: machine::describe(),
+    }
+}
+
+/// What was delivered, and how the connections fared.
+fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains, judgement: &Judgement) {
+    for (kind, verdict) in &judgement.kinds {
+        let latency = remains.latencies.of(*kind);
+        let late = |times: &hdrhistogram::Histogram<u64>| times.count_between(LATE.as_micros() as u64, u64::MAX);
+        let deliveries = report::Deliveries {
+            events: verdict.events,
+            expected: verdict.expected,
+            received: verdict.received,
+            late: latency.map_or(0, late),
+            lost: verdict.lost,
+            not_yet: verdict.not_yet,
+            duplicated: verdict.duplicated,
+            leaked: verdict.leaked,
+            optional: verdict.optional,
+            ..report::Deliveries::default()
+        };
+        found.kinds.insert(*kind, deliveries);
+        if let Some(latency) = latency {
+            findings.latency.insert(*kind, latency.clone());
+        }
+        if let Some(times) = &verdict.last_session {
+            findings.last_session.insert(*kind, (**times).clone());
+        }
+    }
+    // A stream has events of several kinds: its order is told with those of the first.
+    if judgement.out_of_order > 0 {
+        let first = found.kinds.keys().next().copied().unwrap_or(Kind::Message);
+        found.kinds.entry(first).or_default().out_of_order = judgement.out_of_order;
+    }
+    let counts = &judgement.counts;
+    found.traffic.late_after_ms = LATE.as_secs_f64() * 1e3;
+    found.traffic.bytes_per_delivery = per(counts.delivered_bytes as f64, counts.delivered as f64);
+    found.sequence = report::Sequence {
+        missing: judgement.sequence_missing,
+        duplicates: judgement.sequence_duplicates,
+        late: judgement.sequence_late,
+    };
+    found.connections = report::Connections {
+        connects: counts.connects,
+        identified: counts.identified,
+        cuts: counts.cuts,
+        resumed: counts.resumed,
+        closed: counts.closed,
+        disconnects: counts.disconnects,
+        invalidated: counts.invalidated,
+        dead: counts.dead,
+    };
+    if counts.missed > 0 {
+        let what = format!("{} actions of sessions were not possible: the session was not live then", counts.missed);
+        found.warnings.push(what);
+    }
+    found.faults = judgement.faults.iter().map(report::Fault::from).collect();
+    let (mut identify, mut resume) = (coarse(), coarse());
+    for leavings in &remains.threads {
+        identify.add(&leavings.tally.identify).expect("all histograms have the same bounds");
+        resume.add(&leavings.tally.resume).expect("all histograms have the same bounds");
+    }
+    found.arrival.identify_ms = Times::of(&identify);
+    found.arrival.resume_ms = Times::of(&resume);
+    found.arrival.resumes_per_second = judgement.resumes_per_second;
+}
+
+/// What server and load generator used during the traffic.
+fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player: Busy, delivered: u64) {
+    let wall_ns = (end.at - begin.at).as_nanos() as u64;
+    if let Some((before, after)) = begin.server.as_ref().zip(end.server.as_ref()) {
+        let cpu_ns = proc::cpu_between(before, after) as f64;
+        found.server.cpu_us_per_delivery = (delivered > 0).then(|| cpu_ns / 1e3 / delivered as f64);
+        found.server.cpus = Some(cpu_ns / wall_ns as f64);
+        found.server.busiest = Some(proc::busiest(before, after, wall_ns));
+    }
+    let pairs = begin.threads.iter().zip(&end.threads).enumerate();
+    let threads = pairs.map(|(number, (before, after))| report::Thread {
+        name: format!("swarm-{number}"),
+        busy: Busy::between(*before, *after, wall_ns),
+    });
+    found.client.threads = threads.collect();
+    found.client.threads.push(report::Thread { name: "player".into(), busy: player });
+}
+
+/// What was asked over HTTP.
+fn requests(found: &mut RunReport, played: &Played) {
+    for route in Route::ALL {
+        if let Some(tally) = played.routes.get(&route) {
+            let answer_ms = Times::of(&tally.answer);
+            let of = report::Route { count: tally.done + tally.errors, errors: tally.errors, answer_ms };
+            found.rest.routes.insert(route.name().into(), of);
+        }
+    }
+    found.rest.lag_ms = Times::of(&played.lag);
+    for what in &played.faults {
+        found.faults.push(report::Fault { kind: "rest".into(), what: what.clone(), ..report::Fault::default() });
+    }
+    found.faults.truncate(limits::FAULTS_TOLD);
+    if played.skipped > 0 {
+        let what = format!("{} actions were not possible: what they are about was refused", played.skipped);
+        found.warnings.push(what);
+    }
+}
+
+/// Tells what the server lacks.
+fn leave_out(found: &mut RunReport, run: &Run, lacking: &[Feature]) {
+    let mut counts: BTreeMap<&str, (u64, Feature)> = BTreeMap::new();
+    for line in &run.trace.actions {
+        if let Some(feature) = Feature::of(&line.action).filter(|feature| lacking.contains(feature)) {
+            counts.entry(line.action.name()).or_insert((0, feature)).0 += 1;
+        }
+    }
+    for (what, (count, feature)) in counts {
+        let why = format!("the server knows no {}", feature.name());
+        found.left_out.push(report::LeftOut { what: what.into(), count, why });
+    }
 }

@@ -5,10 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
 use crate::trace::Status;
+
+/// GUILDS, GUILD_MESSAGES and MESSAGE_CONTENT: what a script of messages alone needs.
+pub const MESSAGE_INTENTS: u64 = 1 | 1 << 9 | 1 << 15;
 
 /// What is delivered, as far as latencies are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,6 +44,26 @@ pub enum Kind {
     ChannelDelete,
     /// VOICE_STATE_UPDATE.
     Voice,
+}
+
+impl Kind {
+    /// How many there are.
+    pub const COUNT: usize = Kind::ALL.len();
+    /// All, by number.
+    pub const ALL: [Kind; 12] = [
+        Kind::Message,
+        Kind::Edit,
+        Kind::Delete,
+        Kind::React,
+        Kind::Unreact,
+        Kind::Typing,
+        Kind::Presence,
+        Kind::Join,
+        Kind::Leave,
+        Kind::ChannelCreate,
+        Kind::ChannelDelete,
+        Kind::Voice,
+    ];
 }
 
 /// Who must get the events of a kind.
@@ -88,6 +113,15 @@ pub enum Deed {
     Scroll(u64, u64, u32, u32),
 }
 
+/// What somebody sees who has a guild open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The guild's id.
+    pub guild: u64,
+    /// The id of a channel whose member list is shown.
+    pub channel: u64,
+}
+
 /// A deed and when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
@@ -110,12 +144,15 @@ pub struct Script {
     pub starts: Vec<u32>,
     /// Which guild, by number, a stream belongs to.
     pub guild_of: Vec<u32>,
-    /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to.
+    /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to. Empty: all
+    /// begins when the session becomes live.
     pub guilds: HashMap<u64, u32>,
     /// Sessions that are not connected before the traffic: they wait for [`Deed::Connect`].
     pub absent: Vec<bool>,
     /// Whether each session says that it looks at its guilds: op 14 after it became live. Empty: nobody does.
     pub looking: Vec<bool>,
+    /// By guild's number: what those who look at it say. Guilds that are not here are not looked at.
+    pub views: Vec<View>,
     /// Everything that sessions do, by time.
     pub tasks: Vec<Task>,
     /// The intents that are needed.
@@ -147,22 +184,75 @@ impl Named {
 /// Events without a marker: the player writes, the swarm reads.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    entries: RwLock<HashMap<Named, Mark>>,
+    /// The latest marks of each name, the oldest first.
+    entries: RwLock<HashMap<Named, Vec<Mark>>>,
+    /// Whether anything was ever written: if not, nobody has to look.
+    used: AtomicBool,
 }
 
 impl Ledger {
-    /// From now on, events of this name are that one.
+    /// From now on, events of this name may be that one.
     pub fn expect(&self, named: Named, mark: Mark) {
-        self.entries.write().expect("no thread panics while it holds this").insert(named, mark);
+        let mut entries = self.entries.write().expect("no thread panics while it holds this");
+        let marks = entries.entry(named).or_default();
+        if marks.len() >= limits::LEDGER_MARKS_MAX {
+            marks.remove(0);
+        }
+        marks.push(mark);
+        self.used.store(true, Ordering::Release);
     }
 
-    /// Which event a name stands for.
-    pub fn find(&self, named: Named) -> Option<Mark> {
-        self.entries.read().expect("no thread panics while it holds this").get(&named).copied()
+    /// It will not come: the server has refused it.
+    pub fn forget(&self, named: Named, mark: Mark) {
+        let mut entries = self.entries.write().expect("no thread panics while it holds this");
+        if let Some(marks) = entries.get_mut(&named) {
+            marks.retain(|other| *other != mark);
+        }
+    }
+
+    /// Whether nothing is expected by name.
+    pub fn is_empty(&self) -> bool {
+        !self.used.load(Ordering::Acquire)
+    }
+
+    /// Which event a name stands for: the oldest that `fits`, or the latest if none does.
+    pub fn find(&self, named: Named, fits: impl Fn(&Mark) -> bool) -> Option<Mark> {
+        let entries = self.entries.read().expect("no thread panics while it holds this");
+        let marks = entries.get(&named).filter(|marks| !marks.is_empty())?;
+        marks.iter().find(|mark| fits(mark)).or(marks.last()).copied()
     }
 }
 
 impl Script {
+    /// One channel that all sessions see, and so many messages at a steady rate.
+    pub fn of_channel(sessions: u32, messages: u32, rate: f64) -> Script {
+        let at_us = (0..messages).map(|index| (f64::from(index) * 1e6 / rate) as u64).collect();
+        Script {
+            streams: vec![Stream { kinds: vec![Kind::Message; messages as usize], at_us }],
+            entitled: vec![0; sessions as usize],
+            starts: (0..=sessions).collect(),
+            guild_of: vec![0],
+            intents: MESSAGE_INTENTS,
+            end_us: (f64::from(messages) * 1e6 / rate) as u64,
+            ..Script::default()
+        }
+    }
+
+    /// Who must get the events of a kind.
+    pub fn duty(&self, kind: Kind) -> Duty {
+        self.duties.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Whether a session is not connected before the traffic.
+    pub fn is_absent(&self, session: u32) -> bool {
+        self.absent.get(session as usize).copied().unwrap_or(false)
+    }
+
+    /// Whether a session looks at its guilds.
+    pub fn is_looking(&self, session: u32) -> bool {
+        self.looking.get(session as usize).copied().unwrap_or(false)
+    }
+
     /// The streams that a session may ever see.
     pub fn streams_of(&self, session: u32) -> &[u32] {
         let at = session as usize;

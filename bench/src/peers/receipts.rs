@@ -1,15 +1,23 @@
 //! Which messages one subscriber has received: the one place where peers meet the [`check`](crate::check).
 
-use crate::check::{self, Receipts};
+use crate::check::{self, Receipt, Taken};
 
 /// One subscriber's messages of one run.
-#[derive(Debug, Default)]
-pub struct Received(Receipts);
+#[derive(Debug)]
+pub struct Received(Receipt);
+
+impl Default for Received {
+    fn default() -> Self {
+        let mut receipt = Receipt::default();
+        receipt.begin(0);
+        Received(receipt)
+    }
+}
 
 impl Received {
     /// A message came. Says whether it is the first time.
     pub fn take(&mut self, index: u32) -> bool {
-        self.0.take(index)
+        self.0.take(index, |_| true) == Taken::New
     }
 
     /// The accepted messages that did not come.

@@ -1,7 +1,8 @@
 //! What a published message says, and how it is recognised: the one place where peers meet the [`marker`](crate::marker).
 
-use crate::marker::{Marked, Marker};
+use crate::marker::Marker;
 use crate::peers::Shape;
+use crate::script::Mark;
 
 /// How every marker begins.
 const FRONT: &[u8] = b"gh ";
@@ -31,12 +32,12 @@ pub enum Seen {
 impl Stamp {
     /// The message with this number.
     pub fn message(&self, index: u32, intended_ns: u64) -> String {
-        self.marker.content(Marked { index, intended_ns }, self.size)
+        self.marker.content(Mark { stream: 0, index, intended_ns }, self.size)
     }
 
     /// What a payload is.
     pub fn look(&self, payload: &[u8]) -> Seen {
-        let Some(Marked { index, intended_ns }) = self.marker.find(payload) else { return Seen::Foreign };
+        let Some(Mark { index, intended_ns, .. }) = self.marker.find(payload) else { return Seen::Foreign };
         if self.shape == Shape::Whole && (payload.len() != self.size || !payload.starts_with(FRONT)) {
             return Seen::Garbled(index);
         }

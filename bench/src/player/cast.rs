@@ -65,9 +65,13 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
         });
         channels.push(streams.collect());
         let place = &town.guilds[number];
-        script.guilds.insert(place.id, number as u32);
+        // Without its id nothing can be told of joining and leaving; then all begins when a session is live.
+        if place.id != 0 {
+            script.guilds.insert(place.id, number as u32);
+        }
         // Whoever looks at a guild looks at its first text channel that all see.
-        let shown = guild.channels.iter().position(|channel| channel.kind == ChannelKind::Text && channel.share.is_none());
+        let shown =
+            guild.channels.iter().position(|channel| channel.kind == ChannelKind::Text && channel.share.is_none());
         let channel = shown.and_then(|shown| place.channels.get(shown).copied()).unwrap_or_default();
         script.views.push(View { guild: place.id, channel });
     }
@@ -184,6 +188,21 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
         script.end_us = script.end_us.max(last.at_us);
     }
     Cast { script: Arc::new(script), marks, messages, firsts, sessions }
+}
+
+impl Cast {
+    /// How many sessions are connected when everything is played.
+    pub fn present_at_the_end(&self) -> u32 {
+        let mut here: Vec<bool> = (0..self.sessions).map(|session| !self.script.is_absent(session)).collect();
+        for task in &self.script.tasks {
+            match task.deed {
+                Deed::Connect => here[task.session as usize] = true,
+                Deed::Close => here[task.session as usize] = false,
+                _ => {}
+            }
+        }
+        here.into_iter().filter(|here| *here).count() as u32
+    }
 }
 
 fn push(script: &mut Script, at_us: u64, session: u32, deed: Deed) {

@@ -155,6 +155,8 @@ pub struct Player {
     pub cast: Arc<Cast>,
     /// On which ids.
     pub town: Arc<Town>,
+    /// Who posts all messages in place of the trace's people.
+    pub author: Option<String>,
     /// Where it is written down what was accepted.
     pub accepted: Arc<Accepted>,
     /// The run's marker.
@@ -177,16 +179,19 @@ struct State {
     channels: Vec<Vec<Option<u64>>>,
     /// By action: which message or channel it makes.
     made: HashMap<usize, u32>,
+    /// By action: what the ledger expects of it.
+    named: HashMap<usize, (Named, Mark)>,
     messages: u32,
 }
 
 /// An action in the form of a request.
 struct Asked {
-    route: Route,
     method: &'static str,
     path: String,
     body: Option<String>,
     token: String,
+    /// What the event that it makes will be known by, if it carries no marker.
+    named: Option<Named>,
 }
 
 impl Player {
@@ -207,6 +212,7 @@ impl Player {
             refused: vec![false; self.cast.messages.len()],
             channels: channels.collect(),
             made: HashMap::new(),
+            named: HashMap::new(),
             messages: 0,
         };
         let mut done = Vec::new();
@@ -281,7 +287,7 @@ impl Player {
         }
     }
 
-    fn ask(&self, number: usize, state: &State, pool: &mut Pool, played: &mut Played, done: &mut Vec<Done>) {
+    fn ask(&self, number: usize, state: &mut State, pool: &mut Pool, played: &mut Played, done: &mut Vec<Done>) {
         let intended_ns = self.intended(number);
         let asked = match self.asked(number, intended_ns, state) {
             Ok(Some(asked)) => asked,
@@ -293,18 +299,22 @@ impl Player {
             }
         };
         let mut request = Vec::with_capacity(512);
-        let Asked { method, path, body, token, .. } = &asked;
+        let Asked { method, path, body, token, named } = &asked;
+        if let Some(named) = named {
+            let (stream, index) = self.cast.marks[number];
+            let mark = Mark { stream, index, intended_ns };
+            // Before anybody can have seen it.
+            self.cast.script.ledger.expect(*named, mark);
+            state.named.insert(number, (*named, mark));
+        }
         http::write(&mut request, self.server, method, path, token, body.as_deref());
         pool.ask(Job { number, intended_ns, request }, done);
     }
 
     /// The request of an action; nothing if it goes another way, an error if what it needs is not there.
     fn asked(&self, number: usize, intended_ns: u64, state: &State) -> Result<Option<Asked>, ()> {
-        let mark = self.cast.marks[number];
-        let mark = Mark { stream: mark.0, index: mark.1, intended_ns };
-        let expect = |kind: Kind, id: u64| {
-            self.cast.script.ledger.expect(Named { kind, id }, mark);
-        };
+        let (stream, index) = self.cast.marks[number];
+        let mark = Mark { stream, index, intended_ns };
         let channel = |guild: u32, channel: u32| {
             state.channels[guild as usize].get(channel as usize).copied().flatten().ok_or(())
         };
@@ -315,62 +325,66 @@ impl Player {
             let id = state.ids[of as usize];
             Ok(format!("/api/v10/channels/{}/messages/{id}", channel(posted.guild, posted.channel)?))
         };
-        let author = |of: u32| token(self.cast.messages[of as usize].session);
-        let asked = |route, method, path, body, token| Ok(Some(Asked { route, method, path, body, token }));
+        let writer = |session: u32| self.author.clone().unwrap_or_else(|| token(session));
+        let author = |of: u32| writer(self.cast.messages[of as usize].session);
+        let asked = |method, path, body, token| Ok(Some(Asked { method, path, body, token, named: None }));
+        let named = |kind, id, asked: Result<Option<Asked>, ()>| {
+            asked.map(|asked| asked.map(|asked| Asked { named: Some(Named { kind, id }), ..asked }))
+        };
         match self.trace.actions[number].action {
             Action::Message { guild, channel: to, who, size } => {
                 let body = json!({"content": self.marker.content(mark, size as usize)}).to_string();
                 let path = format!("/api/v10/channels/{}/messages", channel(guild, to)?);
-                asked(Route::Message, "POST", path, Some(body), token(session(guild, who)))
+                asked("POST", path, Some(body), writer(session(guild, who)))
             }
             Action::Edit { of, size } => {
                 let body = json!({"content": self.marker.content(mark, size as usize)}).to_string();
-                asked(Route::Edit, "PATCH", place(of)?, Some(body), author(of))
+                asked("PATCH", place(of)?, Some(body), author(of))
             }
             Action::Delete { of } => {
-                expect(Kind::Delete, state.ids[of as usize]);
-                asked(Route::Delete, "DELETE", place(of)?, None, author(of))
+                named(Kind::Delete, state.ids[of as usize], asked("DELETE", place(of)?, None, author(of)))
             }
             Action::React { of, guild, who, emoji } | Action::Unreact { of, guild, who, emoji } => {
                 let adds = matches!(self.trace.actions[number].action, Action::React { .. });
                 let who = token(session(guild, who));
                 let user = user_of(&who).unwrap_or_default();
                 let (kind, method) = if adds { (Kind::React, "PUT") } else { (Kind::Unreact, "DELETE") };
-                expect(kind, Named::reaction(state.ids[of as usize], user));
                 let path = format!("{}/reactions/{}/@me", place(of)?, emoji_path(emoji));
-                asked(Route::Reaction, method, path, None, who)
+                named(kind, Named::reaction(state.ids[of as usize], user), asked(method, path, None, who))
             }
             Action::Typing { guild, channel: to, who } => {
                 let who = token(session(guild, who));
-                expect(Kind::Typing, user_of(&who).unwrap_or_default());
-                asked(Route::Typing, "POST", format!("/api/v10/channels/{}/typing", channel(guild, to)?), None, who)
+                let user = user_of(&who).unwrap_or_default();
+                let path = format!("/api/v10/channels/{}/typing", channel(guild, to)?);
+                named(Kind::Typing, user, asked("POST", path, None, who))
             }
             Action::History { guild, channel: to, who, limit } => {
                 let path = format!("/api/v10/channels/{}/messages?limit={limit}", channel(guild, to)?);
-                asked(Route::History, "GET", path, None, token(session(guild, who)))
+                asked("GET", path, None, token(session(guild, who)))
             }
             Action::Join { guild, who } => {
                 let code = self.town.guilds[guild as usize].invite.as_deref().ok_or(())?;
                 let who = token(session(guild, who));
-                expect(Kind::Join, user_of(&who).unwrap_or_default());
-                asked(Route::Join, "POST", format!("/api/v10/invites/{code}"), Some("{}".into()), who)
+                let user = user_of(&who).unwrap_or_default();
+                let path = format!("/api/v10/invites/{code}");
+                named(Kind::Join, user, asked("POST", path, Some("{}".into()), who))
             }
             Action::Leave { guild, who } => {
                 let who = token(session(guild, who));
-                expect(Kind::Leave, user_of(&who).unwrap_or_default());
+                let user = user_of(&who).unwrap_or_default();
                 let path = format!("/api/v10/users/@me/guilds/{}", self.town.guilds[guild as usize].id);
-                asked(Route::Leave, "DELETE", path, None, who)
+                named(Kind::Leave, user, asked("DELETE", path, None, who))
             }
             Action::ChannelCreate { guild } => {
                 let name = format!("channel-{}", state.made.get(&number).copied().unwrap_or_default());
                 let body = json!({"name": name, "type": 0, "topic": self.marker.content(mark, 0)}).to_string();
                 let path = format!("/api/v10/guilds/{}/channels", self.town.guilds[guild as usize].id);
-                asked(Route::ChannelCreate, "POST", path, Some(body), self.town.owner.clone())
+                asked("POST", path, Some(body), self.town.owner.clone())
             }
             Action::ChannelDelete { guild, channel: which } => {
                 let id = channel(guild, which)?;
-                expect(Kind::ChannelDelete, id);
-                asked(Route::ChannelDelete, "DELETE", format!("/api/v10/channels/{id}"), None, self.town.owner.clone())
+                let path = format!("/api/v10/channels/{id}");
+                named(Kind::ChannelDelete, id, asked("DELETE", path, None, self.town.owner.clone()))
             }
             Action::Guild(_)
             | Action::Presence { .. }
@@ -402,12 +416,10 @@ impl Player {
             record(&mut played.lag, one.sent_ns.saturating_sub(one.intended_ns));
         }
         played.last_ns = played.last_ns.max(one.done_ns);
-        let tally = played.routes.entry(route).or_insert_with(|| RouteTally {
-            done: 0,
-            errors: 0,
-            answer: microseconds(),
-        });
+        let tally =
+            played.routes.entry(route).or_insert_with(|| RouteTally { done: 0, errors: 0, answer: microseconds() });
         let made = state.made.remove(&number);
+        let named = state.named.remove(&number);
         let body = match one.answer {
             Ok((200..300, body)) => {
                 record(&mut tally.answer, one.done_ns.saturating_sub(one.intended_ns));
@@ -431,6 +443,9 @@ impl Player {
                 None
             }
         };
+        if let (None, Some((named, mark))) = (&body, named) {
+            self.cast.script.ledger.forget(named, mark);
+        }
         let id = body.as_deref().and_then(id_of);
         match (action, made) {
             (Action::Message { .. }, Some(message)) => {

@@ -19,6 +19,13 @@ pub fn describe() -> Machine {
     }
 }
 
+/// The commit that is checked out where the program runs, if it runs in a repository.
+pub fn commit() -> Option<String> {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned()).filter(|commit| !commit.is_empty())
+}
+
 /// A time as text, to the second: `2026-11-24T00:14:13Z`.
 pub fn date(unix_ms: u64) -> String {
     let seconds = i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX);

@@ -4,7 +4,6 @@
 //! and [`hgrm`] for other plotters. [`compare`] sets two reports side by side.
 
 mod chart;
-pub mod chat;
 pub mod compare;
 pub mod folder;
 pub mod hgrm;
@@ -22,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-pub use chat::{Arrival, Report};
 pub use times::Times;
 
 /// If the server waited for a CPU for more than this share of the time, the load generator was in its way.

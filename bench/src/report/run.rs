@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::peers::row::Row;
 use crate::proc::Busy;
 use crate::report::{Bottleneck, Times};
 use crate::script::Kind;
@@ -404,6 +405,28 @@ impl RunReport {
             && self.connections.invalidated == 0
             && self.connections.dead == 0
             && self.rest.errors() == 0;
+    }
+
+    /// The main numbers in the form in which servers of all kinds are compared; `message_bytes` are those of a message's text.
+    pub fn row(&self, message_bytes: u64) -> Row {
+        let messages = self.kinds.get(&Kind::Message).map_or(0, |deliveries| deliveries.events);
+        Row {
+            server: self.header.server.clone(),
+            subscribers: u64::from(self.arrival.live),
+            message_bytes,
+            messages_per_second: per(messages as f64, self.traffic.seconds),
+            deliveries_per_second: self.traffic.deliveries_per_second,
+            p50_ms: self.all.latency_ms.p50,
+            p99_ms: self.all.latency_ms.p99,
+            cpu_us_per_delivery: self.server.cpu_us_per_delivery,
+            user_bytes_per_connection: self.server.bytes_per_session,
+            kernel_bytes_per_connection: self.server.kernel_bytes_per_session,
+            max_deliveries_per_second: None,
+            max_cpu_us_per_delivery: None,
+            max_valid: None,
+            valid: self.valid,
+            sound: self.sound,
+        }
     }
 
     /// Reads a report: a file, or the folder that it is in.

@@ -138,6 +138,11 @@ impl Sampler {
         }
     }
 
+    /// What was 0 is now so many seconds.
+    pub fn shift(&mut self, seconds: f64) {
+        self.seconds += seconds;
+    }
+
     /// The point between the last look and this one.
     pub fn sample(&mut self, look: Look<'_>) -> Point {
         let wall = look.seconds - self.seconds;

@@ -379,11 +379,11 @@ impl Pass<'_> {
             self.later.pop();
             self.carry_out(at, later);
         }
-        if self.out.len() > limits::TRACE_ACTIONS_MAX || self.messages >= limits::MESSAGES_MAX {
+        if self.out.len() > limits::TRACE_ACTIONS_MAX || self.messages >= limits::EVENTS_MAX {
             return Err(format!(
                 "more than {} actions or {} messages: shrink the scale, the time or the rate",
                 limits::TRACE_ACTIONS_MAX,
-                limits::MESSAGES_MAX
+                limits::EVENTS_MAX
             ));
         }
         Ok(())

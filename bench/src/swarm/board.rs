@@ -1,17 +1,22 @@
 //! What the swarm's threads are told, and what they tell while they run.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use hdrhistogram::Histogram;
-
+use crate::limits;
 use crate::marker::Marker;
-use crate::swarm::tally::{Counts, Tally, microseconds};
+use crate::script::Script;
+use crate::swarm::Commands;
+use crate::swarm::events::Events;
+use crate::swarm::tally::{Counts, Latencies, Tally};
+use crate::swarm::tokens::Tokens;
 
 /// What the threads are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
+    /// Nothing until all threads are ready.
+    Wait,
     /// Connect, and take what comes.
     Run,
     /// Say goodbye.
@@ -23,59 +28,98 @@ pub enum Order {
 pub struct Plan {
     /// Where the server is.
     pub server: SocketAddr,
-    /// Which messages are of this run.
+    /// Which events are of this run.
     pub marker: Marker,
-    /// Connections per second and thread.
-    pub connect_rate: f64,
-    /// The share of the sessions that is cut.
-    pub cut: f64,
+    /// The sessions' tokens.
+    pub tokens: Arc<Tokens>,
+    /// What they may see, and what they do.
+    pub script: Arc<Script>,
+    /// By event, who has it.
+    pub events: Arc<Events>,
+    /// What the server understands.
+    pub commands: Commands,
+    /// Whether the sessions ask for zlib-stream.
+    pub zlib: bool,
     /// What chance depends on.
     pub seed: u64,
-    order: AtomicU8,
-    traffic_start_ns: AtomicU64,
-    traffic_end_ns: AtomicU64,
+    /// Whom it is time to connect.
+    pub gate: Gate,
+    /// Recorded since the watcher last looked.
+    pub latencies: Mutex<Latencies>,
+    /// Set before the threads start.
+    pub order: AtomicU8,
+    /// When the traffic begins; 0 before that is known.
+    pub traffic_start_ns: AtomicU64,
+    /// How many times as fast as the script it is, as bits.
+    pub traffic_speed: AtomicU64,
 }
 
 impl Plan {
-    /// A plan without traffic yet.
-    pub fn new(server: SocketAddr, marker: Marker, connect_rate: f64, cut: f64, seed: u64) -> Plan {
-        Plan {
-            server,
-            marker,
-            connect_rate,
-            cut,
-            seed,
-            order: AtomicU8::new(0),
-            traffic_start_ns: AtomicU64::new(0),
-            traffic_end_ns: AtomicU64::new(0),
+    /// What is to be done now.
+    pub fn order(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::Wait,
+            1 => Order::Run,
+            _ => Order::Stop,
         }
     }
 
-    /// What is to be done now.
-    pub fn order(&self) -> Order {
-        if self.order.load(Ordering::Relaxed) == 0 { Order::Run } else { Order::Stop }
+    /// Gives an order.
+    pub fn give(&self, order: Order) {
+        self.order.store(order as u8, Ordering::Release);
     }
 
-    /// The run is over.
-    pub fn stop(&self) {
-        self.order.store(1, Ordering::Relaxed);
-    }
-
-    /// Messages will be posted between these two times; cuts happen then.
-    pub fn announce_traffic(&self, start_ns: u64, end_ns: u64) {
-        self.traffic_end_ns.store(end_ns, Ordering::Relaxed);
+    /// The script begins at this time and goes so many times as fast as it says.
+    pub fn announce_traffic(&self, start_ns: u64, speed: f64) {
+        self.traffic_speed.store(speed.to_bits(), Ordering::Relaxed);
         self.traffic_start_ns.store(start_ns, Ordering::Release);
     }
 
-    /// When messages are posted, once that is known.
-    pub fn traffic(&self) -> Option<(u64, u64)> {
+    /// When the script begins and how fast it goes, once that is known.
+    pub fn traffic(&self) -> Option<(u64, f64)> {
         let start = self.traffic_start_ns.load(Ordering::Acquire);
-        (start != 0).then(|| (start, self.traffic_end_ns.load(Ordering::Relaxed)))
+        (start != 0).then(|| (start, f64::from_bits(self.traffic_speed.load(Ordering::Relaxed))))
+    }
+}
+
+/// Lets first connections through, not more per second and not more at a time than there may be in the whole swarm.
+#[derive(Debug)]
+pub struct Gate {
+    step_ns: u64,
+    next_ns: AtomicU64,
+    /// First connections whose handshake is under way.
+    handshakes: AtomicU32,
+}
+
+impl Gate {
+    /// A gate for so many per second.
+    pub fn new(rate: f64) -> Gate {
+        Gate { step_ns: (1e9 / rate) as u64, next_ns: AtomicU64::new(0), handshakes: AtomicU32::new(0) }
+    }
+
+    /// Asks to begin a handshake. If that is not yet possible, says when to ask again.
+    pub fn enter(&self, now_ns: u64) -> Result<(), u64> {
+        if self.handshakes.fetch_add(1, Ordering::Relaxed) >= limits::HANDSHAKES_MAX {
+            self.leave();
+            return Err(now_ns + limits::GATE_PAUSE.as_nanos() as u64);
+        }
+        // Whoever comes late, since all threads slept, may catch up for as long as a pause takes.
+        let pause = limits::GATE_PAUSE.as_nanos() as u64;
+        let step = |next: u64| (next <= now_ns).then(|| next.max(now_ns.saturating_sub(pause)) + self.step_ns);
+        self.next_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).map(|_| ()).map_err(|next| {
+            self.leave();
+            next.max(now_ns + pause / 2)
+        })
+    }
+
+    /// A handshake is over, one way or the other.
+    pub fn leave(&self) {
+        self.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// What one thread tells.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Board {
     /// The thread's id, once it runs.
     pub thread: AtomicI32,
@@ -85,43 +129,60 @@ pub struct Board {
     pub live: AtomicU32,
     /// Sessions that were given up.
     pub dead: AtomicU32,
-    /// The thread's counts and, since the watcher last took them, its latencies.
-    news: Mutex<(Counts, Histogram<u64>)>,
     /// Deliveries so far.
     pub delivered: AtomicU64,
-}
-
-impl Default for Board {
-    fn default() -> Self {
-        Board {
-            thread: AtomicI32::new(0),
-            connected: AtomicU32::new(0),
-            live: AtomicU32::new(0),
-            dead: AtomicU32::new(0),
-            news: Mutex::new((Counts::default(), microseconds())),
-            delivered: AtomicU64::new(0),
-        }
-    }
+    counts: Mutex<Counts>,
 }
 
 impl Board {
-    /// The thread tells how far it is. Its latencies go over only when the watcher has taken the last ones, since adding up
-    /// histograms costs more than a turn does.
-    pub fn post(&self, tally: &mut Tally) {
-        self.delivered.store(tally.counts.delivered, Ordering::Relaxed);
-        // The watcher holds the lock for a moment once a second: it gets the news of the next turn then.
-        let Ok(mut news) = self.news.try_lock() else { return };
-        news.0 = tally.counts;
-        if news.1.is_empty() && !tally.latency.is_empty() {
-            std::mem::swap(&mut news.1, &mut tally.latency);
+    /// The thread tells how far it is.
+    pub fn post(&self, tally: &mut Tally, plan: &Plan) {
+        tally.receiving.tell(&plan.events);
+        self.delivered.store(tally.counts.delivered, Ordering::Release);
+        // Whoever else holds a lock holds it for a moment: there is a next turn.
+        if let Ok(mut counts) = self.counts.try_lock() {
+            *counts = tally.counts;
         }
     }
 
-    /// The counts so far; `latency` gets what was posted since the last call.
-    pub fn look(&self, latency: &mut Histogram<u64>) -> Counts {
-        let mut news = self.news.lock().expect("no thread of the swarm panics while it holds this");
-        latency.add(&news.1).expect("all histograms have the same bounds");
-        news.1.reset();
-        news.0
+    /// The thread brings its latencies to those of all threads.
+    pub fn post_latencies(&self, tally: &mut Tally, plan: &Plan) {
+        if !tally.latencies.is_empty()
+            && let Ok(mut latencies) = plan.latencies.try_lock()
+        {
+            latencies.add(&tally.latencies);
+            tally.latencies.reset();
+        }
+    }
+
+    /// The counts so far.
+    pub fn counts(&self) -> Counts {
+        *self.counts.lock().expect("no thread of the swarm panics while it holds this")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_keeps_the_rate_and_the_bound() {
+        let gate = Gate::new(1_000.0);
+        let second = 1_000_000_000;
+        let mut entered = 0;
+        // A look every 100 µs for a second; all handshakes take no time.
+        for look in 0..10_000u64 {
+            if gate.enter(second + look * 100_000).is_ok() {
+                entered += 1;
+                gate.leave();
+            }
+        }
+        assert!((990..=1_010).contains(&entered), "{entered}");
+        let gate = Gate::new(1e9);
+        let entered = (0..10_000u64).filter(|look| gate.enter(second + look * 1_000_000).is_ok()).count();
+        assert_eq!(entered, limits::HANDSHAKES_MAX as usize);
+        gate.leave();
+        assert_eq!(gate.enter(100 * second), Ok(()));
+        assert!(gate.enter(100 * second + 5).is_err());
     }
 }

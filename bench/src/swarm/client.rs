@@ -1,23 +1,26 @@
 //! One session as its client sees it: bytes in, bytes out, and what to do next. It has no socket and no clock.
 //!
-//! Source: Discord docs, Gateway/Connection Lifecycle.
+//! A million of them have to fit into memory: what few sessions need at a time is in [`Rare`], and what each needs per stream is
+//! in [`crate::swarm::entitlement`]. Source: Discord docs, Gateway/Connection Lifecycle.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::check::{Receipts, Sequence, Step};
+use crate::check::{Sequence, Step, Taken};
 use crate::marker::Marker;
+use crate::script::{Kind as EventKind, Named, View};
+use crate::swarm::Commands;
+use crate::swarm::entitlement::{Entitlements, Verdict};
 use crate::swarm::framing::{self, Broken, Kind};
 use crate::swarm::inflate::Inflate;
-use crate::swarm::scan;
+use crate::swarm::scan::{self, Names};
 use crate::swarm::tally::{Fault, Tally};
+use crate::swarm::tokens::Tokens;
 use crate::swarm::upgrade;
-
-/// GUILDS, GUILD_MESSAGES and MESSAGE_CONTENT.
-const INTENTS: u64 = 1 | 1 << 9 | 1 << 15;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +39,44 @@ pub enum Stage {
     Resuming,
     /// All is well.
     Live,
+    /// It has said goodbye and waits for the server to close.
+    Parting,
     /// Given up.
     Dead,
 }
 
-/// What a resume needs.
+/// A session's id. Those of usual length are kept in place.
 #[derive(Debug)]
-pub struct Identity {
-    /// The session's id.
-    pub id: Box<str>,
-    /// Where it is resumed, if READY names an address.
-    pub address: Option<SocketAddr>,
+pub enum Identity {
+    /// There is no session.
+    None,
+    /// So many of these bytes.
+    Short(u8, [u8; 38]),
+    /// A longer one.
+    Long(Box<str>),
+}
+
+impl Identity {
+    /// Keeps an id.
+    pub fn new(id: &str) -> Identity {
+        let mut bytes = [0; 38];
+        match bytes.get_mut(..id.len()) {
+            Some(place) => {
+                place.copy_from_slice(id.as_bytes());
+                Identity::Short(id.len() as u8, bytes)
+            }
+            None => Identity::Long(id.into()),
+        }
+    }
+
+    /// The id, if there is a session.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Identity::None => None,
+            Identity::Short(length, bytes) => std::str::from_utf8(&bytes[..usize::from(*length)]).ok(),
+            Identity::Long(id) => Some(id),
+        }
+    }
 }
 
 /// What the reactor has to do, in its order.
@@ -88,8 +118,20 @@ impl From<Broken> for Hangup {
 /// What all clients of a thread share while they read.
 #[derive(Debug)]
 pub struct Desk {
-    /// Which messages are of this run.
+    /// Which events are of this run.
     pub marker: Marker,
+    /// Where the last marker was in its payload, counted from `d`.
+    pub place: usize,
+    /// Who may see what, and who has.
+    pub entitlements: Entitlements,
+    /// The sessions' tokens.
+    pub tokens: Arc<Tokens>,
+    /// Whether the sessions ask for zlib-stream.
+    pub zlib: bool,
+    /// What the server understands.
+    pub commands: Commands,
+    /// Where sessions are resumed: few addresses, so that each session has only a number.
+    pub addresses: Vec<SocketAddr>,
     /// What happened so far.
     pub tally: Tally,
     /// Bytes to be sent by the client that reads.
@@ -104,65 +146,101 @@ pub struct Desk {
     pub mask: [u8; 4],
 }
 
-/// One session.
-#[derive(Debug)]
-pub struct Client {
-    /// Its number in the swarm.
-    pub index: u32,
-    /// How far its connection has come.
-    pub stage: Stage,
-    /// What a resume needs.
-    pub identity: Option<Box<Identity>>,
-    /// Judges the numbers of the dispatches.
-    pub sequence: Sequence,
-    /// Judges the messages.
-    pub receipts: Receipts,
-    /// Whether the last heartbeat was acknowledged.
-    pub acknowledged: bool,
-    /// Whether it ever became live, and so had to receive the run's messages.
-    pub was_live: bool,
-    token: Arc<str>,
+impl Desk {
+    /// Queues a payload.
+    pub fn say(&mut self, payload: &serde_json::Value) {
+        let text = payload.to_string();
+        framing::write(&mut self.out, Kind::Text, text.as_bytes(), self.mask);
+    }
+
+    fn number_of(&mut self, address: SocketAddr) -> Option<u16> {
+        let known = self.addresses.iter().position(|other| *other == address);
+        let at = known.unwrap_or_else(|| {
+            self.addresses.push(address);
+            self.addresses.len() - 1
+        });
+        // With more addresses than that, the others resume at the front door.
+        u16::try_from(at).ok()
+    }
+}
+
+/// What a client has only for a while.
+#[derive(Debug, Default)]
+struct Rare {
     /// The front of a frame that is not yet whole.
     partial: Vec<u8>,
     /// The front of a message whose other fragments are awaited.
     fragments: Option<(Kind, Vec<u8>)>,
-    zlib: bool,
-    inflate: Option<Box<Inflate>>,
+    inflate: Option<Inflate>,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Client {
+    /// Its id, once it has one.
+    pub identity: Identity,
+    /// Judges the numbers of the dispatches.
+    pub sequence: Sequence,
+    rare: Option<Box<Rare>>,
+    /// Whose session it is, as READY says; 0 before.
+    pub user: u64,
+    /// Its number in the swarm.
+    pub index: u32,
+    /// How far its connection has come.
+    pub stage: Stage,
+    /// Where it is resumed.
+    address: Option<u16>,
+    /// Whether the last heartbeat was acknowledged.
+    pub acknowledged: bool,
+    /// Whether it ever became live.
+    pub was_live: bool,
 }
 
 impl Client {
     /// A client that has never been connected.
-    pub fn new(index: u32, token: Arc<str>, zlib: bool) -> Client {
+    pub fn new(index: u32) -> Client {
         Client {
+            identity: Identity::None,
+            sequence: Sequence::default(),
+            rare: None,
+            user: 0,
             index,
             stage: Stage::Down,
-            identity: None,
-            sequence: Sequence::default(),
-            receipts: Receipts::default(),
+            address: None,
             acknowledged: true,
             was_live: false,
-            token,
-            partial: Vec::new(),
-            fragments: None,
-            zlib,
-            inflate: None,
         }
     }
 
     /// A new connection begins; the upgrade request goes out.
-    pub fn connect(&mut self, host: SocketAddr, out: &mut Vec<u8>) {
+    pub fn connect(&mut self, host: SocketAddr, desk: &Desk, out: &mut Vec<u8>) {
         self.stage = Stage::Upgrading;
         self.acknowledged = true;
-        self.partial = Vec::new();
-        self.fragments = None;
-        self.inflate = self.zlib.then(Box::default);
-        upgrade::write(out, host, self.zlib);
+        self.rare = desk.zlib.then(|| Box::new(Rare { inflate: Some(Inflate::default()), ..Rare::default() }));
+        upgrade::write(out, host, desk.zlib);
     }
 
-    /// The session cannot be resumed.
-    pub fn forget(&mut self) {
-        self.identity = None;
+    /// The connection is over; what was half read is void.
+    pub fn disconnect(&mut self) {
+        self.stage = Stage::Down;
+        self.rare = None;
+    }
+
+    /// Where the session is resumed, if READY named an address.
+    pub fn resume_address(&self, desk: &Desk) -> Option<SocketAddr> {
+        self.address.filter(|_| self.has_session()).map(|number| desk.addresses[usize::from(number)])
+    }
+
+    /// Whether there is a session that could be resumed.
+    pub fn has_session(&self) -> bool {
+        !matches!(self.identity, Identity::None)
+    }
+
+    /// The session cannot be resumed: what it was entitled to is over.
+    pub fn forget(&mut self, desk: &mut Desk) {
+        self.identity = Identity::None;
         self.sequence = Sequence::default();
+        desk.entitlements.end_all(self.index, desk.now_ns);
     }
 
     /// Says a heartbeat.
@@ -170,26 +248,59 @@ impl Client {
         self.acknowledged = false;
         let last = self.sequence.last();
         let d = if last == 0 { json!(null) } else { json!(last) };
-        say(desk, &json!({"op": 1, "d": d}));
+        desk.say(&json!({"op": 1, "d": d}));
     }
 
-    /// Takes what was read.
+    /// Takes the front of a frame that was left over, into the front of `buffer`; says how long it is. If it does not leave half
+    /// of the buffer free, it stays here.
+    pub fn take_partial(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(rare) = &mut self.rare else { return 0 };
+        let length = rare.partial.len();
+        if length == 0 || length > buffer.len() / 2 {
+            return 0;
+        }
+        buffer[..length].copy_from_slice(&rare.partial);
+        rare.partial = Vec::new();
+        self.tidy();
+        length
+    }
+
+    /// Keeps the front of a frame, which [`Client::take_partial`] gave.
+    pub fn keep(&mut self, front: &[u8]) {
+        self.rare().partial = front.to_vec();
+    }
+
+    /// Takes what was read. What is no whole frame is kept.
     pub fn read(&mut self, bytes: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
-        if self.partial.is_empty() {
+        let kept = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.partial)).unwrap_or_default();
+        if kept.is_empty() {
             let used = self.understand(bytes, desk)?;
             if used < bytes.len() {
-                self.partial = bytes[used..].to_vec();
+                self.rare().partial = bytes[used..].to_vec();
             }
         } else {
-            let mut partial = std::mem::take(&mut self.partial);
+            let mut partial = kept;
             partial.extend_from_slice(bytes);
             let used = self.understand(&partial, desk)?;
             if used < partial.len() {
                 partial.drain(..used);
-                self.partial = partial;
+                self.rare().partial = partial;
             }
         }
+        self.tidy();
         Ok(())
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Gives back what is no longer needed.
+    fn tidy(&mut self) {
+        let is_empty = |rare: &Rare| rare.partial.is_empty() && rare.fragments.is_none() && rare.inflate.is_none();
+        if self.rare.as_deref().is_some_and(is_empty) {
+            self.rare = None;
+        }
     }
 
     /// Takes all that is whole at the front; says how much that was.
@@ -205,36 +316,39 @@ impl Client {
         while let Some(frame) = framing::next(&bytes[used..])? {
             used += frame.length;
             match (frame.kind, frame.last) {
+                (Kind::Text, true) if self.rare.is_none() => self.payload(frame.payload, frame.length, desk)?,
                 (Kind::Ping, _) => framing::write(&mut desk.out, Kind::Pong, frame.payload, desk.mask),
                 (Kind::Pong, _) => {}
                 (Kind::Close, _) => {
-                    framing::write(&mut desk.out, Kind::Close, frame.payload, desk.mask);
+                    if self.stage != Stage::Parting {
+                        framing::write(&mut desk.out, Kind::Close, frame.payload, desk.mask);
+                    }
                     let code = frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
                     return Err(Hangup::Closed(code));
                 }
                 (Kind::Continuation, last) => {
-                    let Some((kind, mut message)) = self.fragments.take() else {
+                    let Some((kind, mut message)) = self.rare().fragments.take() else {
                         return Err(Hangup::Broken("a continuation of nothing".into()));
                     };
                     message.extend_from_slice(frame.payload);
                     if last {
                         self.message(kind, &message, frame.length, desk)?;
                     } else {
-                        self.fragments = Some((kind, message));
+                        self.rare().fragments = Some((kind, message));
                     }
                 }
-                (Kind::Text | Kind::Binary, _) if self.fragments.is_some() => {
+                (Kind::Text | Kind::Binary, _) if self.rare().fragments.is_some() => {
                     return Err(Hangup::Broken("a message within a fragmented message".into()));
                 }
                 (kind, true) => self.message(kind, frame.payload, frame.length, desk)?,
-                (kind, false) => self.fragments = Some((kind, frame.payload.to_vec())),
+                (kind, false) => self.rare().fragments = Some((kind, frame.payload.to_vec())),
             }
         }
         Ok(used)
     }
 
     fn message(&mut self, kind: Kind, bytes: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
-        let Some(inflate) = &mut self.inflate else {
+        let Some(inflate) = self.rare.as_mut().and_then(|rare| rare.inflate.as_mut()) else {
             if kind == Kind::Binary {
                 return Err(Hangup::Broken("binary without compression".into()));
             }
@@ -252,6 +366,9 @@ impl Client {
 
     /// One gateway payload, which took `wire` bytes.
     fn payload(&mut self, payload: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
+        if self.stage == Stage::Parting {
+            return Ok(()); // whatever is said now, it is over
+        }
         let Some(envelope) = scan::envelope(payload) else {
             return Err(Hangup::Broken("no gateway payload".into()));
         };
@@ -262,7 +379,7 @@ impl Client {
                 if step != Step::Next {
                     desk.tally.fault(Fault::step(self, step, s, envelope.name));
                 }
-                self.dispatch(envelope.name, payload, wire, desk)
+                self.dispatch(envelope.name, envelope.d, wire, desk)
             }
             1 => {
                 self.beat(desk);
@@ -270,7 +387,7 @@ impl Client {
             }
             7 => Err(Hangup::Asked),
             9 => Err(Hangup::Invalid(envelope.d.starts_with(b"true"))),
-            10 => self.hello(payload, desk),
+            10 => self.hello(envelope.d, desk),
             11 => {
                 self.acknowledged = true;
                 Ok(())
@@ -279,54 +396,50 @@ impl Client {
         }
     }
 
-    fn hello(&mut self, payload: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
-        #[derive(Deserialize)]
-        struct Hello {
-            d: Terms,
-        }
+    fn hello(&mut self, d: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
         #[derive(Deserialize)]
         struct Terms {
             heartbeat_interval: u64,
         }
-        let Ok(Hello { d: Terms { heartbeat_interval: interval @ 1.. } }) = serde_json::from_slice(payload) else {
+        let Some(Terms { heartbeat_interval: interval @ 1.. }) = scan::front(d) else {
             return Err(Hangup::Broken("HELLO without an interval".into()));
         };
         if self.stage != Stage::Greeting {
             return Err(Hangup::Broken("a second HELLO".into()));
         }
         desk.wishes.push(Wish::Beat(interval));
-        let token = &*self.token;
-        if let Some(identity) = &self.identity {
+        let tokens = desk.tokens.clone();
+        let token = tokens.get(self.index);
+        if let Some(id) = self.identity.id() {
             self.stage = Stage::Resuming;
-            let d = json!({"token": token, "session_id": identity.id, "seq": self.sequence.last()});
-            say(desk, &json!({"op": 6, "d": d}));
+            desk.say(&json!({"op": 6, "d": {"token": token, "session_id": id, "seq": self.sequence.last()}}));
         } else {
             self.stage = Stage::Identifying;
             self.sequence = Sequence::default();
             let properties = json!({"os": "linux", "browser": "guildhall-bench", "device": "guildhall-bench"});
-            let d = json!({"token": token, "intents": INTENTS, "properties": properties});
-            say(desk, &json!({"op": 2, "d": d}));
+            let intents = desk.entitlements.script().intents;
+            desk.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
         }
         Ok(())
     }
 
-    fn dispatch(&mut self, name: &str, payload: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
+    fn dispatch(&mut self, name: &str, d: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
         match name {
-            "MESSAGE_CREATE" => {
-                if let Some(marked) = desk.marker.find(payload) {
-                    if self.receipts.take(marked.index) {
-                        desk.tally.delivered(marked, desk.now_ns, wire);
-                    } else {
-                        desk.tally.fault(Fault::again(self, marked.index));
-                    }
-                }
-            }
-            "READY" => self.ready(payload, desk)?,
-            "GUILD_CREATE" | "GUILD_DELETE" => {
-                if let Stage::Gathering(missing) = self.stage {
-                    self.gather(missing - 1, desk);
-                }
-            }
+            "MESSAGE_CREATE" => self.marked(EventKind::Message, d, wire, desk),
+            "MESSAGE_UPDATE" => self.marked(EventKind::Edit, d, wire, desk),
+            "CHANNEL_CREATE" => self.marked(EventKind::ChannelCreate, d, wire, desk),
+            "MESSAGE_DELETE" => self.named(EventKind::Delete, d, wire, desk, |names| names.id),
+            "CHANNEL_DELETE" => self.named(EventKind::ChannelDelete, d, wire, desk, |names| names.id),
+            "MESSAGE_REACTION_ADD" => self.named(EventKind::React, d, wire, desk, Names::reaction),
+            "MESSAGE_REACTION_REMOVE" => self.named(EventKind::Unreact, d, wire, desk, Names::reaction),
+            "TYPING_START" => self.named(EventKind::Typing, d, wire, desk, |names| names.user),
+            "PRESENCE_UPDATE" => self.named(EventKind::Presence, d, wire, desk, |names| names.user),
+            "GUILD_MEMBER_ADD" => self.named(EventKind::Join, d, wire, desk, |names| names.user),
+            "GUILD_MEMBER_REMOVE" => self.named(EventKind::Leave, d, wire, desk, |names| names.user),
+            "VOICE_STATE_UPDATE" => self.named(EventKind::Voice, d, wire, desk, |names| names.user),
+            "READY" => self.ready(d, desk)?,
+            "GUILD_CREATE" => self.guild_came(d, desk),
+            "GUILD_DELETE" => self.guild_went(d, desk),
             "RESUMED" if self.stage == Stage::Resuming => {
                 self.stage = Stage::Live;
                 desk.wishes.push(Wish::Live(true));
@@ -337,45 +450,126 @@ impl Client {
         Ok(())
     }
 
-    fn ready(&mut self, payload: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
-        #[derive(Deserialize)]
-        struct Ready {
-            d: Terms,
+    /// An event that carries a marker, if it is of this run.
+    fn marked(&mut self, kind: EventKind, d: &[u8], wire: usize, desk: &mut Desk) {
+        if let Some(mark) = desk.marker.find_near(d, &mut desk.place) {
+            let verdict = desk.entitlements.take(self.index, kind, mark);
+            self.judge(verdict, wire, desk);
         }
+    }
+
+    /// An event that is known by what it names.
+    fn named(&mut self, kind: EventKind, d: &[u8], wire: usize, desk: &mut Desk, id: fn(&Names) -> Option<u64>) {
+        // Before the player has asked for anything there is nothing to look for, and guilds may be full of it.
+        if desk.entitlements.script().ledger.is_empty() {
+            return;
+        }
+        let names = scan::names(d);
+        if let Some(id) = id(&names) {
+            let verdict = desk.entitlements.take_named(self.index, Named { kind, id }, names.guild);
+            self.judge(verdict, wire, desk);
+        }
+    }
+
+    fn judge(&mut self, verdict: Option<Verdict>, wire: usize, desk: &mut Desk) {
+        let Some(Verdict { taken, mark, kind }) = verdict else { return };
+        match taken {
+            Taken::New => desk.tally.delivered(kind, mark, desk.now_ns, wire, desk.entitlements.events()),
+            Taken::Early => desk.tally.counts.early += 1,
+            Taken::Idle => {}
+            Taken::Again | Taken::Leaked => desk.tally.unwanted(self, taken, kind, mark),
+        }
+    }
+
+    fn ready(&mut self, d: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
         #[derive(Deserialize)]
-        struct Terms {
-            session_id: Box<str>,
+        struct Terms<'a> {
+            #[serde(borrow)]
+            session_id: Cow<'a, str>,
             #[serde(default)]
             resume_gateway_url: String,
             #[serde(default)]
             guilds: Vec<serde::de::IgnoredAny>,
+            #[serde(default)]
+            user: User,
+        }
+        #[derive(Default, Deserialize)]
+        struct User {
+            #[serde(default)]
+            id: String,
         }
         if self.stage != Stage::Identifying {
             return Err(Hangup::Broken("a READY that nobody asked for".into()));
         }
-        let Ok(Ready { d: terms }) = serde_json::from_slice(payload) else {
+        let Some(terms) = scan::front::<Terms<'_>>(d) else {
             return Err(Hangup::Broken("READY without a session".into()));
         };
         let authority = terms.resume_gateway_url.trim_start_matches("ws://");
         let address = authority.split('/').next().and_then(|authority| authority.parse().ok());
-        self.identity = Some(Box::new(Identity { id: terms.session_id, address }));
+        self.address = address.and_then(|address| desk.number_of(address));
+        self.identity = Identity::new(&terms.session_id);
+        self.user = terms.user.id.parse().unwrap_or(0);
         self.gather(terms.guilds.len() as u32, desk);
         Ok(())
+    }
+
+    fn guild_came(&mut self, d: &[u8], desk: &mut Desk) {
+        let guild = scan::guild_id(d).and_then(|id| desk.entitlements.guild(id));
+        if let Some(guild) = guild {
+            desk.entitlements.begin_guild(self.index, guild, desk.now_ns);
+        }
+        match (self.stage, guild) {
+            (Stage::Gathering(missing), _) => self.gather(missing - 1, desk),
+            // Joined later.
+            (Stage::Live, Some(guild)) => self.look(&[guild], desk),
+            _ => {}
+        }
+    }
+
+    fn guild_went(&mut self, d: &[u8], desk: &mut Desk) {
+        let names = scan::names(d);
+        // A guild that is out of order for a while is still the session's: what it misses is lost.
+        if !names.unavailable
+            && let Some(guild) = names.id.and_then(|id| desk.entitlements.guild(id))
+        {
+            desk.entitlements.end_guild(self.index, guild, desk.now_ns);
+        }
+        if let Stage::Gathering(missing) = self.stage {
+            self.gather(missing - 1, desk);
+        }
     }
 
     fn gather(&mut self, missing: u32, desk: &mut Desk) {
         if missing > 0 {
             self.stage = Stage::Gathering(missing);
-        } else {
-            self.stage = Stage::Live;
-            desk.wishes.push(Wish::Live(false));
+            return;
+        }
+        self.stage = Stage::Live;
+        desk.entitlements.begin_all(self.index, desk.now_ns);
+        desk.wishes.push(Wish::Live(false));
+        if desk.entitlements.script().is_looking(self.index) {
+            let guilds = desk.entitlements.guilds_of(self.index);
+            self.look(&guilds, desk);
         }
     }
-}
 
-fn say(desk: &mut Desk, payload: &serde_json::Value) {
-    let text = payload.to_string();
-    framing::write(&mut desk.out, Kind::Text, text.as_bytes(), desk.mask);
+    /// Says that the session has these guilds open, if it is one that looks.
+    fn look(&self, guilds: &[u32], desk: &mut Desk) {
+        let script = desk.entitlements.script().clone();
+        if !script.is_looking(self.index) {
+            return;
+        }
+        for View { guild, channel } in guilds.iter().filter_map(|guild| script.views.get(*guild as usize)) {
+            if !desk.commands.look {
+                desk.tally.counts.skipped += 1;
+                continue;
+            }
+            desk.say(&json!({"op": 14, "d": {
+                "guild_id": guild.to_string(), "typing": true, "activities": true, "threads": true,
+                "channels": {channel.to_string(): [[0, 99]]},
+            }}));
+        }
+    }
 }
 
 #[cfg(test)]

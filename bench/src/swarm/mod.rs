@@ -5,27 +5,34 @@
 
 pub mod board;
 pub mod client;
+pub mod descriptors;
+pub mod entitlement;
+pub mod events;
 pub mod framing;
 pub mod inflate;
 pub mod reactor;
 pub mod scan;
 pub mod tally;
+pub mod tokens;
 pub mod upgrade;
+pub mod wheel;
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use crate::limits;
 use crate::marker::Marker;
-use crate::swarm::board::{Board, Plan};
-use crate::swarm::client::Client;
+use crate::script::Script;
+use crate::swarm::board::{Board, Gate, Order, Plan};
+use crate::swarm::events::Events;
 use crate::swarm::reactor::{Leavings, Reactor};
-use crate::swarm::tally::{Counts, microseconds};
+use crate::swarm::tally::{Counts, Latencies};
+use crate::swarm::tokens::Tokens;
 
 /// Who is in a swarm, and how it behaves.
 #[derive(Debug, Clone)]
@@ -33,21 +40,51 @@ pub struct Settings {
     /// Where the server is.
     pub server: SocketAddr,
     /// User tokens. If there are more sessions, tokens are used again.
-    pub tokens: Vec<String>,
+    pub tokens: Arc<Tokens>,
     /// How many sessions.
     pub sessions: u32,
-    /// Which messages are of this run.
+    /// What they may see, and what they do.
+    pub script: Arc<Script>,
+    /// Which events are of this run.
     pub marker: Marker,
+    /// What the server understands.
+    pub commands: Commands,
     /// Whether the sessions ask for zlib-stream.
     pub zlib: bool,
-    /// The share of the sessions that is cut.
-    pub cut: f64,
-    /// New connections per second.
+    /// New connections per second, in all.
     pub connect_rate: f64,
-    /// Threads.
+    /// Threads. 0: as many as the limit of open files asks for.
     pub threads: u32,
     /// What chance depends on.
     pub seed: u64,
+}
+
+/// Which gateway commands the server understands, besides those that every session needs. What it does not understand is not
+/// said, and counted as skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commands {
+    /// Op 3.
+    pub presence: bool,
+    /// Op 4.
+    pub voice: bool,
+    /// Op 14: guild subscriptions and the rows of member lists.
+    pub look: bool,
+}
+
+impl Commands {
+    /// Everything.
+    pub const ALL: Commands = Commands { presence: true, voice: true, look: true };
+    /// None of them.
+    pub const NONE: Commands = Commands { presence: false, voice: false, look: false };
+}
+
+/// What a look at a running swarm shows.
+#[derive(Debug)]
+pub struct Look {
+    /// Counted since the beginning.
+    pub counts: Counts,
+    /// Recorded since the last look.
+    pub latencies: Latencies,
 }
 
 /// A swarm whose threads run.
@@ -55,8 +92,9 @@ pub struct Settings {
 pub struct Swarm {
     plan: Arc<Plan>,
     boards: Vec<Arc<Board>>,
-    threads: Vec<JoinHandle<Leavings>>,
-    latency: Histogram<u64>,
+    threads: Vec<JoinHandle<Option<Leavings>>>,
+    /// Everything that was looked at.
+    latencies: Latencies,
 }
 
 /// How many sessions are in which state.
@@ -76,42 +114,72 @@ pub struct Remains {
     /// By thread.
     pub threads: Vec<Leavings>,
     /// All latencies.
-    pub latency: Histogram<u64>,
+    pub latencies: Latencies,
+    /// By event, who had to get it and who did.
+    pub events: Arc<Events>,
 }
 
 impl Swarm {
-    /// Starts the threads; the sessions begin to connect.
-    pub fn start(settings: &Settings) -> std::io::Result<Swarm> {
-        let threads = settings.threads.clamp(1, settings.sessions.max(1));
-        let plan = Arc::new(Plan::new(
-            settings.server,
-            settings.marker.clone(),
-            settings.connect_rate / f64::from(threads),
-            settings.cut,
-            settings.seed,
-        ));
-        let tokens: Vec<Arc<str>> = settings.tokens.iter().map(|token| Arc::from(token.as_str())).collect();
-        let mut swarm = Swarm { plan, boards: Vec::new(), threads: Vec::new(), latency: microseconds() };
-        let mut first = 0;
-        for thread in 0..threads {
-            let end = (u64::from(settings.sessions) * u64::from(thread + 1) / u64::from(threads)) as u32;
-            let clients = (first..end)
-                .map(|index| Client::new(index, tokens[index as usize % tokens.len()].clone(), settings.zlib))
-                .collect();
-            let board = Arc::new(Board::default());
-            let reactor = Reactor::new(swarm.plan.clone(), board.clone(), first, clients)?;
-            swarm.boards.push(board.clone());
-            let run = move || {
-                board.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
-                reactor.run()
-            };
-            swarm.threads.push(std::thread::Builder::new().name(format!("swarm-{thread}")).spawn(run)?);
-            first = end;
+    /// Starts the threads; the sessions begin to connect once all are ready.
+    ///
+    /// A thread has a descriptor table of its own if one table has no room for all sessions.
+    pub fn start(settings: &Settings) -> io::Result<Swarm> {
+        let room = descriptors::room();
+        let needed = settings.sessions.div_ceil(room).max(1);
+        let separate = settings.sessions > room;
+        let threads = if settings.threads == 0 { needed } else { settings.threads.min(settings.sessions.max(1)) };
+        if separate && threads < needed {
+            let sessions = settings.sessions;
+            return Err(io::Error::other(format!(
+                "{sessions} sessions need {needed} threads: the limit of open files allows {room} for each"
+            )));
         }
+        let plan = Arc::new(Plan {
+            server: settings.server,
+            marker: settings.marker.clone(),
+            tokens: settings.tokens.clone(),
+            script: settings.script.clone(),
+            events: Arc::new(Events::new(&settings.script)),
+            commands: settings.commands,
+            zlib: settings.zlib,
+            seed: settings.seed,
+            gate: Gate::new(settings.connect_rate),
+            latencies: Mutex::default(),
+            order: AtomicU8::new(Order::Wait as u8),
+            traffic_start_ns: AtomicU64::new(0),
+            traffic_speed: AtomicU64::new(0),
+        });
+        let first_of = |thread: u32| u64::from(settings.sessions) * u64::from(thread) / u64::from(threads);
+        let mut tasks = vec![Vec::new(); threads as usize];
+        for (number, task) in settings.script.tasks.iter().enumerate() {
+            // The thread whose part begins at this session or last before it.
+            let guess = u64::from(task.session) * u64::from(threads) / u64::from(settings.sessions.max(1));
+            let thread = if first_of(guess as u32 + 1) <= u64::from(task.session) { guess + 1 } else { guess };
+            tasks[thread as usize].push(number as u32);
+        }
+        let mut swarm = Swarm { plan, boards: Vec::new(), threads: Vec::new(), latencies: Latencies::default() };
+        let (ready, all_ready) = mpsc::channel();
+        for (thread, tasks) in (0..threads).zip(tasks) {
+            let (first, end) = (first_of(thread) as u32, first_of(thread + 1) as u32);
+            let board = Arc::new(Board::default());
+            swarm.boards.push(board.clone());
+            let (plan, ready) = (swarm.plan.clone(), ready.clone());
+            let run = move || run(plan, board, separate, first..end, tasks, &ready);
+            let name = format!("swarm-{thread}");
+            let spawned = std::thread::Builder::new().name(name).stack_size(limits::STACK_BYTES).spawn(run);
+            swarm.threads.push(spawned.inspect_err(|_| swarm.plan.give(Order::Stop))?);
+        }
+        drop(ready);
+        // No connection before the last thread has its own table, which begins as a copy of the one that all share.
+        for _ in 0..threads {
+            let started = all_ready.recv().unwrap_or_else(|_| Err(io::Error::other("a thread of the swarm ended")));
+            started.inspect_err(|_| swarm.plan.give(Order::Stop))?;
+        }
+        swarm.plan.give(Order::Run);
         Ok(swarm)
     }
 
-    /// Waits until all sessions are live or given up, or nothing goes on any more. Says how many are live.
+    /// Waits until so many sessions are live or given up, or nothing goes on any more. Says how many are live.
     pub fn wait_until_live(&mut self, sessions: u32, mut watch: impl FnMut(&mut Swarm)) -> u32 {
         let mut best = 0;
         let mut changed = Instant::now();
@@ -141,25 +209,32 @@ impl Swarm {
         }
     }
 
-    /// Messages will be posted between these two times.
-    pub fn announce_traffic(&self, start_ns: u64, end_ns: u64) {
-        self.plan.announce_traffic(start_ns, end_ns);
+    /// The script begins at this time and goes so many times as fast as it says.
+    pub fn announce_traffic(&self, start_ns: u64, speed: f64) {
+        self.plan.announce_traffic(start_ns, speed);
     }
 
     /// The counts so far, and the latencies since the last look.
-    pub fn look(&mut self) -> (Counts, Histogram<u64>) {
-        let mut latency = microseconds();
+    pub fn look(&mut self) -> Look {
         let mut counts = Counts::default();
         for board in &self.boards {
-            counts.add(&board.look(&mut latency));
+            counts.add(&board.counts());
         }
-        self.latency.add(&latency).expect("all histograms have the same bounds");
-        (counts, latency)
+        let mut plan = self.plan.latencies.lock().expect("no thread of the swarm panics while it holds this");
+        let latencies = std::mem::take(&mut *plan);
+        drop(plan);
+        self.latencies.add(&latencies);
+        Look { counts, latencies }
     }
 
     /// Deliveries so far.
     pub fn delivered(&self) -> u64 {
         self.boards.iter().map(|board| board.delivered.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Deliveries that have to come and are not here yet; `accepted` says which events the server took.
+    pub fn outstanding(&self, accepted: impl Fn(u32, u32) -> bool) -> u64 {
+        self.plan.events.outstanding(&self.plan.script, accepted)
     }
 
     /// The ids of the threads.
@@ -169,19 +244,39 @@ impl Swarm {
 
     /// Ends all sessions politely.
     pub fn stop(mut self) -> Remains {
-        self.look();
-        self.plan.stop();
+        self.plan.give(Order::Stop);
+        let threads = std::mem::take(&mut self.threads);
         let threads: Vec<Leavings> =
-            self.threads.into_iter().map(|thread| thread.join().expect("the swarm's thread panicked")).collect();
-        let mut latency = self.latency;
-        let mut rest = microseconds();
-        for board in &self.boards {
-            board.look(&mut rest);
-        }
+            threads.into_iter().filter_map(|thread| thread.join().expect("the swarm's thread panicked")).collect();
+        self.look();
         for leavings in &threads {
-            latency.add(&leavings.tally.latency).expect("all histograms have the same bounds");
+            self.latencies.add(&leavings.tally.latencies);
         }
-        latency.add(&rest).expect("all histograms have the same bounds");
-        Remains { threads, latency }
+        Remains { threads, latencies: self.latencies, events: self.plan.events.clone() }
     }
+}
+
+/// One thread, from its descriptor table to its end.
+fn run(
+    plan: Arc<Plan>,
+    board: Arc<Board>,
+    separate: bool,
+    sessions: Range<u32>,
+    tasks: Vec<u32>,
+    ready: &mpsc::Sender<io::Result<()>>,
+) -> Option<Leavings> {
+    board.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
+    let table = if separate { descriptors::separate() } else { Ok(()) };
+    let reactor = table.and_then(|()| Reactor::new(plan.clone(), board, sessions.start, sessions.end, tasks));
+    let (reactor, failure) = match reactor {
+        Ok(reactor) => (Some(reactor), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    // Whoever started us may have given up already.
+    let _ = ready.send(failure);
+    let reactor = reactor?;
+    while plan.order() == Order::Wait {
+        std::thread::sleep(limits::GATE_PAUSE);
+    }
+    Some(reactor.run())
 }

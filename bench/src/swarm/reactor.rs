@@ -1,9 +1,7 @@
-//! One thread of the swarm: its sockets, its timers and its epoll.
+//! One thread of the swarm: its sockets, its times and its epoll.
 //!
-//! A session costs its state and no buffer: bytes are read into the one buffer of the thread and understood at once.
+//! A session costs its seat and no buffer: bytes are read into the one buffer of the thread and understood at once.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,49 +10,45 @@ use std::time::Duration;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
+use serde_json::json;
 
 use crate::chance::Chance;
+use crate::check::Receipt;
 use crate::clock;
 use crate::limits;
+use crate::script::{Deed, Kind as EventKind, Mark, Named};
 use crate::source;
 use crate::swarm::board::{Board, Order, Plan};
 use crate::swarm::client::{Client, Desk, Hangup, Stage, Wish};
+use crate::swarm::entitlement::Entitlements;
 use crate::swarm::framing::{self, Kind};
 use crate::swarm::tally::{Fault, FaultKind, Tally, record};
+use crate::swarm::wheel::Wheel;
 
 /// WebSocket's and Discord's code for a polite end, after which the session is over.
 const NORMAL: u16 = 1000;
-
-/// What is due for a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    /// Connect again.
-    Connect,
-    /// A heartbeat.
-    Beat,
-    /// The handshake should be over.
-    Handshake,
-    /// The run cuts the connection.
-    Cut,
-}
-
-/// When, whose, which, and for which of its connections.
-type Timer = Reverse<(u64, u32, Due, u32)>;
+/// No beat is due before HELLO.
+const NEVER: u64 = u64::MAX;
 
 /// A client and its connection.
 #[derive(Debug)]
 struct Seat {
     client: Client,
+    /// What the socket did not take. Boxed, since it nearly always takes everything.
+    unsent: Option<Box<Vec<u8>>>,
+    /// When the connection began.
+    began_ns: u64,
+    /// When to connect again if there is no connection, when it must be closed while it parts; else the next beat.
+    due_ns: u64,
     socket: Option<OwnedFd>,
     /// Counts connections, so that what was meant for an earlier one is known as such.
     generation: u32,
-    /// What the socket did not take.
-    unsent: Vec<u8>,
-    began_ns: u64,
-    interval_ns: u64,
-    attempts: u32,
+    interval_ms: u32,
+    attempts: u8,
     /// Its first handshake is under way, and counted.
     arriving: bool,
+    /// Whether epoll tells when the socket takes more.
+    watched: bool,
 }
 
 /// One thread's part of the swarm.
@@ -62,7 +56,8 @@ struct Seat {
 pub struct Reactor {
     epoll: OwnedFd,
     seats: Vec<Seat>,
-    timers: BinaryHeap<Timer>,
+    wheel: Wheel,
+    expired: Vec<u32>,
     buffer: Vec<u8>,
     desk: Desk,
     chance: Chance,
@@ -72,45 +67,66 @@ pub struct Reactor {
     first: u32,
     /// The next client that has never been connected.
     next: usize,
-    /// First connections whose handshake is under way.
-    handshakes: usize,
-    began_ns: u64,
-    cuts_planned: bool,
+    /// What the thread's sessions do: places in the script's list of tasks.
+    tasks: Vec<u32>,
+    /// The next of them.
+    next_task: usize,
+    traffic_known: bool,
+    latencies_due_ns: u64,
 }
 
 /// What a thread leaves behind.
 #[derive(Debug)]
 pub struct Leavings {
-    /// Its sessions.
-    pub clients: Vec<Client>,
     /// Its counts.
     pub tally: Tally,
+    seats: Vec<Seat>,
+    entitlements: Entitlements,
+}
+
+impl Leavings {
+    /// Its sessions.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.seats.iter().map(|seat| &seat.client)
+    }
+
+    /// One session's streams and what it received of them.
+    pub fn receipts(&self, client: &Client) -> impl Iterator<Item = (u32, &Receipt)> {
+        self.entitlements.of(client.index)
+    }
 }
 
 impl Reactor {
-    /// A thread's part: the clients, the first of which has the number `first`.
-    pub fn new(plan: Arc<Plan>, board: Arc<Board>, first: u32, clients: Vec<Client>) -> std::io::Result<Reactor> {
-        let seats = clients
-            .into_iter()
-            .map(|client| Seat {
-                client,
-                socket: None,
-                generation: 0,
-                unsent: Vec::new(),
-                began_ns: 0,
-                interval_ns: 0,
-                attempts: 0,
-                arriving: false,
-            })
-            .collect();
+    /// A thread's part: the sessions from `first` up to, but not including, `end`, and what they do.
+    pub fn new(plan: Arc<Plan>, board: Arc<Board>, first: u32, end: u32, tasks: Vec<u32>) -> std::io::Result<Reactor> {
+        let mut seats = Vec::with_capacity((end - first) as usize);
+        seats.extend((first..end).map(|index| Seat {
+            client: Client::new(index),
+            unsent: None,
+            began_ns: 0,
+            due_ns: NEVER,
+            socket: None,
+            generation: 0,
+            interval_ms: 0,
+            attempts: 0,
+            arriving: false,
+            watched: false,
+        }));
         let mut chance = Chance::new(plan.seed ^ u64::from(first));
         Ok(Reactor {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            wheel: Wheel::new(seats.len(), clock::now_ns()),
             seats,
-            timers: BinaryHeap::new(),
+            expired: Vec::new(),
             buffer: vec![0; limits::READ_BYTES],
             desk: Desk {
                 marker: plan.marker.clone(),
+                place: 0,
+                entitlements: Entitlements::new(plan.script.clone(), plan.events.clone(), first, end),
+                tokens: plan.tokens.clone(),
+                zlib: plan.zlib,
+                commands: plan.commands,
+                addresses: Vec::new(),
                 tally: Tally::default(),
                 out: Vec::new(),
                 wishes: Vec::new(),
@@ -123,37 +139,45 @@ impl Reactor {
             board,
             first,
             next: 0,
-            handshakes: 0,
-            began_ns: 0,
-            cuts_planned: false,
+            tasks,
+            next_task: 0,
+            traffic_known: false,
+            latencies_due_ns: 0,
         })
     }
 
     /// Runs until the order to stop.
     pub fn run(mut self) -> Leavings {
-        self.began_ns = clock::now_ns();
         let mut events = vec![epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; limits::EVENTS];
         while self.plan.order() != Order::Stop {
             self.turn(&mut events);
         }
         self.part(&mut events);
-        Leavings { clients: self.seats.into_iter().map(|seat| seat.client).collect(), tally: self.desk.tally }
+        self.board.post(&mut self.desk.tally, &self.plan);
+        let Desk { tally, entitlements, .. } = self.desk;
+        Leavings { tally, seats: self.seats, entitlements }
     }
 
     fn turn(&mut self, events: &mut [epoll::Event]) {
         let now = clock::now_ns();
-        if !self.cuts_planned
-            && let Some((start, end)) = self.plan.traffic()
+        self.desk.now_ns = now;
+        if !self.traffic_known
+            && let Some((start_ns, speed)) = self.plan.traffic()
         {
-            self.plan_cuts(start, end);
+            self.traffic_known = true;
+            self.desk.entitlements.announce_traffic(start_ns, speed);
         }
-        let next_connect = self.connect_some(now);
-        let next_timer = self.timers.peek().map_or(u64::MAX, |Reverse((due, ..))| *due);
-        let nap = next_connect.min(next_timer).saturating_sub(now).min(limits::NAP.as_nanos() as u64);
+        let next = now + limits::NAP.as_nanos() as u64;
+        let next = next.min(self.connect_some(now)).min(self.do_tasks(now));
+        let nap = self.wheel.next_ns(next).saturating_sub(now);
         self.wait(events, Duration::from_nanos(nap));
         // After reading: an acknowledgement that is here already, though we were late, is no missing one.
         self.run_timers(clock::now_ns());
-        self.board.post(&mut self.desk.tally);
+        self.board.post(&mut self.desk.tally, &self.plan);
+        if self.desk.now_ns >= self.latencies_due_ns {
+            self.latencies_due_ns = self.desk.now_ns + limits::LATENCY_PAUSE.as_nanos() as u64;
+            self.board.post_latencies(&mut self.desk.tally, &self.plan);
+        }
     }
 
     fn wait(&mut self, events: &mut [epoll::Event], nap: Duration) {
@@ -181,19 +205,18 @@ impl Reactor {
 
     // ── connecting ──
 
-    /// Connects whom it is time to connect; says when the next one is due.
+    /// Connects whom it is time to connect; says when to ask again.
     fn connect_some(&mut self, now: u64) -> u64 {
         while self.next < self.seats.len() {
-            let due = self.began_ns + (self.next as f64 * 1e9 / self.plan.connect_rate) as u64;
-            if due > now {
-                return due;
-            }
-            if self.handshakes >= limits::HANDSHAKES_MAX {
-                break; // one that ends wakes us
-            }
             let at = self.next;
+            if self.plan.script.is_absent(self.first + at as u32) {
+                self.next += 1;
+                continue;
+            }
+            if let Err(again) = self.plan.gate.enter(now) {
+                return again;
+            }
             self.next += 1;
-            self.handshakes += 1;
             self.seats[at].arriving = true;
             self.connect(at);
         }
@@ -203,13 +226,15 @@ impl Reactor {
     fn connect(&mut self, at: usize) {
         let seat = &mut self.seats[at];
         seat.generation += 1;
-        seat.attempts += 1;
-        seat.unsent = Vec::new();
+        seat.attempts = seat.attempts.saturating_add(1);
         seat.began_ns = clock::now_ns();
+        seat.due_ns = NEVER;
+        seat.watched = true;
         self.desk.tally.counts.connects += 1;
-        let resumed_at = seat.client.identity.as_ref().and_then(|identity| identity.address);
-        let address = resumed_at.unwrap_or(self.plan.server);
-        seat.client.connect(address, &mut seat.unsent);
+        let address = seat.client.resume_address(&self.desk).unwrap_or(self.plan.server);
+        let mut request = Vec::new();
+        seat.client.connect(address, &self.desk, &mut request);
+        seat.unsent = Some(Box::new(request));
         let socket = source::connect(address, seat.client.index).and_then(|socket| {
             let data = EventData::new_u64((at as u64) << 32 | u64::from(seat.generation));
             epoll::add(&self.epoll, &socket, data, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP)?;
@@ -217,10 +242,9 @@ impl Reactor {
         });
         match socket {
             Ok(socket) => {
-                let (due, generation) = (seat.began_ns + limits::HANDSHAKE_TIME.as_nanos() as u64, seat.generation);
                 seat.socket = Some(socket);
-                self.remind(due, at, Due::Handshake, generation);
                 self.board.connected.fetch_add(1, Ordering::Relaxed);
+                self.set_timer(at);
             }
             Err(error) => self.hang_up(at, Hangup::Broken(format!("connect: {error}"))),
         }
@@ -232,17 +256,17 @@ impl Reactor {
         loop {
             let seat = &mut self.seats[at];
             let Some(socket) = &seat.socket else { return };
-            let read = match rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
+            let kept = seat.client.take_partial(&mut self.buffer);
+            let read = match rustix::net::recv(socket, &mut self.buffer[kept..], RecvFlags::empty()) {
                 Ok((0, _)) => return self.hang_up(at, Hangup::Gone),
                 Ok((read, _)) => read,
-                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(Errno::AGAIN | Errno::INTR) => return self.put_back(at, kept),
                 Err(_) => return self.hang_up(at, Hangup::Gone),
             };
             self.desk.now_ns = clock::now_ns();
-            let result = seat.client.read(&self.buffer[..read], &mut self.desk);
+            let result = seat.client.read(&self.buffer[..kept + read], &mut self.desk);
             if !self.desk.out.is_empty() {
-                seat.unsent.append(&mut self.desk.out);
-                self.write(at);
+                self.flush(at);
             }
             for wish in std::mem::take(&mut self.desk.wishes) {
                 self.grant(at, wish);
@@ -251,37 +275,59 @@ impl Reactor {
                 return self.hang_up(at, hangup);
             }
             // Epoll tells again of what is left; only a full buffer says that there surely is more.
-            if read < self.buffer.len() {
+            if kept + read < self.buffer.len() {
                 return;
             }
         }
     }
 
+    /// There was nothing to be read after all: what was kept is kept on.
+    fn put_back(&mut self, at: usize, kept: usize) {
+        if kept > 0 {
+            self.seats[at].client.keep(&self.buffer[..kept]);
+        }
+    }
+
+    /// Sends what the client wants to say.
+    fn flush(&mut self, at: usize) {
+        let seat = &mut self.seats[at];
+        match &mut seat.unsent {
+            Some(unsent) => unsent.append(&mut self.desk.out),
+            None => {
+                let Some(socket) = &seat.socket else { return self.desk.out.clear() };
+                // What the socket takes at once needs no place.
+                let sent = rustix::net::send(socket, &self.desk.out, SendFlags::NOSIGNAL).unwrap_or(0);
+                if sent < self.desk.out.len() {
+                    seat.unsent = Some(Box::new(self.desk.out.split_off(sent)));
+                }
+                self.desk.out.clear();
+            }
+        }
+        self.write(at);
+    }
+
+    /// Sends what waits, and has epoll tell when there is room for the rest.
     fn write(&mut self, at: usize) {
         let seat = &mut self.seats[at];
         let Some(socket) = &seat.socket else { return };
-        if !seat.unsent.is_empty() {
-            match rustix::net::send(socket, &seat.unsent, SendFlags::NOSIGNAL) {
-                Ok(sent) => {
-                    seat.unsent.drain(..sent);
-                }
+        if let Some(unsent) = &mut seat.unsent {
+            match rustix::net::send(socket, unsent, SendFlags::NOSIGNAL) {
+                Ok(sent) if sent == unsent.len() => seat.unsent = None,
+                Ok(sent) => drop(unsent.drain(..sent)),
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(_) => return, // the end shows itself when it is read
             }
         }
+        if seat.unsent.is_some() == seat.watched {
+            return;
+        }
+        seat.watched = seat.unsent.is_some();
         let mut flags = EventFlags::IN | EventFlags::RDHUP;
-        if seat.unsent.is_empty() {
-            seat.unsent = Vec::new();
-        } else {
+        if seat.watched {
             flags |= EventFlags::OUT;
         }
         let data = EventData::new_u64((at as u64) << 32 | u64::from(seat.generation));
         epoll::modify(&self.epoll, socket.as_fd(), data, flags).expect("the socket was added");
-    }
-
-    fn say(&mut self, at: usize, kind: Kind, payload: &[u8]) {
-        framing::write(&mut self.seats[at].unsent, kind, payload, self.desk.mask);
-        self.write(at);
     }
 
     fn grant(&mut self, at: usize, wish: Wish) {
@@ -289,15 +335,13 @@ impl Reactor {
         let seat = &mut self.seats[at];
         match wish {
             Wish::Beat(interval_ms) => {
-                seat.interval_ns = interval_ms * 1_000_000;
+                seat.interval_ms = u32::try_from(interval_ms).unwrap_or(u32::MAX);
                 // The first beat comes after a random part of the interval, as the documentation asks.
-                let due = now + self.chance.between(0, seat.interval_ns);
-                let generation = seat.generation;
-                self.remind(due, at, Due::Beat, generation);
+                seat.due_ns = now + self.chance.between(0, u64::from(seat.interval_ms) * 1_000_000);
             }
             Wish::Live(resumed) => {
                 if std::mem::take(&mut seat.arriving) {
-                    self.handshakes -= 1;
+                    self.plan.gate.leave();
                 }
                 seat.client.was_live = true;
                 seat.attempts = 0;
@@ -305,6 +349,7 @@ impl Reactor {
                 let tally = &mut self.desk.tally;
                 if resumed {
                     tally.counts.resumed += 1;
+                    tally.resumes_ns = Some((tally.resumes_ns.map_or(now, |(first, _)| first), now));
                     record(&mut tally.resume, took);
                 } else {
                     tally.counts.identified += 1;
@@ -313,136 +358,262 @@ impl Reactor {
                 self.board.live.fetch_add(1, Ordering::Relaxed);
             }
         }
+        self.set_timer(at);
     }
 
     // ── ends ──
 
-    /// A connection is over. Its session is resumed, begins anew or is given up.
-    fn hang_up(&mut self, at: usize, why: Hangup) {
+    /// Ends a seat's connection by a reset. Says how far it was.
+    fn disconnect(&mut self, at: usize) -> Stage {
         let seat = &mut self.seats[at];
-        let stage = std::mem::replace(&mut seat.client.stage, Stage::Down);
+        let stage = seat.client.stage;
+        seat.client.disconnect();
         if let Some(socket) = seat.socket.take() {
             self.board.connected.fetch_sub(1, Ordering::Relaxed);
             source::cut(socket);
         }
-        seat.generation += 1; // what is still due for this connection is void
-        seat.unsent = Vec::new();
+        seat.generation += 1; // what epoll still tells of this connection is void
+        seat.unsent = None;
         if stage == Stage::Live {
             self.board.live.fetch_sub(1, Ordering::Relaxed);
         }
-        if self.plan.order() == Order::Stop {
+        self.wheel.clear(at);
+        stage
+    }
+
+    /// A connection is over. Its session is resumed, begins anew, is given up, or wanted to end.
+    fn hang_up(&mut self, at: usize, why: Hangup) {
+        let stage = self.disconnect(at);
+        if self.plan.order() == Order::Stop || stage == Stage::Parting {
             return;
         }
-        let (second, now) = (1_000_000_000, clock::now_ns());
+        self.desk.now_ns = clock::now_ns();
+        let (second, now) = (1_000_000_000, self.desk.now_ns);
+        let seat = &mut self.seats[at];
         // Twice as long after each failure, so that a server may restart meanwhile.
         let mut wait = self.chance.between(second / 10, second) << seat.attempts.min(limits::ATTEMPTS_MAX);
-        let tally = &mut self.desk.tally;
-        let had_session = seat.client.identity.is_some();
+        let had_session = seat.client.has_session();
         match &why {
-            Hangup::Cut => tally.counts.cuts += 1,
+            Hangup::Cut => self.desk.tally.counts.cuts += 1,
             Hangup::Asked => {}
             Hangup::Invalid(true) => wait = self.chance.between(second, 5 * second),
             Hangup::Invalid(false) => {
                 wait = self.chance.between(second, 5 * second);
-                seat.client.forget();
+                seat.client.forget(&mut self.desk);
             }
             Hangup::Closed(Some(4004 | 4010..=4014)) => seat.attempts = limits::ATTEMPTS_MAX,
-            Hangup::Closed(Some(1000 | 1001 | 4007 | 4009)) => seat.client.forget(),
+            Hangup::Closed(Some(1000 | 1001 | 4007 | 4009)) => seat.client.forget(&mut self.desk),
             Hangup::Closed(_) | Hangup::Gone | Hangup::Zombie | Hangup::Late | Hangup::Broken(_) => {}
         }
         // A session that never became live has nothing to be resumed.
         if matches!(stage, Stage::Identifying | Stage::Gathering(_)) {
-            seat.client.forget();
+            seat.client.forget(&mut self.desk);
         }
+        let tally = &mut self.desk.tally;
         if !matches!(why, Hangup::Cut | Hangup::Asked) {
             let what = format!("{why:?} while {stage:?}");
             tally.fault(Fault::new(FaultKind::Disconnected, &seat.client, what));
         }
-        if had_session && seat.client.identity.is_none() {
+        if had_session && !seat.client.has_session() {
             tally.fault(Fault::new(FaultKind::Invalidated, &seat.client, format!("{why:?} while {stage:?}")));
         }
         if seat.attempts >= limits::ATTEMPTS_MAX {
             seat.client.stage = Stage::Dead;
             tally.fault(Fault::new(FaultKind::Dead, &seat.client, format!("{why:?} while {stage:?}")));
             if std::mem::take(&mut seat.arriving) {
-                self.handshakes -= 1;
+                self.plan.gate.leave();
             }
             self.board.dead.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let generation = seat.generation;
-        self.remind(now + wait, at, Due::Connect, generation);
+        seat.due_ns = now + wait;
+        self.set_timer(at);
     }
 
     /// Says goodbye to the server, so that it does not keep the sessions, and waits for it to close: whoever closes first
     /// keeps the port for a minute, and the server has only one.
     fn part(&mut self, events: &mut [epoll::Event]) {
-        for at in 0..self.seats.len() {
-            self.say(at, Kind::Close, &NORMAL.to_be_bytes());
-        }
         let until = clock::now_ns() + limits::PARTING_TIME.as_nanos() as u64;
-        while self.seats.iter().any(|seat| seat.socket.is_some()) && clock::now_ns() < until {
+        for at in 0..self.seats.len() {
+            framing::write(&mut self.desk.out, Kind::Close, &NORMAL.to_be_bytes(), self.desk.mask);
+            self.flush(at);
+        }
+        while self.board.connected.load(Ordering::Relaxed) > 0 && clock::now_ns() < until {
             self.wait(events, limits::NAP);
         }
+        self.seats.iter_mut().for_each(|seat| seat.socket = None);
     }
 
     // ── timers ──
 
-    fn remind(&mut self, due_ns: u64, at: usize, what: Due, generation: u32) {
-        self.timers.push(Reverse((due_ns, at as u32, what, generation)));
+    /// Sets when the seat has something to do next.
+    fn set_timer(&mut self, at: usize) {
+        let seat = &self.seats[at];
+        let late_ns = match seat.client.stage {
+            Stage::Down | Stage::Parting | Stage::Live | Stage::Dead => NEVER,
+            Stage::Upgrading | Stage::Greeting | Stage::Identifying | Stage::Gathering(_) | Stage::Resuming => {
+                seat.began_ns + limits::HANDSHAKE_TIME.as_nanos() as u64
+            }
+        };
+        match seat.due_ns.min(late_ns) {
+            NEVER => self.wheel.clear(at),
+            due => self.wheel.set(at, due),
+        }
     }
 
     /// Does what is due.
     fn run_timers(&mut self, now: u64) {
-        while let Some(Reverse((due, at, what, generation))) = self.timers.peek().copied() {
-            if due > now {
-                return;
-            }
-            self.timers.pop();
+        let mut expired = std::mem::take(&mut self.expired);
+        self.wheel.expire(now, &mut expired);
+        for at in expired.drain(..) {
             let at = at as usize;
-            let seat = &mut self.seats[at];
-            // A cut is meant for the session, whichever its connection.
-            if what != Due::Cut && seat.generation != generation {
-                continue;
-            }
-            match what {
-                Due::Connect => self.connect(at),
-                Due::Beat => self.beat(at, now),
-                Due::Handshake => {
-                    if seat.client.stage != Stage::Live {
+            let seat = &self.seats[at];
+            let is_late = now >= seat.began_ns + limits::HANDSHAKE_TIME.as_nanos() as u64;
+            match seat.client.stage {
+                Stage::Down => self.connect(at),
+                Stage::Dead => {}
+                Stage::Parting => drop(self.disconnect(at)),
+                Stage::Live => self.beat(at, now),
+                Stage::Upgrading | Stage::Greeting | Stage::Identifying | Stage::Gathering(_) | Stage::Resuming => {
+                    if is_late {
                         self.hang_up(at, Hangup::Late);
-                    }
-                }
-                Due::Cut => {
-                    if seat.client.stage == Stage::Live {
-                        self.hang_up(at, Hangup::Cut);
+                    } else {
+                        self.beat(at, now);
                     }
                 }
             }
         }
+        self.expired = expired;
     }
 
     fn beat(&mut self, at: usize, now: u64) {
         let seat = &mut self.seats[at];
-        if !seat.client.acknowledged {
-            return self.hang_up(at, Hangup::Zombie);
+        if now >= seat.due_ns {
+            if !seat.client.acknowledged {
+                return self.hang_up(at, Hangup::Zombie);
+            }
+            seat.client.beat(&mut self.desk);
+            seat.due_ns = now + u64::from(seat.interval_ms) * 1_000_000;
+            self.flush(at);
         }
-        seat.client.beat(&mut self.desk);
-        seat.unsent.append(&mut self.desk.out);
-        let (next, generation) = (now + seat.interval_ns, seat.generation);
-        self.write(at);
-        self.remind(next, at, Due::Beat, generation);
+        self.set_timer(at);
     }
 
-    fn plan_cuts(&mut self, start: u64, end: u64) {
-        self.cuts_planned = true;
-        for at in 0..self.seats.len() {
-            // Each session has its own chance, so that a run's cuts do not depend on the number of threads.
-            let mut chance = Chance::new(self.plan.seed.rotate_left(17) ^ (u64::from(self.first) + at as u64));
-            if chance.share() < self.plan.cut {
-                let due = chance.between(start, end);
-                self.remind(due, at, Due::Cut, 0);
+    // ── deeds ──
+
+    /// Does what the script says that it is time for; says when the next is due.
+    fn do_tasks(&mut self, now: u64) -> u64 {
+        if !self.traffic_known {
+            return u64::MAX;
+        }
+        while let Some(task) = self.tasks.get(self.next_task) {
+            let script = self.plan.script.clone();
+            let task = &script.tasks[*task as usize];
+            let due = self.desk.entitlements.intended_ns(task.at_us);
+            if due > now {
+                return due;
+            }
+            self.next_task += 1;
+            self.perform((task.session - self.first) as usize, &task.deed, due);
+        }
+        u64::MAX
+    }
+
+    fn perform(&mut self, at: usize, deed: &Deed, intended_ns: u64) {
+        let commands = self.plan.commands;
+        let understood = match deed {
+            Deed::Connect | Deed::Close | Deed::Cut => true,
+            Deed::Presence(..) => commands.presence,
+            Deed::Voice(..) => commands.voice,
+            Deed::Scroll(..) => commands.look,
+        };
+        if !understood {
+            self.desk.tally.counts.skipped += 1;
+            return;
+        }
+        let stage = self.seats[at].client.stage;
+        let possible = match deed {
+            // A session that waits for its next attempt is about to connect anyway.
+            Deed::Connect => match stage {
+                Stage::Down => self.seats[at].due_ns == NEVER,
+                stage => stage == Stage::Parting,
+            },
+            Deed::Close => !matches!(stage, Stage::Dead | Stage::Parting),
+            Deed::Cut | Deed::Presence(..) | Deed::Voice(..) | Deed::Scroll(..) => stage == Stage::Live,
+        };
+        if !possible {
+            self.desk.tally.counts.missed += 1;
+            return;
+        }
+        self.desk.tally.counts.deeds += 1;
+        match deed {
+            Deed::Connect => {
+                self.disconnect(at);
+                self.connect(at);
+            }
+            Deed::Close => {
+                self.desk.tally.counts.closed += 1;
+                self.close(at);
+            }
+            Deed::Cut => self.hang_up(at, Hangup::Cut),
+            Deed::Presence(status, mark) => {
+                let d = json!({"since": null, "activities": [], "status": status, "afk": false});
+                self.say_marked(at, EventKind::Presence, *mark, intended_ns, &json!({"op": 3, "d": d}));
+            }
+            Deed::Voice(guild, channel, mark) => {
+                let channel = channel.map(|channel| channel.to_string());
+                let guild = guild.to_string();
+                let d = json!({"guild_id": guild, "channel_id": channel, "self_mute": false, "self_deaf": false});
+                self.say_marked(at, EventKind::Voice, *mark, intended_ns, &json!({"op": 4, "d": d}));
+            }
+            Deed::Scroll(guild, channel, first, last) => {
+                let rows = json!({channel.to_string(): [[first, last]]});
+                self.desk.say(&json!({"op": 14, "d": {"guild_id": guild.to_string(), "channels": rows}}));
+                self.flush(at);
             }
         }
+    }
+
+    /// Says something that others will see as an event; it is expected before anybody can see it.
+    fn say_marked(
+        &mut self,
+        at: usize,
+        kind: EventKind,
+        mark: Option<(u32, u32)>,
+        intended_ns: u64,
+        payload: &serde_json::Value,
+    ) {
+        if let Some((stream, index)) = mark {
+            let id = self.seats[at].client.user;
+            self.plan.events.say(stream, index);
+            self.plan.script.ledger.expect(Named { kind, id }, Mark { stream, index, intended_ns });
+        }
+        self.desk.say(payload);
+        self.flush(at);
+    }
+
+    /// Ends a session politely. The server closes the connection, or we do after a while.
+    fn close(&mut self, at: usize) {
+        self.desk.now_ns = clock::now_ns();
+        let seat = &mut self.seats[at];
+        let stage = seat.client.stage;
+        seat.client.forget(&mut self.desk);
+        seat.attempts = 0;
+        if std::mem::take(&mut seat.arriving) {
+            self.plan.gate.leave();
+        }
+        seat.due_ns = NEVER;
+        if matches!(stage, Stage::Down | Stage::Upgrading) {
+            self.disconnect(at); // nobody to talk to
+            return;
+        }
+        if stage == Stage::Live {
+            self.board.live.fetch_sub(1, Ordering::Relaxed);
+        }
+        seat.client.stage = Stage::Parting;
+        seat.due_ns = self.desk.now_ns + limits::PARTING_TIME.as_nanos() as u64;
+        framing::write(&mut self.desk.out, Kind::Close, &NORMAL.to_be_bytes(), self.desk.mask);
+        self.flush(at);
+        self.set_timer(at);
     }
 }

@@ -5,6 +5,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::script::Named;
+
 /// A gateway payload whose `d` is still text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
@@ -21,6 +23,71 @@ pub struct Envelope<'a> {
 /// Reads a payload's envelope; `None` if it is no gateway payload.
 pub fn envelope(payload: &[u8]) -> Option<Envelope<'_>> {
     from_front(payload).or_else(|| whole(payload))
+}
+
+/// What an event names, as far as it tells events apart.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The thing itself.
+    pub id: Option<u64>,
+    /// The guild that it is in.
+    pub guild: Option<u64>,
+    /// A message that it is about.
+    pub message: Option<u64>,
+    /// A person whom it is about.
+    pub user: Option<u64>,
+    /// Whether a guild is only out of order for a while.
+    pub unavailable: bool,
+}
+
+impl Names {
+    /// What a reaction is known by.
+    pub fn reaction(&self) -> Option<u64> {
+        Some(Named::reaction(self.message?, self.user?))
+    }
+}
+
+/// Reads the names in an envelope's `d`.
+pub fn names(d: &[u8]) -> Names {
+    #[derive(Deserialize)]
+    struct User<'a> {
+        #[serde(borrow)]
+        id: &'a str,
+    }
+    #[derive(Deserialize)]
+    struct Form<'a> {
+        #[serde(borrow)]
+        id: Option<&'a str>,
+        #[serde(borrow)]
+        guild_id: Option<&'a str>,
+        #[serde(borrow)]
+        message_id: Option<&'a str>,
+        #[serde(borrow)]
+        user_id: Option<&'a str>,
+        #[serde(borrow)]
+        user: Option<User<'a>>,
+        unavailable: Option<bool>,
+    }
+    let Some(form) = front::<Form<'_>>(d) else { return Names::default() };
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    Names {
+        id: number(form.id),
+        guild: number(form.guild_id),
+        message: number(form.message_id),
+        user: number(form.user_id.or(form.user.map(|user| user.id))),
+        unavailable: form.unavailable.unwrap_or(false),
+    }
+}
+
+/// Reads an envelope's `d`, or `None` if it has another shape. What follows it in the payload is left alone.
+pub fn front<'a, T: Deserialize<'a>>(d: &'a [u8]) -> Option<T> {
+    T::deserialize(&mut serde_json::Deserializer::from_slice(d)).ok()
+}
+
+/// The id of a guild that has come. It may be megabytes long, and usually begins with its id.
+pub fn guild_id(d: &[u8]) -> Option<u64> {
+    let front = d.strip_prefix(b"{\"id\":\"").and_then(number).filter(|(_, rest)| rest.first() == Some(&b'"'));
+    front.map(|(id, _)| id).or_else(|| names(d).id)
 }
 
 fn from_front(payload: &[u8]) -> Option<Envelope<'_>> {
@@ -93,6 +160,20 @@ mod tests {
         assert_eq!(from_front(payload), Some(expected));
         let hello = br#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}"#;
         assert_eq!(from_front(hello).map(|envelope| envelope.op), Some(10));
+    }
+
+    #[test]
+    fn names_are_found_in_events_of_all_shapes() {
+        let all =
+            names(br#"{"user":{"username":"a","id":"7"},"guild_id":"2","message_id":"3","id":"4","x":[1]},"s":1}"#);
+        let expected = Names { id: Some(4), guild: Some(2), message: Some(3), user: Some(7), unavailable: false };
+        assert_eq!(all, expected);
+        assert_eq!(names(br#"{"user_id":"8","unavailable":true}}"#).user, Some(8));
+        assert_eq!(names(br#"{"id":5}"#), Names::default());
+        for d in [&br#"{"id":"55","name":"x"}}"#[..], br#"{"name":"x","roles":[{"id":"1"}],"id":"55"}}"#] {
+            assert_eq!(guild_id(d), Some(55));
+        }
+        assert_eq!(guild_id(b"null"), None);
     }
 
     #[test]

@@ -3,19 +3,72 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::check::Step;
+use crate::check::{Step, Taken};
 use crate::limits;
-use crate::marker::Marked;
+use crate::script::{Kind, Mark};
 use crate::swarm::client::Client;
+use crate::swarm::events::{Events, Receiving};
 
 /// A histogram of microseconds.
 pub fn microseconds() -> Histogram<u64> {
     Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 3).expect("the bounds are sound")
 }
 
+/// One of the many that the threads have: exact to a hundredth, and a tenth of the memory.
+pub fn coarse() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 2).expect("the bounds are sound")
+}
+
 /// Records a time; longer than the histogram's longest counts as that.
 pub fn record(times: &mut Histogram<u64>, ns: u64) {
     times.saturating_record((ns / 1_000).max(1));
+}
+
+/// Latencies by kind, in microseconds. Kinds that never came take no memory.
+#[derive(Debug, Default)]
+pub struct Latencies {
+    by_kind: [Option<Box<Histogram<u64>>>; Kind::COUNT],
+}
+
+impl Latencies {
+    /// Records one.
+    pub fn record(&mut self, kind: Kind, ns: u64) {
+        record(self.by_kind[kind as usize].get_or_insert_with(|| Box::new(coarse())), ns);
+    }
+
+    /// Those of one kind, if there are any.
+    pub fn of(&self, kind: Kind) -> Option<&Histogram<u64>> {
+        self.by_kind[kind as usize].as_deref().filter(|times| !times.is_empty())
+    }
+
+    /// Those of all kinds.
+    pub fn all(&self) -> Histogram<u64> {
+        let mut all = coarse();
+        for times in self.by_kind.iter().flatten() {
+            all.add(&**times).expect("all have the same bounds");
+        }
+        all
+    }
+
+    /// Adds another's.
+    pub fn add(&mut self, other: &Latencies) {
+        for kind in Kind::ALL {
+            if let Some(times) = other.of(kind) {
+                let sum = self.by_kind[kind as usize].get_or_insert_with(|| Box::new(coarse()));
+                sum.add(times).expect("all have the same bounds");
+            }
+        }
+    }
+
+    /// Forgets what was recorded.
+    pub fn reset(&mut self) {
+        self.by_kind.iter_mut().flatten().for_each(|times| times.reset());
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.by_kind.iter().flatten().all(|times| times.is_empty())
+    }
 }
 
 /// Everything that is counted.
@@ -25,8 +78,12 @@ pub struct Counts {
     pub delivered: u64,
     /// Bytes of their frames.
     pub delivered_bytes: u64,
-    /// Messages that a session received again.
+    /// Events that a session received again.
     pub duplicated: u64,
+    /// Events of streams that the session was not entitled to.
+    pub leaked: u64,
+    /// Events from before the session was entitled, which it may receive or not. They are no deliveries.
+    pub early: u64,
     /// Dispatches that were left out when a later one came, whether or not they came later.
     pub sequence_gaps: u64,
     /// Dispatches whose number had been there.
@@ -41,12 +98,20 @@ pub struct Counts {
     pub resumed: u64,
     /// Connections that the run has cut.
     pub cuts: u64,
+    /// Sessions that the run has closed.
+    pub closed: u64,
     /// Connections that ended without the run wanting it.
     pub disconnects: u64,
     /// Sessions that the server did not resume; what they missed is lost.
     pub invalidated: u64,
     /// Sessions that were given up.
     pub dead: u64,
+    /// What sessions did themselves.
+    pub deeds: u64,
+    /// What they did not do, since the server does not understand it.
+    pub skipped: u64,
+    /// What they could not do, since they were not live at the time.
+    pub missed: u64,
 }
 
 impl Counts {
@@ -57,6 +122,8 @@ impl Counts {
             delivered,
             delivered_bytes,
             duplicated,
+            leaked,
+            early,
             sequence_gaps,
             sequence_duplicates,
             sequence_late,
@@ -64,13 +131,19 @@ impl Counts {
             identified,
             resumed,
             cuts,
+            closed,
             disconnects,
             invalidated,
             dead,
+            deeds,
+            skipped,
+            missed,
         } = other;
         self.delivered += delivered;
         self.delivered_bytes += delivered_bytes;
         self.duplicated += duplicated;
+        self.leaked += leaked;
+        self.early += early;
         self.sequence_gaps += sequence_gaps;
         self.sequence_duplicates += sequence_duplicates;
         self.sequence_late += sequence_late;
@@ -78,14 +151,18 @@ impl Counts {
         self.identified += identified;
         self.resumed += resumed;
         self.cuts += cuts;
+        self.closed += closed;
         self.disconnects += disconnects;
         self.invalidated += invalidated;
         self.dead += dead;
+        self.deeds += deeds;
+        self.skipped += skipped;
+        self.missed += missed;
     }
 
     /// Faults that show themselves while the run goes on.
     pub fn faults(&self) -> u64 {
-        self.duplicated + self.sequence_gaps + self.sequence_duplicates + self.invalidated + self.dead
+        self.duplicated + self.leaked + self.sequence_gaps + self.sequence_duplicates + self.invalidated + self.dead
     }
 }
 
@@ -93,11 +170,13 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// A message never came.
+    /// Events never came.
     Lost,
-    /// A message came again.
+    /// An event came again.
     Duplicated,
-    /// The messages came in another order than on most sessions.
+    /// An event came to a session that was not entitled to it.
+    Leaked,
+    /// The events came in another order than on most sessions.
     OutOfOrder,
     /// Dispatches were left out, though they may still come.
     SequenceGap,
@@ -129,7 +208,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of a session.
     pub fn new(kind: FaultKind, client: &Client, what: String) -> Fault {
-        let session_id = client.identity.as_ref().map(|identity| identity.id.to_string());
+        let session_id = client.identity.id().map(ToOwned::to_owned);
         Fault { kind, session: client.index, session_id, what }
     }
 
@@ -144,21 +223,15 @@ impl Fault {
         Fault::new(kind, client, what)
     }
 
-    /// A message that came again.
-    pub fn again(client: &Client, index: u32) -> Fault {
-        Fault::new(FaultKind::Duplicated, client, format!("message {index} came again"))
+    /// An event that should not have come, or not again.
+    pub fn unwanted(client: &Client, taken: Taken, event: Kind, mark: Mark) -> Fault {
+        let Mark { stream, index, .. } = mark;
+        let event = format!("{event:?} {index} of stream {stream}");
+        match taken {
+            Taken::Leaked => Fault::new(FaultKind::Leaked, client, format!("{event} came to who may not see it")),
+            _ => Fault::new(FaultKind::Duplicated, client, format!("{event} came again")),
+        }
     }
-}
-
-/// One message of the run, as far as one thread's sessions are concerned.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Spread {
-    /// Sessions that have received it.
-    pub sessions: u32,
-    /// When it was meant to be sent.
-    pub intended_ns: u64,
-    /// When the last of them received it.
-    pub last_ns: u64,
 }
 
 /// What one thread has counted.
@@ -168,14 +241,22 @@ pub struct Tally {
     pub counts: Counts,
     /// The first faults.
     pub faults: Vec<Fault>,
-    /// By message.
-    pub spread: Vec<Spread>,
-    /// From when a message was meant to be sent to its receipt. Emptied by whoever watches.
-    pub latency: Histogram<u64>,
+    /// From when an event was meant to be done to its receipt, since this was last brought to the board.
+    pub latencies: Latencies,
     /// From the new connection to RESUMED.
     pub resume: Histogram<u64>,
     /// From the connection to the last guild.
     pub identify: Histogram<u64>,
+    /// When the last delivery came, in nanoseconds since 1970.
+    pub last_ns: u64,
+    /// When the first and the last session went on, in nanoseconds since 1970.
+    pub resumes_ns: Option<(u64, u64)>,
+    /// By kind: events that came again.
+    pub again: [u64; Kind::COUNT],
+    /// By kind: events that came to who may not see them.
+    pub leaked: [u64; Kind::COUNT],
+    /// What was received and is not yet in the table of events.
+    pub receiving: Receiving,
 }
 
 impl Default for Tally {
@@ -183,28 +264,34 @@ impl Default for Tally {
         Tally {
             counts: Counts::default(),
             faults: Vec::new(),
-            spread: Vec::new(),
-            latency: microseconds(),
-            resume: microseconds(),
-            identify: microseconds(),
+            latencies: Latencies::default(),
+            resume: coarse(),
+            identify: coarse(),
+            last_ns: 0,
+            resumes_ns: None,
+            again: [0; Kind::COUNT],
+            leaked: [0; Kind::COUNT],
+            receiving: Receiving::default(),
         }
     }
 }
 
 impl Tally {
-    /// A session has received a message for the first time.
-    pub fn delivered(&mut self, marked: Marked, now_ns: u64, wire: usize) {
+    /// An entitled session has received an event for the first time; its frame took `wire` bytes.
+    pub fn delivered(&mut self, kind: Kind, mark: Mark, now_ns: u64, wire: usize, events: &Events) {
         self.counts.delivered += 1;
         self.counts.delivered_bytes += wire as u64;
-        record(&mut self.latency, now_ns.saturating_sub(marked.intended_ns));
-        let at = marked.index as usize;
-        if at >= self.spread.len() {
-            self.spread.resize(at + 1, Spread::default());
-        }
-        let spread = &mut self.spread[at];
-        spread.sessions += 1;
-        spread.intended_ns = marked.intended_ns;
-        spread.last_ns = spread.last_ns.max(now_ns);
+        self.last_ns = now_ns;
+        let took = now_ns.saturating_sub(mark.intended_ns);
+        self.latencies.record(kind, took);
+        self.receiving.add(mark, took / 1_000, events);
+    }
+
+    /// An event came that should not have, or not again.
+    pub fn unwanted(&mut self, client: &Client, taken: Taken, kind: Kind, mark: Mark) {
+        let count = if taken == Taken::Leaked { &mut self.leaked } else { &mut self.again };
+        count[kind as usize] += 1;
+        self.fault(Fault::unwanted(client, taken, kind, mark));
     }
 
     /// Something went wrong.
@@ -214,6 +301,7 @@ impl Tally {
             // Known only when all sessions are looked at, at the end.
             FaultKind::Lost | FaultKind::OutOfOrder => {}
             FaultKind::Duplicated => counts.duplicated += 1,
+            FaultKind::Leaked => counts.leaked += 1,
             FaultKind::SequenceGap => counts.sequence_gaps += 1,
             FaultKind::SequenceDuplicate => counts.sequence_duplicates += 1,
             FaultKind::SequenceLate => counts.sequence_late += 1,

@@ -213,8 +213,8 @@ impl Reader {
         match line.action {
             Action::Message { .. } => {
                 self.messages += 1;
-                if self.messages > limits::MESSAGES_MAX {
-                    return Err(format!("more than {} messages", limits::MESSAGES_MAX));
+                if self.messages > limits::EVENTS_MAX {
+                    return Err(format!("more than {} messages", limits::EVENTS_MAX));
                 }
             }
             Action::ChannelCreate { guild } => {
