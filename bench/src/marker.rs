@@ -27,6 +27,8 @@ impl Marker {
         let Mark { stream, index, intended_ns } = mark;
         // Writing to a string cannot fail.
         let _ = write!(content, "gh {} {stream} {index} {intended_ns} ", self.run);
+        // At least one more character: servers take spaces from the end.
+        content.push('x');
         while content.len() < size {
             content.push('x');
         }
