@@ -109,8 +109,11 @@ pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<
         Some((who, Membership::Gained)) => note(Deed::Join { guild: guild.id(), who }),
         Some((who, Membership::Parted)) => {
             note(Deed::Leave { guild: guild.id(), who });
-            for session in guild.sessions_of(who) {
-                note(Deed::Close { guild: guild.id(), who, session: *session });
+            let mut sessions = guild.sessions_of(who).to_vec();
+            sessions.sort_unstable();
+            sessions.dedup();
+            for session in sessions {
+                note(Deed::Close { guild: guild.id(), who, session });
             }
         }
         None => {}

@@ -70,7 +70,9 @@ impl Shard {
             out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
             return;
         };
-        if self.recording {
+        // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
+        let noted = self.recording && !hosted.guild.sessions_of(user).contains(&session);
+        if noted {
             noting::declare(now, hosted, out);
         }
         match hosted.guild.enter(user, session) {
@@ -79,7 +81,7 @@ impl Shard {
                 out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
             }
             Some(Entrance::Member { member, facts }) => {
-                if self.recording {
+                if noted {
                     noting::note_connect(now, hosted, &member, session, out);
                 }
                 let (member_count, _) = hosted.guild.counts();
@@ -123,6 +125,7 @@ impl Shard {
             && hosted.guild.leave(user, session)
             && self.recording
             && !self.draining
+            && !hosted.guild.sessions_of(user).contains(&session)
         {
             out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
         }
