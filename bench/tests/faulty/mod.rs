@@ -155,8 +155,8 @@ impl Switch {
                 let at = (data / 2) as usize;
                 let goes_on = match (data % 2, flags.contains(EventFlags::OUT)) {
                     (0, true) => self.flush(at),
-                    (0, false) => self.from_client(at),
-                    _ => self.from_gateway(at),
+                    (0, false) => self.hear_client(at),
+                    _ => self.hear_gateway(at),
                 };
                 if goes_on.is_none() {
                     self.pairs[at] = None;
@@ -190,14 +190,14 @@ impl Switch {
     }
 
     /// `None` ends the pair.
-    fn from_client(&mut self, at: usize) -> Option<()> {
+    fn hear_client(&mut self, at: usize) -> Option<()> {
         let pair = self.pairs[at].as_mut()?;
         let read = take(&mut pair.client, &mut self.buffer)?;
         // Commands are short, and the gateway reads them; if its buffer is full all the same, that is no use to anybody.
         pair.gateway.write_all(&self.buffer[..read]).ok()
     }
 
-    fn from_gateway(&mut self, at: usize) -> Option<()> {
+    fn hear_gateway(&mut self, at: usize) -> Option<()> {
         let pair = self.pairs[at].as_mut()?;
         let read = take(&mut pair.gateway, &mut self.buffer)?;
         pair.partial.extend_from_slice(&self.buffer[..read]);
