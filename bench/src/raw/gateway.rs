@@ -81,8 +81,8 @@ pub struct Report {
     pub process_cpu_seconds: f64,
     /// Connections at the end.
     pub connected: u32,
-    /// Growth of the process's anonymous memory since the beginning, by connections at the end.
-    pub bytes_per_connection: f64,
+    /// Growth of the process's anonymous memory since the beginning, by connections at the end, if there are any.
+    pub bytes_per_connection: Option<f64>,
 }
 
 impl Gateway {
@@ -176,8 +176,8 @@ impl Gateway {
             last_send_ms: Times::of(&self.hall.times()),
             process_cpu_seconds: now.cpu_ns as f64 / 1e9,
             connected,
-            bytes_per_connection: now.anonymous.saturating_sub(self.anonymous_before) as f64
-                / f64::from(connected.max(1)),
+            bytes_per_connection: (connected > 0)
+                .then(|| now.anonymous.saturating_sub(self.anonymous_before) as f64 / f64::from(connected)),
         })
     }
 
@@ -206,8 +206,9 @@ impl Drop for Gateway {
 /// Runs a gateway until SIGTERM, SIGINT or, if that is wanted, the end of stdin. Prints where it listens, then the report, as JSON.
 pub fn serve(settings: &Settings, plan: Option<Plan>, until_eof: bool) -> io::Result<()> {
     let mut gateway = Gateway::open(settings)?;
-    println!("{}", json!({"listening": gateway.address}));
-    io::stdout().flush()?;
+    let mut out = io::stdout();
+    writeln!(out, "{}", json!({"listening": gateway.address}))?;
+    out.flush()?;
     if let Some(plan) = plan {
         gateway.generate(plan)?;
     }
@@ -228,8 +229,7 @@ pub fn serve(settings: &Settings, plan: Option<Plan>, until_eof: bool) -> io::Re
         });
     }
     while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && gateway.is_well() {}
-    println!("{}", serde_json::to_string(&gateway.close()?)?);
-    Ok(())
+    writeln!(out, "{}", serde_json::to_string(&gateway.close()?)?)
 }
 
 /// What this process has used.
