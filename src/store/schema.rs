@@ -16,7 +16,8 @@ const APPLICATION_ID: i32 = 0x4748_4c44;
 
 /// Ids are snowflakes as 64-bit integers. No foreign keys are declared: what must exist is checked by the writes themselves,
 /// and what goes with a guild is deleted by key ranges.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key   TEXT NOT NULL PRIMARY KEY,
         value BLOB NOT NULL
@@ -99,10 +100,12 @@ const MIGRATIONS: &[&str] = &["
         temporary     INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX invites_by_guild ON invites (guild_id);
-", "
+",
+    "
     -- Whoever comes with a channel's id does not say which guild it is in.
     CREATE UNIQUE INDEX channels_by_id ON channels (id);
-"];
+",
+];
 
 /// The version that this program writes.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
