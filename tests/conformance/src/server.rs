@@ -1,9 +1,9 @@
 //! The server as a process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -49,6 +49,23 @@ pub fn admin(data: &Path, arguments: &[&str]) -> Value {
         .expect("the program runs");
     assert!(output.status.success(), "admin {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("admin --json prints JSON")
+}
+
+/// Runs `guildhall admin import` on a data directory with these lines, and flags behind them.
+pub fn import(data: &Path, lines: &str, flags: &[&str]) -> Output {
+    let mut child = Command::new(program())
+        .args(["admin", "--json", "--data"])
+        .arg(data)
+        .args(["import", "-"])
+        .args(flags)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    // It may refuse before it has read all.
+    let _ = child.stdin.take().expect("it was piped").write_all(lines.as_bytes());
+    child.wait_with_output().expect("it is our child")
 }
 
 impl Server {
