@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::ceiling::{self, Ceiling};
 use crate::chat::{self, Chat};
 use crate::clock;
 use crate::fanout::{self, Fanout};
@@ -56,6 +57,8 @@ enum Command {
     Raw(RawArgs),
     /// Two reports of replays side by side: what got worse by more than noise?
     Compare(CompareArgs),
+    /// How many deliveries a second can one thread of the load generator check?
+    Ceiling(CeilingArgs),
     /// The gateway's wire without a server behind it: the kernel's limit, and the load generator's.
     RawGateway(RawGatewayArgs),
     /// Another server that broadcasts over WebSockets: the same questions, so that tables are comparable.
@@ -218,6 +221,28 @@ struct RawGatewayArgs {
     until_eof: bool,
 }
 
+#[derive(Debug, Args)]
+struct CeilingArgs {
+    /// Sessions, all of one thread.
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    sessions: u32,
+    /// Messages per second, more than can be checked.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 1_300.0)]
+    rate: f64,
+    /// Messages in all.
+    #[arg(long, value_name = "M", default_value_t = 13_000)]
+    messages: u32,
+    /// Bytes of a message's content.
+    #[arg(long, value_name = "BYTES", default_value_t = 60)]
+    size: usize,
+    /// Writes everything to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress.
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// What went wrong before or in place of a run.
 type Failure = Box<dyn std::error::Error>;
 
@@ -235,6 +260,7 @@ pub fn main() -> ExitCode {
         Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
         Command::Raw(args) => run_raw(&args),
         Command::Compare(args) => compare::run(&args).map(|()| true).map_err(Failure::from),
+        Command::Ceiling(args) => run_ceiling(&args),
         Command::RawGateway(args) => run_raw_gateway(args),
         Command::RawReader { address, sockets, first } => {
             raw::read(address, sockets, first).map(|()| true).map_err(Failure::from)
@@ -300,6 +326,13 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
     };
     let report = fanout::run(&fanout)?;
     tell(args.swarm.json.as_deref(), &report)?;
+    Ok(report.sound)
+}
+
+fn run_ceiling(args: &CeilingArgs) -> Result<bool, Failure> {
+    let CeilingArgs { sessions, rate, messages, size, quiet, .. } = *args;
+    let report = ceiling::run(&Ceiling { sessions, rate, messages, size, quiet })?;
+    tell(args.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
