@@ -27,6 +27,7 @@ pub mod progress;
 pub mod raw;
 pub mod replay;
 pub mod report;
+pub mod results;
 pub mod run;
 pub mod scenario;
 pub mod script;
