@@ -308,6 +308,34 @@ fn mistakes_in_scenarios_are_named() {
     assert!(what.contains("no-such-thing") && what.contains("midjourney"), "{what}");
 }
 
+#[test]
+fn every_key_is_documented() {
+    let document = include_str!("../scenarios/README.md");
+    for (from, to) in [
+        ("about =", "odd = 1\nabout ="),
+        ("looking = 0.5", "odd = 1"),
+        ("share = 0.2", "share = 0.2, odd = 1"),
+        ("typing = 0.3", "odd = 1"),
+        ("[[phase]]", "[guild.reactions]\nodd = 1\n[[phase]]"),
+        ("ramp = 2", "odd = 1"),
+        ("cuts = 20.0", "odd = 1"),
+        ("[phase.rates.g]", "[[phase.storm]]\nodd = 1\n[phase.rates.g]"),
+    ] {
+        // The error lists the keys that there are.
+        let what = scenario::parse("tiny", "tiny.toml", &TINY.replacen(from, to, 1)).expect_err(to);
+        let (_, known) = what.split_once("expected one of ").unwrap_or_else(|| panic!("{to}: {what}"));
+        for key in known.split('`').skip(1).step_by(2) {
+            let told = ["`", "[[", "[", " ", "."].iter().any(|before| {
+                document.match_indices(&format!("{before}{key}")).any(|(at, found)| {
+                    let next = document[at + found.len()..].chars().next();
+                    next.is_some_and(|next| !next.is_alphanumeric() && next != '_')
+                })
+            });
+            assert!(told, "bench/scenarios/README.md does not tell of `{key}`");
+        }
+    }
+}
+
 // ── the judge: a second opinion about what can be done when ──
 
 const HALF: u64 = 500_000;
