@@ -391,7 +391,7 @@ mod tests {
         assert!((0..100).all(|who| breaks(1, 0, who, 1.0, 0) == Some(0)));
         assert!((0..100).all(|who| breaks(1, 0, who, 0.0, 9).is_none()));
         // The document's formula, worked out once.
-        assert_eq!(breaks(1_000_000, 0, 7, 1.0, 1_000_000), Some(0));
+        assert_eq!(breaks(1_000_000, 0, 7, 1.0, 1_000_000), Some(75_785));
     }
 
     #[test]
