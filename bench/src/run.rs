@@ -246,6 +246,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains,
         let first = found.kinds.keys().next().copied().unwrap_or(Kind::Message);
         found.kinds.entry(first).or_default().out_of_order = judgement.out_of_order;
     }
+    found.groups_ms = judgement.groups.iter().map(|(name, times)| (name.clone(), Times::of(times))).collect();
     let counts = &judgement.counts;
     found.traffic.late_after_ms = LATE.as_secs_f64() * 1e3;
     found.traffic.bytes_per_delivery = per(counts.delivered_bytes as f64, counts.delivered as f64);

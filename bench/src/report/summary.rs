@@ -39,6 +39,9 @@ impl fmt::Display for RunReport {
             writeln!(f, "\n{}", self.deliveries())?;
             writeln!(f, "{}", self.latencies())?;
         }
+        for (name, times) in &self.groups_ms {
+            line(f, &format!("guilds: {name}"), times.to_string())?;
+        }
         if !self.rest.routes.is_empty() {
             writeln!(f, "{}", self.routes())?;
         }
