@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 
+use crate::ceiling::{self, Ceiling};
 use crate::chat::{self, Chat};
 use crate::clock;
 use crate::fanout::{self, Fanout};
@@ -21,6 +23,7 @@ use crate::peers::flags::{self, PeerArgs};
 use crate::raw;
 use crate::replay::{self, ReplayArgs, RunArgs};
 use crate::report::compare::{self, CompareArgs};
+use crate::results::{self, ResultsArgs};
 use crate::scenario::command::{self, SynthArgs, TraceArgs};
 use crate::script::Script;
 use crate::swarm;
@@ -56,6 +59,10 @@ enum Command {
     Raw(RawArgs),
     /// Two reports of replays side by side: what got worse by more than noise?
     Compare(CompareArgs),
+    /// Puts what `scripts/bench` measured into one file for programs and one for people.
+    Results(ResultsArgs),
+    /// How many deliveries a second can one thread of the load generator check?
+    Ceiling(CeilingArgs),
     /// The gateway's wire without a server behind it: the kernel's limit, and the load generator's.
     RawGateway(RawGatewayArgs),
     /// Another server that broadcasts over WebSockets: the same questions, so that tables are comparable.
@@ -134,6 +141,9 @@ struct ChatArgs {
     /// The share of the sessions that is cut at random times and resumes.
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     cut: f64,
+    /// What the server is called in the report; its address if absent.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Appends the main numbers as a line of JSON, in the form that `peer` writes too.
     #[arg(long, value_name = "FILE")]
     row: Option<PathBuf>,
@@ -176,6 +186,9 @@ struct RawArgs {
     /// How bytes are handed to the kernel; `send,uring`: both, taking turns.
     #[arg(long, value_name = "HOW", value_delimiter = ',', default_value = "send")]
     how: Vec<raw::How>,
+    /// Writes everything to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Takes turns by lines on stdin, as `fanout` wants it.
     #[arg(long, hide = true)]
     turns: bool,
@@ -218,6 +231,28 @@ struct RawGatewayArgs {
     until_eof: bool,
 }
 
+#[derive(Debug, Args)]
+struct CeilingArgs {
+    /// Sessions, all of one thread.
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    sessions: u32,
+    /// Messages per second, more than can be checked.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 1_300.0)]
+    rate: f64,
+    /// Messages in all.
+    #[arg(long, value_name = "M", default_value_t = 13_000)]
+    messages: u32,
+    /// Bytes of a message's content.
+    #[arg(long, value_name = "BYTES", default_value_t = 60)]
+    size: usize,
+    /// Writes everything to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// No progress.
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// What went wrong before or in place of a run.
 type Failure = Box<dyn std::error::Error>;
 
@@ -235,6 +270,8 @@ pub fn main() -> ExitCode {
         Command::Raw(args) if args.turns => raw::take_turns(args.sockets).map(|()| true).map_err(Failure::from),
         Command::Raw(args) => run_raw(&args),
         Command::Compare(args) => compare::run(&args).map(|()| true).map_err(Failure::from),
+        Command::Results(args) => results::run(&args),
+        Command::Ceiling(args) => run_ceiling(&args),
         Command::RawGateway(args) => run_raw_gateway(args),
         Command::RawReader { address, sockets, first } => {
             raw::read(address, sockets, first).map(|()| true).map_err(Failure::from)
@@ -256,7 +293,10 @@ fn run_chat(args: &ChatArgs) -> Result<bool, Failure> {
         return Err("the rate and the time must be above 0, and the cut from 0 to 1".into());
     }
     let chat = Chat { rate: args.rate, seconds: args.seconds, cut: args.cut, ..chat_of(&args.swarm, &args.post)? };
-    let report = chat::run(&chat)?.report;
+    let mut report = chat::run(&chat)?.report;
+    if let Some(name) = &args.name {
+        report.header.server.clone_from(name);
+    }
     tell(args.swarm.json.as_deref(), &report)?;
     if let Some(path) = &args.row {
         report.row(args.post.size as u64).append(path)?;
@@ -303,6 +343,13 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
     Ok(report.sound)
 }
 
+fn run_ceiling(args: &CeilingArgs) -> Result<bool, Failure> {
+    let CeilingArgs { sessions, rate, messages, size, quiet, .. } = *args;
+    let report = ceiling::run(&Ceiling { sessions, rate, messages, size, quiet })?;
+    tell(args.json.as_deref(), &report)?;
+    Ok(report.sound)
+}
+
 fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
     let mut crowd = raw::Crowd::open(args.sockets)?;
     let mut turns = vec![raw::Turn::default(); args.how.len()];
@@ -326,6 +373,14 @@ fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
     }
     if let [one, other] = &turns[..] {
         println!("ratio of the second's CPU to the first's: {:.3}", other.cpu_us_per_send() / one.cpu_us_per_send());
+    }
+    if let Some(path) = &args.json {
+        let turns = args.how.iter().zip(&turns).map(|(how, turn)| {
+            let rate = turn.sends as f64 / turn.seconds;
+            json!({"how": how, "cpu_us_per_send": turn.cpu_us_per_send(), "sends_per_second": rate})
+        });
+        let turns: Vec<_> = turns.collect();
+        std::fs::write(path, json!({"sockets": args.sockets, "bytes": args.bytes, "turns": turns}).to_string())?;
     }
     Ok(true)
 }

@@ -33,6 +33,9 @@ pub struct Judgement {
     pub faults: Vec<Fault>,
     /// When the last delivery came, in nanoseconds since 1970; 0 if none did.
     pub last_ns: u64,
+    /// By group of guilds, if there are several: from an event's intended time to each receipt, in microseconds.
+    #[serde(skip)]
+    pub groups: BTreeMap<String, Histogram<u64>>,
     /// RESUMED per second, from the first to the last.
     pub resumes_per_second: Option<f64>,
 }
@@ -98,6 +101,9 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
             }
             (one, other) => one.or(other),
         };
+        for (name, times) in script.groups.iter().zip(&tally.groups) {
+            judgement.groups.entry(name.clone()).or_insert_with(coarse).add(times).expect("all have the same bounds");
+        }
         for kind in Kind::ALL {
             let (again, leaked) = (tally.again[kind as usize], tally.leaked[kind as usize]);
             if again + leaked > 0 {

@@ -2,9 +2,10 @@
 //!
 //! A [`scenario`] becomes a [`trace`]; [`run`] plays it on a [`town`]: the [`player`] asks over REST, the [`swarm`] is the sessions,
 //! the [`judge`] says whether they received everything once and in order, and [`report`] tells it. [`chat`], [`idle`] and [`fanout`] are
-//! small runs without a scenario; [`raw`] is the kernel's own limit and [`peers`] are other servers, to compare with.
+//! small runs without a scenario; [`raw`] is the kernel's own limit, [`ceiling`] the load generator's and [`peers`] are other servers, to compare with.
 
 pub mod arrival;
+pub mod ceiling;
 pub mod chance;
 pub mod chat;
 pub mod check;
@@ -26,6 +27,7 @@ pub mod progress;
 pub mod raw;
 pub mod replay;
 pub mod report;
+pub mod results;
 pub mod run;
 pub mod scenario;
 pub mod script;

@@ -149,12 +149,10 @@ pub fn play(
         speed: run.speed,
     };
     let end_ns = start_ns + (cast.script.end_us as f64 * 1e3 / run.speed) as u64;
-    let (played, player_used) = std::thread::scope(|scope| {
+    let (played, player_ns) = std::thread::scope(|scope| {
         let play = || {
-            let start = Instant::now();
             let played = player.play(&plays, &advance);
-            let ran = clock::thread_cpu_ns() as f64 / start.elapsed().as_nanos() as f64;
-            (played, Busy { ran, waited: 0.0 })
+            (played, clock::thread_cpu_ns())
         };
         let thread = std::thread::Builder::new().name("player".into()).spawn_scoped(scope, play)?;
         while !thread.is_finished() || clock::now_ns() < end_ns {
@@ -197,7 +195,7 @@ pub fn play(
     deliveries(&mut found, &mut findings, &remains, &judgement);
     found.traffic.seconds = traffic;
     found.traffic.deliveries_per_second = per(judgement.counts.delivered as f64, traffic);
-    use_of(&mut found, &begin, &end, player_used, judgement.counts.delivered);
+    use_of(&mut found, &begin, &end, player_ns, judgement.counts.delivered);
     requests(&mut found, &played);
     findings.report = found;
     findings.conclude();
@@ -248,6 +246,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains,
         let first = found.kinds.keys().next().copied().unwrap_or(Kind::Message);
         found.kinds.entry(first).or_default().out_of_order = judgement.out_of_order;
     }
+    found.groups_ms = judgement.groups.iter().map(|(name, times)| (name.clone(), Times::of(times))).collect();
     let counts = &judgement.counts;
     found.traffic.late_after_ms = LATE.as_secs_f64() * 1e3;
     found.traffic.bytes_per_delivery = per(counts.delivered_bytes as f64, counts.delivered as f64);
@@ -282,7 +281,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains,
 }
 
 /// What server and load generator used during the traffic.
-fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player: Busy, delivered: u64) {
+fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player_ns: u64, delivered: u64) {
     let wall_ns = (end.at - begin.at).as_nanos() as u64;
     if let Some((before, after)) = begin.server.as_ref().zip(end.server.as_ref()) {
         let cpu_ns = proc::cpu_between(before, after) as f64;
@@ -296,6 +295,7 @@ fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player: Busy, del
         busy: Busy::between(*before, *after, wall_ns),
     });
     found.client.threads = threads.collect();
+    let player = Busy { ran: player_ns as f64 / wall_ns as f64, waited: 0.0 };
     found.client.threads.push(report::Thread { name: "player".into(), busy: player });
 }
 

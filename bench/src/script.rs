@@ -144,6 +144,10 @@ pub struct Script {
     pub starts: Vec<u32>,
     /// Which guild, by number, a stream belongs to.
     pub guild_of: Vec<u32>,
+    /// Kinds of guilds, whose latencies are told apart; fewer than two: none are.
+    pub groups: Vec<String>,
+    /// Which of them a stream belongs to.
+    pub group_of: Vec<u8>,
     /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to. Empty: all
     /// begins when the session becomes live.
     pub guilds: HashMap<u64, u32>,

@@ -57,7 +57,7 @@ fn the_same_input_gives_the_same_trace_byte_for_byte() {
     assert_eq!(format!("{:016x}", number_of(&first)), GOLDEN, "{first}");
 }
 
-const GOLDEN: &str = "0000000000000000";
+const GOLDEN: &str = "b94f79ca3247346b";
 
 /// Messages with their times, places and people.
 fn messages(trace: &Trace) -> Vec<Line> {
@@ -110,6 +110,58 @@ fn crowded_scenarios_make_sense_at_full_scale() {
 }
 
 #[test]
+fn the_judge_notices_what_makes_no_sense() {
+    type Change = fn(&mut Trace);
+    let changes: [(&str, Change); 9] = [
+        ("who is absent acts", |trace| trace.actions.retain(|line| line.action.name() != "connect")),
+        ("strangers act", |trace| trace.actions.retain(|line| line.action.name() != "join")),
+        ("nobody leaves voice twice", |trace| {
+            let leaves = |action: &Action| matches!(action, Action::Voice { channel: None, .. });
+            let place = trace.actions.iter().position(|line| leaves(&line.action)).expect("somebody leaves");
+            trace.actions.insert(place, trace.actions[place].clone());
+        }),
+        ("edits come too soon", |trace| {
+            for line in &mut trace.actions {
+                line.at /= 10;
+            }
+        }),
+        ("reactions come twice", |trace| {
+            let place = trace.actions.iter().position(|line| line.action.name() == "react").expect("somebody reacts");
+            trace.actions.insert(place, trace.actions[place].clone());
+        }),
+        ("hidden channels are seen", |trace| trace.guilds[0].channels[3].share = Some(0.0)),
+        ("nobody changes to the same status", |trace| {
+            for line in &mut trace.actions {
+                if let Action::Presence { status, .. } = &mut line.action {
+                    *status = Status::Idle;
+                }
+            }
+        }),
+        ("channels are used before they are made", |trace| {
+            let mut created: Vec<Line> = Vec::new();
+            let end = trace.lasts() - 1;
+            trace.actions.retain(|line| {
+                let creates = line.action.name() == "channel_create";
+                created.extend(creates.then(|| Line { at: end, action: line.action.clone() }));
+                !creates
+            });
+            trace.actions.extend(created);
+        }),
+        ("who is cut is silent", |trace| {
+            let storm = Action::Storm { guild: 0, share: 1.0, over: 0 };
+            let place = trace.actions.partition_point(|line| line.at < 5_000_000);
+            trace.actions.insert(place, Line { at: 5_000_000, action: storm });
+        }),
+    ];
+    let made = synth(&scenario::load("smoke").expect("it is fine"), 1, 1.0);
+    for (what, change) in changes {
+        let mut trace = made.trace.clone();
+        change(&mut trace);
+        assert!(judge(&trace).is_err(), "{what}");
+    }
+}
+
+#[test]
 fn smoke_has_everything_that_there_is() {
     let made = synth(&scenario::load("smoke").expect("it is fine"), 1, 1.0);
     let counts = summary(&made.trace).actions;
@@ -146,8 +198,11 @@ fn midjourney_is_as_large_as_said() {
     let full = synth(&scenario, 1, 1.0).trace;
     assert_eq!((full.guilds[0].members, full.sessions()), (16_000_000, 1_000_000));
     assert_eq!(full.guilds[0].lookers(1_000_000), 100_000);
-    let said = summary(&full).said.looking / 45.0;
-    assert!((80_000.0..250_000.0).contains(&said), "deliveries per second to those who look: {said}");
+    // As its comment promises; over a longer time, since there are only some twenty messages in 45 s.
+    let options = Options { seconds: Some(900.0), ..Options::default() };
+    let summed = summary(&scenario::synth(&scenario, &options).expect("it can be made").trace);
+    let each_second = (summed.said.looking + summed.changed.looking) / 900.0;
+    assert!((140_000.0..200_000.0).contains(&each_second), "deliveries to those who look: {each_second}");
     let small = synth(&scenario, 1, 0.01).trace;
     assert_eq!((small.guilds[0].members, small.sessions(), small.lasts()), (160_000, 10_000, 45_000_000));
     // Hidden channels are seen by five of a hundred thousand, but by one person at least.
@@ -167,7 +222,8 @@ fn a_scale_keeps_what_it_should() {
     let (full, tenth) = (synth(&scenario, 1, 1.0).trace, synth(&scenario, 1, 0.1).trace);
     assert_eq!((full.sessions(), tenth.sessions()), (20_000, 2_000));
     assert_eq!((full.lasts(), full.guilds[0].channels.len()), (tenth.lasts(), tenth.guilds[0].channels.len()));
-    assert_eq!(messages(&full).len(), messages(&tenth).len());
+    // But for one or two for which nobody is there.
+    assert!(messages(&full).len().abs_diff(messages(&tenth).len()) <= 3);
     for name in ["join", "history"] {
         let ratio = count(&tenth, name) / count(&full, name);
         assert!((0.07..0.13).contains(&ratio), "{name}: {ratio}");
@@ -250,6 +306,34 @@ fn mistakes_in_scenarios_are_named() {
     }
     let what = scenario::load("no-such-thing").expect_err("there is none");
     assert!(what.contains("no-such-thing") && what.contains("midjourney"), "{what}");
+}
+
+#[test]
+fn every_key_is_documented() {
+    let document = include_str!("../scenarios/README.md");
+    for (from, to) in [
+        ("about =", "odd = 1\nabout ="),
+        ("looking = 0.5", "odd = 1"),
+        ("share = 0.2", "share = 0.2, odd = 1"),
+        ("typing = 0.3", "odd = 1"),
+        ("[[phase]]", "[guild.reactions]\nodd = 1\n[[phase]]"),
+        ("ramp = 2", "odd = 1"),
+        ("cuts = 20.0", "odd = 1"),
+        ("[phase.rates.g]", "[[phase.storm]]\nodd = 1\n[phase.rates.g]"),
+    ] {
+        // The error lists the keys that there are.
+        let what = scenario::parse("tiny", "tiny.toml", &TINY.replacen(from, to, 1)).expect_err(to);
+        let (_, known) = what.split_once("expected one of ").unwrap_or_else(|| panic!("{to}: {what}"));
+        for key in known.split('`').skip(1).step_by(2) {
+            let told = ["`", "[[", "[", " ", "."].iter().any(|before| {
+                document.match_indices(&format!("{before}{key}")).any(|(at, found)| {
+                    let next = document[at + found.len()..].chars().next();
+                    next.is_some_and(|next| !next.is_alphanumeric() && next != '_')
+                })
+            });
+            assert!(told, "bench/scenarios/README.md does not tell of `{key}`");
+        }
+    }
 }
 
 // ── the judge: a second opinion about what can be done when ──

@@ -50,10 +50,18 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
     let mut viewers: Vec<(u32, u32, u32)> = Vec::new();
     for (number, (guild, first)) in guilds.iter().zip(&firsts).enumerate() {
         let everybody = script.streams.len() as u32;
+        let name = guild.group.as_deref().unwrap_or_default();
+        let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
+            script.groups.push(name.to_owned());
+            script.groups.len() - 1
+        });
+        // More groups than that are told together with the last.
+        let group = u8::try_from(group).unwrap_or(u8::MAX);
         let mut add = |script: &mut Script, count: u32| {
             let stream = script.streams.len() as u32;
             script.streams.push(Stream::default());
             script.guild_of.push(number as u32);
+            script.group_of.push(group);
             viewers.push((stream, *first, count));
             stream
         };

@@ -30,6 +30,9 @@ pub struct RunReport {
     pub all: Deliveries,
     /// What was delivered, by kind.
     pub kinds: BTreeMap<Kind, Deliveries>,
+    /// From an event's intended time to each receipt, by the groups of guilds that the trace tells apart; empty: it has only one.
+    #[serde(default)]
+    pub groups_ms: BTreeMap<String, Times>,
     /// How fast.
     pub traffic: Traffic,
     /// What was asked over HTTP.
@@ -73,6 +76,7 @@ impl Default for RunReport {
             arrival: Arrival::default(),
             all: Deliveries::default(),
             kinds: BTreeMap::new(),
+            groups_ms: BTreeMap::new(),
             traffic: Traffic::default(),
             rest: Rest::default(),
             sequence: Sequence::default(),

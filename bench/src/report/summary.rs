@@ -6,6 +6,8 @@ use crate::report::run::{Deliveries, Header, RunReport, name};
 use crate::report::units::{Table, bytes, duration, grouped, percent, rounded};
 use crate::report::{Bottleneck, CONTENDED, Times};
 
+/// The busiest threads that are named.
+const THREADS_TOLD: usize = 4;
 /// What a number is called takes so many columns.
 const MARGIN: usize = 18;
 
@@ -32,8 +34,14 @@ impl fmt::Display for RunReport {
                 line(f, what, times.to_string())?;
             }
         }
-        writeln!(f, "\n{}", self.deliveries())?;
-        writeln!(f, "{}", self.latencies())?;
+        // Where nothing was to happen and nothing did, there is nothing to be told.
+        if self.all != Deliveries::default() {
+            writeln!(f, "\n{}", self.deliveries())?;
+            writeln!(f, "{}", self.latencies())?;
+        }
+        for (name, times) in &self.groups_ms {
+            line(f, &format!("guilds: {name}"), times.to_string())?;
+        }
         if !self.rest.routes.is_empty() {
             writeln!(f, "{}", self.routes())?;
         }
@@ -230,9 +238,16 @@ impl RunReport {
     }
 
     fn client_line(&self) -> String {
-        let threads = self.client.threads.iter().map(|thread| format!("{} {}", thread.name, thread.busy));
+        let mut threads: Vec<_> = self.client.threads.iter().collect();
+        let others = threads.len().saturating_sub(THREADS_TOLD);
+        if others > 0 {
+            threads.sort_by(|one, other| other.busy.wanted().total_cmp(&one.busy.wanted()));
+            threads.truncate(THREADS_TOLD);
+        }
+        let threads = threads.into_iter().map(|thread| format!("{} {}", thread.name, thread.busy));
+        let others = (others > 0).then(|| format!("{others} others less"));
         let memory = self.client.bytes_per_session.map(|bytes| format!("{} bytes per session", rounded(bytes)));
-        threads.chain(memory).collect::<Vec<_>>().join(", ")
+        threads.chain(others).chain(memory).collect::<Vec<_>>().join(", ")
     }
 }
 

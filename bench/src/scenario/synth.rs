@@ -321,8 +321,10 @@ enum Later {
     ChannelDelete { guild: u32, channel: u32 },
 }
 
-/// Messages that are looked at for something to react to.
+/// Messages that are looked at for something to react to: what clients show …
 const RECENT: usize = 50;
+/// … and, where more than that come in a moment, all of so many microseconds.
+const RECENT_TIME: u64 = 3_000_000;
 /// How often somebody else is tried before an arrival is skipped.
 const TRIES: u32 = 64;
 
@@ -675,7 +677,7 @@ impl Pass<'_> {
             }
         }
         let recent = &mut self.crowd.towns[guild as usize].recent;
-        if recent.len() == RECENT {
+        while recent.len() >= RECENT && recent.front().is_some_and(|oldest| oldest.at + RECENT_TIME < at) {
             recent.pop_front();
         }
         recent.push_back(Recent { of, at, channel, gone });

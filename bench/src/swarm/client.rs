@@ -474,7 +474,10 @@ impl Client {
     fn judge(&mut self, verdict: Option<Verdict>, wire: usize, desk: &mut Desk) {
         let Some(Verdict { taken, mark, kind }) = verdict else { return };
         match taken {
-            Taken::New => desk.tally.delivered(kind, mark, desk.now_ns, wire, desk.entitlements.events()),
+            Taken::New => {
+                let group = desk.entitlements.script().group_of.get(mark.stream as usize).copied();
+                desk.tally.delivered(kind, group, mark, desk.now_ns, wire, desk.entitlements.events());
+            }
             Taken::Early => desk.tally.counts.early += 1,
             Taken::Idle => {}
             Taken::Again | Taken::Leaked => desk.tally.unwanted(self, taken, kind, mark),

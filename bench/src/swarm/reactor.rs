@@ -128,7 +128,7 @@ impl Reactor {
                 zlib: plan.zlib,
                 commands: plan.commands,
                 addresses: Vec::new(),
-                tally: Tally::default(),
+                tally: Tally::of_groups(plan.script.groups.len()),
                 out: Vec::new(),
                 wishes: Vec::new(),
                 now_ns: 0,

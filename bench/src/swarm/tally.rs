@@ -251,6 +251,8 @@ pub struct Tally {
     pub last_ns: u64,
     /// When the first and the last session went on, in nanoseconds since 1970.
     pub resumes_ns: Option<(u64, u64)>,
+    /// By group of guilds, if there are several: from an event's intended time to each receipt.
+    pub groups: Vec<Histogram<u64>>,
     /// By kind: events that came again.
     pub again: [u64; Kind::COUNT],
     /// By kind: events that came to who may not see them.
@@ -269,6 +271,7 @@ impl Default for Tally {
             identify: coarse(),
             last_ns: 0,
             resumes_ns: None,
+            groups: Vec::new(),
             again: [0; Kind::COUNT],
             leaked: [0; Kind::COUNT],
             receiving: Receiving::default(),
@@ -277,13 +280,22 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// Nothing is counted yet; latencies of so many groups of guilds are told apart.
+    pub fn of_groups(groups: usize) -> Tally {
+        let groups = if groups < 2 { Vec::new() } else { (0..groups).map(|_| coarse()).collect() };
+        Tally { groups, ..Tally::default() }
+    }
+
     /// An entitled session has received an event for the first time; its frame took `wire` bytes.
-    pub fn delivered(&mut self, kind: Kind, mark: Mark, now_ns: u64, wire: usize, events: &Events) {
+    pub fn delivered(&mut self, kind: Kind, group: Option<u8>, mark: Mark, now_ns: u64, wire: usize, events: &Events) {
         self.counts.delivered += 1;
         self.counts.delivered_bytes += wire as u64;
         self.last_ns = now_ns;
         let took = now_ns.saturating_sub(mark.intended_ns);
         self.latencies.record(kind, took);
+        if let Some(times) = group.and_then(|group| self.groups.get_mut(usize::from(group))) {
+            record(times, took);
+        }
         self.receiving.add(mark, took / 1_000, events);
     }
 
