@@ -52,11 +52,13 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
         let everybody = script.streams.len() as u32;
         let name = guild.group.as_deref().unwrap_or_default();
         let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
-            script.groups.push(name.to_owned());
+            // More groups than that are told together with the last.
+            if script.groups.len() <= usize::from(u8::MAX) {
+                script.groups.push(name.to_owned());
+            }
             script.groups.len() - 1
         });
-        // More groups than that are told together with the last.
-        let group = u8::try_from(group).unwrap_or(u8::MAX);
+        let group = group as u8;
         let mut add = |script: &mut Script, count: u32| {
             let stream = script.streams.len() as u32;
             script.streams.push(Stream::default());
@@ -89,7 +91,8 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
     let several = guilds.iter().any(|guild| guild.first.is_some());
     let mut marks = Vec::with_capacity(trace.actions.len());
     let mut messages: Vec<Posted> = Vec::new();
-    let mut talking: HashMap<u32, u32> = HashMap::new();
+    // By guild and session: the channel.
+    let mut talking: HashMap<(u32, u32), u32> = HashMap::new();
     for Line { at, action } in &trace.actions {
         script.end_us = script.end_us.max(*at);
         let mut mark = NO_MARK;
@@ -157,13 +160,13 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
                 let session = session(guild, who);
                 let place = &town.guilds[guild as usize];
                 // Who leaves is seen to leave by those who saw the channel.
-                let stream = match channel.or_else(|| talking.get(&session).copied()) {
+                let stream = match channel.or_else(|| talking.get(&(guild, session)).copied()) {
                     Some(channel) => channels[guild as usize][channel as usize],
                     None => open[guild as usize],
                 };
                 match channel {
-                    Some(channel) => talking.insert(session, channel),
-                    None => talking.remove(&session),
+                    Some(channel) => talking.insert((guild, session), channel),
+                    None => talking.remove(&(guild, session)),
                 };
                 let mark = event(&mut script, stream, Kind::Voice);
                 let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
