@@ -166,13 +166,14 @@ pub fn play(
 
     // What is not yet there may be on its way. It is lost when nothing has come for a while.
     let has = |stream: u32, index: u32| accepted.has(stream, index);
-    let wanted = cast.present_at_the_end();
+    let never_came = found.arrival.asked - found.arrival.live.min(found.arrival.asked);
+    let wanted = cast.present_at_the_end().saturating_sub(never_came);
     let mut last = (swarm.delivered(), swarm.standing());
     let mut changed = Instant::now();
     while changed.elapsed() < run.patience {
         let standing = swarm.standing();
         // Who was cut at the very end is still on the way back.
-        if standing.live + standing.dead >= wanted.min(found.arrival.live) && swarm.outstanding(has) == 0 {
+        if standing.live + standing.dead >= wanted && swarm.outstanding(has) == 0 {
             break;
         }
         watch.look(&mut swarm, "drain");
