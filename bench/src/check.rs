@@ -154,10 +154,10 @@ impl Receipt {
         (self.window, self.order, self.base, self.from) = (0, 0, from, from);
     }
 
-    /// The session is no longer entitled. Events from `least` on need not have come, unless later ones did. Says where its time
-    /// ended.
-    pub fn end(&mut self, least: u32) -> u32 {
-        let until = self.reached().max(least).max(self.from);
+    /// The session is no longer entitled. Events below `least` must have come, those below `most` if a later one did: those
+    /// above may have been on their way when it ended, and overtaken by others. Says where its time ended.
+    pub fn end(&mut self, least: u32, most: u32) -> u32 {
+        let until = self.reached().min(most).max(least).max(self.from);
         let mut gaps = Gaps::default();
         self.holes(until, |first, end| gaps.push(u64::from(first), u64::from(end) - 1));
         let past = Past { from: self.from, until, gaps };
@@ -233,7 +233,10 @@ impl Receipt {
     /// be among them.
     pub fn holes(&self, until: u32, mut each: impl FnMut(u32, u32)) {
         for (first, last) in self.beyond.iter().flat_map(|beyond| beyond.gaps.ranges()) {
-            each(*first as u32, *last as u32 + 1);
+            let end = (*last as u32 + 1).min(until);
+            if (*first as u32) < end {
+                each(*first as u32, end);
+            }
         }
         let reached = self.reached().min(until);
         for index in self.base..reached {
@@ -320,7 +323,7 @@ mod tests {
             let mut events: Vec<(u64, u32)> =
                 (0..count).map(|index| (u64::from(index) + chance.between(0, reach), index)).collect();
             events.sort_unstable();
-            let must = |index: u32| index % 5 != 0;
+            let must = |index: u32| !index.is_multiple_of(5);
             let mut receipt = Receipt::default();
             receipt.begin(from);
             let mut model = std::collections::BTreeSet::new();
@@ -364,13 +367,17 @@ mod tests {
         assert_eq!(receipt.take(4, all), Taken::Leaked);
         receipt.begin(2);
         assert_eq!([1, 2, 4].map(|index| receipt.take(index, all)), [Taken::Early, Taken::New, Taken::New]);
-        assert_eq!(receipt.end(3), 5);
+        assert_eq!(receipt.end(3, 9), 5);
         assert_eq!(receipt.take(5, all), Taken::Leaked);
         receipt.begin(8);
-        assert_eq!((receipt.from(), receipt.take(8, all), receipt.end(20)), (Some(8), Taken::New, 20));
-        let gaps = |first, last| Gaps(vec![(first, last)]);
-        let (one, two) = (Past { from: 2, until: 5, gaps: gaps(3, 3) }, Past { from: 8, until: 20, gaps: gaps(9, 19) });
-        assert_eq!((receipt.past(), receipt.from()), (&[one, two][..], None));
+        assert_eq!((receipt.from(), receipt.take(8, all), receipt.end(20, 20)), (Some(8), Taken::New, 20));
+        // What a later one has overtaken shortly before the end is not missing.
+        receipt.begin(30);
+        assert!([30, 32, 99].into_iter().all(|index| receipt.take(index, all) == Taken::New));
+        assert_eq!(receipt.end(30, 33), 33);
+        let past = |from, until, first, last| Past { from, until, gaps: Gaps(vec![(first, last)]) };
+        let pasts = [past(2, 5, 3, 3), past(8, 20, 9, 19), past(30, 33, 31, 31)];
+        assert_eq!((receipt.past(), receipt.from()), (&pasts[..], None));
     }
 
     #[test]

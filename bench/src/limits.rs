@@ -37,6 +37,9 @@ pub const POSTERS_MAX: usize = 64;
 pub const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Without a delivery for this long, what is missing counts as lost.
 pub const STALL_TIME: Duration = Duration::from_secs(10);
+/// Requests that are made at the same time overtake each other by some milliseconds, on a busy server by more. When a session
+/// ends, what was intended within this time before need not have come, even if something later has.
+pub const OVERTAKING_TIME: Duration = Duration::from_secs(2);
 /// Without a further session for this long, connecting is over.
 pub const CONNECT_STALL_TIME: Duration = Duration::from_secs(30);
 /// After the last delivery: time for a duplicate to show itself.
@@ -133,4 +136,6 @@ pub const PEER_STEPS_MAX: u32 = 20;
 /// The distance between what was kept up and what was not at which the search ends.
 pub const PEER_STEP_MIN: f64 = 1.05;
 /// Events of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
-pub const LEDGER_MARKS_MAX: usize = 8;
+pub const LEDGER_MARKS_MAX: usize = 32;
+/// How long an event is told apart from later ones of its name: longer than any that is received at all takes.
+pub const LEDGER_TIME: Duration = Duration::from_secs(60);

@@ -198,7 +198,10 @@ impl Ledger {
     /// From now on, events of this name may be that one.
     pub fn expect(&self, named: Named, mark: Mark) {
         let mut entries = self.entries.write().expect("no thread panics while it holds this");
-        let marks = entries.entry(named).or_default();
+        // Most names stand for one event, and there may be millions.
+        let marks = entries.entry(named).or_insert_with(|| Vec::with_capacity(1));
+        let oldest_ns = mark.intended_ns.saturating_sub(limits::LEDGER_TIME.as_nanos() as u64);
+        marks.retain(|other| other.intended_ns >= oldest_ns);
         if marks.len() >= limits::LEDGER_MARKS_MAX {
             marks.remove(0);
         }
@@ -219,11 +222,11 @@ impl Ledger {
         !self.used.load(Ordering::Acquire)
     }
 
-    /// Which event a name stands for: the oldest that `fits`, or the latest if none does.
-    pub fn find(&self, named: Named, fits: impl Fn(&Mark) -> bool) -> Option<Mark> {
+    /// Which event a name stands for, of those that it `may`: the oldest that `fits`, or the latest if none does.
+    pub fn find(&self, named: Named, may: impl Fn(&Mark) -> bool, fits: impl Fn(&Mark) -> bool) -> Option<Mark> {
         let entries = self.entries.read().expect("no thread panics while it holds this");
-        let marks = entries.get(&named).filter(|marks| !marks.is_empty())?;
-        marks.iter().find(|mark| fits(mark)).or(marks.last()).copied()
+        let marks = || entries.get(&named).into_iter().flatten().filter(|mark| may(mark));
+        marks().find(|mark| fits(mark)).or(marks().last()).copied()
     }
 }
 

@@ -116,12 +116,19 @@ mod texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::file;
 
-    fn guild(channels: usize, joining: u32) -> Guild {
-        let channel = r#"{"kind":"text"}"#;
-        let channels = vec![channel; channels].join(",");
-        let text = format!(r#"{{"guild":0,"members":9,"sessions":2,"joining":{joining},"channels":[{channels}]}}"#);
-        serde_json::from_str(&text).expect("sound")
+    /// A trace of guilds with two sessions each.
+    fn trace(guilds: &[(usize, u32)]) -> Trace {
+        let mut lines = String::from("{\"trace\":\"guildhall\",\"version\":1,\"by\":\"synth\",\"name\":\"t\"}\n");
+        for (number, (channels, joining)) in guilds.iter().enumerate() {
+            let channels = vec![r#"{"kind":"text"}"#; *channels].join(",");
+            lines += &format!(
+                "{{\"at\":0,\"do\":\"guild\",\"guild\":{number},\"members\":9,\"sessions\":2,\"joining\":{joining},\
+                 \"channels\":[{channels}]}}\n"
+            );
+        }
+        file::read_from(lines.as_bytes()).expect("sound").trace
     }
 
     #[test]
@@ -130,11 +137,13 @@ mod tests {
         let town: Town = serde_json::from_str(text).expect("sound");
         assert_eq!(town.guilds[0].channels, [8, 9]);
         assert_eq!(serde_json::to_string(&town).expect("sound"), text);
-        assert_eq!(town.check(&[guild(2, 0)], 2), Ok(()));
-        assert!(town.check(&[guild(3, 0)], 2).is_err_and(|why| why.contains("2 channels")));
-        assert!(town.check(&[guild(2, 0)], 3).is_err_and(|why| why.contains("2 tokens")));
-        assert!(town.check(&[guild(2, 1)], 2).is_err_and(|why| why.contains("invite")));
-        assert!(town.check(&[guild(2, 0), guild(2, 0)], 2).is_err_and(|why| why.contains("1 guilds")));
+        let lacks = |guilds: &[(usize, u32)]| town.check(&trace(guilds)).err().unwrap_or_default();
+        assert_eq!(lacks(&[(2, 0)]), "");
+        assert!(lacks(&[(3, 0)]).contains("2 channels"));
+        assert!(lacks(&[(2, 1)]).contains("invite"));
+        assert!(lacks(&[(2, 0), (2, 0)]).contains("1 guilds"));
+        let few = Town { tokens: vec!["a".into()], ..town.clone() };
+        assert!(few.check(&trace(&[(2, 0)])).is_err_and(|why| why.contains("1 tokens")));
     }
 
     #[test]

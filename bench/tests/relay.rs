@@ -9,13 +9,9 @@ use std::time::Duration;
 use faulty::{Fault, Mischief, Planted, Relay};
 use guildhall_bench::chance::Chance;
 use guildhall_bench::chat::{self, Chat};
-use guildhall_bench::http::Mailbox;
-use guildhall_bench::marker::Marker;
 use guildhall_bench::raw::gateway::{self, Gateway};
 use guildhall_bench::raw::{How, table};
-use guildhall_bench::report::Report;
-use guildhall_bench::swarm::Settings;
-use guildhall_bench::swarm::tally::FaultKind;
+use guildhall_bench::report::run::RunReport;
 
 const SESSIONS: u32 = 2_000;
 const MESSAGES: u32 = 500;
@@ -32,7 +28,7 @@ fn frame(seed: u64) -> u64 {
     Chance::new(seed).bits() % (DELIVERIES - DELIVERIES / 10)
 }
 
-fn run(fault: Option<(Mischief, u64)>, how: How) -> (Report, Vec<Planted>) {
+fn run(fault: Option<(Mischief, u64)>, how: How) -> (RunReport, Vec<Planted>) {
     let _alone = alone();
     table::room(); // the limit of open files is raised
     let listen = "127.0.0.1:0".parse().expect("an address");
@@ -41,57 +37,59 @@ fn run(fault: Option<(Mischief, u64)>, how: How) -> (Report, Vec<Planted>) {
     let fault = fault.map(|(mischief, frame)| Fault { mischief, frame, messages: MESSAGES });
     let relay = Relay::open(gateway.address, fault);
     let chat = Chat {
-        swarm: Settings {
-            server: relay.address,
-            tokens: (0..SESSIONS).map(|index| format!("token-{index}")).collect(),
-            sessions: SESSIONS,
-            marker: Marker::new("relay"),
-            zlib: false,
-            cut: 0.0,
-            connect_rate: 10_000.0,
-            threads: 1,
-            seed: 7,
-        },
-        mailbox: Mailbox { server: gateway.address, channel: "1".into(), token: "t".into() },
+        server: relay.address,
+        tokens: (0..SESSIONS).map(|index| format!("token-{index}")).collect(),
+        sessions: SESSIONS,
+        channel: 1,
+        author: None,
         rate: f64::from(MESSAGES),
         seconds: 1.0,
         size: 60,
+        cut: 0.0,
+        zlib: false,
+        connect_rate: 10_000.0,
+        threads: 1,
+        seed: 7,
         server_pid: None,
         patience: Duration::from_secs(3),
         quiet: true,
     };
-    let report = chat::run(&chat).expect("a run");
+    let report = chat::run(&chat).expect("a run").report;
     assert_eq!(relay.messages(), DELIVERIES);
     assert_eq!(gateway.close().expect("no thread failed").counts.deliveries, DELIVERIES);
     (report, relay.planted())
 }
 
 /// Lost, duplicated, out of order; the same for the numbers; everything else that makes a run unsound.
-fn found(report: &Report) -> [u64; 7] {
-    let judgement = &report.deliveries;
-    assert_eq!(judgement.expected, DELIVERIES);
-    assert_eq!(judgement.received + judgement.lost, judgement.expected);
-    let counts = judgement.counts;
+fn found(report: &RunReport) -> [u64; 7] {
+    let (all, connections) = (&report.all, &report.connections);
+    assert_eq!(all.expected, DELIVERIES);
+    assert_eq!(all.received + all.lost + all.not_yet, all.expected);
     [
-        judgement.lost,
-        judgement.duplicated,
-        judgement.out_of_order,
-        judgement.sequence_missing,
-        judgement.sequence_duplicates,
-        judgement.sequence_late,
-        counts.dead + counts.invalidated + counts.disconnects + u64::from(report.rest_errors),
+        all.lost,
+        all.duplicated,
+        all.out_of_order,
+        report.sequence.missing,
+        report.sequence.duplicates,
+        report.sequence.late,
+        all.not_yet
+            + all.leaked
+            + connections.dead
+            + connections.invalidated
+            + connections.disconnects
+            + report.rest.errors(),
     ]
 }
 
 /// The faults are those kinds, each once, all on the session that it happened to.
-fn names_only(report: &Report, planted: &[Planted], kinds: &[FaultKind]) {
+fn names_only(report: &RunReport, planted: &[Planted], kinds: &[&str]) {
     let [planted] = planted else { panic!("one fault was planted: {planted:?}") };
-    let faults = &report.deliveries.faults;
+    let faults = &report.faults;
     assert!(
         faults.iter().all(|fault| fault.session_id.as_ref() == Some(&planted.session_id)),
         "{faults:?} {planted:?}"
     );
-    let told: Vec<FaultKind> = faults.iter().map(|fault| fault.kind).collect();
+    let told: Vec<&str> = faults.iter().map(|fault| fault.kind.as_str()).collect();
     assert!(told.len() == kinds.len() && kinds.iter().all(|kind| told.contains(kind)), "{faults:?}");
 }
 
@@ -99,32 +97,32 @@ fn names_only(report: &Report, planted: &[Planted], kinds: &[FaultKind]) {
 fn a_million_deliveries_are_found_sound() {
     for how in [How::Send, How::Uring] {
         let (report, planted) = run(None, how);
-        assert_eq!(found(&report), [0; 7], "{:?}", report.deliveries.faults);
-        assert!(report.sound && report.deliveries.faults.is_empty() && planted.is_empty());
+        assert_eq!(found(&report), [0; 7], "{:?}", report.faults);
+        assert!(report.sound && report.faults.is_empty() && planted.is_empty());
     }
 }
 
 #[test]
 fn one_dropped_of_a_million_is_found() {
     let (report, planted) = run(Some((Mischief::Drop, frame(1))), How::Send);
-    assert_eq!(found(&report), [1, 0, 0, 1, 0, 0, 0], "{:?}", report.deliveries.faults);
+    assert_eq!(found(&report), [1, 0, 0, 1, 0, 0, 0], "{:?}", report.faults);
     assert!(!report.sound);
-    names_only(&report, &planted, &[FaultKind::Lost, FaultKind::SequenceGap]);
+    names_only(&report, &planted, &["lost", "sequence_gap"]);
 }
 
 #[test]
 fn one_doubled_of_a_million_is_found() {
     let (report, planted) = run(Some((Mischief::Duplicate, frame(2))), How::Send);
-    assert_eq!(found(&report), [0, 1, 0, 0, 1, 0, 0], "{:?}", report.deliveries.faults);
+    assert_eq!(found(&report), [0, 1, 0, 0, 1, 0, 0], "{:?}", report.faults);
     assert!(!report.sound);
-    names_only(&report, &planted, &[FaultKind::Duplicated, FaultKind::SequenceDuplicate]);
+    names_only(&report, &planted, &["duplicated", "sequence_duplicate"]);
 }
 
 #[test]
 fn one_late_of_a_million_is_found() {
     let (report, planted) = run(Some((Mischief::Swap, frame(3))), How::Send);
-    assert_eq!(found(&report), [0, 0, 1, 0, 0, 1, 0], "{:?}", report.deliveries.faults);
+    assert_eq!(found(&report), [0, 0, 1, 0, 0, 1, 0], "{:?}", report.faults);
     assert!(!report.sound);
     // The gap shows itself when the successor comes first.
-    names_only(&report, &planted, &[FaultKind::OutOfOrder, FaultKind::SequenceGap, FaultKind::SequenceLate]);
+    names_only(&report, &planted, &["out_of_order", "sequence_gap", "sequence_late"]);
 }

@@ -14,7 +14,7 @@ use crate::check::{Sequence, Step, Taken};
 use crate::marker::Marker;
 use crate::script::{Kind as EventKind, Named, View};
 use crate::swarm::Commands;
-use crate::swarm::entitlement::{Entitlements, Verdict};
+use crate::swarm::entitlement::{Ending, Entitlements, Verdict};
 use crate::swarm::framing::{self, Broken, Kind};
 use crate::swarm::inflate::Inflate;
 use crate::swarm::scan::{self, Names};
@@ -237,10 +237,10 @@ impl Client {
     }
 
     /// The session cannot be resumed: what it was entitled to is over.
-    pub fn forget(&mut self, desk: &mut Desk) {
+    pub fn forget(&mut self, desk: &mut Desk, ending: Ending) {
         self.identity = Identity::None;
         self.sequence = Sequence::default();
-        desk.entitlements.end_all(self.index, desk.now_ns);
+        desk.entitlements.end_all(self.index, desk.now_ns, ending);
     }
 
     /// Says a heartbeat.
@@ -578,6 +578,8 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::Script;
+    use crate::swarm::events::Events;
 
     fn text(payload: &str) -> Vec<u8> {
         // Unmasked frames differ from masked ones by one bit and four bytes.
@@ -596,15 +598,24 @@ mod tests {
         let mut bytes = upgrade::answer();
         bytes.extend(text(r#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":1000}}"#));
         bytes.extend(text(
-            r#"{"t":"READY","s":1,"op":0,"d":{"session_id":"abc","resume_gateway_url":"ws://127.0.0.1:5","guilds":[{"id":"1","unavailable":true}]}}"#,
+            r#"{"t":"READY","s":1,"op":0,"d":{"user":{"id":"77"},"session_id":"abc","resume_gateway_url":"ws://127.0.0.1:5","guilds":[{"id":"1","unavailable":true}]}}"#,
         ));
         bytes.extend(text(r#"{"t":"GUILD_CREATE","s":2,"op":0,"d":{"id":"1"}}"#));
         bytes
     }
 
+    /// The desk of one client, which sees one channel with four messages.
     fn desk() -> Desk {
+        let script = Arc::new(Script::of_channel(1, 4, 1.0));
+        let events = Arc::new(Events::new(&script));
         Desk {
             marker: Marker::new("r"),
+            place: 0,
+            entitlements: Entitlements::new(script, events, 0, 1),
+            tokens: Arc::new(["t"].into_iter().collect()),
+            zlib: false,
+            commands: Commands::NONE,
+            addresses: Vec::new(),
             tally: Tally::default(),
             out: Vec::new(),
             wishes: Vec::new(),
@@ -614,53 +625,116 @@ mod tests {
         }
     }
 
+    fn connected(desk: &Desk) -> Client {
+        let mut client = Client::new(0);
+        client.connect("127.0.0.1:1".parse().expect("an address"), desk, &mut Vec::new());
+        client
+    }
+
+    /// A message's dispatch.
+    fn message(s: u64, index: u32) -> String {
+        format!(r#"{{"t":"MESSAGE_CREATE","s":{s},"op":0,"d":{{"content":"gh r 0 {index} 1000000 x"}}}}"#)
+    }
+
+    fn has(desk: &Desk) -> Vec<u32> {
+        let (_, receipt) = desk.entitlements.of(0).next().expect("it sees a stream");
+        (0..4).filter(|index| receipt.has(*index)).collect()
+    }
+
     #[test]
     fn a_session_comes_up_however_the_bytes_are_split() {
         let mut bytes = greeting();
-        bytes.extend(text(r#"{"t":"MESSAGE_CREATE","s":3,"op":0,"d":{"content":"gh r 0 1000000 xxx"}}"#));
+        bytes.extend(text(&message(3, 1)));
         for size in [1, 2, 3, 7, 64, bytes.len()] {
             let mut desk = desk();
-            let mut client = Client::new(0, "t".into(), false);
-            client.connect("127.0.0.1:1".parse().expect("an address"), &mut desk.out);
+            let mut client = connected(&desk);
+            // As the reactor reads: what is left over goes to the front of its buffer.
+            let mut buffer = [0; 1024];
             for piece in bytes.chunks(size) {
-                client.read(piece, &mut desk).expect("sound");
+                let kept = client.take_partial(&mut buffer);
+                buffer[kept..kept + piece.len()].copy_from_slice(piece);
+                client.read(&buffer[..kept + piece.len()], &mut desk).expect("sound");
             }
             assert_eq!(client.stage, Stage::Live);
             assert_eq!(desk.wishes, [Wish::Beat(1_000), Wish::Live(false)]);
-            assert_eq!((client.sequence.last(), client.receipts.count()), (3, 1));
-            assert_eq!(client.identity.as_ref().and_then(|identity| identity.address).map(|to| to.port()), Some(5));
-            assert!(client.partial.capacity() == 0, "an idle client holds no buffer");
+            assert_eq!((client.sequence.last(), has(&desk)), (3, vec![1]));
+            assert_eq!((client.identity.id(), client.user), (Some("abc"), 77));
+            assert_eq!(client.resume_address(&desk).map(|to| to.port()), Some(5));
+            assert!(client.rare.is_none(), "an idle client holds no buffer");
         }
+    }
+
+    #[test]
+    fn a_frame_that_is_longer_than_half_of_the_buffer_waits_with_its_client() {
+        let mut desk = desk();
+        let mut client = connected(&desk);
+        client.read(&greeting(), &mut desk).expect("sound");
+        let bytes = text(&message(3, 2));
+        let mut buffer = [0; 64];
+        for piece in bytes.chunks(32) {
+            let kept = client.take_partial(&mut buffer);
+            assert!(kept <= 32);
+            buffer[kept..kept + piece.len()].copy_from_slice(piece);
+            client.read(&buffer[..kept + piece.len()], &mut desk).expect("sound");
+        }
+        assert_eq!(has(&desk), [2]);
+        assert!(client.rare.is_none());
     }
 
     #[test]
     fn fragments_and_pings_between_them_are_understood() {
         let mut desk = desk();
-        let mut client = Client::new(0, "t".into(), false);
-        client.connect("127.0.0.1:1".parse().expect("an address"), &mut desk.out);
+        let mut client = connected(&desk);
         client.read(&greeting(), &mut desk).expect("sound");
         desk.out.clear();
-        let payload = br#"{"t":"MESSAGE_CREATE","s":3,"op":0,"d":{"content":"gh r 0 1 "}}"#;
+        let payload = message(3, 0).into_bytes();
         let (front, back) = payload.split_at(20);
         let mut bytes = vec![0x01, front.len() as u8];
         bytes.extend_from_slice(front);
         bytes.extend_from_slice(&[0x89, 2, b'h', b'i', 0x80, back.len() as u8]);
         bytes.extend_from_slice(back);
         client.read(&bytes, &mut desk).expect("sound");
-        assert_eq!(client.receipts.count(), 1);
+        assert_eq!(has(&desk), [0]);
         assert_eq!(desk.out, [0x8a, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        assert!(client.rare.is_none(), "an idle client holds no buffer");
     }
 
     #[test]
     fn a_message_that_comes_twice_is_a_fault() {
         let mut desk = desk();
-        let mut client = Client::new(0, "t".into(), false);
-        client.connect("127.0.0.1:1".parse().expect("an address"), &mut desk.out);
+        let mut client = connected(&desk);
         client.read(&greeting(), &mut desk).expect("sound");
         for s in [3, 4] {
-            let payload = format!(r#"{{"t":"MESSAGE_CREATE","s":{s},"op":0,"d":{{"content":"gh r 0 1 "}}}}"#);
-            client.read(&text(&payload), &mut desk).expect("sound");
+            client.read(&text(&message(s, 0)), &mut desk).expect("sound");
         }
-        assert_eq!((desk.tally.counts.duplicated, desk.tally.counts.sequence_duplicates), (1, 0));
+        let counts = desk.tally.counts;
+        assert_eq!((counts.delivered, counts.duplicated, counts.sequence_duplicates), (1, 1, 0));
+        assert_eq!(desk.tally.again[EventKind::Message as usize], 1);
+    }
+
+    #[test]
+    fn a_session_keeps_what_it_has_when_it_is_resumed_and_not_when_it_is_forgotten() {
+        let mut desk = desk();
+        let mut client = connected(&desk);
+        client.read(&greeting(), &mut desk).expect("sound");
+        client.read(&text(&message(3, 0)), &mut desk).expect("sound");
+        client.disconnect();
+        client.connect("127.0.0.1:1".parse().expect("an address"), &desk, &mut Vec::new());
+        let mut again = upgrade::answer();
+        again.extend(text(r#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":1000}}"#));
+        desk.out.clear();
+        client.read(&again, &mut desk).expect("sound");
+        assert_eq!(client.stage, Stage::Resuming);
+        // The mask of the client's frames is all zeros here.
+        let start = desk.out.iter().position(|byte| *byte == b'{').expect("JSON");
+        let said: serde_json::Value = serde_json::from_slice(&desk.out[start..]).expect("JSON");
+        assert_eq!(said, json!({"op": 6, "d": {"token": "t", "session_id": "abc", "seq": 3}}));
+        client.read(&text(&message(4, 1)), &mut desk).expect("sound");
+        client.read(&text(r#"{"t":"RESUMED","s":5,"op":0,"d":null}"#), &mut desk).expect("sound");
+        assert_eq!((client.stage, has(&desk)), (Stage::Live, vec![0, 1]));
+        client.forget(&mut desk, Ending::Wanted);
+        assert!(!client.has_session() && has(&desk).is_empty());
+        let (_, receipt) = desk.entitlements.of(0).next().expect("it sees a stream");
+        assert_eq!(receipt.past().len(), 1);
     }
 }

@@ -5,6 +5,7 @@
 //! does. A session that is cut and resumes keeps its times: nothing may be missing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::check::{Receipt, Taken};
 use crate::limits;
@@ -23,6 +24,15 @@ pub struct Entitlements {
     must: [bool; Kind::COUNT],
     /// When the traffic begins and how fast it goes, once that is known.
     traffic: Option<(u64, f64)>,
+}
+
+/// Why a session's time in a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The run wanted it so. What was under way need not have come.
+    Wanted,
+    /// The server did not keep the session: what it has missed until now is lost.
+    Refused,
 }
 
 /// What came of an event.
@@ -118,22 +128,27 @@ impl Entitlements {
 
     /// A session is no longer in a guild.
     pub fn end_guild(&mut self, session: u32, guild: u32, now_ns: u64) {
-        self.end(session, now_ns, |script, stream| script.guild_of[stream as usize] == guild);
+        self.end(session, now_ns, Ending::Wanted, |script, stream| script.guild_of[stream as usize] == guild);
     }
 
     /// A session is over.
-    pub fn end_all(&mut self, session: u32, now_ns: u64) {
-        self.end(session, now_ns, |_, _| true);
+    pub fn end_all(&mut self, session: u32, now_ns: u64, ending: Ending) {
+        self.end(session, now_ns, ending, |_, _| true);
     }
 
-    fn end(&mut self, session: u32, now_ns: u64, which: impl Fn(&Script, u32) -> bool) {
+    fn end(&mut self, session: u32, now_ns: u64, ending: Ending, which: impl Fn(&Script, u32) -> bool) {
         // What was under way when it ended need not have come. What is older than all patience must have.
-        let at_us = self.moment_us(now_ns.saturating_sub(limits::STALL_TIME.as_nanos() as u64));
+        let ago = |time: Duration| self.moment_us(now_ns.saturating_sub(time.as_nanos() as u64));
+        let (least_us, most_us) = match ending {
+            Ending::Wanted => (ago(limits::STALL_TIME), ago(limits::OVERTAKING_TIME)),
+            Ending::Refused => (ago(Duration::ZERO), ago(Duration::ZERO)),
+        };
         let at = self.place(session);
         for (place, stream) in self.script.streams_of(session).iter().enumerate() {
             let receipt = &mut self.receipts[at + place];
             if receipt.from().is_some() && which(&self.script, *stream) {
-                let until = receipt.end(self.script.first_from(*stream, at_us));
+                let first = |at_us: u64| self.script.first_from(*stream, at_us);
+                let until = receipt.end(first(least_us), first(most_us));
                 self.events.end(*stream, until);
             }
         }
@@ -160,13 +175,11 @@ impl Entitlements {
     /// A session has received an event that names something. `guild` is the id of the guild that it says it is of.
     pub fn take_named(&mut self, session: u32, named: Named, guild: Option<u64>) -> Option<Verdict> {
         // Somebody types twice, and the second time is asked for before the first has arrived: it is the first that comes first.
-        let mark = self.script.ledger.find(named, |mark| self.awaits(session, *mark))?;
-        // The same person in another guild is another event, of which the ledger knows nothing.
-        if let Some(guild) = guild.and_then(|id| self.guild(id))
-            && self.script.guild_of.get(mark.stream as usize) != Some(&guild)
-        {
-            return None;
-        }
+        // The same person in another guild is another event.
+        let guild = guild.and_then(|id| self.guild(id));
+        let is_there =
+            |mark: &Mark| guild.is_none_or(|guild| self.script.guild_of.get(mark.stream as usize) == Some(&guild));
+        let mark = self.script.ledger.find(named, is_there, |mark| self.awaits(session, *mark))?;
         self.take(session, named.kind, mark)
     }
 

@@ -1,43 +1,82 @@
-//! A small gateway that does exactly one thing wrong: what it delivers is known, so the checker can be checked.
+//! A small server with the guilds of a trace that does exactly one thing wrong: what it delivers is known, so the checker can be
+//! checked.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use guildhall_bench::town::{Place, Town, user_of};
+use guildhall_bench::trace::Trace;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 /// How often a connection looks for something to send.
 const TICK: Duration = Duration::from_millis(5);
-
 /// Short enough that every run has heartbeats, long enough that a busy machine answers in time.
 const BEAT_MS: u64 = 1_000;
+/// The user of the swarm's session 0; the others follow.
+const FIRST_USER: u64 = 10_000;
+/// The first message's id; the others follow.
+const FIRST_MESSAGE: u64 = 1_000_000;
+/// The owner's token.
+const OWNER: &str = "owner";
 
-/// What goes wrong, at message `.1` on the session of the `.0`th token.
+/// What can go wrong with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mischief {
     /// Nothing.
     None,
     /// The dispatch is numbered, but not sent.
-    Drop(usize, usize),
+    Drop,
     /// The dispatch is sent twice.
-    Duplicate(usize, usize),
+    Duplicate,
     /// The dispatch is sent after its successor.
-    Reorder(usize, usize),
-    /// The message is never dispatched; the numbers do not show it.
-    Forget(usize, usize),
-    /// The message is dispatched twice, with two numbers.
-    Repeat(usize, usize),
-    /// The message is dispatched after its successor, and numbered so.
-    Swap(usize, usize),
-    /// The message is refused, and nobody gets it.
-    Refuse(usize),
-    /// Everybody is asked to reconnect before this message.
-    AskToReconnect(usize),
+    Reorder,
+    /// The event is never dispatched; the numbers do not show it.
+    Forget,
+    /// The event is dispatched twice, with two numbers.
+    Repeat,
+    /// The event is dispatched after its successor of the same name, and numbered so.
+    Swap,
+    /// The session gets the event though it may not see it.
+    Leak,
+    /// Nobody gets the event, though it was accepted.
+    Swallow,
+    /// The request is refused, and nobody gets the event.
+    Refuse,
+    /// Everybody is asked to reconnect before the event.
+    AskToReconnect,
     /// Resumes are refused.
     NoResumes,
+    /// The first message that the session is sent again when it resumes is left out.
+    ForgetInReplay,
+}
+
+impl Mischief {
+    /// Done to the event of this name that has this number (the first is 0), on this session of the swarm.
+    pub fn at(self, session: u32, event: &'static str, number: usize) -> Plot {
+        Plot { mischief: self, session, event, number }
+    }
+}
+
+/// What goes wrong, where and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Plot {
+    mischief: Mischief,
+    session: u32,
+    event: &'static str,
+    number: usize,
+}
+
+impl Plot {
+    fn is(&self, mischief: Mischief, event: &str, number: usize) -> bool {
+        self.mischief == mischief && self.event == event && self.number == number
+    }
 }
 
 #[derive(Debug)]
@@ -47,40 +86,89 @@ enum Say {
     HangUp,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
-    token: String,
+    /// Its number in the swarm.
+    who: u32,
     /// All dispatches ever; the first has number 1.
     log: Vec<String>,
     connection: Option<Sender<Say>>,
     /// A dispatch that waits for its successor.
     held: Option<Say>,
+    /// An event that waits for its successor.
+    swapped: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    guild: usize,
+    /// Who of the members may view it; `None`: all.
+    viewers: Option<BTreeSet<u32>>,
 }
 
 #[derive(Debug, Default)]
 struct Hall {
     sessions: Vec<Session>,
-    posted: usize,
-    /// Messages that wait to be swapped.
-    swapped: Option<String>,
+    /// By guild.
+    members: Vec<BTreeSet<u32>>,
+    /// By id.
+    channels: BTreeMap<u64, Channel>,
+    messages: u64,
+    /// By event's name: how many there were.
+    events: BTreeMap<&'static str, usize>,
     resumes: usize,
+    left_out: usize,
 }
 
-/// The gateway. It lives as long as the test's process.
+/// The server. It lives as long as the test's process.
 #[derive(Debug, Clone)]
 pub struct Fake {
     /// Where it listens.
     pub address: SocketAddr,
-    mischief: Mischief,
+    /// Its guilds.
+    pub town: Town,
+    plot: Plot,
     hall: Arc<Mutex<Hall>>,
 }
 
+/// A request.
+struct Asked<'a> {
+    method: &'a str,
+    /// What follows `/api/v10/`, at its slashes.
+    path: Vec<&'a str>,
+    /// The session whose token it has; `None` is the owner.
+    who: Option<u32>,
+    form: &'a Value,
+}
+
+type Answer = (&'static str, Value);
+
+const DONE: &str = "204 No Content";
+const OK: &str = "200 OK";
+
+fn unknown() -> Answer {
+    ("404 Not Found", json!({"message": "Unknown Message", "code": 10008}))
+}
+
 impl Fake {
-    /// Opens a gateway.
-    pub fn open(mischief: Mischief) -> Fake {
+    /// Opens a server with the guilds of a trace.
+    pub fn open(trace: &Trace, plot: Plot) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let fake = Fake { address, mischief, hall: Arc::default() };
+        let mut hall = Hall::default();
+        let mut guilds = Vec::new();
+        for (number, (guild, first)) in trace.guilds.iter().zip(trace.firsts()).enumerate() {
+            hall.members.push((first..first + guild.sessions - guild.joining).collect());
+            let ids: Vec<u64> = (0..guild.channels.len() as u64).map(|at| 1_000 * (number as u64 + 1) + at).collect();
+            for (at, (id, channel)) in ids.iter().zip(&guild.channels).enumerate() {
+                let viewers = channel.share.map(|_| (first..first + guild.viewers(at as u32)).collect());
+                hall.channels.insert(*id, Channel { guild: number, viewers });
+            }
+            guilds.push(Place { id: guild_id(number), channels: ids, invite: Some(format!("invite-{number}")) });
+        }
+        let tokens = (0..trace.sessions()).map(token).collect();
+        let town = Town { guilds, owner: OWNER.into(), tokens };
+        let fake = Fake { address, town, plot, hall: Arc::new(Mutex::new(hall)) };
         let serving = fake.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -96,10 +184,19 @@ impl Fake {
         self.hall.lock().expect("no panic").resumes
     }
 
+    /// How many messages were left out of what was sent again.
+    pub fn left_out(&self) -> usize {
+        self.hall.lock().expect("no panic").left_out
+    }
+
     fn serve(&self, stream: TcpStream) {
-        let mut first = [0; 1];
-        if stream.peek(&mut first).is_ok_and(|read| read == 1) {
-            if first[0] == b'P' { self.serve_http(stream) } else { self.serve_gateway(stream) }
+        let mut start = [0; 6];
+        while let Ok(read @ 1..) = stream.peek(&mut start) {
+            if read == start.len() {
+                // The gateway is at the root.
+                return if start == *b"GET /?" { self.serve_gateway(stream) } else { self.serve_http(stream) };
+            }
+            std::thread::sleep(TICK);
         }
     }
 
@@ -108,80 +205,179 @@ impl Fake {
     fn serve_http(&self, mut stream: TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
         loop {
-            let mut length = 0;
+            let (mut length, mut line, mut who) = (0, String::new(), None);
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
             loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                let mut header = String::new();
+                if reader.read_line(&mut header).unwrap_or(0) == 0 {
                     return;
                 }
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().expect("a number");
-                }
-                if line == "\r\n" {
-                    break;
+                let (name, value) = header.split_once(':').unwrap_or((&header, ""));
+                match name.to_ascii_lowercase().as_str() {
+                    "content-length" => length = value.trim().parse().expect("a number"),
+                    "authorization" => who = user_of(value.trim()).map(|user| (user - FIRST_USER) as u32),
+                    "\r\n" => break,
+                    _ => {}
                 }
             }
             let mut body = vec![0; length];
             if reader.read_exact(&mut body).is_err() {
                 return;
             }
-            let form: Value = serde_json::from_slice(&body).expect("JSON");
-            let status = if self.post(form["content"].as_str().expect("content")) { "200 OK" } else { "500 Oh" };
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}");
+            let form = serde_json::from_slice(&body).unwrap_or_default();
+            let mut words = line.split(' ');
+            let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
+            let path = path.split('?').next().and_then(|path| path.strip_prefix("/api/v10/")).expect("an API's path");
+            let asked = Asked { method, path: path.split('/').collect(), who, form: &form };
+            let (status, body) = self.answer(&asked, &mut self.hall.lock().expect("no panic"));
+            let body = if status == DONE { String::new() } else { body.to_string() };
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             if stream.write_all(answer.as_bytes()).is_err() {
                 return;
             }
         }
     }
 
-    /// Dispatches a message to everybody. Says whether it was accepted.
-    fn post(&self, content: &str) -> bool {
-        let mut hall = self.hall.lock().expect("no panic");
-        let number = hall.posted;
-        hall.posted += 1;
-        if self.mischief == Mischief::Refuse(number) {
-            return false;
+    fn answer(&self, asked: &Asked<'_>, hall: &mut Hall) -> Answer {
+        let user = asked.who.map(|who| user_id(who).to_string());
+        match (asked.method, &asked.path[..]) {
+            ("GET", ["channels", _, "messages"]) => (OK, json!([])),
+            (method, ["channels", channel, rest @ ..]) => {
+                let id: u64 = channel.parse().expect("an id");
+                let Some(Channel { guild, viewers }) = hall.channels.get(&id) else { return unknown() };
+                let (guild, viewers) = (*guild, viewers.clone());
+                let members = hall.members[guild].clone();
+                let sees = |who: u32| members.contains(&who) && viewers.as_ref().is_none_or(|all| all.contains(&who));
+                let about = |more: Value| {
+                    let mut body = json!({"channel_id": channel, "guild_id": guild_id(guild).to_string()});
+                    for (name, value) in more.as_object().expect("an object") {
+                        body[name] = value.clone();
+                    }
+                    body
+                };
+                if let ["messages", message, ..] = rest
+                    && !(FIRST_MESSAGE..FIRST_MESSAGE + hall.messages).contains(&message.parse().expect("an id"))
+                {
+                    return unknown();
+                }
+                let content = asked.form["content"].clone();
+                match (method, rest) {
+                    ("POST", ["messages"]) => {
+                        let id = (FIRST_MESSAGE + hall.messages).to_string();
+                        hall.messages += 1;
+                        let body = about(json!({"id": id, "content": content}));
+                        self.tell(hall, "MESSAGE_CREATE", sees, body, OK)
+                    }
+                    ("PATCH", ["messages", id]) => {
+                        self.tell(hall, "MESSAGE_UPDATE", sees, about(json!({"id": id, "content": content})), OK)
+                    }
+                    ("DELETE", ["messages", id]) => {
+                        self.tell(hall, "MESSAGE_DELETE", sees, about(json!({"id": id})), DONE)
+                    }
+                    ("PUT", ["messages", id, "reactions", _, "@me"]) => {
+                        let body = about(json!({"message_id": id, "user_id": user}));
+                        self.tell(hall, "MESSAGE_REACTION_ADD", sees, body, DONE)
+                    }
+                    ("DELETE", ["messages", id, "reactions", _, "@me"]) => {
+                        let body = about(json!({"message_id": id, "user_id": user}));
+                        self.tell(hall, "MESSAGE_REACTION_REMOVE", sees, body, DONE)
+                    }
+                    ("POST", ["typing"]) => {
+                        self.tell(hall, "TYPING_START", sees, about(json!({"user_id": user})), DONE)
+                    }
+                    ("DELETE", []) => {
+                        hall.channels.remove(&id);
+                        self.tell(hall, "CHANNEL_DELETE", sees, about(json!({"id": channel})), OK)
+                    }
+                    other => panic!("the client asks for {other:?}"),
+                }
+            }
+            ("POST", ["guilds", guild, "channels"]) => {
+                assert!(asked.who.is_none(), "only the owner makes channels");
+                let number = self.town.guilds.iter().position(|place| place.id.to_string() == **guild).expect("an id");
+                let id = 900_000 + hall.channels.len() as u64;
+                hall.channels.insert(id, Channel { guild: number, viewers: None });
+                let members = hall.members[number].clone();
+                let body = json!({"id": id.to_string(), "guild_id": guild, "topic": asked.form["topic"]});
+                self.tell(hall, "CHANNEL_CREATE", |who| members.contains(&who), body, OK)
+            }
+            ("POST", ["invites", code]) => {
+                let guild: usize =
+                    code.strip_prefix("invite-").and_then(|guild| guild.parse().ok()).expect("an invite");
+                let who = asked.who.expect("somebody");
+                let before = hall.members[guild].clone();
+                hall.members[guild].insert(who);
+                hall.say_to(who, "GUILD_CREATE", &json!({"id": guild_id(guild).to_string()}));
+                let body = json!({"user": {"id": user}, "guild_id": guild_id(guild).to_string()});
+                self.tell(hall, "GUILD_MEMBER_ADD", |who| before.contains(&who), body, OK)
+            }
+            ("DELETE", ["users", "@me", "guilds", guild]) => {
+                let number = self.town.guilds.iter().position(|place| place.id.to_string() == **guild).expect("an id");
+                let who = asked.who.expect("somebody");
+                hall.members[number].remove(&who);
+                hall.say_to(who, "GUILD_DELETE", &json!({"id": guild}));
+                let after = hall.members[number].clone();
+                let body = json!({"user": {"id": user}, "guild_id": guild});
+                self.tell(hall, "GUILD_MEMBER_REMOVE", |who| after.contains(&who), body, DONE)
+            }
+            other => panic!("the client asks for {other:?}"),
         }
-        let Hall { sessions, swapped, .. } = &mut *hall;
-        for session in sessions {
-            if self.mischief == Mischief::AskToReconnect(number) {
+    }
+
+    /// Dispatches an event to whoever sees it, but for the mischief. The answer is `status` with the event in it.
+    fn tell(
+        &self,
+        hall: &mut Hall,
+        name: &'static str,
+        sees: impl Fn(u32) -> bool,
+        body: Value,
+        status: &'static str,
+    ) -> Answer {
+        let count = hall.events.entry(name).or_default();
+        let number = *count;
+        *count += 1;
+        let is = |mischief: Mischief| self.plot.is(mischief, name, number);
+        if is(Mischief::Refuse) {
+            return ("500 Oh", json!({"message": "no", "code": 0}));
+        }
+        for session in &mut hall.sessions {
+            if is(Mischief::AskToReconnect) {
                 session.say(Say::Other(payload(7, &Value::Null)));
                 session.say(Say::HangUp);
                 session.connection = None;
             }
-            let is = |victim: usize| session.token == format!("token-{victim}");
-            let contents = match self.mischief {
-                Mischief::Forget(victim, at) if is(victim) && number == at => vec![],
-                Mischief::Repeat(victim, at) if is(victim) && number == at => vec![content.to_owned(); 2],
-                Mischief::Swap(victim, at) if is(victim) && number == at => {
-                    *swapped = Some(content.to_owned());
+            let victim = session.who == self.plot.session;
+            if is(Mischief::Swallow) || !(sees(session.who) || victim && is(Mischief::Leak)) {
+                continue;
+            }
+            let bodies = match self.plot.mischief {
+                Mischief::Forget if victim && is(Mischief::Forget) => vec![],
+                Mischief::Repeat if victim && is(Mischief::Repeat) => vec![body.clone(); 2],
+                Mischief::Swap if victim && is(Mischief::Swap) => {
+                    session.swapped = Some(body.clone());
                     vec![]
                 }
-                Mischief::Swap(victim, at) if is(victim) && number == at + 1 => {
-                    vec![content.to_owned(), swapped.take().expect("it was kept")]
+                Mischief::Swap if victim && name == self.plot.event => {
+                    [Some(body.clone()), session.swapped.take()].into_iter().flatten().collect()
                 }
-                _ => vec![content.to_owned()],
+                _ => vec![body.clone()],
             };
-            let mischief = match self.mischief {
-                Mischief::Drop(victim, at) | Mischief::Duplicate(victim, at) | Mischief::Reorder(victim, at)
-                    if is(victim) && number == at =>
-                {
-                    self.mischief
-                }
-                _ => Mischief::None,
-            };
-            for content in contents {
-                let text = session.number("MESSAGE_CREATE", &json!({"id": number.to_string(), "content": content}));
+            let mischief = if victim && is(self.plot.mischief) { self.plot.mischief } else { Mischief::None };
+            for body in bodies {
+                let text = session.number(name, &body);
                 session.deliver(text, mischief);
             }
         }
-        true
+        (status, body)
     }
 
     // ── gateway ──
 
     fn serve_gateway(&self, stream: TcpStream) {
-        let mut socket = tungstenite::accept(stream).expect("a WebSocket client");
+        // Who is cut in the middle of the upgrade comes back.
+        let Ok(mut socket) = tungstenite::accept(stream) else { return };
         socket.get_ref().set_read_timeout(Some(TICK)).expect("an open socket");
         let (sender, receiver) = channel();
         let hello = json!({"heartbeat_interval": BEAT_MS});
@@ -215,40 +411,59 @@ impl Fake {
     fn understand(&self, text: &str, sender: &Sender<Say>) {
         let command: Value = serde_json::from_str(text).expect("JSON");
         let d = &command["d"];
-        let token = d["token"].as_str().unwrap_or("").to_owned();
         let mut hall = self.hall.lock().expect("no panic");
         let say = |text: String| sender.send(Say::Other(text)).expect("the receiver is here");
         match command["op"].as_u64() {
             Some(1) => say(payload(11, &Value::Null)),
             Some(2) => {
-                hall.sessions.retain(|session| session.token != token);
-                let mut session = Session { token, connection: Some(sender.clone()), ..Session::default() };
+                let user = user_of(d["token"].as_str().expect("a token")).expect("a token that names its user");
+                let who = (user - FIRST_USER) as u32;
+                hall.sessions.retain(|session| session.who != who);
+                let connection = Some(sender.clone());
+                hall.sessions.push(Session { who, log: Vec::new(), connection, held: None, swapped: None });
+                let all = hall.members.iter().enumerate();
+                let guilds: Vec<String> = all
+                    .filter(|(_, members)| members.contains(&who))
+                    .map(|(guild, _)| guild_id(guild).to_string())
+                    .collect();
+                let away: Vec<Value> = guilds.iter().map(|id| json!({"id": id, "unavailable": true})).collect();
                 let ready = json!({
-                    "session_id": format!("id-of-{}", session.token),
+                    "session_id": session_id(who),
                     "resume_gateway_url": format!("ws://{}", self.address),
-                    "guilds": [{"id": "1", "unavailable": true}],
+                    "user": {"id": user.to_string()},
+                    "guilds": away,
                 });
-                for (name, body) in [("READY", ready), ("GUILD_CREATE", json!({"id": "1"}))] {
-                    let text = session.number(name, &body);
-                    session.deliver(text, Mischief::None);
-                }
-                hall.sessions.push(session);
+                hall.say_to(who, "READY", &ready);
+                guilds.iter().for_each(|id| hall.say_to(who, "GUILD_CREATE", &json!({"id": id})));
             }
             Some(6) => {
-                let known =
-                    hall.sessions.iter_mut().find(|session| d["session_id"] == format!("id-of-{}", session.token));
-                let Some(session) = known.filter(|_| self.mischief != Mischief::NoResumes) else {
+                let known = hall.sessions.iter_mut().find(|session| d["session_id"] == session_id(session.who));
+                let Some(session) = known.filter(|_| self.plot.mischief != Mischief::NoResumes) else {
                     return say(payload(9, &json!(false)));
                 };
                 session.connection = Some(sender.clone());
                 let seen = d["seq"].as_u64().expect("a number") as usize;
-                let missed = session.log[seen..].to_vec();
+                let mut missed = session.log[seen..].to_vec();
+                let message = missed.iter().position(|text| text.contains("MESSAGE_CREATE"));
+                let forgets = self.plot.mischief == Mischief::ForgetInReplay && session.who == self.plot.session;
+                let left_out = message.filter(|_| forgets).map(|at| missed.remove(at));
                 missed.into_iter().for_each(|text| session.say(Say::Dispatch(text)));
                 let text = session.number("RESUMED", &json!({}));
                 session.deliver(text, Mischief::None);
                 hall.resumes += 1;
+                hall.left_out += usize::from(left_out.is_some());
             }
             op => panic!("the client says {op:?}"),
+        }
+    }
+}
+
+impl Hall {
+    /// Dispatches something to one session, if it is there.
+    fn say_to(&mut self, who: u32, name: &str, body: &Value) {
+        for session in self.sessions.iter_mut().filter(|session| session.who == who) {
+            let text = session.number(name, body);
+            session.deliver(text, Mischief::None);
         }
     }
 }
@@ -263,9 +478,9 @@ impl Session {
 
     fn deliver(&mut self, text: String, mischief: Mischief) {
         match mischief {
-            Mischief::Drop(..) => {}
-            Mischief::Reorder(..) => self.held = Some(Say::Dispatch(text)),
-            Mischief::Duplicate(..) => {
+            Mischief::Drop => {}
+            Mischief::Reorder => self.held = Some(Say::Dispatch(text)),
+            Mischief::Duplicate => {
                 self.say(Say::Dispatch(text.clone()));
                 self.say(Say::Dispatch(text));
             }
@@ -284,6 +499,23 @@ impl Session {
             let _ = connection.send(say);
         }
     }
+}
+
+/// The id of a swarm's session.
+pub fn session_id(who: u32) -> String {
+    format!("session-{who}")
+}
+
+fn guild_id(number: usize) -> u64 {
+    100 + number as u64
+}
+
+fn user_id(who: u32) -> u64 {
+    FIRST_USER + u64::from(who)
+}
+
+fn token(who: u32) -> String {
+    format!("{}.x.y", STANDARD_NO_PAD.encode(user_id(who).to_string()))
 }
 
 fn payload(op: u64, d: &Value) -> String {

@@ -110,6 +110,8 @@ impl Drop for Relay {
 struct Pair {
     client: TcpStream,
     gateway: TcpStream,
+    /// It is a WebSocket, and no plain HTTP.
+    upgrades: bool,
     upgraded: bool,
     session_id: String,
     /// Messages that came for it.
@@ -178,6 +180,7 @@ impl Switch {
             self.pairs.push(Some(Pair {
                 client,
                 gateway,
+                upgrades: false,
                 upgraded: false,
                 session_id: String::new(),
                 messages: 0,
@@ -193,6 +196,7 @@ impl Switch {
     fn hear_client(&mut self, at: usize) -> Option<()> {
         let pair = self.pairs[at].as_mut()?;
         let read = take(&mut pair.client, &mut self.buffer)?;
+        pair.upgrades |= self.buffer[..read].starts_with(b"GET /?");
         // Commands are short, and the gateway reads them; if its buffer is full all the same, that is no use to anybody.
         pair.gateway.write_all(&self.buffer[..read]).ok()
     }
@@ -202,6 +206,10 @@ impl Switch {
         let read = take(&mut pair.gateway, &mut self.buffer)?;
         pair.partial.extend_from_slice(&self.buffer[..read]);
         self.out.clear();
+        if !pair.upgrades {
+            pair.unsent.append(&mut pair.partial);
+            return self.flush(at);
+        }
         let mut used = 0;
         if !pair.upgraded {
             let Some(end) = pair.partial.windows(4).position(|window| window == b"\r\n\r\n") else { return Some(()) };
