@@ -14,6 +14,9 @@ use crate::report::machine;
 use crate::report::run::{Machine, RunReport};
 use crate::report::units::{bytes, duration, grouped, rounded};
 
+/// What `scripts/bench` calls our own server.
+const OURS: &str = "Guildhall";
+
 /// What is put together.
 #[derive(Debug, Args)]
 pub struct ResultsArgs {
@@ -156,10 +159,11 @@ fn fill(page: &mut String, results: &Results) -> std::fmt::Result {
         for row in &results.servers {
             let cpu = row.cpu_us_per_delivery.map_or("?".into(), |cpu| format!("{cpu:.2} µs"));
             let memory = row.user_bytes_per_connection.map_or("?".into(), bytes);
+            let ratio = guildhalls_by(row, &results.servers).map_or(String::new(), |ratio| format!("{ratio:.2}"));
             let most = row.max_deliveries_per_second.map_or(String::new(), rounded);
             writeln!(
                 page,
-                "| {} | {} | {:.1} | {} | {} | {} | {cpu} | {memory} | {most} | {}, {} |",
+                "| {} | {} | {:.1} | {} | {} | {} | {cpu} | {ratio} | {memory} | {most} | {}, {} |",
                 row.server,
                 grouped(row.subscribers),
                 row.messages_per_second,
@@ -217,6 +221,17 @@ fn fill(page: &mut String, results: &Results) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Guildhall's CPU time per delivery by another server's, with as many subscribers and at about the same rate.
+fn guildhalls_by(other: &Row, rows: &[Row]) -> Option<f64> {
+    let alike = |row: &&Row| {
+        row.server == OURS
+            && row.subscribers == other.subscribers
+            && (row.messages_per_second / other.messages_per_second - 1.0).abs() < 0.2
+    };
+    let ours = rows.iter().find(alike).filter(|_| other.server != OURS)?;
+    Some(ours.cpu_us_per_delivery? / other.cpu_us_per_delivery?)
 }
 
 fn yes(is: bool) -> &'static str {

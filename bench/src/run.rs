@@ -172,7 +172,8 @@ pub fn play(
     // What is not yet there may be on its way. It is lost when nothing has come for a while.
     let has = |stream: u32, index: u32| accepted.has(stream, index);
     // Who did not come up in time before the traffic is not waited for again.
-    let wanted = cast.present_at_the_end().saturating_sub(found.arrival.asked.saturating_sub(found.arrival.live));
+    let never_came = found.arrival.asked - found.arrival.live.min(found.arrival.asked);
+    let wanted = cast.present_at_the_end().saturating_sub(never_came);
     let mut last = (swarm.delivered(), swarm.standing());
     let mut changed = Instant::now();
     while changed.elapsed() < run.patience {

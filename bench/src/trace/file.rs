@@ -293,8 +293,9 @@ impl Reader {
         if let Some(share) = shares.find(|share| !(0.0..=1.0).contains(share)) {
             return Err(format!("a share is {share}: shares are from 0 to 1"));
         }
-        if self.recorded && (guild.first.is_some() || guild.present.is_some() || guild.joining > 0) {
-            return Err("recordings know no `first`, `present` and `joining`".into());
+        // Who is there at the beginning of a recording, and who joins, follows from what they do.
+        if self.recorded && (guild.first.is_some() || guild.present.unwrap_or(0) > 0 || guild.joining > 0) {
+            return Err("recordings know no `first` and no `joining`, and `present` is 0".into());
         }
         let end = u64::from(guild.first.unwrap_or(0)) + u64::from(sessions);
         if guild.channels.len() > limits::TRACE_CHANNELS_MAX as usize || end > limits::TRACE_PEOPLE_MAX {
