@@ -95,6 +95,14 @@ pub fn run(run: &Run) -> Result<Findings, String> {
             && probe::has(run.server, &run.town, &run.trace, Feature::MemberLists)?,
     };
     let mut findings = play(run, &cast, commands, plays)?;
+    let warnings = &mut findings.report.warnings;
+    if cast.left_out > 0 {
+        warnings.push(format!("{} actions of sessions left out: in channels made during the run", cast.left_out));
+    }
+    if cast.nameless {
+        let what = "the tokens do not say whose they are: reactions, typing, joining and leaving were not checked";
+        warnings.push(what.into());
+    }
     leave_out(&mut findings.report, run, &lacking);
     if !commands.look && cast.script.looking.contains(&true) && run.trace.guilds.iter().any(|guild| guild.looking < 1.0)
     {
