@@ -136,6 +136,7 @@ pub const PEER_STEPS_MAX: u32 = 20;
 /// The distance between what was kept up and what was not at which the search ends.
 pub const PEER_STEP_MIN: f64 = 1.05;
 /// Events of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
-pub const LEDGER_MARKS_MAX: usize = 32;
+/// Nobody does so four times a second; if somebody does, and events are late, some are taken for others.
+pub const LEDGER_MARKS_MAX: usize = 256;
 /// How long an event is told apart from later ones of its name: longer than any that is received at all takes.
 pub const LEDGER_TIME: Duration = Duration::from_secs(60);

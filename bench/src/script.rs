@@ -174,14 +174,15 @@ pub struct Script {
 pub struct Named {
     /// Its kind.
     pub kind: Kind,
-    /// A message's id for deletes, [`Named::reaction`] for reactions, a channel's id for channels, a user's for all others.
+    /// A message's id for deletes, a channel's for channels, a user's for all others; [`Named::pair`] of message and user for
+    /// reactions, of channel and user for typing.
     pub id: u64,
 }
 
 impl Named {
-    /// The id of a reaction: that of the message and that of the user, as one number.
-    pub fn reaction(message: u64, user: u64) -> u64 {
-        message.rotate_left(32) ^ user
+    /// The ids of a message or channel and of a user, as one number.
+    pub fn pair(place: u64, user: u64) -> u64 {
+        place.rotate_left(32) ^ user
     }
 }
 

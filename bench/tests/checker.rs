@@ -395,20 +395,26 @@ fn events_of_all_kinds_are_known_again() {
 
 #[test]
 fn what_is_lost_is_lost_as_what_it_is() {
-    for (event, number, kind) in [
-        ("MESSAGE_UPDATE", 0, Kind::Edit),
-        ("MESSAGE_DELETE", 2, Kind::Delete),
-        ("MESSAGE_REACTION_ADD", 0, Kind::React),
-        ("MESSAGE_REACTION_REMOVE", 2, Kind::Unreact),
-        ("CHANNEL_CREATE", 0, Kind::ChannelCreate),
-    ] {
+    let check = |event: &'static str, number: usize, kind: Kind| {
         let (report, _) = play(&bustle(), Mischief::Forget.at(1, event, number));
         assert_eq!(found(&report), Found { lost: 1, ..Found::default() }, "{event}");
         assert_eq!(report.kinds[&kind].lost, 1, "{event}");
         let (report, _) = play(&bustle(), Mischief::Repeat.at(1, event, number));
         assert_eq!(found(&report), Found { duplicated: 1, ..Found::default() }, "{event}");
         assert_eq!(report.kinds[&kind].duplicated, 1, "{event}");
-    }
+    };
+    // All at once: they mostly wait.
+    std::thread::scope(|scope| {
+        for (event, number, kind) in [
+            ("MESSAGE_UPDATE", 0, Kind::Edit),
+            ("MESSAGE_DELETE", 2, Kind::Delete),
+            ("MESSAGE_REACTION_ADD", 0, Kind::React),
+            ("MESSAGE_REACTION_REMOVE", 2, Kind::Unreact),
+            ("CHANNEL_CREATE", 0, Kind::ChannelCreate),
+        ] {
+            scope.spawn(move || check(event, number, kind));
+        }
+    });
     let (report, _) = play(&bustle(), Mischief::Forget.at(1, "MESSAGE_DELETE", 4));
     assert_eq!((found(&report), report.kinds[&Kind::Delete].not_yet), (Found { not_yet: 1, ..Found::default() }, 1));
 }
@@ -458,6 +464,18 @@ fn who_types_twice_is_seen_twice() {
     // Which of them it was nobody can know.
     assert_eq!((found.lost + found.not_yet, found.out_of_order), (1, 0));
     assert!(names(&report, "lost", 5));
+}
+
+#[test]
+fn typing_in_a_hidden_channel_is_not_taken_for_typing_in_an_open_one() {
+    let typing = |(number, channel): (u64, u32)| {
+        line(100 * (number + 1), "typing", &format!(r#""guild":0,"channel":{channel},"who":1"#))
+    };
+    let lines = [guild(0, 6, ""), (0..).zip([0, 1, 0]).map(typing).collect()];
+    let (report, _) = play(&lines, Mischief::Leak.at(5, "TYPING_START", 1));
+    assert_eq!(found(&report), Found { leaked: 1, ..Found::default() });
+    assert!(names(&report, "leaked", 5));
+    assert_eq!(report.kinds[&Kind::Typing].latency_ms.count, 6 + 3 + 6);
 }
 
 fn bench() -> Command {

@@ -407,13 +407,14 @@ impl Player {
                 let user = user_of(&who).unwrap_or_default();
                 let (kind, method) = if adds { (Kind::React, "PUT") } else { (Kind::Unreact, "DELETE") };
                 let path = format!("{}/reactions/{}/@me", place(of)?, emoji_path(emoji));
-                named(kind, Named::reaction(state.ids[of as usize], user), asked(method, path, None, who))
+                named(kind, Named::pair(state.ids[of as usize], user), asked(method, path, None, who))
             }
             Action::Typing { guild, channel: to, who } => {
                 let who = token(session(guild, who));
                 let user = user_of(&who).unwrap_or_default();
-                let path = format!("/api/v10/channels/{}/typing", channel(guild, to)?);
-                named(Kind::Typing, user, asked("POST", path, None, who))
+                let id = channel(guild, to)?;
+                let path = format!("/api/v10/channels/{id}/typing");
+                named(Kind::Typing, Named::pair(id, user), asked("POST", path, None, who))
             }
             Action::History { guild, channel: to, who, limit } => {
                 let path = format!("/api/v10/channels/{}/messages?limit={limit}", channel(guild, to)?);

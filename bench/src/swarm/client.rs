@@ -432,7 +432,7 @@ impl Client {
             "CHANNEL_DELETE" => self.named(EventKind::ChannelDelete, d, wire, desk, |names| names.id),
             "MESSAGE_REACTION_ADD" => self.named(EventKind::React, d, wire, desk, Names::reaction),
             "MESSAGE_REACTION_REMOVE" => self.named(EventKind::Unreact, d, wire, desk, Names::reaction),
-            "TYPING_START" => self.named(EventKind::Typing, d, wire, desk, |names| names.user),
+            "TYPING_START" => self.named(EventKind::Typing, d, wire, desk, Names::typing),
             "PRESENCE_UPDATE" => self.named(EventKind::Presence, d, wire, desk, |names| names.user),
             "GUILD_MEMBER_ADD" => self.named(EventKind::Join, d, wire, desk, |names| names.user),
             "GUILD_MEMBER_REMOVE" => self.named(EventKind::Leave, d, wire, desk, |names| names.user),

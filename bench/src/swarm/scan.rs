@@ -32,6 +32,8 @@ pub struct Names {
     pub id: Option<u64>,
     /// The guild that it is in.
     pub guild: Option<u64>,
+    /// The channel that it is in.
+    pub channel: Option<u64>,
     /// A message that it is about.
     pub message: Option<u64>,
     /// A person whom it is about.
@@ -43,7 +45,12 @@ pub struct Names {
 impl Names {
     /// What a reaction is known by.
     pub fn reaction(&self) -> Option<u64> {
-        Some(Named::reaction(self.message?, self.user?))
+        Some(Named::pair(self.message?, self.user?))
+    }
+
+    /// What typing is known by.
+    pub fn typing(&self) -> Option<u64> {
+        Some(Named::pair(self.channel?, self.user?))
     }
 }
 
@@ -61,6 +68,8 @@ pub fn names(d: &[u8]) -> Names {
         #[serde(borrow)]
         guild_id: Option<&'a str>,
         #[serde(borrow)]
+        channel_id: Option<&'a str>,
+        #[serde(borrow)]
         message_id: Option<&'a str>,
         #[serde(borrow)]
         user_id: Option<&'a str>,
@@ -73,6 +82,7 @@ pub fn names(d: &[u8]) -> Names {
     Names {
         id: number(form.id),
         guild: number(form.guild_id),
+        channel: number(form.channel_id),
         message: number(form.message_id),
         user: number(form.user_id.or(form.user.map(|user| user.id))),
         unavailable: form.unavailable.unwrap_or(false),
@@ -165,8 +175,9 @@ mod tests {
     #[test]
     fn names_are_found_in_events_of_all_shapes() {
         let all =
-            names(br#"{"user":{"username":"a","id":"7"},"guild_id":"2","message_id":"3","id":"4","x":[1]},"s":1}"#);
-        let expected = Names { id: Some(4), guild: Some(2), message: Some(3), user: Some(7), unavailable: false };
+            names(br#"{"user":{"username":"a","id":"7"},"guild_id":"2","channel_id":"5","message_id":"3","id":"4","x":[1]},"s":1}"#);
+        let (guild, channel, message, user) = (Some(2), Some(5), Some(3), Some(7));
+        let expected = Names { id: Some(4), guild, channel, message, user, unavailable: false };
         assert_eq!(all, expected);
         assert_eq!(names(br#"{"user_id":"8","unavailable":true}}"#).user, Some(8));
         assert_eq!(names(br#"{"id":5}"#), Names::default());
