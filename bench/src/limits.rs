@@ -57,3 +57,7 @@ pub const PEER_RATE_MAX: f64 = 50_000.0;
 pub const PEER_STEPS_MAX: u32 = 20;
 /// The distance between what was kept up and what was not at which the search ends.
 pub const PEER_STEP_MIN: f64 = 1.05;
+/// How long a step of a search waits for what is still on its way: a server that was given far too much may take minutes for it.
+pub const PEER_DRAIN_TIME: Duration = Duration::from_secs(20);
+/// After this, a search begins no further step and answers with what it knows.
+pub const PEER_SEARCH_TIME: Duration = Duration::from_secs(240);

@@ -43,6 +43,8 @@ pub struct Step {
     pub received: u64,
     /// How many there were not.
     pub lost: u64,
+    /// Deliveries that were still to come when a step of a search was ended.
+    pub unfinished: u64,
     /// Messages that a subscriber received again.
     pub duplicated: u64,
     /// Messages that came otherwise than they were published.
@@ -99,6 +101,7 @@ impl Default for Step {
             expected: 0,
             received: 0,
             lost: 0,
+            unfinished: 0,
             duplicated: 0,
             garbled: 0,
             out_of_order: 0,
@@ -150,6 +153,8 @@ impl Step {
             "kept up".to_owned()
         } else if self.is_sound() {
             format!("fell behind: latency grew by {:.2} s per s", self.growth)
+        } else if self.unfinished > 0 {
+            format!("fell far behind: {} deliveries were still to come", self.unfinished)
         } else {
             let twisted = self.duplicated + self.garbled + self.out_of_order;
             let refused = self.publish_errors;
