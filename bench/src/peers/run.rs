@@ -350,7 +350,7 @@ fn measure(
     step.deliveries_per_second = delivered as f64 / step.window_seconds;
     let [_, second, third] = step.third_p50_ms;
     step.growth = (third - second) / 1e3 / (course.length_ns as f64 / 3e9);
-    step.kept_up = step.is_sound() && step.growth <= limits::GROWTH_MAX;
+    step.kept_up = step.is_sound() && step.unfinished == 0 && step.growth <= limits::GROWTH_MAX;
     step.answer_ms = Times::of(&posted.answer);
     step.publisher_lag_ms = Times::of(&posted.lag);
     if let (Some(before), Some(after)) = (&begin.server, &end.server) {
