@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::limits;
 use crate::player::cast::cast;
 use crate::report::folder::Findings;
 use crate::run::{self, Run};
@@ -52,6 +53,9 @@ pub struct Chat {
 
 /// Runs it.
 pub fn run(chat: &Chat) -> Result<Findings, String> {
+    if chat.rate * chat.seconds > f64::from(limits::EVENTS_MAX) {
+        return Err(format!("a run has at most {} messages", limits::EVENTS_MAX));
+    }
     let trace = Arc::new(trace(chat));
     let tokens = chat.tokens.iter().cycle().take(chat.sessions as usize).cloned().collect();
     // The guild's id is not known; that the sessions are in it, and see the channel, is.
