@@ -190,6 +190,10 @@ pub const PREEMPT: Duration = Duration::from_secs(10);
 /// A core sleeps no longer than this: bounds the delay when its executor oversleeps (`mesh/reactor.rs`). 100 wake-ups a second
 /// are a thousandth of a CPU.
 pub const SLEEP_MAX: Duration = Duration::from_millis(10);
+/// The same where cores crowd, more than [`CROWD`] on a CPU: they would spend a third of a CPU on waking up. Half a tick.
+pub const SLEEP_MAX_CROWDED: Duration = Duration::from_millis(125);
+/// Cores on one CPU that are no crowd yet.
+pub const CROWD: usize = 4;
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
 /// How long a socket that was shut waits for its peer to do the same.
@@ -274,6 +278,7 @@ const _: () = {
         "notes come before their time"
     );
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
+    assert!(SLEEP_MAX_CROWDED.as_millis() * 2 <= TICK.as_millis());
     assert!(CORES_MAX <= 1 << (31 - TICKET_BITS), "a ticket with its core's number is no negative number");
     assert!(lane_letters(2) == LANE_LETTERS && lane_letters(32) == LANE_LETTERS, "lanes only shrink on large machines");
     assert!(

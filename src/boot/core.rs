@@ -70,6 +70,8 @@ pub struct CoreParts {
     pub address: SocketAddr,
     /// Room for connections.
     pub room: Room,
+    /// How long its executor sleeps at most.
+    pub longest_sleep: Duration,
     /// The way to a descriptor table of its own, if it is to have one.
     pub split: Option<Arc<Split>>,
     /// Takes notes, if the process records.
@@ -98,7 +100,7 @@ pub enum Order {
 /// Runs a core until it is told to stop. Returns what it measured.
 pub async fn run(parts: CoreParts) -> Metrics {
     let CoreParts { shard, settings, signer, store, lanes, courier, listener, address, room, split, .. } = parts;
-    let CoreParts { recorder, orders, ready, lifeline, .. } = parts;
+    let CoreParts { recorder, orders, ready, lifeline, longest_sleep, .. } = parts;
     if let Some(split) = split
         && let Err(error) = split.separate(shard.me.index())
     {
@@ -108,7 +110,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
     let door = Door::new(desk.clone(), courier);
-    glommio::spawn_local(reactor::bound_sleep()).detach();
+    glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();
     let stop = Rc::new(Cell::new(false));

@@ -66,6 +66,8 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     });
     let split = private_tables.then(|| Arc::new(Split::new(owned.collect())));
     let room = Room::new(private_tables);
+    let is_crowded = config.cores > cpus * limits::CROWD;
+    let longest_sleep = if is_crowded { limits::SLEEP_MAX_CROWDED } else { limits::SLEEP_MAX };
     let (recording, recorders) = match &config.record_trace {
         Some(path) => {
             let (recording, recorders) = Recording::begin(path, config.cores)?;
@@ -93,6 +95,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
             listener,
             address,
             room: room.clone(),
+            longest_sleep,
             split: split.clone(),
             recorder,
             orders: receiver,
