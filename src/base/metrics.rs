@@ -63,6 +63,8 @@ list! {
         Resumes = "resumes",
         /// Resumes answered with Invalid Session.
         ResumesRefused = "resumes_refused",
+        /// Sockets of resumes lost on their way to another core, whose descriptor table was full.
+        HandOversLost = "hand_overs_lost",
         /// Sessions over.
         SessionsEnded = "sessions_ended",
         /// Messages written.

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::FromRawFd;
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
 
 use futures_lite::io::AsyncReadExt;
@@ -151,8 +151,13 @@ impl Turns {
         }
         self.record(out.notes);
         for hand_over in out.arrivals {
-            // SAFETY: the letter owns the descriptor, which its sender took out of its own stream.
-            let stream = unsafe { TcpStream::from_raw_fd(hand_over.socket) };
+            let Some(socket) = self.door.courier().receive(hand_over.socket) else {
+                // The descriptor table is full. The client finds its connection closed, and its session waits for it.
+                self.desk.shard().metrics.count(Counter::HandOversLost, 1);
+                continue;
+            };
+            // SAFETY: the descriptor comes straight out of its owner, which gives it up.
+            let stream = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
             self.door.clone().adopt(stream, hand_over);
         }
     }

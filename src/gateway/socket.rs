@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use glommio::net::TcpStream;
+use glommio::timer::sleep;
 
 use crate::base::clock;
 use crate::base::slab::Key;
@@ -23,6 +24,7 @@ use crate::gateway::handshake::{Objection, Opening};
 use crate::gateway::sockets::{Signal, SocketTable};
 use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
+use crate::mesh::courier::{Courier, Unsent};
 use crate::net::frames;
 use crate::wire::close::CloseCode;
 
@@ -43,6 +45,8 @@ struct Lent {
     scratch: RefCell<Vec<u8>>,
     /// The host that the last client came by.
     host: RefCell<Rc<str>>,
+    /// Brings sockets to other cores.
+    courier: Courier,
 }
 
 /// Why a task stops.
@@ -58,9 +62,14 @@ enum End {
 
 impl Door {
     /// A door without connections.
-    pub fn new(desk: Desk) -> Door {
-        let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()) };
+    pub fn new(desk: Desk, courier: Courier) -> Door {
+        let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()), courier };
         Door { desk, table: SocketTable::default(), lent: Rc::new(lent) }
+    }
+
+    /// Brings sockets to and from other cores.
+    pub fn courier(&self) -> &Courier {
+        &self.lent.courier
     }
 
     /// A host's name, shared with the client before if it came by the same.
@@ -215,23 +224,45 @@ impl Door {
     fn hand_over(&self, stream: TcpStream, key: Key, conversation: &Conversation, to: Move) {
         self.table.forget(key);
         let asked = clock::now();
-        self.desk.with(|shard, out| {
-            let Some(connection) = shard.release(key) else { return };
-            let socket = stream.into_raw_fd();
-            let Move { session, user, seq } = to;
-            let hand_over = HandOver {
-                session,
-                socket,
-                user,
-                seq,
-                terms: connection.terms,
-                unread: conversation.unread(),
-                unsent: connection.pending,
-                asked,
-                conduct: connection.conduct,
-            };
-            out.post(session.home, Letter::HandOver(Box::new(hand_over)));
+        let Some(connection) = self.desk.with(|shard, _| shard.release(key)) else { return };
+        let Move { session, user, seq } = to;
+        let hand_over = Box::new(HandOver {
+            session,
+            socket: 0,
+            user,
+            seq,
+            terms: connection.terms,
+            unread: conversation.unread(),
+            unsent: connection.pending,
+            asked,
+            conduct: connection.conduct,
         });
+        if let Some((socket, hand_over)) = self.send(stream, hand_over) {
+            glommio::spawn_local(send_later(self.clone(), socket, hand_over)).detach();
+        }
+    }
+
+    /// Sends a socket, and the letter behind it. Returns both if the way is full.
+    fn send(&self, socket: impl IntoRawFd, mut hand_over: Box<HandOver>) -> Option<(OwnedFd, Box<HandOver>)> {
+        let home = hand_over.session.home;
+        match self.courier().send(home.index(), socket) {
+            Ok(ticket) => {
+                hand_over.socket = ticket;
+                self.desk.with(|_, out| out.post(home, Letter::HandOver(hand_over)));
+                None
+            }
+            Err(Unsent::Later(socket)) => Some((socket, hand_over)),
+            Err(Unsent::Never) => None,
+        }
+    }
+}
+
+/// Sends a socket when the receiver has taken others. There are no more of these than connections.
+async fn send_later(door: Door, socket: OwnedFd, hand_over: Box<HandOver>) {
+    let mut left = Some((socket, hand_over));
+    while let Some((socket, hand_over)) = left {
+        sleep(limits::HAND_OVER_PAUSE).await;
+        left = door.send(socket, hand_over);
     }
 }
 

@@ -180,7 +180,7 @@ pub struct Snapshot {
 pub struct HandOver {
     /// Which session.
     pub session: SessionId,
-    /// The socket: an open file descriptor that travels with this letter and is owned by whoever holds it.
+    /// The ticket with which the home's courier has the socket. It was sent before the letter, and belongs to whoever holds this.
     pub socket: i32,
     /// Whose token came with the resume, already verified.
     pub user: UserId,
