@@ -38,7 +38,7 @@ impl Connection {
         let interval = limits::HEARTBEAT_INTERVAL.as_millis();
         let hello =
             format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval},"_trace":["guildhall"]}}}}"#);
-        dispatch::write_payload(&mut connection.pending, hello.as_bytes(), terms.zlib, true);
+        dispatch::write_payload(&mut connection.pending, hello.as_bytes(), terms.compression, true);
         connection
     }
 
@@ -50,7 +50,7 @@ impl Connection {
     /// Wants a payload sent that is no event.
     pub fn say(&mut self, json: &str) {
         if !self.closing {
-            dispatch::write_payload(&mut self.pending, json.as_bytes(), self.terms.zlib, false);
+            dispatch::write_payload(&mut self.pending, json.as_bytes(), self.terms.compression, false);
         }
     }
 

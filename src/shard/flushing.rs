@@ -14,6 +14,7 @@ use crate::base::metrics::{Counter, Metric};
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
+use crate::net::compression::Format;
 use crate::session::dispatch;
 use crate::shard::Shard;
 
@@ -55,7 +56,7 @@ struct Assembled {
     from: u64,
     s: u64,
     end: u64,
-    zlib: bool,
+    format: Option<Format>,
 }
 
 impl Flushing {
@@ -183,7 +184,7 @@ impl Shard {
         if connection.blocked {
             return false;
         }
-        let zlib = connection.terms.zlib;
+        let format = connection.terms.compression;
         let mut session = connection.session.and_then(|session| self.sessions.get_mut(session));
         let unsent = session.as_ref().map_or(0, |session| session.unsent());
         if connection.pending.is_empty() && unsent == 0 {
@@ -197,16 +198,18 @@ impl Shard {
             && unsent > 0
         {
             let same = session.replay.stretch_from(session.sent_s).filter(|_| connection.pending.is_empty()).map(
-                |(journal, from)| Assembled { journal, from, s: session.sent_s, end: session.replay.next_s(), zlib },
+                |(journal, from)| Assembled { journal, from, s: session.sent_s, end: session.replay.next_s(), format },
             );
             if same.is_none() || same != self.flushing.last {
                 self.scratch.clear();
                 self.scratch.append(&mut connection.pending);
                 self.flushing.published.clear();
-                let (scratch, published, deflater) =
-                    (&mut self.scratch, &mut self.flushing.published, &mut self.deflater);
+                let (scratch, published, packer) = (&mut self.scratch, &mut self.flushing.published, &mut self.packer);
                 let result = session.replay.each_from(session.sent_s, |s, body| {
-                    dispatch::write_dispatch(scratch, body, s, zlib.then_some(&mut *deflater));
+                    match format {
+                        None => dispatch::write_dispatch(scratch, body, s),
+                        Some(format) => dispatch::write_packed(scratch, body, s, format, packer),
+                    }
                     published.push(body.published);
                     if scratch.len() < limits::FLUSH_BYTES_MAX {
                         ControlFlow::Continue(())

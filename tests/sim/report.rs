@@ -91,8 +91,10 @@ report! {
     rounds,
     /// Joins refused by a guild.
     joins_refused,
-    /// Clients with a compressed stream that finished.
-    compressed,
+    /// Connections with `zlib-stream` that ended.
+    zlib_streams,
+    /// Connections with `zstd-stream` that ended.
+    zstd_streams,
 }
 
 impl fmt::Display for Report {

@@ -488,8 +488,8 @@ impl World {
     /// A client connects to some core.
     fn connect(&mut self, client: usize) {
         let core = self.prng.below(self.cores.len() as u64) as usize;
-        let zlib = self.clients[client].zlib;
-        let key = self.cores[core].shard.open(self.now, Terms { version: 10, zlib });
+        let compression = self.clients[client].compression;
+        let key = self.cores[core].shard.open(self.now, Terms { version: 10, compression });
         let capacity = if self.calm { CALM_CAPACITY } else { 64 << self.prng.below(self.temper.socket_bits) };
         let mut wire = Wire::new(capacity);
         let conversation = Conversation::new(key, "simulated".into());
