@@ -17,7 +17,7 @@ pub const FLUSH_MARK: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 /// The most that one stored block holds.
 const STORED_MAX: usize = 0xffff;
 
-/// Compresses texts, each independent of all others.
+/// Compresses texts, each by itself.
 #[derive(Debug)]
 pub struct Deflater(Compress);
 
@@ -28,19 +28,23 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// `text` as whole deflate blocks that refer to nothing outside, ended by a flush mark.
-    pub fn compress(&mut self, text: &[u8]) -> Bytes {
+    /// `text` as whole deflate blocks that refer to nothing outside but `past`, ended by a flush mark.
+    pub fn compress(&mut self, past: &[u8], text: &[u8]) -> Bytes {
         self.0.reset();
+        if !past.is_empty() {
+            self.0.set_dictionary(past).expect("a stream that has not begun takes one");
+        }
+        let start = self.0.total_in();
         let mut out: Vec<u8> = Vec::with_capacity(text.len() / 2 + 64);
         loop {
             out.reserve(256);
-            let done = self.0.total_in() as usize;
+            let done = (self.0.total_in() - start) as usize;
             let room = out.capacity() - out.len();
             let before = self.0.total_out();
             self.0.compress_vec(&text[done..], &mut out, FlushCompress::Full).expect("the stream is never finished");
             let wrote = (self.0.total_out() - before) as usize;
             // A flush is complete when it leaves room in the buffer.
-            if self.0.total_in() as usize == text.len() && wrote < room {
+            if (self.0.total_in() - start) as usize == text.len() && wrote < room {
                 break;
             }
         }
@@ -76,7 +80,7 @@ mod tests {
         let bodies: Vec<Vec<u8>> = (0..50u32)
             .map(|n| format!("{{\"content\":\"{}\",\"n\":{n}}}", "word ".repeat(n as usize * 97)).into_bytes())
             .collect();
-        let shared: Vec<Bytes> = bodies.iter().map(|body| deflater.compress(body)).collect();
+        let shared: Vec<Bytes> = bodies.iter().map(|body| deflater.compress(&[], body)).collect();
         for session in 0..2 {
             let mut inflater = Decompress::new(true);
             for (index, (body, deflated)) in bodies.iter().zip(&shared).enumerate() {

@@ -2,12 +2,15 @@
 //!
 //! Lives on: every core.
 //! What differs per session travels in *raw* blocks. A text is compressed as a frame of its own, of which only the blocks are
-//! used. Such blocks refer to no text before them, but for one thing: a block may use the offsets of the last matches, and
-//! a fresh encoder takes for granted that they are 1, 4 and 8. So a small constant block stands before them that makes them so.
+//! used. Such blocks refer to nothing before them, but for the text that the encoder was given as the past, and one thing: a block
+//! may use the offsets of the last matches, and a fresh encoder takes for granted that they are 1, 4 and 8. So a small constant
+//! block stands before them that makes them so.
 //! Source: RFC 8878 (3.1.1.2 blocks, 3.1.1.5 repeat offsets).
 
 use bytes::Bytes;
 use zstd::zstd_safe::{CCtx, CParameter, compress_bound};
+
+use crate::limits;
 
 /// Logarithm of the window. Clients set twice as much aside, so it is no larger than it has to be.
 const WINDOW_LOG: u32 = 16;
@@ -39,7 +42,15 @@ const RESET: [u8; 12] = [
     0b0100_1010,
 ];
 
-/// Compresses texts, each independent of all others.
+/// How many spaces [`RESET`] is.
+pub const RESET_SPACES: usize = 33;
+
+const _: () = assert!(
+    2 * limits::PAST_BYTES_MAX + 1_024 < BLOCK_MAX,
+    "what a text refers to is within the window that clients keep"
+);
+
+/// Compresses texts, each by itself.
 pub struct Encoder {
     context: CCtx<'static>,
     frame: Vec<u8>,
@@ -67,11 +78,16 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// `text` as whole blocks, behind the spaces that make them independent.
-    pub fn compress(&mut self, text: &[u8]) -> Bytes {
+    /// `text` as whole blocks that refer to nothing outside but `past`, behind the spaces that make them so.
+    pub fn compress(&mut self, past: &[u8], text: &[u8]) -> Bytes {
         self.frame.clear();
         self.frame.reserve(compress_bound(text.len()));
-        self.context.compress2(&mut self.frame, text).expect("there is room for the worst");
+        let length = if past.is_empty() {
+            self.context.compress2(&mut self.frame, text)
+        } else {
+            self.context.compress_using_dict(&mut self.frame, text, past, LEVEL)
+        };
+        length.expect("there is room for the worst");
         let out = blocks(&mut self.frame);
         if self.frame.capacity() > 2 * BLOCK_MAX {
             self.frame = Vec::new();
@@ -163,7 +179,7 @@ mod tests {
         let mut prng = Prng::new(5);
         let mut encoder = Encoder::default();
         let texts: Vec<Vec<u8>> = (0..300).map(|n| text(&mut prng, 1 + n * n * 4)).collect();
-        let shared: Vec<Bytes> = texts.iter().map(|text| encoder.compress(text)).collect();
+        let shared: Vec<Bytes> = texts.iter().map(|text| encoder.compress(&[], text)).collect();
         for session in 0..3 {
             let mut context = DCtx::create();
             let mut wire = HEADER.to_vec();
@@ -175,7 +191,10 @@ mod tests {
                 store(&mut wire, head.as_bytes());
                 wire.extend_from_slice(blocks);
                 let read = read(&mut context, &wire);
-                assert!(read == [head.as_bytes(), &[b' '; 33], text].concat(), "text {index} of session {session}");
+                assert!(
+                    read == [head.as_bytes(), &[b' '; RESET_SPACES], text].concat(),
+                    "text {index} of session {session}"
+                );
                 wire.clear();
             }
         }
@@ -185,10 +204,10 @@ mod tests {
     #[test]
     fn blocks_do_not_depend_on_what_was_repeated_before_them() {
         // A match of five, five back: it leaves its offset behind.
-        let fives = |encoder: &mut Encoder| encoder.compress(&b"abcde".repeat(30));
+        let fives = |encoder: &mut Encoder| encoder.compress(&[], &b"abcde".repeat(30));
         let mut encoder = Encoder::default();
-        let ones = encoder.compress(&[b'x'; 100]);
-        let eights = encoder.compress(&b"01234567".repeat(20));
+        let ones = encoder.compress(&[], &[b'x'; 100]);
+        let eights = encoder.compress(&[], &b"01234567".repeat(20));
         let mut context = DCtx::create();
         read(&mut context, &HEADER);
         for _ in 0..3 {

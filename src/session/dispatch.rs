@@ -7,7 +7,7 @@
 use crate::net::compression::Format;
 use crate::net::frames::{self, FrameKind};
 use crate::session::body::Body;
-use crate::session::packing::Packer;
+use crate::session::packing::{HEAD_LEN, Packer, Place};
 
 /// Appends the frame that dispatches `body` as event number `s`, uncompressed.
 pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) {
@@ -26,14 +26,16 @@ pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) {
     out.push(b'}');
 }
 
-/// The same, compressed.
-pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, format: Format, packer: &mut Packer) {
+/// The same for a compressed stream.
+pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, place: Place<'_>, packer: &mut Packer) {
+    let format = place.format;
     let mut head = Head::default();
     head.push(b"{\"s\":");
     head.push(itoa::Buffer::new().format(s).as_bytes());
     head.push(b",");
+    head.push(&[b' '; HEAD_LEN][head.length.min(HEAD_LEN)..]);
     let head = head.as_slice();
-    let (shared, own) = packer.pack(body, format);
+    let (shared, own) = packer.pack(body, place, head.len());
     let own = own.unwrap_or_default();
     frames::write_head(out, FrameKind::Binary, format.stored_len(head.len()) + shared.len() + own.len());
     format.store(out, head);

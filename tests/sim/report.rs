@@ -95,6 +95,10 @@ report! {
     zlib_streams,
     /// Connections with `zstd-stream` that ended.
     zstd_streams,
+    /// Texts compressed by themselves.
+    texts_alone,
+    /// Texts compressed behind the event before them.
+    texts_behind,
 }
 
 impl fmt::Display for Report {

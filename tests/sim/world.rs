@@ -4,6 +4,7 @@
 //! order. A core's turn is what `boot::turn` makes it: letters in, letters out, a slice flushed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -252,7 +253,10 @@ impl World {
                 }
             }
         }
-        shard.invariants();
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| shard.invariants())) {
+            let text = cause.downcast_ref::<String>().map_or("a panic without words", String::as_str);
+            panic!("judge invariants: core {core}: {text}");
+        }
     }
 
     fn receive(&mut self, core: usize, letter: Letter) {
@@ -663,6 +667,9 @@ impl World {
             let metrics = &core.shard.metrics;
             self.report.backlog_disconnects += metrics.counter(Counter::BacklogDisconnects);
             self.report.zombies += metrics.counter(Counter::Zombies);
+            let behind = metrics.counter(Counter::TextsCompressedBehind);
+            self.report.texts_behind += behind;
+            self.report.texts_alone += metrics.counter(Counter::TextsCompressed) - behind;
         }
     }
 
