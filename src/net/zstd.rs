@@ -26,20 +26,13 @@ pub const HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0, ((WINDOW_LOG - 10) << 3)
 
 /// A block that sets the repeat offsets to 1, 4, 8 and is 33 spaces of JSON: three sequences, each of eight literals and a match
 /// of three, with the offsets 8, 4 and 1.
+#[rustfmt::skip]
 const RESET: [u8; 12] = [
-    0x4c,
-    0,
-    0, // a compressed block of nine bytes
-    0xc1,
-    b' ', // 24 literals, all the same
-    3,
-    0x44,
-    8,
-    0, // three sequences; every length of literals has code 8, of matches code 0; predefined codes of offsets
-    // From the end: a mark, state 5 (code 3), 3 more bits, state 14 (code 2), 3, state 14, 0.
-    0b1011_1000,
-    0b1101_1101,
-    0b0100_1010,
+    0x4c, 0, 0, // a compressed block of nine bytes
+    0xc1, b' ', // 24 literals, all the same
+    3, 0x44, 8, 0, // three sequences; all lengths of literals have code 8, of matches code 0; predefined codes of offsets
+    // Read from the end: a mark, state 5 (code 3), 3 more bits, state 14 (code 2), 2 more bits, state 14, 2 more bits.
+    0b1011_1000, 0b1101_1101, 0b0100_1010,
 ];
 
 /// How many spaces [`RESET`] is.
