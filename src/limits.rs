@@ -253,6 +253,15 @@ pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
 pub const BACKLOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes gathered for one write to one socket. More than a socket's buffer takes at once is only copied in vain.
 pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a session's own part of an event from which on it is compressed. Below, the some ten microseconds are better spent
+/// otherwise.
+pub const COMPRESSED_BYTES_MIN: usize = 512;
+/// Bytes of a text that another is compressed behind, and of that other. Messages are shorter; for what is longer the past is no
+/// great help.
+pub const PAST_BYTES_MAX: usize = 16 * 1024;
+/// Forms of one body, each compressed behind another past. Nearly all sessions have the same; audiences that see different
+/// channels have others.
+pub const PASTS_MAX: usize = 4;
 /// Sockets written to before other work gets its turn: about a third of a millisecond.
 pub const FLUSH_SLICE: usize = 32;
 /// Seats of an audience looked at in one go while listing who has something to say.

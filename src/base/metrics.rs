@@ -75,6 +75,10 @@ list! {
         Deliveries = "deliveries",
         /// Bytes taken by sockets.
         BytesSent = "bytes_sent",
+        /// Texts compressed, each for all who get it in that form.
+        TextsCompressed = "texts_compressed",
+        /// Those compressed behind the event before them.
+        TextsCompressedBehind = "texts_compressed_behind",
         /// Writes to sockets.
         Sends = "sends",
         /// Clients cut off because they did not read.

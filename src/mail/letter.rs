@@ -15,6 +15,7 @@ use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::placement::CoreId;
 use crate::mail::session_id::SessionId;
+use crate::net::compression::Format;
 use crate::store::{Found, StoreError};
 use crate::wire::model::account::Account;
 use crate::wire::model::member::Member;
@@ -221,6 +222,6 @@ impl Conduct {
 pub struct Terms {
     /// Gateway version, 9 or 10.
     pub version: u8,
-    /// `compress=zlib-stream`.
-    pub zlib: bool,
+    /// `compress`; `None` is not at all.
+    pub compression: Option<Format>,
 }
