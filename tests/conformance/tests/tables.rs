@@ -68,8 +68,6 @@ fn sessions_live_and_move_between_tables() {
         for socket in &mut back {
             assert_eq!(socket.payload()["s"], 6);
         }
-        let (_, gone) = (back.split_off(30), tables(&server));
-        assert_eq!(gone.len(), counts.len());
 
         server.signal(Signal::TERM);
         for socket in &mut back {
@@ -86,8 +84,8 @@ fn sessions_live_and_move_between_tables() {
         let ended = server.wait();
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(ended.stdout.contains(&format!("{cores} descriptor tables")), "{}", ended.stdout);
-        let lost = ended.stdout.lines().find(|line| line.contains("hand_overs_lost"));
-        assert!(lost.is_none_or(|line| line.trim_end().ends_with(" 0")), "{lost:?}");
+        let lost = ended.stdout.split_once("hand_overs_lost").and_then(|(_, rest)| rest.split_whitespace().next());
+        assert_eq!(lost, Some("0"), "{}", ended.stdout);
     }
 }
 
