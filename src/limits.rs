@@ -161,6 +161,8 @@ pub const PREEMPT: Duration = Duration::from_secs(10);
 pub const SLEEP_MAX: Duration = Duration::from_millis(10);
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
+/// Sockets that are read from before other tasks get their turn: about a millisecond of identifies.
+pub const STIRS: usize = 64;
 /// How long a socket that was shut waits for its peer to do the same.
 pub const LINGER: Duration = Duration::from_secs(3);
 /// Bytes that such a peer may still send.

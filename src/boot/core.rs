@@ -91,6 +91,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     glommio::spawn_local(reactor::bound_sleep()).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();
+    glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
     let listening = glommio::spawn_local(accept(listener::adopt(listener), door.clone(), RateLimits::default()));
     glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
@@ -231,10 +232,7 @@ async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door:
     match handshake::open(&request) {
         Ok(opening) => {
             drop(request);
-            if stream.write_all(&opening.response).await.is_ok() {
-                // A task of its own, so that an idle connection does not keep the room that the handshake needed.
-                door.serve(stream, &opening, &behind);
-            }
+            door.serve(stream, opening, &behind);
         }
         Err(refusal) => {
             let _ = stream.write_all(&refusal).await;

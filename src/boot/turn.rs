@@ -16,7 +16,6 @@ use crate::base::metrics::{Counter, Metric};
 use crate::boot::recording::Recorder;
 use crate::desk::Desk;
 use crate::gateway::socket::Door;
-use crate::gateway::sockets::Signal;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::note::Note;
@@ -171,15 +170,14 @@ impl Turns {
     fn flush(&mut self) -> bool {
         let mut sockets = self.door.table.clone();
         let more = self.desk.flush(clock::now(), &mut sockets, limits::FLUSH_SLICE);
-        let (blocked, finished) = {
+        let finished = {
             let mut shard = self.desk.shard();
-            (shard.take_blocked(), shard.take_finished())
+            // A socket that was full stirs by itself when it can take more.
+            drop(shard.take_blocked());
+            shard.take_finished()
         };
-        for key in blocked {
-            self.door.table.signal(key, Signal::Blocked);
-        }
         for key in finished {
-            self.door.table.signal(key, Signal::Finish);
+            self.door.finish(key);
         }
         more
     }
