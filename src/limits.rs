@@ -31,6 +31,8 @@ pub const STORE_QUEUE: usize = 16_384;
 pub const STORE_GROUP_MAX: usize = 1_024;
 /// Threads that answer reads. WAL readers do not block the writer or each other.
 pub const STORE_READERS: usize = 2;
+/// Quick questions asked of one snapshot. Half a millisecond; more only keeps the other readers from them.
+pub const STORE_QUERIES_GROUP: usize = 32;
 /// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million members.
 pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's to cache;
