@@ -48,6 +48,8 @@ pub const STORE_QUEUE: usize = 16_384;
 pub const STORE_GROUP_MAX: usize = 1_024;
 /// Threads that answer reads. WAL readers do not block the writer or each other.
 pub const STORE_READERS: usize = 2;
+/// Quick questions asked of one snapshot. Half a millisecond; more only keeps the other readers from them.
+pub const STORE_QUERIES_GROUP: usize = 32;
 /// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million members.
 pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's to cache;
@@ -196,6 +198,8 @@ pub const SLEEP_MAX_CROWDED: Duration = Duration::from_millis(125);
 pub const CROWD: usize = 4;
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
+/// Sockets that are read from before other tasks get their turn: about a millisecond of identifies.
+pub const STIRS: usize = 64;
 /// How long a socket that was shut waits for its peer to do the same.
 pub const LINGER: Duration = Duration::from_secs(3);
 /// Bytes that such a peer may still send.

@@ -113,6 +113,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();
+    glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
     let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default() };
     let listening = glommio::spawn_local(entrance.accept(listener::adopt(listener)));
@@ -293,10 +294,7 @@ async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door:
     match handshake::open(&request) {
         Ok(opening) => {
             drop(request);
-            if stream.write_all(&opening.response).await.is_ok() {
-                // A task of its own, so that an idle connection does not keep the room that the handshake needed.
-                door.serve(stream, &opening, &behind);
-            }
+            door.serve(stream, opening, &behind);
         }
         Err(refusal) => {
             let _ = stream.write_all(&refusal).await;

@@ -69,6 +69,8 @@ pub struct Shard {
     next_job: u64,
     flushing: flushing::Flushing,
     sweeping: sweeping::Sweeping,
+    /// Sessions whose READY waits for their first guild, until the next tick.
+    held: Vec<Key>,
     packer: Packer,
     scratch: Vec<u8>,
     draining: bool,
@@ -162,6 +164,7 @@ impl Shard {
             next_job: 1,
             flushing: flushing::Flushing::default(),
             sweeping: sweeping::Sweeping::default(),
+            held: Vec::new(),
             packer: Packer::default(),
             scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
             draining: false,
