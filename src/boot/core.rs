@@ -208,12 +208,9 @@ impl Entrance {
                 Ok(stream) => self.room.ends_with(stream),
                 Err(_) => true,
             };
-            if let Ok(stream) = &accepted {
-                let _ = stream.set_nodelay(true);
-            }
             let error = match accepted {
                 Ok(stream) => {
-                    glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
+                    self.let_in(stream);
                     None
                 }
                 Err(error) => Some(error),
@@ -225,6 +222,11 @@ impl Entrance {
         }
     }
 
+    fn let_in(&self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
+    }
+
     /// Waits until others have closed. In a table of its own this core alone is full: without its listener the kernel sends
     /// new connections to other cores. Where all share one table they are all full, and new connections wait in the backlog.
     async fn wait_for_room(&self, listener: TcpListener) -> TcpListener {
@@ -234,6 +236,14 @@ impl Entrance {
                 sleep(limits::ACCEPT_PAUSE).await;
             }
             return listener;
+        }
+        // Closing resets those who wait in the backlog, so they come in first.
+        while let Some(stream) = listener::take_waiting(&listener) {
+            let is_last = self.room.ends_even_with(&stream);
+            self.let_in(stream);
+            if is_last {
+                break;
+            }
         }
         drop(listener);
         loop {

@@ -4,9 +4,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd};
 
-use glommio::net::TcpListener;
+use glommio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::boot::Fatal;
@@ -38,6 +39,15 @@ pub fn adopt(socket: Socket) -> TcpListener {
     // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
     // backlog of 1,024, too small for a reconnect storm.)
     unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
+}
+
+/// A connection that waits to be accepted, if there is one now.
+pub fn take_waiting(listener: &TcpListener) -> Option<TcpStream> {
+    // SAFETY: the listener keeps its descriptor open while it is lent.
+    let listener = unsafe { BorrowedFd::borrow_raw(listener.as_raw_fd()) };
+    let socket = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
+    // SAFETY: the descriptor comes straight out of its owner, which gives it up.
+    Some(unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) })
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
