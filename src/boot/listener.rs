@@ -4,9 +4,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 
-use glommio::net::TcpListener;
+use glommio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::boot::Fatal;
@@ -24,15 +25,44 @@ pub fn listen(address: SocketAddr, cores: usize) -> Result<(Vec<Socket>, SocketA
     };
     let probe = socket(address, false).and_then(|socket| socket.local_addr()).map_err(explain)?;
     let found = probe.as_socket().unwrap_or(address);
-    let listeners = (0..cores).map(|_| socket(found, true)).collect::<io::Result<Vec<_>>>().map_err(explain)?;
+    let listeners = (0..cores).map(|_| open(found)).collect::<io::Result<Vec<_>>>().map_err(explain)?;
     Ok((listeners, found))
 }
 
-/// Hands a listener to the executor of the core that runs this.
-pub fn adopt(socket: Socket) -> TcpListener {
-    // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
-    // backlog of 1,024, too small for a reconnect storm.)
-    unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
+/// One more listener on an address that others listen on.
+pub fn open(address: SocketAddr) -> io::Result<Socket> {
+    socket(address, true)
+}
+
+/// A listener on the executor of the core that made this of it.
+#[derive(Debug)]
+pub struct Listener {
+    accepting: TcpListener,
+    descriptor: RawFd,
+}
+
+impl Listener {
+    /// Takes a listener over.
+    pub fn adopt(socket: Socket) -> Listener {
+        let descriptor = socket.into_raw_fd();
+        // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
+        // backlog of 1,024, too small for a reconnect storm.)
+        Listener { accepting: unsafe { TcpListener::from_raw_fd(descriptor) }, descriptor }
+    }
+
+    /// The next connection.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        self.accepting.accept().await.map_err(io::Error::from)
+    }
+
+    /// A connection that waits to be accepted, if there is one now.
+    pub fn take_waiting(&self) -> Option<TcpStream> {
+        // SAFETY: our listener keeps its descriptor open while it is lent.
+        let listener = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
+        let socket = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
+        // SAFETY: the descriptor comes straight out of its owner, which gives it up.
+        Some(unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) })
+    }
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
