@@ -20,7 +20,6 @@ pub mod limits;
 pub mod marker;
 pub mod peers;
 pub mod player;
-pub mod poster;
 pub mod probe;
 pub mod proc;
 pub mod progress;

@@ -1,4 +1,4 @@
-//! Publishes by text frames on one WebSocket, at intended times: an open loop like the [`poster`](crate::poster), but nothing
+//! Publishes by text frames on one WebSocket, at intended times: an open loop like the [`poster`](crate::peers::poster), but nothing
 //! answers, so what is handed to the kernel counts as accepted.
 
 use std::io::{Error, Read, Write};
@@ -14,8 +14,8 @@ use crate::clock;
 use crate::limits;
 use crate::peers::Peer;
 use crate::peers::messages::{Came, Messages};
+use crate::peers::poster::{Advance, Posted};
 use crate::peers::stamp::Stamp;
-use crate::poster::{Advance, Posted};
 use crate::swarm::framing::{self, Kind};
 use crate::swarm::tally::{microseconds, record};
 use crate::swarm::upgrade;

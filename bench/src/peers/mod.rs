@@ -10,6 +10,7 @@ pub mod ladder;
 pub mod messages;
 pub mod nchan;
 pub mod plain;
+pub mod poster;
 pub mod receipts;
 pub mod report;
 pub mod row;
