@@ -199,7 +199,7 @@ mod tests {
     fn blocks_do_not_depend_on_what_was_repeated_before_them() {
         let mut prng = Prng::new(9);
         let mut noise = |length: usize| -> Vec<u8> { (0..length).map(|_| 35 + prng.below(56) as u8).collect() };
-        let mut hard = |text: &[u8]| {
+        let hard = |text: &[u8]| {
             let mut frame = Vec::with_capacity(compress_bound(text.len()));
             let mut context = CCtx::create();
             context.set_parameter(CParameter::CompressionLevel(19)).expect("zstd takes it");
