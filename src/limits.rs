@@ -11,8 +11,25 @@ pub const VIRTUAL_SHARDS: u16 = 1024;
 /// Cores at most: lanes are one per ordered pair, so this bounds them at 65,536.
 pub const CORES_MAX: usize = 256;
 
-/// Letters in one lane. A full lane makes the sender keep what follows; this only has to cover the time of one turn.
+/// Letters in one lane at most. A full lane makes the sender keep what follows; this only has to cover the time of one turn.
 pub const LANE_LETTERS: usize = 1_024;
+/// Letters in one lane at least, however many cores there are: a quarter of what a turn takes in.
+pub const LANE_LETTERS_MIN: usize = 64;
+/// Letters in all lanes together, unless that would be fewer than [`LANE_LETTERS_MIN`] in each. Each place is memory that is
+/// never given back once it was used, and there are as many lanes as pairs of cores.
+pub const LANES_LETTERS: usize = 1 << 20;
+
+/// Letters in one lane, with so many cores.
+pub const fn lane_letters(cores: usize) -> usize {
+    let each = LANES_LETTERS / if cores > 1 { cores * (cores - 1) } else { 1 };
+    if each > LANE_LETTERS {
+        LANE_LETTERS
+    } else if each < LANE_LETTERS_MIN {
+        LANE_LETTERS_MIN
+    } else {
+        each
+    }
+}
 /// Letters that a shard takes in before it flushes: bounds a turn.
 pub const TURN_LETTERS: usize = 256;
 
@@ -31,6 +48,8 @@ pub const STORE_QUEUE: usize = 16_384;
 pub const STORE_GROUP_MAX: usize = 1_024;
 /// Threads that answer reads. WAL readers do not block the writer or each other.
 pub const STORE_READERS: usize = 2;
+/// Quick questions asked of one snapshot. Half a millisecond; more only keeps the other readers from them.
+pub const STORE_QUERIES_GROUP: usize = 32;
 /// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million members.
 pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's to cache;
@@ -119,8 +138,22 @@ pub const COMMANDS_WINDOW: Duration = Duration::from_secs(60);
 pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
 /// Connections that the kernel keeps until they are accepted. It cuts this to net.core.somaxconn; a storm needs all of it.
 pub const ACCEPT_BACKLOG: i32 = 65_535;
-/// After a failed accept.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// After a failed accept, and between two looks for room when descriptors have run out.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// One descriptor in so many is kept from accepting, for what must not fail: sockets that are handed over, the database,
+/// errands.
+pub const DESCRIPTORS_KEPT_PART: u64 = 64;
+/// And this many at least.
+pub const DESCRIPTORS_KEPT_MIN: u64 = 16;
+/// Connections for which there must be room before accepting goes on, so that it does not stop again at once.
+pub const ROOM_ASKED: usize = 16;
+/// Between two warnings that there is no room.
+pub const FULL_TOLD: Duration = Duration::from_secs(60);
+/// Before a socket is handed over again whose way was full.
+pub const HAND_OVER_PAUSE: Duration = Duration::from_millis(5);
+/// Bits of a ticket that count what one core has handed over; those above them are the core's number. The kernel keeps a few
+/// hundred on their way, so they may come round.
+pub const TICKET_BITS: u32 = 23;
 /// Bytes of a request's head; hyper has a like bound.
 pub const HEAD_MAX: usize = 16 * 1024;
 /// Characters of a password.
@@ -159,8 +192,14 @@ pub const PREEMPT: Duration = Duration::from_secs(10);
 /// A core sleeps no longer than this: bounds the delay when its executor oversleeps (`mesh/reactor.rs`). 100 wake-ups a second
 /// are a thousandth of a CPU.
 pub const SLEEP_MAX: Duration = Duration::from_millis(10);
+/// The same where cores crowd, more than [`CROWD`] on a CPU: they would spend a third of a CPU on waking up. Half a tick.
+pub const SLEEP_MAX_CROWDED: Duration = Duration::from_millis(125);
+/// Cores on one CPU that are no crowd yet.
+pub const CROWD: usize = 4;
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
+/// Sockets that are read from before other tasks get their turn: about a millisecond of identifies.
+pub const STIRS: usize = 64;
 /// How long a socket that was shut waits for its peer to do the same.
 pub const LINGER: Duration = Duration::from_secs(3);
 /// Bytes that such a peer may still send.
@@ -218,6 +257,15 @@ pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
 pub const BACKLOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes gathered for one write to one socket. More than a socket's buffer takes at once is only copied in vain.
 pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a session's own part of an event from which on it is compressed. Below, the some ten microseconds are better spent
+/// otherwise.
+pub const COMPRESSED_BYTES_MIN: usize = 512;
+/// Bytes of a text that another is compressed behind, and of that other. Messages are shorter; for what is longer the past is no
+/// great help.
+pub const PAST_BYTES_MAX: usize = 16 * 1024;
+/// Forms of one body, each compressed behind another past. Nearly all sessions have the same; audiences that see different
+/// channels have others.
+pub const PASTS_MAX: usize = 4;
 /// Sockets written to before other work gets its turn: about a third of a millisecond.
 pub const FLUSH_SLICE: usize = 32;
 /// Seats of an audience looked at in one go while listing who has something to say.
@@ -243,4 +291,11 @@ const _: () = {
         "notes come before their time"
     );
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
+    assert!(SLEEP_MAX_CROWDED.as_millis() * 2 <= TICK.as_millis());
+    assert!(CORES_MAX <= 1 << (31 - TICKET_BITS), "a ticket with its core's number is no negative number");
+    assert!(lane_letters(2) == LANE_LETTERS && lane_letters(32) == LANE_LETTERS, "lanes only shrink on large machines");
+    assert!(
+        CORES_MAX * CORES_MAX * lane_letters(CORES_MAX) <= 4 * LANES_LETTERS,
+        "with the most cores the minimum rules"
+    );
 };

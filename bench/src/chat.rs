@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::limits;
 use crate::player::cast::cast;
 use crate::report::folder::Findings;
 use crate::run::{self, Run};
@@ -53,6 +54,9 @@ pub struct Chat {
 
 /// Runs it.
 pub fn run(chat: &Chat) -> Result<Findings, String> {
+    if chat.rate * chat.seconds > f64::from(limits::EVENTS_MAX) {
+        return Err(format!("a run has at most {} messages", limits::EVENTS_MAX));
+    }
     let trace = Arc::new(trace(chat));
     let tokens = match chat.tokens.len() >= chat.sessions as usize {
         true => chat.tokens.clone(),

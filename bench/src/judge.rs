@@ -115,8 +115,7 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
     }
     let seconds = resumes.map(|(first, last): (u64, u64)| (last - first) as f64 / 1e9).filter(|seconds| *seconds > 0.0);
     judgement.resumes_per_second = seconds.map(|seconds| judgement.counts.resumed as f64 / seconds);
-    // By stream and event: whether everybody who is entitled must have it.
-    let must: Vec<Vec<bool>> = (0u32..)
+    let mut accounts: Vec<Account> = (0u32..)
         .zip(&script.streams)
         .map(|(number, stream)| {
             let entitled = remains.events.entitled(number);
@@ -139,7 +138,7 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
                 }
                 true
             });
-            events.collect()
+            Account::new(events)
         })
         .collect();
 
@@ -151,31 +150,34 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
             judgement.sessions += u64::from(client.was_live);
             judgement.sequence_missing += client.sequence.missing();
             for (number, receipt) in leavings.receipts(client) {
-                let missing = missing(receipt, &must[number as usize]);
-                for (index, again_later) in &missing {
-                    let kind = script.streams[number as usize].kinds[*index as usize];
-                    let verdict = judgement.kinds.entry(kind).or_default();
-                    let count = if *again_later { &mut verdict.lost } else { &mut verdict.not_yet };
-                    *count += 1;
-                }
-                if let Some((first, _)) = missing.first() {
-                    let kind = script.streams[number as usize].kinds[*first as usize];
-                    let what = format!(
-                        "{} events of stream {number} never came, the first is {kind:?} {first}",
-                        missing.len()
-                    );
-                    late.push(Fault::new(FaultKind::Lost, client, what));
+                let (missing, first) = accounts[number as usize].charge(receipt);
+                if missing > 0 {
+                    let kind = script.streams[number as usize].kinds[first as usize];
+                    if late.len() < limits::FAULTS_TOLD {
+                        let what =
+                            format!("{missing} events of stream {number} never came, the first is {kind:?} {first}");
+                        late.push(Fault::new(FaultKind::Lost, client, what));
+                    }
                 } else if let Some(from) = receipt.from() {
                     orders.entry((number, from)).or_default().push((receipt.order(), client));
                 }
             }
         }
     }
+    for (stream, account) in script.streams.iter().zip(&accounts) {
+        account.settle(|index, lost, not_yet| {
+            let verdict = judgement.kinds.entry(stream.kinds[index as usize]).or_default();
+            verdict.lost += lost;
+            verdict.not_yet += not_yet;
+        });
+    }
     for saw in orders.values() {
         let common = check::common_order(saw.iter().map(|(order, _)| *order));
         for (_, client) in saw.iter().filter(|(order, _)| Some(*order) != common) {
             judgement.out_of_order += 1;
-            late.push(Fault::new(FaultKind::OutOfOrder, client, "the events came in another order".into()));
+            if judgement.out_of_order <= limits::FAULTS_TOLD as u64 {
+                late.push(Fault::new(FaultKind::OutOfOrder, client, "the events came in another order".into()));
+            }
         }
     }
     for verdict in judgement.kinds.values_mut() {
@@ -189,20 +191,103 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
     judgement
 }
 
-/// The events that a session had to receive and has not; whether it has received something later of the stream.
-fn missing(receipt: &Receipt, must: &[bool]) -> Vec<(u32, bool)> {
-    let mut missing = Vec::new();
-    for past in receipt.past() {
-        for (first, last) in past.gaps.ranges() {
-            missing.extend((*first as u32..=*last as u32).map(|index| (index, true)));
+/// What sessions owe of one stream. A session may miss millions of events, and a million sessions may miss the same: so they are
+/// added up as ranges.
+#[derive(Debug)]
+struct Account {
+    /// By event: how many before it everybody who is entitled must have; one more than there are events.
+    due: Vec<u32>,
+    /// By event: by how many sessions more than the event before it was lost. Empty: nothing was.
+    lost: Vec<i32>,
+    /// The same for what has not come yet.
+    not_yet: Vec<i32>,
+}
+
+impl Account {
+    /// `due` says of each event whether everybody who is entitled must have it.
+    fn new(due: impl Iterator<Item = bool>) -> Account {
+        let mut sum = 0;
+        let sums = due.map(|due| {
+            sum += u32::from(due);
+            sum
+        });
+        Account { due: std::iter::once(0).chain(sums).collect(), lost: Vec::new(), not_yet: Vec::new() }
+    }
+
+    /// Charges what a session has not received. Says how many that are, and which is the first.
+    fn charge(&mut self, receipt: &Receipt) -> (u64, u32) {
+        let Account { due, lost, not_yet } = self;
+        let count = due.len() as u32 - 1;
+        let (mut missing, mut least) = (0, u32::MAX);
+        let mut charge = |first: u32, end: u32, steps: &mut Vec<i32>| {
+            let before = due[first as usize];
+            let owed = due[end as usize] - before;
+            if owed == 0 {
+                return;
+            }
+            steps.resize(due.len(), 0);
+            steps[first as usize] += 1;
+            steps[end as usize] -= 1;
+            missing += u64::from(owed);
+            least = least.min(due.partition_point(|sum| *sum <= before) as u32 - 1);
+        };
+        for past in receipt.past() {
+            for (first, last) in past.gaps.ranges() {
+                charge(*first as u32, *last as u32 + 1, lost);
+            }
+        }
+        if receipt.from().is_some() {
+            let reached = receipt.reached();
+            receipt.holes(count, |first, end| {
+                charge(first, end, if first < reached { &mut *lost } else { &mut *not_yet })
+            });
+        }
+        (missing, least)
+    }
+
+    /// By event that must come and has not: on how many sessions it is lost, and on how many not there yet.
+    fn settle(&self, mut each: impl FnMut(u32, u64, u64)) {
+        let (mut lost, mut not_yet) = (0i64, 0i64);
+        if self.lost.is_empty() && self.not_yet.is_empty() {
+            return;
+        }
+        for (index, due) in self.due.windows(2).enumerate() {
+            lost += i64::from(self.lost.get(index).copied().unwrap_or(0));
+            not_yet += i64::from(self.not_yet.get(index).copied().unwrap_or(0));
+            if due[0] < due[1] && lost + not_yet > 0 {
+                each(index as u32, lost as u64, not_yet as u64);
+            }
         }
     }
-    if receipt.from().is_some() {
-        let reached = receipt.reached();
-        receipt.holes(must.len() as u32, |first, end| {
-            missing.extend((first..end).map(|index| (index, index < reached)));
-        });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_added_up_by_event() {
+        // Every third event is not due.
+        let is_due = |index: u32| !index.is_multiple_of(3);
+        let mut account = Account::new((0..100).map(is_due));
+        let mut receipt = Receipt::default();
+        assert_eq!(account.charge(&receipt).0, 0, "who is not entitled misses nothing");
+        receipt.begin(10);
+        for index in (10..80).filter(|index| ![12, 20, 21, 22].contains(index)) {
+            receipt.take(index, |_| true);
+        }
+        // 20 and 22 are lost; of 80 to 99 there are 13 that are due.
+        assert_eq!(account.charge(&receipt), (2 + 13, 20));
+        let mut left = Receipt::default();
+        left.begin(0);
+        left.take(5, |_| true);
+        left.end(0, 100);
+        left.begin(99);
+        assert_eq!(account.charge(&left), (3, 1));
+        let mut found = Vec::new();
+        account.settle(|index, lost, not_yet| found.push((index, lost, not_yet)));
+        let mut expected = vec![(1, 1, 0), (2, 1, 0), (4, 1, 0), (20, 1, 0), (22, 1, 0)];
+        expected.extend((80..100).filter(|index| is_due(*index)).map(|index| (index, 0, 1)));
+        assert_eq!(found, expected);
     }
-    missing.retain(|(index, _)| must[*index as usize]);
-    missing
 }

@@ -139,3 +139,7 @@ pub const PEER_STEP_MIN: f64 = 1.05;
 pub const LEDGER_MARKS_MAX: usize = 32;
 /// How long an event is told apart from later ones of its name: longer than any that is received at all takes.
 pub const LEDGER_TIME: Duration = Duration::from_secs(60);
+/// How long a step of a search waits for what is still on its way: a server that was given far too much may take minutes for it.
+pub const PEER_DRAIN_TIME: Duration = Duration::from_secs(20);
+/// After this, a search begins no further step and answers with what it knows.
+pub const PEER_SEARCH_TIME: Duration = Duration::from_secs(240);

@@ -118,7 +118,7 @@ pub fn run_scenario(args: &RunArgs) -> Result<bool, Failure> {
 
 /// Reads a trace and plays it.
 pub fn run_trace(args: &ReplayArgs) -> Result<bool, Failure> {
-    if args.speed.is_nan() || args.speed <= 0.0 {
+    if !args.speed.is_finite() || args.speed <= 0.0 {
         return Err("the speed must be above 0".into());
     }
     let reading = file::read(&args.trace)?;
@@ -216,7 +216,7 @@ fn leave(host: Host, how: &HowArgs) -> Result<Option<String>, Failure> {
 /// Sends as many bytes to as many sockets by the kernel alone.
 fn compare_with_kernel(findings: &mut Findings, quiet: bool) -> Result<(), Failure> {
     let report = &mut findings.report;
-    let sockets = report.arrival.live.clamp(1, descriptors::room());
+    let sockets = report.arrival.live.clamp(1, descriptors::room().max(1));
     let bytes = (report.traffic.bytes_per_delivery as usize).max(1);
     if !quiet {
         eprintln!("comparing with plain sends of {bytes} bytes to {sockets} sockets");

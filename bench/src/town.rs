@@ -2,6 +2,7 @@
 //!
 //! Guildhall's own come from `admin import` ([`crate::host`]); for another server somebody writes the file by hand.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,7 +61,14 @@ impl Town {
         if self.tokens.len() < sessions as usize {
             return Err(format!("the town has {} tokens, the trace {sessions} sessions", self.tokens.len()));
         }
+        let mut ids = HashSet::new();
         for (guild, place) in guilds.iter().zip(&self.guilds) {
+            if place.id == 0 && (guilds.len() > 1 || guild.joining > 0) {
+                return Err(format!("guild {} of the town has no id", guild.guild));
+            }
+            if !ids.insert(place.id) {
+                return Err(format!("guild {} of the town has the id of another", guild.guild));
+            }
             if place.channels.len() < guild.channels.len() {
                 let (has, wants) = (place.channels.len(), guild.channels.len());
                 return Err(format!("guild {} of the town has {has} channels, the trace's {wants}", guild.guild));
@@ -164,6 +172,16 @@ mod tests {
         assert!(lacks(&[(3, 0)]).contains("2 channels"));
         assert!(lacks(&[(2, 1)]).contains("invite"));
         assert!(lacks(&[(2, 0), (2, 0)]).contains("1 guilds"));
+        let twice = Town {
+            guilds: vec![town.guilds[0].clone(); 2],
+            tokens: Arc::new(["a"; 4].iter().collect()),
+            ..town.clone()
+        };
+        assert!(twice.check(&trace(&[(2, 0), (2, 0)])).is_err_and(|why| why.contains("the id of another")));
+        let mut nameless = twice.clone();
+        nameless.guilds[0].id = 0;
+        assert!(nameless.check(&trace(&[(2, 0), (2, 0)])).is_err_and(|why| why.contains("no id")));
+        assert_eq!(nameless.check(&trace(&[(2, 0)])), Ok(()));
         let few = Town { tokens: Arc::new(["a"].iter().collect()), ..town.clone() };
         assert!(few.check(&trace(&[(2, 0)])).is_err_and(|why| why.contains("1 tokens")));
     }

@@ -63,6 +63,8 @@ list! {
         Resumes = "resumes",
         /// Resumes answered with Invalid Session.
         ResumesRefused = "resumes_refused",
+        /// Sockets of resumes lost on their way to another core, whose descriptor table was full.
+        HandOversLost = "hand_overs_lost",
         /// Sessions over.
         SessionsEnded = "sessions_ended",
         /// Messages written.
@@ -73,6 +75,10 @@ list! {
         Deliveries = "deliveries",
         /// Bytes taken by sockets.
         BytesSent = "bytes_sent",
+        /// Texts compressed, each for all who get it in that form.
+        TextsCompressed = "texts_compressed",
+        /// Those compressed behind the event before them.
+        TextsCompressedBehind = "texts_compressed_behind",
         /// Writes to sockets.
         Sends = "sends",
         /// Clients cut off because they did not read.

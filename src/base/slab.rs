@@ -1,6 +1,7 @@
 //! A slab whose keys carry a generation, so that a stale key finds nothing instead of somebody else.
 //!
 //! Lives on: every core.
+//! Places come in pages: a slab of a million grows by one page at a time, without a copy and without room for another million.
 
 /// Where something is in a [`Slab`], and which tenant of that place is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,16 +21,19 @@ enum Place<T> {
 /// Values under keys that are never reused. Iteration is in order of places, so it is deterministic.
 #[derive(Debug)]
 pub struct Slab<T> {
-    places: Vec<Place<T>>,
+    /// All but the last are full.
+    pages: Vec<Vec<Place<T>>>,
     free: u32,
     len: usize,
 }
 
 const NONE: u32 = u32::MAX;
+/// Places of a page. The first page grows like any list: most slabs are small.
+const PAGE: usize = 1_024;
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Slab { places: Vec::new(), free: NONE, len: 0 }
+        Slab { pages: Vec::new(), free: NONE, len: 0 }
     }
 }
 
@@ -38,23 +42,28 @@ impl<T> Slab<T> {
     pub fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         if self.free == NONE {
-            let index = u32::try_from(self.places.len()).expect("fewer than 2^32 entries");
-            self.places.push(Place::Taken { generation: 0, value });
+            let index = u32::try_from(self.count()).expect("fewer than 2^32 entries");
+            if index as usize == self.pages.len() * PAGE {
+                let room = if self.pages.is_empty() { 0 } else { PAGE };
+                self.pages.push(Vec::with_capacity(room));
+            }
+            let page = self.pages.last_mut().expect("there is one now");
+            page.push(Place::Taken { generation: 0, value });
             return Key { index, generation: 0 };
         }
         let index = self.free;
-        let place = &mut self.places[index as usize];
+        let place = self.place_mut(index).expect("the free list holds places");
         let Place::Free { next, generation } = *place else { unreachable!("the free list holds free places") };
-        self.free = next;
         *place = Place::Taken { generation, value };
+        self.free = next;
         Key { index, generation }
     }
 
     /// Gives the value back, if the key is still good.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
-        let place = &mut self.places[key.index as usize];
         let freed = Place::Free { next: self.free, generation: key.generation.wrapping_add(1) };
+        let place = self.place_mut(key.index)?;
         let Place::Taken { value, .. } = std::mem::replace(place, freed) else { unreachable!("checked by get") };
         self.free = key.index;
         self.len -= 1;
@@ -63,7 +72,7 @@ impl<T> Slab<T> {
 
     /// The value, if the key is still good.
     pub fn get(&self, key: Key) -> Option<&T> {
-        match self.places.get(key.index as usize) {
+        match self.place(key.index) {
             Some(Place::Taken { generation, value }) if *generation == key.generation => Some(value),
             _ => None,
         }
@@ -71,7 +80,7 @@ impl<T> Slab<T> {
 
     /// The value for change, if the key is still good.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.places.get_mut(key.index as usize) {
+        match self.place_mut(key.index) {
             Some(Place::Taken { generation, value }) if *generation == key.generation => Some(value),
             _ => None,
         }
@@ -89,7 +98,7 @@ impl<T> Slab<T> {
 
     /// All values with their keys, by place.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| match place {
+        self.pages.iter().flatten().enumerate().filter_map(|(index, place)| match place {
             Place::Taken { generation, value } => Some((Key { index: index as u32, generation: *generation }, value)),
             Place::Free { .. } => None,
         })
@@ -97,17 +106,28 @@ impl<T> Slab<T> {
 
     /// The keys at places `from..from + count`, for sweeps that proceed a little each turn.
     pub fn keys_in(&self, from: u32, count: u32) -> impl Iterator<Item = Key> {
-        let end = (from as usize).saturating_add(count as usize).min(self.places.len());
-        let start = (from as usize).min(end);
-        self.places[start..end].iter().enumerate().filter_map(move |(offset, place)| match place {
-            Place::Taken { generation, .. } => Some(Key { index: (start + offset) as u32, generation: *generation }),
-            Place::Free { .. } => None,
+        let end = from.saturating_add(count).min(self.places());
+        (from.min(end)..end).filter_map(|index| match self.place(index) {
+            Some(Place::Taken { generation, .. }) => Some(Key { index, generation: *generation }),
+            Some(Place::Free { .. }) | None => None,
         })
     }
 
     /// How many places there are, taken or free.
     pub fn places(&self) -> u32 {
-        self.places.len() as u32
+        self.count() as u32
+    }
+
+    fn count(&self) -> usize {
+        self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len())
+    }
+
+    fn place(&self, index: u32) -> Option<&Place<T>> {
+        self.pages.get(index as usize / PAGE)?.get(index as usize % PAGE)
+    }
+
+    fn place_mut(&mut self, index: u32) -> Option<&mut Place<T>> {
+        self.pages.get_mut(index as usize / PAGE)?.get_mut(index as usize % PAGE)
     }
 }
 
@@ -127,5 +147,22 @@ mod tests {
         assert_eq!(slab.get_mut(b), Some(&mut "b"));
         assert_eq!(slab.len(), 1);
         assert_eq!(slab.keys_in(0, 10).collect::<Vec<_>>(), [b]);
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        let mut slab = Slab::default();
+        let count = 2 * PAGE as u32 + 3;
+        let keys: Vec<Key> = (0..count).map(|value| slab.insert(value)).collect();
+        assert!(keys.iter().map(|key| key.index).eq(0..count));
+        assert_eq!((slab.places(), slab.len()), (count, count as usize));
+        assert!(slab.iter().map(|(key, value)| (key.index, *value)).eq((0..count).map(|value| (value, value))));
+        let (from, near) = (PAGE as u32 - 1, 3);
+        assert!(slab.keys_in(from, near).map(|key| key.index).eq(from..from + near));
+        assert_eq!(slab.keys_in(count - 1, 10).collect::<Vec<_>>(), keys[count as usize - 1..]);
+        assert_eq!(slab.keys_in(count, 10).count(), 0);
+        assert_eq!(slab.remove(keys[PAGE]), Some(PAGE as u32));
+        assert_eq!(slab.insert(7).index, PAGE as u32);
+        assert_eq!(slab.get(keys[PAGE]), None);
     }
 }

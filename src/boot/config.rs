@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::boot::Fatal;
 use crate::boot::commandline::DataArg;
+use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
 use crate::limits;
 
@@ -23,6 +24,9 @@ pub struct ServeArgs {
     /// Shards, each with a thread of its own; as many as there are CPUs by default, more are allowed.
     #[arg(long, value_name = "N", env = "GUILDHALL_CORES")]
     cores: Option<usize>,
+    /// Whether all cores share one descriptor table, or each has its own, with a limit of open files of its own.
+    #[arg(long, value_name = "WHICH", env = "GUILDHALL_DESCRIPTOR_TABLES")]
+    descriptor_tables: Option<Tables>,
     /// A TOML file with the same settings (`listen = "…"`, `public_url = "…"`).
     #[arg(long, value_name = "FILE", env = "GUILDHALL_CONFIG")]
     config: Option<PathBuf>,
@@ -68,6 +72,7 @@ struct File {
     data: Option<PathBuf>,
     listen: Option<SocketAddr>,
     cores: Option<usize>,
+    descriptor_tables: Option<Tables>,
     public_url: Option<String>,
     registration: Option<bool>,
     rate_limits: Option<bool>,
@@ -87,6 +92,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Shards.
     pub cores: usize,
+    /// Who has which descriptor table.
+    pub descriptor_tables: Tables,
     /// Settings of the doors.
     pub settings: Settings,
     /// Seconds for a drain.
@@ -119,6 +126,7 @@ impl Config {
             data,
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             cores,
+            descriptor_tables: args.descriptor_tables.or(file.descriptor_tables).unwrap_or(Tables::Shared),
             settings: Settings {
                 public_gateway_url: args.public_url.or(file.public_url),
                 registration: args.registration.or(file.registration).unwrap_or(true),
@@ -170,6 +178,9 @@ mod tests {
         let config =
             with_file("listen = \"127.0.0.1:1\"\ncores = 3\nrate_limits = false\n", &["--cores", "5"]).unwrap();
         assert_eq!((config.cores, config.listen.port(), config.settings.rate_limits), (5, 1, false));
+        assert_eq!(config.descriptor_tables, Tables::Shared);
+        let config = with_file("descriptor_tables = \"private\"\n", &[]).unwrap();
+        assert_eq!(config.descriptor_tables, Tables::Private);
         assert!(config.settings.registration);
     }
 

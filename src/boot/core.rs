@@ -3,7 +3,10 @@
 //! Lives on: each core.
 
 use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flume::{Receiver, Sender};
@@ -18,6 +21,7 @@ use crate::base::metrics::{Metric, Metrics};
 use crate::boot::listener;
 use crate::boot::recording::Recorder;
 use crate::boot::signals::Wish;
+use crate::boot::tables::{Room, Split};
 use crate::boot::turn::{Posted, Turns};
 use crate::desk::Desk;
 use crate::desk::settings::Settings;
@@ -26,6 +30,7 @@ use crate::gateway::socket::Door;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Request as Asked};
 use crate::mail::placement::Placement;
+use crate::mesh::courier::Courier;
 use crate::mesh::{LaneEnds, reactor};
 use crate::rest;
 use crate::rest::ratelimit::RateLimits;
@@ -57,14 +62,24 @@ pub struct CoreParts {
     pub store: StoreEnd,
     /// The lanes' ends.
     pub lanes: LaneEnds<Posted>,
+    /// Brings sockets to other cores.
+    pub courier: Courier,
     /// The listener.
     pub listener: Socket,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Room for connections.
+    pub room: Room,
+    /// How long its executor sleeps at most.
+    pub longest_sleep: Duration,
+    /// The way to a descriptor table of its own, if it is to have one.
+    pub split: Option<Arc<Split>>,
     /// Takes notes, if the process records.
     pub recorder: Option<Recorder>,
     /// The process's orders.
     pub orders: Receiver<Order>,
-    /// Told once the core serves.
-    pub ready: Sender<()>,
+    /// Told once the core serves, or why it cannot.
+    pub ready: Sender<io::Result<()>>,
     /// Held while the core lives.
     pub lifeline: Lifeline,
 }
@@ -84,17 +99,26 @@ pub enum Order {
 
 /// Runs a core until it is told to stop. Returns what it measured.
 pub async fn run(parts: CoreParts) -> Metrics {
-    let CoreParts { shard, settings, signer, store, lanes, listener, recorder, orders, ready, lifeline } = parts;
+    let CoreParts { shard, settings, signer, store, lanes, courier, listener, address, room, split, .. } = parts;
+    let CoreParts { recorder, orders, ready, lifeline, longest_sleep, .. } = parts;
+    if let Some(split) = split
+        && let Err(error) = split.separate(shard.me.index())
+    {
+        let _ = ready.send(Err(error));
+        return Metrics::default();
+    }
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
-    let door = Door::new(desk.clone());
-    glommio::spawn_local(reactor::bound_sleep()).detach();
+    let door = Door::new(desk.clone(), courier);
+    glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();
+    glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
-    let listening = glommio::spawn_local(accept(listener::adopt(listener), door.clone(), RateLimits::default()));
+    let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default() };
+    let listening = glommio::spawn_local(entrance.accept(listener::adopt(listener)));
     glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
-    let _ = ready.send(());
+    let _ = ready.send(Ok(()));
     Turns::new(desk.clone(), door, lanes, recorder, stop).run().await;
     drop(lifeline);
     desk.shard().metrics.clone()
@@ -168,18 +192,57 @@ async fn drain(desk: &Desk, time: Duration) {
     }
 }
 
-/// Accepts connections for ever.
-async fn accept(listener: TcpListener, door: Door, rates: RateLimits) {
-    loop {
-        match listener.accept().await {
-            Ok(stream) => {
+/// Where connections come in.
+struct Entrance {
+    address: SocketAddr,
+    room: Room,
+    door: Door,
+    rates: RateLimits,
+}
+
+impl Entrance {
+    /// Accepts connections for ever.
+    async fn accept(self, mut listener: TcpListener) {
+        loop {
+            let accepted = listener.accept().await.map_err(io::Error::from);
+            let is_full = match &accepted {
+                Ok(stream) => self.room.ends_with(stream),
+                Err(_) => true,
+            };
+            if let Ok(stream) = &accepted {
                 let _ = stream.set_nodelay(true);
-                glommio::spawn_local(greet(stream, door.clone(), rates.clone())).detach();
             }
-            Err(error) => {
-                // Out of descriptors, most likely: others must close before this can go on.
-                tracing::warn!(%error, "a connection could not be accepted");
+            let error = match accepted {
+                Ok(stream) => {
+                    glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if is_full {
+                self.room.complain(self.door.desk.me().index(), error.as_ref());
+                listener = self.wait_for_room(listener).await;
+            }
+        }
+    }
+
+    /// Waits until others have closed. In a table of its own this core alone is full: without its listener the kernel sends
+    /// new connections to other cores. Where all share one table they are all full, and new connections wait in the backlog.
+    async fn wait_for_room(&self, listener: TcpListener) -> TcpListener {
+        if !self.room.is_private() {
+            sleep(limits::ACCEPT_PAUSE).await;
+            while !self.room.is_there() {
                 sleep(limits::ACCEPT_PAUSE).await;
+            }
+            return listener;
+        }
+        drop(listener);
+        loop {
+            sleep(limits::ACCEPT_PAUSE).await;
+            if self.room.is_there()
+                && let Ok(socket) = listener::open(self.address)
+            {
+                return listener::adopt(socket);
             }
         }
     }
@@ -231,10 +294,7 @@ async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door:
     match handshake::open(&request) {
         Ok(opening) => {
             drop(request);
-            if stream.write_all(&opening.response).await.is_ok() {
-                // A task of its own, so that an idle connection does not keep the room that the handshake needed.
-                door.serve(stream, &opening, &behind);
-            }
+            door.serve(stream, opening, &behind);
         }
         Err(refusal) => {
             let _ = stream.write_all(&refusal).await;

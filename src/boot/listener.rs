@@ -24,8 +24,13 @@ pub fn listen(address: SocketAddr, cores: usize) -> Result<(Vec<Socket>, SocketA
     };
     let probe = socket(address, false).and_then(|socket| socket.local_addr()).map_err(explain)?;
     let found = probe.as_socket().unwrap_or(address);
-    let listeners = (0..cores).map(|_| socket(found, true)).collect::<io::Result<Vec<_>>>().map_err(explain)?;
+    let listeners = (0..cores).map(|_| open(found)).collect::<io::Result<Vec<_>>>().map_err(explain)?;
     Ok((listeners, found))
+}
+
+/// One more listener on an address that others listen on.
+pub fn open(address: SocketAddr) -> io::Result<Socket> {
+    socket(address, true)
 }
 
 /// Hands a listener to the executor of the core that runs this.

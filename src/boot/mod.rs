@@ -13,6 +13,7 @@ pub mod preflight;
 pub mod recording;
 pub mod serve;
 pub mod signals;
+pub mod tables;
 pub mod turn;
 
 use std::fmt;

@@ -3,7 +3,9 @@
 //! Lives on: the main thread, which then waits for signals.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flume::Sender;
@@ -19,10 +21,11 @@ use crate::boot::core::{self, CoreParts, Lifeline, Order};
 use crate::boot::histograms::{self, Dump, Folder};
 use crate::boot::recording::Recording;
 use crate::boot::signals::{self, Wish};
+use crate::boot::tables::{Room, Split};
 use crate::boot::{Fatal, control, listener, preflight};
 use crate::limits;
 use crate::mail::placement::{CoreId, Placement};
-use crate::mesh;
+use crate::mesh::{self, courier};
 use crate::shard::ShardSettings;
 use crate::store::directory::DataDir;
 use crate::store::service::{Outcome, Service, Work};
@@ -35,6 +38,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     log_to_stderr(&config)?;
     preflight::io_uring()?;
     preflight::raise_open_files();
+    let private_tables = config.descriptor_tables.become_private(config.cores)?;
     let directory = DataDir::lock(&config.data)?;
     let (listeners, address) = listener::listen(config.listen, config.cores)?;
     let (wisher, wishes) = signals::listen()?;
@@ -54,6 +58,16 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let mut executors: Vec<ExecutorJoinHandle<Metrics>> = Vec::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let lanes = mesh::weave(config.cores).map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
+    let couriers = courier::hire(config.cores, private_tables)
+        .map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
+    let owned = lanes.iter().zip(&couriers).zip(&listeners).map(|((lanes, courier), listener)| {
+        let reading = [lanes.bell.descriptor(), courier.descriptor()];
+        reading.into_iter().flatten().chain([listener.as_raw_fd()]).collect()
+    });
+    let split = private_tables.then(|| Arc::new(Split::new(owned.collect())));
+    let room = Room::new(private_tables);
+    let is_crowded = config.cores > cpus * limits::CROWD;
+    let longest_sleep = if is_crowded { limits::SLEEP_MAX_CROWDED } else { limits::SLEEP_MAX };
     let (recording, recorders) = match &config.record_trace {
         Some(path) => {
             let (recording, recorders) = Recording::begin(path, config.cores)?;
@@ -62,8 +76,8 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         None => (None, Vec::new()),
     };
     let recorders = recorders.into_iter().chain(std::iter::repeat_with(|| None));
-    let ends = lanes.into_iter().zip(store_ends).zip(listeners).zip(recorders);
-    for (index, (((lanes, store), listener), recorder)) in ends.enumerate() {
+    let ends = lanes.into_iter().zip(couriers).zip(store_ends).zip(listeners).zip(recorders);
+    for (index, ((((lanes, courier), store), listener), recorder)) in ends.enumerate() {
         let (sender, receiver) = flume::bounded(limits::ORDERS);
         orders.push(sender);
         let parts = CoreParts {
@@ -77,7 +91,12 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
             signer: signer.clone(),
             store,
             lanes,
+            courier,
             listener,
+            address,
+            room: room.clone(),
+            longest_sleep,
+            split: split.clone(),
             recorder,
             orders: receiver,
             ready: ready.clone(),
@@ -96,7 +115,12 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     }
     for _ in 0..config.cores {
         let served = readiness.recv_timeout(Duration::from_secs(30));
-        served.map_err(|_| Fatal("a core did not come up within 30 seconds".to_owned()))?;
+        served
+            .map_err(|_| Fatal("a core did not come up within 30 seconds".to_owned()))?
+            .map_err(|error| Fatal(format!("a core could not have a descriptor table of its own: {error}")))?;
+    }
+    if let Some(split) = &split {
+        split.leave_to_cores();
     }
     let control = control::start(&directory, &service, &orders, &signer)?;
     say(&format!(
@@ -105,6 +129,9 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         config.data.display()
     ));
     tracing::info!(%address, cores = config.cores, data = %config.data.display(), "serving");
+    let (connections, bound) = room.estimate(config.cores);
+    say(&format!("guildhall: room for {connections} connections: {bound}"));
+    tracing::info!(connections, bound, "room");
 
     for wish in wishes.iter() {
         match wish {

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::FromRawFd;
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
 
 use futures_lite::io::AsyncReadExt;
@@ -16,7 +16,6 @@ use crate::base::metrics::{Counter, Metric};
 use crate::boot::recording::Recorder;
 use crate::desk::Desk;
 use crate::gateway::socket::Door;
-use crate::gateway::sockets::Signal;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::note::Note;
@@ -84,15 +83,24 @@ impl Turns {
     /// One turn. Says whether there is more to do at once.
     fn turn(&mut self) -> bool {
         let began = clock::now();
-        self.receive(began);
-        self.send();
+        self.receive();
+        let mut room = limits::TURN_LETTERS;
+        loop {
+            let taken = self.work(began, room);
+            self.send();
+            room -= taken;
+            // What it has written to itself belongs to the same turn: what comes of it goes out with the same write.
+            if room == 0 || self.desk.letters() == 0 {
+                break;
+            }
+        }
         let more = self.flush();
         let took = clock::now().since(began);
         self.desk.shard().metrics.record(Metric::TurnLength, took);
         more || self.desk.letters() > 0 || !self.inbox.is_empty()
     }
 
-    fn receive(&mut self, now: Time) {
+    fn receive(&mut self) {
         self.lanes.pump();
         let desk = &self.desk;
         // While letters to itself fill a turn, others wait in their lanes.
@@ -102,10 +110,15 @@ impl Turns {
             desk.shard().metrics.record(Metric::LaneHop, clock::now().since(at));
             desk.deliver(at, letter);
         });
-        for _ in 0..limits::TURN_LETTERS {
-            let Some((_, letter)) = self.desk.next_letter() else { break };
+    }
+
+    /// Takes up to `room` letters out of the mailbox. Says how many there were.
+    fn work(&mut self, now: Time, room: usize) -> usize {
+        for taken in 0..room {
+            let Some((_, letter)) = self.desk.next_letter() else { return taken };
             self.desk.with(|shard, out| shard.receive(now, letter, out));
         }
+        room
     }
 
     /// Sends what was left in the outbox, by letters received or by the doors.
@@ -151,8 +164,13 @@ impl Turns {
         }
         self.record(out.notes);
         for hand_over in out.arrivals {
-            // SAFETY: the letter owns the descriptor, which its sender took out of its own stream.
-            let stream = unsafe { TcpStream::from_raw_fd(hand_over.socket) };
+            let Some(socket) = self.door.courier().receive(hand_over.socket) else {
+                // The descriptor table is full. The client finds its connection closed, and its session waits for it.
+                self.desk.shard().metrics.count(Counter::HandOversLost, 1);
+                continue;
+            };
+            // SAFETY: the descriptor comes straight out of its owner, which gives it up.
+            let stream = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
             self.door.clone().adopt(stream, hand_over);
         }
     }
@@ -171,15 +189,14 @@ impl Turns {
     fn flush(&mut self) -> bool {
         let mut sockets = self.door.table.clone();
         let more = self.desk.flush(clock::now(), &mut sockets, limits::FLUSH_SLICE);
-        let (blocked, finished) = {
+        let finished = {
             let mut shard = self.desk.shard();
-            (shard.take_blocked(), shard.take_finished())
+            // A socket that was full stirs by itself when it can take more.
+            drop(shard.take_blocked());
+            shard.take_finished()
         };
-        for key in blocked {
-            self.door.table.signal(key, Signal::Blocked);
-        }
         for key in finished {
-            self.door.table.signal(key, Signal::Finish);
+            self.door.finish(key);
         }
         more
     }

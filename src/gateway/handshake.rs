@@ -8,6 +8,7 @@ use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 
 use crate::mail::letter::Terms;
+use crate::net::compression::Format;
 use crate::wire::close::CloseCode;
 
 /// What comes of the request's head.
@@ -67,7 +68,7 @@ pub fn open(request: &Request) -> Result<Opening, Vec<u8>> {
 
 /// Reads the query. Missing parameters have defaults, unknown ones are ignored.
 fn terms(query: &str) -> Result<Terms, Objection> {
-    let mut terms = Terms { version: 10, zlib: false };
+    let mut terms = Terms { version: 10, compression: None };
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         match (key, value) {
@@ -76,12 +77,12 @@ fn terms(query: &str) -> Result<Terms, Objection> {
             ("v", _) => return Err(Objection::Code(CloseCode::InvalidApiVersion)),
             ("encoding", "json") => {}
             ("encoding", _) => return Err(Objection::Unsupported("Only encoding=json is supported.")),
-            ("compress", "zlib-stream") => terms.zlib = true,
+            ("compress", "zlib-stream") => terms.compression = Some(Format::Zlib),
             ("compress", "") => {}
-            ("compress", "zstd-stream") => {
-                return Err(Objection::Unsupported("zstd-stream is not supported; use zlib-stream or none."));
+            ("compress", "zstd-stream") => terms.compression = Some(Format::Zstd),
+            ("compress", _) => {
+                return Err(Objection::Unsupported("Unknown compression; use zstd-stream, zlib-stream or none."));
             }
-            ("compress", _) => return Err(Objection::Unsupported("Unknown compression; use zlib-stream or none.")),
             _ => {}
         }
     }
@@ -110,13 +111,17 @@ mod tests {
 
     #[test]
     fn queries_of_all_libraries_are_understood() {
-        let plain = Terms { version: 10, zlib: false };
+        let plain = Terms { version: 10, compression: None };
         assert_eq!(terms(""), Ok(plain));
         assert_eq!(terms("v=10"), Ok(plain));
         assert_eq!(terms("encoding=json&v=10&foo=bar"), Ok(plain));
-        assert_eq!(terms("encoding=json&v=9&compress=zlib-stream"), Ok(Terms { version: 9, zlib: true }));
+        assert_eq!(
+            terms("encoding=json&v=9&compress=zlib-stream"),
+            Ok(Terms { version: 9, compression: Some(Format::Zlib) })
+        );
+        assert_eq!(terms("v=10&compress=zstd-stream"), Ok(Terms { compression: Some(Format::Zstd), ..plain }));
         assert_eq!(terms("v=3"), Err(Objection::Code(CloseCode::InvalidApiVersion)));
-        assert!(matches!(terms("v=10&compress=zstd-stream"), Err(Objection::Unsupported(_))));
+        assert!(matches!(terms("v=10&compress=brotli"), Err(Objection::Unsupported(_))));
         assert!(matches!(terms("v=10&encoding=etf"), Err(Objection::Unsupported(_))));
     }
 }

@@ -1,29 +1,30 @@
-//! The one task that each connection has: it reads, and writes when the socket was full.
+//! What the gateway door does with sockets: it takes them in, reads them, writes what they could not take at once, lets them go.
 //!
 //! Lives on: the core that has the socket.
-//! An idle connection holds no buffer: reads go to one scratch buffer of the core, and what they bring is understood before
-//! the next await.
+//! An idle connection holds no buffer and no task: reads go to one scratch buffer of the core, and what they bring is understood
+//! before the next one.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, IntoRawFd};
-use std::pin::Pin;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use futures_lite::io::AsyncReadExt;
+use glommio::io::PollableFd;
 use glommio::net::TcpStream;
+use glommio::timer::sleep;
 
 use crate::base::clock;
 use crate::base::slab::Key;
 use crate::desk::Desk;
 use crate::gateway::conversation::{Conversation, Gate, Move, Next};
 use crate::gateway::handshake::{Objection, Opening};
-use crate::gateway::sockets::{Signal, SocketTable};
+use crate::gateway::sockets::{self, Line, Received, SocketTable, Stir};
 use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
+use crate::mesh::courier::{Courier, Unsent};
 use crate::net::frames;
+use crate::shard::flushing::{Sent, Sockets};
 use crate::wire::close::CloseCode;
 
 /// What the gateway door of one core shares between its connections.
@@ -43,24 +44,33 @@ struct Lent {
     scratch: RefCell<Vec<u8>>,
     /// The host that the last client came by.
     host: RefCell<Rc<str>>,
+    /// Brings sockets to other cores.
+    courier: Courier,
 }
 
-/// Why a task stops.
+/// Why a connection stops.
 #[derive(Debug)]
 enum End {
     /// The peer is gone.
     Gone,
-    /// Everything is said.
-    Finished,
     /// The socket moves to another core.
-    Moves(Box<Move>),
+    Moves(Move),
 }
 
 impl Door {
     /// A door without connections.
-    pub fn new(desk: Desk) -> Door {
-        let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()) };
-        Door { desk, table: SocketTable::default(), lent: Rc::new(lent) }
+    ///
+    /// # Panics
+    /// If there is no descriptor left to wait for sockets with.
+    pub fn new(desk: Desk, courier: Courier) -> Door {
+        let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()), courier };
+        let table = SocketTable::new().expect("a core that starts has a descriptor to wait for sockets with");
+        Door { desk, table, lent: Rc::new(lent) }
+    }
+
+    /// Brings sockets to and from other cores.
+    pub fn courier(&self) -> &Courier {
+        &self.lent.courier
     }
 
     /// A host's name, shared with the client before if it came by the same.
@@ -72,12 +82,38 @@ impl Door {
         Rc::clone(&last)
     }
 
-    /// Serves a connection whose upgrade was answered, in a task of its own. `behind` are bytes that came behind the request.
-    pub fn serve(self, stream: TcpStream, opening: &Opening, behind: &[u8]) {
+    /// Hears what clients say, for ever.
+    ///
+    /// # Panics
+    /// If the executor cannot wait: this core would be deaf.
+    pub async fn listen(self) {
+        let readiness = PollableFd::new(self.table.readiness()).expect("this runs on an executor");
+        let mut stirs = Vec::new();
+        loop {
+            // Between two batches the reactor and the other tasks have their turn.
+            readiness.readable().await.expect("the executor can wait for sockets");
+            self.table.stirred(&mut stirs);
+            for stir in stirs.drain(..) {
+                if let Some(end) = self.heed(stir) {
+                    self.end(stir.key, end);
+                }
+            }
+        }
+    }
+
+    /// Serves a connection whose upgrade is good. `behind` are bytes that came behind the request. The answer to the request
+    /// goes out with HELLO.
+    pub fn serve(self, stream: TcpStream, mut opening: Opening, behind: &[u8]) {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
-        let key = self.desk.with(|shard, _| shard.open(now, terms));
-        self.table.enter(key, stream.as_raw_fd());
+        let key = self.desk.with(|shard, _| {
+            let key = shard.open(now, terms);
+            shard.say(key, |connection| {
+                opening.response.append(&mut connection.pending);
+                connection.pending = opening.response;
+            });
+            key
+        });
         if let Err(objection) = opening.terms {
             self.desk.with(|shard, out| match objection {
                 Objection::Code(code) => shard.close_connection(now, key, code, None, out),
@@ -91,11 +127,10 @@ impl Door {
         self.begin(stream, conversation, behind);
     }
 
-    /// Serves a connection that another core has handed over for a resume, in a task of its own.
+    /// Serves a connection that another core has handed over for a resume.
     pub fn adopt(self, stream: TcpStream, hand_over: HandOver) {
         let now = clock::now();
         let key = self.desk.with(|shard, _| shard.adopt(&hand_over));
-        self.table.enter(key, stream.as_raw_fd());
         self.desk.with(|shard, out| {
             let HandOver { session, user, seq, .. } = hand_over;
             match shard.resume(now, key, Some(session), user, seq, out) {
@@ -113,153 +148,149 @@ impl Door {
         self.begin(stream, conversation, &hand_over.unread);
     }
 
-    fn begin(self, stream: TcpStream, mut conversation: Conversation, behind: &[u8]) {
-        let end = if behind.is_empty() { None } else { self.understand(&mut conversation, behind) };
-        match end {
-            Some(end) => self.finish(stream, &conversation, end),
-            None => {
-                glommio::spawn_local(Serving { door: self, stream: Some(stream), conversation }).detach();
-            }
+    /// A connection has said its last: its socket is shut.
+    pub fn finish(&self, key: Key) {
+        if let Some(line) = self.let_go(key) {
+            glommio::spawn_local(linger(sockets::to_executor(line.socket))).detach();
         }
     }
 
-    fn finish(&self, stream: TcpStream, conversation: &Conversation, end: End) {
-        let (now, key) = (clock::now(), conversation.key());
-        match end {
-            End::Moves(to) => self.hand_over(stream, key, conversation, *to),
-            End::Gone => {
-                self.table.forget(key);
-                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
-            }
-            End::Finished => {
-                self.table.forget(key);
-                self.desk.with(|shard, out| shard.drop_connection(now, key, out));
-                glommio::spawn_local(linger(stream)).detach();
-            }
-        }
-    }
-
-    /// Reads what there is and writes what was blocked.
-    fn poll(&self, context: &mut Context<'_>, stream: &mut TcpStream, conversation: &mut Conversation) -> Poll<End> {
+    fn begin(self, stream: TcpStream, conversation: Conversation, behind: &[u8]) {
         let key = conversation.key();
-        match self.table.listen(key, context.waker()) {
-            Signal::Finish => return Poll::Ready(End::Finished),
-            Signal::None => {}
-            Signal::Blocked => match self.poll_blocked(context, stream, key) {
-                Poll::Ready(Some(end)) => return Poll::Ready(end),
-                Poll::Ready(None) | Poll::Pending => {}
-            },
+        let line = Line { socket: sockets::from_executor(stream), conversation };
+        let end = match self.table.enter(key, line) {
+            Ok(()) if behind.is_empty() => None,
+            Ok(()) => self.understand(key, behind),
+            Err(error) => {
+                tracing::warn!(%error, "a socket cannot be waited for");
+                Some(End::Gone)
+            }
+        };
+        if let Some(end) = end {
+            self.end(key, end);
         }
-        loop {
+    }
+
+    fn end(&self, key: Key, end: End) {
+        match end {
+            End::Moves(to) => self.hand_over(key, to),
+            End::Gone => drop(self.let_go(key)),
+        }
+    }
+
+    /// Neither the table nor the shard knows the connection any more.
+    fn let_go(&self, key: Key) -> Option<Line> {
+        let line = self.table.leave(key);
+        self.desk.with(|shard, out| shard.drop_connection(clock::now(), key, out));
+        line
+    }
+
+    /// Writes what was blocked and reads what there is.
+    fn heed(&self, stir: Stir) -> Option<End> {
+        let Stir { key, readable, ended, writable } = stir;
+        if writable && self.desk.shard().connection(key).is_some_and(|connection| connection.blocked) {
+            let end = self.write_blocked(key);
+            if end.is_some() {
+                return end;
+            }
+        }
+        let mut more = readable;
+        while more {
             // A connection that is being closed is not read from any more: a peer that sends without end would be listened to
-            // without end, and its core would do nothing else. The turn that has written the last word calls back.
-            if self.desk.shard().connection(key).is_some_and(|connection| connection.closing) {
-                return Poll::Pending;
+            // without end, and its core would do nothing else. The turn that has written the last word shuts it.
+            if self.desk.shard().connection(key).is_none_or(|connection| connection.closing) {
+                return None;
             }
-            let read = {
-                let mut scratch = self.lent.scratch.borrow_mut();
-                match Pin::new(&mut *stream).poll_read(context, &mut scratch) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(End::Gone),
-                    Poll::Ready(Ok(read)) => read,
-                }
+            let mut scratch = self.lent.scratch.borrow_mut();
+            let read = match self.table.receive(key, &mut scratch) {
+                Received::Nothing => return None,
+                Received::Gone => return Some(End::Gone),
+                Received::Bytes(read) => read,
             };
-            // Understanding does not read, so the scratch buffer is free to be lent.
-            let scratch = self.lent.scratch.borrow();
-            if let Some(end) = self.understand(conversation, &scratch[..read]) {
-                return Poll::Ready(end);
+            let end = self.understand(key, &scratch[..read]);
+            if end.is_some() {
+                return end;
             }
+            // A socket that gave less than there was room for has no more; what comes later stirs it again.
+            more = ended || read == scratch.len();
         }
+        None
     }
 
     /// The socket was full: what is pending is written as far as it goes.
-    fn poll_blocked(&self, context: &mut Context<'_>, stream: &mut TcpStream, key: Key) -> Poll<Option<End>> {
-        loop {
-            let pending = self.desk.with(|shard, _| {
-                shard.connection(key).map(|connection| std::mem::take(&mut connection.pending)).unwrap_or_default()
-            });
-            if pending.is_empty() {
-                self.table.clear(key);
-                self.desk.with(|shard, _| shard.writable(key));
-                return Poll::Ready(None);
+    fn write_blocked(&self, key: Key) -> Option<End> {
+        let pending = self.desk.with(|shard, _| {
+            shard.connection(key).map(|connection| std::mem::take(&mut connection.pending)).unwrap_or_default()
+        });
+        let taken = match self.table.clone().send(key, &pending) {
+            Sent::Bytes(taken) => taken,
+            Sent::Gone => return Some(End::Gone),
+        };
+        self.desk.with(|shard, _| {
+            if taken == pending.len() {
+                shard.writable(key);
+            } else if let Some(connection) = shard.connection(key) {
+                // Whatever was said meanwhile stands behind the rest.
+                connection.pending.splice(0..0, pending[taken..].iter().copied());
             }
-            let written = Pin::new(&mut *stream).poll_write(context, &pending);
-            let taken = match &written {
-                Poll::Ready(Ok(taken)) => *taken,
-                Poll::Ready(Err(_)) | Poll::Pending => 0,
-            };
-            self.desk.with(|shard, _| {
-                if let Some(connection) = shard.connection(key) {
-                    // Whatever was said meanwhile stands behind the rest.
-                    connection.pending.splice(0..0, pending[taken..].iter().copied());
-                }
-            });
-            match written {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(End::Gone)),
-                Poll::Ready(Ok(_)) => {}
-            }
-        }
+        });
+        None
     }
 
-    fn understand(&self, conversation: &mut Conversation, bytes: &[u8]) -> Option<End> {
+    fn understand(&self, key: Key, bytes: &[u8]) -> Option<End> {
         let gate = Gate { signer: self.desk.signer(), settings: self.desk.settings() };
-        let next = self.desk.with(|shard, out| conversation.read(clock::now(), bytes, gate, shard, out));
-        match next {
+        let next = self
+            .table
+            .at(key, |line| self.desk.with(|shard, out| line.conversation.read(clock::now(), bytes, gate, shard, out)));
+        match next? {
             Next::Read => None,
-            Next::Move(to) => Some(End::Moves(Box::new(to))),
+            Next::Move(to) => Some(End::Moves(to)),
         }
     }
 
     /// Sends the socket to the core where the session lives.
-    fn hand_over(&self, stream: TcpStream, key: Key, conversation: &Conversation, to: Move) {
-        self.table.forget(key);
+    fn hand_over(&self, key: Key, to: Move) {
+        let Some(Line { socket, conversation }) = self.table.leave(key) else { return };
         let asked = clock::now();
-        self.desk.with(|shard, out| {
-            let Some(connection) = shard.release(key) else { return };
-            let socket = stream.into_raw_fd();
-            let Move { session, user, seq } = to;
-            let hand_over = HandOver {
-                session,
-                socket,
-                user,
-                seq,
-                terms: connection.terms,
-                unread: conversation.unread(),
-                unsent: connection.pending,
-                asked,
-                conduct: connection.conduct,
-            };
-            out.post(session.home, Letter::HandOver(Box::new(hand_over)));
+        let Some(connection) = self.desk.with(|shard, _| shard.release(key)) else { return };
+        let Move { session, user, seq } = to;
+        let hand_over = Box::new(HandOver {
+            session,
+            socket: 0,
+            user,
+            seq,
+            terms: connection.terms,
+            unread: conversation.unread(),
+            unsent: connection.pending,
+            asked,
+            conduct: connection.conduct,
         });
+        if let Some((socket, hand_over)) = self.send(socket, hand_over) {
+            glommio::spawn_local(send_later(self.clone(), socket, hand_over)).detach();
+        }
+    }
+
+    /// Sends a socket, and the letter behind it. Returns both if the way is full.
+    fn send(&self, socket: impl IntoRawFd, mut hand_over: Box<HandOver>) -> Option<(OwnedFd, Box<HandOver>)> {
+        let home = hand_over.session.home;
+        match self.courier().send(home.index(), socket) {
+            Ok(ticket) => {
+                hand_over.socket = ticket;
+                self.desk.with(|_, out| out.post(home, Letter::HandOver(hand_over)));
+                None
+            }
+            Err(Unsent::Later(socket)) => Some((socket, hand_over)),
+            Err(Unsent::Never) => None,
+        }
     }
 }
 
-/// The task of a connection being served, until its peer is gone, everything is said, or its socket moves. Written by hand, since there is
-/// one for each idle session: an `async fn` keeps its arguments twice.
-#[derive(Debug)]
-struct Serving {
-    door: Door,
-    stream: Option<TcpStream>,
-    conversation: Conversation,
-}
-
-impl Future for Serving {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Serving { door, stream, conversation } = &mut *self;
-        let Some(mut socket) = stream.take() else { return Poll::Ready(()) };
-        match door.poll(context, &mut socket, conversation) {
-            Poll::Ready(end) => {
-                door.finish(socket, conversation, end);
-                Poll::Ready(())
-            }
-            Poll::Pending => {
-                *stream = Some(socket);
-                Poll::Pending
-            }
-        }
+/// Sends a socket when the receiver has taken others. There are no more of these than connections.
+async fn send_later(door: Door, socket: OwnedFd, hand_over: Box<HandOver>) {
+    let mut left = Some((socket, hand_over));
+    while let Some((socket, hand_over)) = left {
+        sleep(limits::HAND_OVER_PAUSE).await;
+        left = door.send(socket, hand_over);
     }
 }
 
@@ -281,16 +312,5 @@ async fn linger(mut stream: TcpStream) {
         if left == 0 || clock::now() >= deadline {
             return;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A million of them are a million times this.
-    #[test]
-    fn an_idle_connection_is_small() {
-        assert!(size_of::<Serving>() <= 224, "{}", size_of::<Serving>());
     }
 }

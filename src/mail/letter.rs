@@ -15,6 +15,7 @@ use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::placement::CoreId;
 use crate::mail::session_id::SessionId;
+use crate::net::compression::Format;
 use crate::store::{Found, StoreError};
 use crate::wire::model::account::Account;
 use crate::wire::model::member::Member;
@@ -180,7 +181,7 @@ pub struct Snapshot {
 pub struct HandOver {
     /// Which session.
     pub session: SessionId,
-    /// The socket: an open file descriptor that travels with this letter and is owned by whoever holds it.
+    /// The ticket with which the home's courier has the socket. It was sent before the letter, and belongs to whoever holds this.
     pub socket: i32,
     /// Whose token came with the resume, already verified.
     pub user: UserId,
@@ -221,6 +222,6 @@ impl Conduct {
 pub struct Terms {
     /// Gateway version, 9 or 10.
     pub version: u8,
-    /// `compress=zlib-stream`.
-    pub zlib: bool,
+    /// `compress`; `None` is not at all.
+    pub compression: Option<Format>,
 }

@@ -6,7 +6,7 @@
 //! wake-up, which is one way to make it oversleep: see [`super::reactor`].)
 
 use std::io::{self, Write};
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -44,6 +44,11 @@ impl Bell {
     /// Awake again.
     pub fn unmuffle(&self) {
         self.clapper.asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// The descriptor that only the sleeper needs, until it listens.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.socket.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// The socket on which a byte arrives for each ring, on the executor. Once.

@@ -7,6 +7,7 @@
 //! Invariant: what a sender has posted to a core arrives there once, in order.
 
 pub mod bell;
+pub mod courier;
 pub mod reactor;
 
 use std::collections::VecDeque;
@@ -32,6 +33,7 @@ pub struct LaneEnds<T> {
 
 /// Lanes from every core to every other; the ends of core `n` at place `n`.
 pub fn weave<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
+    let letters = limits::lane_letters(cores);
     let bells = (0..cores).map(|_| bell::cast()).collect::<io::Result<Vec<_>>>()?;
     let (bells, clappers): (Vec<Bell>, Vec<Arc<Clapper>>) = bells.into_iter().unzip();
     let mut ends: Vec<LaneEnds<T>> = bells
@@ -44,7 +46,7 @@ pub fn weave<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
         .collect();
     for from in 0..cores {
         for to in (0..cores).filter(|to| *to != from) {
-            let (ring, end) = RingBuffer::new(limits::LANE_LETTERS);
+            let (ring, end) = RingBuffer::new(letters);
             let sender_waits = Arc::new(AtomicBool::new(false));
             let receiver = Arc::clone(&clappers[to]);
             let waits = Arc::clone(&sender_waits);
@@ -169,7 +171,7 @@ impl<T> Inbox<T> {
                 each(item);
             }
             fence(Ordering::SeqCst);
-            if lane.sender_waits.load(Ordering::Relaxed) && lane.ring.slots() < limits::LANE_LETTERS {
+            if lane.sender_waits.load(Ordering::Relaxed) && lane.ring.slots() < lane.ring.buffer().capacity() {
                 lane.sender_waits.store(false, Ordering::Relaxed);
                 lane.sender.strike();
             }

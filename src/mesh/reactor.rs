@@ -14,6 +14,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use glommio::channels::shared_channel::{self, SharedReceiver};
 
@@ -52,10 +53,10 @@ impl Rounds {
     }
 }
 
-/// Lets the executor never sleep longer than [`limits::SLEEP_MAX`](crate::limits::SLEEP_MAX). For ever.
-pub async fn bound_sleep() {
+/// Lets the executor never sleep longer than this. For ever.
+pub async fn bound_sleep(longest: Duration) {
     loop {
-        glommio::timer::sleep(crate::limits::SLEEP_MAX).await;
+        glommio::timer::sleep(longest).await;
     }
 }
 
@@ -63,7 +64,6 @@ pub async fn bound_sleep() {
 mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
-    use std::time::Duration;
 
     use glommio::{LocalExecutorBuilder, Placement};
 

@@ -2,6 +2,8 @@
 //!
 //! Lives on: every core.
 
+pub mod compression;
 pub mod deflate;
 pub mod frames;
 pub mod hyper_io;
+pub mod zstd;

@@ -2,13 +2,12 @@
 //!
 //! Lives on: every core; never shared between cores but for the immutable bytes.
 
-use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use crate::base::clock::Time;
-use crate::net::deflate::Deflater;
+use crate::session::packing::Packed;
 use crate::wire::event::EventName;
 use crate::wire::model::arrival::Arrival;
 
@@ -24,7 +23,8 @@ pub struct Body {
     pub published: Time,
     json: Bytes,
     arrival: Option<Box<Arrival>>,
-    deflated: OnceCell<Bytes>,
+    /// What was compressed of it.
+    pub(super) packed: Packed,
 }
 
 /// Bytes of an arrival, roughly; only backlogs are reckoned with it.
@@ -33,13 +33,13 @@ const ARRIVAL_BYTES: usize = 500;
 impl Body {
     /// A body in one piece.
     pub fn new(name: EventName, json: Bytes, published: Time) -> SharedBody {
-        Rc::new(Body { name, published, json, arrival: None, deflated: OnceCell::new() })
+        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default() })
     }
 
     /// GUILD_CREATE for one session: what all have in common, and the session's own part.
     pub fn arrival(common: Bytes, arrival: Arrival, published: Time) -> SharedBody {
         let arrival = Some(Box::new(arrival));
-        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, deflated: OnceCell::new() })
+        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, packed: Packed::default() })
     }
 
     /// About how many bytes of JSON it has.
@@ -52,12 +52,8 @@ impl Body {
         (&self.json, self.arrival.as_ref().map(|arrival| arrival.json()).unwrap_or_default())
     }
 
-    /// The JSON and the brace that closes the envelope, compressed; ends with a flush mark. What is sent to many is compressed
-    /// once and kept.
-    pub fn deflated(&self, deflater: &mut Deflater) -> Bytes {
-        match &self.arrival {
-            None => self.deflated.get_or_init(|| deflater.compress(&[&self.json, b"}"])).clone(),
-            Some(arrival) => deflater.compress(&[&self.json, arrival.json().as_bytes(), b"}"]),
-        }
+    /// The session's own part of a GUILD_CREATE.
+    pub(super) fn arrival_json(&self) -> Option<String> {
+        self.arrival.as_ref().map(|arrival| arrival.json())
     }
 }

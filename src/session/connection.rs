@@ -10,6 +10,7 @@ use crate::limits;
 use crate::mail::letter::{Conduct, Terms};
 use crate::net::frames;
 use crate::session::dispatch;
+use crate::session::packing::Mark;
 use crate::wire::close::CloseCode;
 
 /// A connection.
@@ -21,6 +22,8 @@ pub struct Connection {
     pub session: Option<Key>,
     /// Bytes to be sent before any event: payloads that are no events, and the rest of a frame that did not fit the socket.
     pub pending: Vec<u8>,
+    /// What its compressed stream ends with, if that is an event.
+    pub tail: Option<Mark>,
     /// The socket took less than it was given; the door waits until it can take more.
     pub blocked: bool,
     /// On the list of connections that have something to say.
@@ -38,19 +41,29 @@ impl Connection {
         let interval = limits::HEARTBEAT_INTERVAL.as_millis();
         let hello =
             format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval},"_trace":["guildhall"]}}}}"#);
-        dispatch::write_payload(&mut connection.pending, hello.as_bytes(), terms.zlib, true);
+        dispatch::write_payload(&mut connection.pending, hello.as_bytes(), terms.compression, true);
         connection
     }
 
     /// A connection that another core has opened, with what it had not yet sent.
     pub fn adopt(terms: Terms, unsent: Vec<u8>, conduct: Conduct) -> Connection {
-        Connection { terms, session: None, pending: unsent, blocked: false, listed: false, closing: false, conduct }
+        Connection {
+            terms,
+            session: None,
+            pending: unsent,
+            tail: None,
+            blocked: false,
+            listed: false,
+            closing: false,
+            conduct,
+        }
     }
 
     /// Wants a payload sent that is no event.
     pub fn say(&mut self, json: &str) {
         if !self.closing {
-            dispatch::write_payload(&mut self.pending, json.as_bytes(), self.terms.zlib, false);
+            self.tail = None;
+            dispatch::write_payload(&mut self.pending, json.as_bytes(), self.terms.compression, false);
         }
     }
 

@@ -1,14 +1,16 @@
 //! Envelopes: how a body becomes a WebSocket frame for one session.
 //!
 //! Lives on: every core.
-//! Only the head differs between sessions. `t`, `s` and `op` come before `d`: client libraries scan for them from the front.
+//! Only the number differs between sessions. `t`, `s` and `op` come before `d`: client libraries scan for them from the front.
+//! In a compressed stream the number stands first, so that everything behind it is compressed together and once for all.
 
-use crate::net::deflate::{self, Deflater};
+use crate::net::compression::Format;
 use crate::net::frames::{self, FrameKind};
 use crate::session::body::Body;
+use crate::session::packing::{HEAD_LEN, Packer, Place};
 
-/// Appends the frame that dispatches `body` as event number `s`; compressed for a connection with zlib-stream.
-pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64, zlib: Option<&mut Deflater>) {
+/// Appends the frame that dispatches `body` as event number `s`, uncompressed.
+pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) {
     let mut head = Head::default();
     head.push(b"{\"t\":\"");
     head.push(body.name.as_str().as_bytes());
@@ -16,38 +18,44 @@ pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64, zlib: Option<&mut 
     head.push(itoa::Buffer::new().format(s).as_bytes());
     head.push(b",\"op\":0,\"d\":");
     let head = head.as_slice();
-    match zlib {
-        None => {
-            let (shared, own) = body.json();
-            frames::write_head(out, FrameKind::Text, head.len() + shared.len() + own.len() + 1);
-            out.extend_from_slice(head);
-            out.extend_from_slice(shared);
-            out.extend_from_slice(own.as_bytes());
-            out.push(b'}');
-        }
-        Some(deflater) => {
-            let deflated = body.deflated(deflater);
-            frames::write_head(out, FrameKind::Binary, deflate::stored_len(head.len()) + deflated.len());
-            deflate::store(out, head);
-            out.extend_from_slice(&deflated);
-        }
-    }
+    let (shared, own) = body.json();
+    frames::write_head(out, FrameKind::Text, head.len() + shared.len() + own.len() + 1);
+    out.extend_from_slice(head);
+    out.extend_from_slice(shared);
+    out.extend_from_slice(own.as_bytes());
+    out.push(b'}');
+}
+
+/// The same for a compressed stream.
+pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, place: Place<'_>, packer: &mut Packer) {
+    let format = place.format;
+    let mut head = Head::default();
+    head.push(b"{\"s\":");
+    head.push(itoa::Buffer::new().format(s).as_bytes());
+    head.push(b",");
+    head.push(&[b' '; HEAD_LEN][head.length.min(HEAD_LEN)..]);
+    let head = head.as_slice();
+    let (shared, own) = packer.pack(body, place, head.len());
+    let own = own.unwrap_or_default();
+    frames::write_head(out, FrameKind::Binary, format.stored_len(head.len()) + shared.len() + own.len());
+    format.store(out, head);
+    out.extend_from_slice(&shared);
+    out.extend_from_slice(&own);
 }
 
 /// Appends a payload that is no event, such as HELLO. `first` begins a compressed stream.
-pub fn write_payload(out: &mut Vec<u8>, json: &[u8], zlib: bool, first: bool) {
-    if !zlib {
+pub fn write_payload(out: &mut Vec<u8>, json: &[u8], format: Option<Format>, first: bool) {
+    let Some(format) = format else {
         frames::write_head(out, FrameKind::Text, json.len());
         out.extend_from_slice(json);
         return;
-    }
-    let header = if first { deflate::ZLIB_HEADER.len() } else { 0 };
-    frames::write_head(out, FrameKind::Binary, header + deflate::stored_len(json.len()) + deflate::END_LEN);
-    if first {
-        out.extend_from_slice(&deflate::ZLIB_HEADER);
-    }
-    deflate::store(out, json);
-    deflate::end_message(out);
+    };
+    let header = if first { format.header() } else { &[] };
+    let length = header.len() + format.stored_len(json.len()) + format.end().len();
+    frames::write_head(out, FrameKind::Binary, length);
+    out.extend_from_slice(header);
+    format.store(out, json);
+    out.extend_from_slice(format.end());
 }
 
 /// A head on the stack: the longest event name and the longest number fit.
@@ -84,7 +92,7 @@ mod tests {
     fn the_envelope_has_t_s_and_op_before_d() {
         let body = Body::new(EventName::MessageCreate, "{\"a\":1,\"b\":2}".into(), Time::default());
         let mut out = Vec::new();
-        write_dispatch(&mut out, &body, 42, None);
+        write_dispatch(&mut out, &body, 42);
         let text = br#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"a":1,"b":2}}"#;
         assert_eq!(out[2..], text[..]);
         assert_eq!(out[..2], [0x81, text.len() as u8]);
@@ -94,7 +102,7 @@ mod tests {
     fn the_longest_head_fits() {
         let body = Body::new(EventName::GuildMembersChunk, Bytes::from("{}"), Time::default());
         let mut out = Vec::new();
-        write_dispatch(&mut out, &body, u64::MAX, None);
+        write_dispatch(&mut out, &body, u64::MAX);
         assert!(serde_json::from_slice::<serde_json::Value>(&out[2..]).is_ok());
     }
 }

@@ -125,11 +125,12 @@ impl Replay {
             })
     }
 
-    /// Hands over the events from `s` on, in order, until `each` says that it has enough.
+    /// Hands over the events from `s` on, in order, until `each` says that it has enough; each with the one before it in its
+    /// journal, if it has one that is still there.
     pub fn each_from(
         &self,
         s: u64,
-        mut each: impl FnMut(u64, &SharedBody) -> std::ops::ControlFlow<()>,
+        mut each: impl FnMut(u64, &SharedBody, Option<&SharedBody>) -> std::ops::ControlFlow<()>,
     ) -> Result<(), Lost> {
         if s < self.first_s {
             return Err(Lost);
@@ -139,7 +140,7 @@ impl Replay {
         for run in self.runs.range(start..) {
             match &run.events {
                 Events::Own(body) => {
-                    if run.s >= s && each(run.s, body).is_break() {
+                    if run.s >= s && each(run.s, body, None).is_break() {
                         return Ok(());
                     }
                 }
@@ -147,7 +148,8 @@ impl Replay {
                     let journal = journal.borrow();
                     for offset in s.saturating_sub(run.s)..*count {
                         let body = journal.get(from + offset).ok_or(Lost)?;
-                        if each(run.s + offset, body).is_break() {
+                        let before = (from + offset).checked_sub(1).and_then(|before| journal.get(before));
+                        if each(run.s + offset, body, before).is_break() {
                             return Ok(());
                         }
                     }
@@ -239,7 +241,7 @@ mod tests {
                 let mut seen = Vec::new();
                 assert!(replay.reaches_back_to(from + 1));
                 replay
-                    .each_from(from + 1, |s, body| {
+                    .each_from(from + 1, |s, body, _| {
                         assert_eq!(s, from + 1 + seen.len() as u64);
                         seen.push(String::from_utf8(body.json().0.to_vec()).unwrap());
                         ControlFlow::Continue(())
@@ -261,7 +263,7 @@ mod tests {
         journal.borrow_mut().trim(Time::from_millis(5));
         assert!(!replay.reaches_back_to(5));
         assert!(replay.reaches_back_to(6));
-        assert_eq!(replay.each_from(5, |_, _| ControlFlow::Continue(())), Err(Lost));
-        assert_eq!(replay.each_from(6, |_, _| ControlFlow::Continue(())), Ok(()));
+        assert_eq!(replay.each_from(5, |_, _, _| ControlFlow::Continue(())), Err(Lost));
+        assert_eq!(replay.each_from(6, |_, _, _| ControlFlow::Continue(())), Ok(()));
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
@@ -210,29 +210,35 @@ impl Shard {
         if !seen.is_empty() {
             session.aside.get_or_insert_default().awaited = seen.iter().copied().collect();
         }
-        let ready = json!({
-            "v": 10,
-            "user": CurrentUser(&account.user),
-            "guilds": seen.iter().map(|guild| json!({ "id": guild, "unavailable": true })).collect::<Vec<_>>(),
-            "session_id": id.to_string(),
-            "session_type": "normal",
-            "resume_gateway_url": gateway_url,
-            "shard": session.guild_sharding.as_deref().map(|(shard, count)| [*shard, *count]),
-            "application": { "id": account.user.id, "flags": account.application_flags(), "flags_new": account.application_flags().to_string() },
-            "private_channels": [],
-            "relationships": [],
-            "presences": [],
-            "geo_ordered_rtc_regions": [],
-            "guild_join_requests": [],
-            "user_settings": {},
-            "auth": {},
-            "_trace": ["guildhall"],
-        });
-        let ready = without_null(ready, "shard");
-        session.dispatch(Body::new(EventName::Ready, Bytes::from(ready.to_string()), now));
+        let flags = account.application_flags();
+        let ready = Ready {
+            v: 10,
+            user: CurrentUser(&account.user),
+            guilds: seen.iter().map(|guild| Unavailable { id: *guild, unavailable: true }).collect(),
+            session_id: id.to_string(),
+            session_type: "normal",
+            resume_gateway_url: &gateway_url,
+            shard: session.guild_sharding.as_deref().map(|(shard, count)| [*shard, *count]),
+            application: Application { id: account.user.id, flags, flags_new: flags.to_string() },
+            private_channels: [],
+            relationships: [],
+            presences: [],
+            geo_ordered_rtc_regions: [],
+            guild_join_requests: [],
+            user_settings: Nothing {},
+            auth: Nothing {},
+            _trace: ["guildhall"],
+        };
+        let ready = serde_json::to_vec(&ready).expect("READY is JSON");
+        session.dispatch(Body::new(EventName::Ready, Bytes::from(ready), now));
         let (user, whole) = (session.user, whole_up_to(session));
         self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
-        self.list_session(key);
+        // It goes out with the first guild, in one write, unless that takes long.
+        if seen.is_empty() {
+            self.list_session(key);
+        } else {
+            self.held.push(key);
+        }
         for guild in seen {
             out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user, whole });
         }
@@ -286,12 +292,44 @@ fn whole_up_to(session: &Session) -> u16 {
     if told { session.large_threshold } else { 0 }
 }
 
-/// Leaves a key out when it is null: `shard` is only there if it was sent.
-fn without_null(mut value: serde_json::Value, key: &str) -> serde_json::Value {
-    if let Some(map) = value.as_object_mut()
-        && map.get(key).is_some_and(serde_json::Value::is_null)
-    {
-        map.remove(key);
-    }
-    value
+/// READY, as far as it goes. Source: Discord docs, Gateway Events/Ready.
+#[derive(Serialize)]
+struct Ready<'a> {
+    v: u8,
+    user: CurrentUser<'a>,
+    guilds: Vec<Unavailable>,
+    session_id: String,
+    session_type: &'static str,
+    resume_gateway_url: &'a str,
+    /// Only there if it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<[u32; 2]>,
+    application: Application,
+    private_channels: [u8; 0],
+    relationships: [u8; 0],
+    presences: [u8; 0],
+    geo_ordered_rtc_regions: [u8; 0],
+    guild_join_requests: [u8; 0],
+    user_settings: Nothing,
+    auth: Nothing,
+    _trace: [&'static str; 1],
 }
+
+/// A guild that is yet to come.
+#[derive(Serialize)]
+struct Unavailable {
+    id: GuildId,
+    unavailable: bool,
+}
+
+/// What READY says of a bot's application.
+#[derive(Serialize)]
+struct Application {
+    id: UserId,
+    flags: u64,
+    flags_new: String,
+}
+
+/// An empty object.
+#[derive(Serialize)]
+struct Nothing {}

@@ -181,7 +181,7 @@ impl Shard {
         session.replay.trim(seq + 1);
         session.sent_s = seq + 1;
         let mut unsent = 0;
-        let _ = session.replay.each_from(seq + 1, |_, body| {
+        let _ = session.replay.each_from(seq + 1, |_, body, _| {
             unsent += body.size() as u64;
             std::ops::ControlFlow::Continue(())
         });

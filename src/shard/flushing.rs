@@ -14,7 +14,9 @@ use crate::base::metrics::{Counter, Metric};
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
+use crate::net::compression::Format;
 use crate::session::dispatch;
+use crate::session::packing::{Mark, Place};
 use crate::shard::Shard;
 
 /// What came of a write.
@@ -45,6 +47,8 @@ pub(super) struct Flushing {
     blocked: Vec<Key>,
     finished: Vec<Key>,
     last: Option<Assembled>,
+    /// What a compressed stream ends with after it.
+    tail: Option<Mark>,
     published: Vec<Time>,
 }
 
@@ -55,7 +59,8 @@ struct Assembled {
     from: u64,
     s: u64,
     end: u64,
-    zlib: bool,
+    format: Option<Format>,
+    tail: Option<Mark>,
 }
 
 impl Flushing {
@@ -67,6 +72,9 @@ impl Flushing {
 impl Shard {
     /// Writes to about `budget` sockets. Says whether there is more to do.
     pub fn flush(&mut self, now: Time, sockets: &mut impl Sockets, budget: usize, out: &mut Outbox) -> bool {
+        let work = std::mem::take(&mut self.packer.work);
+        self.metrics.count(Counter::TextsCompressed, work.alone + work.behind);
+        self.metrics.count(Counter::TextsCompressedBehind, work.behind);
         // Journals may have come and gone since: their addresses mean nothing any more.
         self.flushing.last = None;
         let mut written = 0;
@@ -183,7 +191,7 @@ impl Shard {
         if connection.blocked {
             return false;
         }
-        let zlib = connection.terms.zlib;
+        let (format, tail) = (connection.terms.compression, connection.tail);
         let mut session = connection.session.and_then(|session| self.sessions.get_mut(session));
         let unsent = session.as_ref().map_or(0, |session| session.unsent());
         if connection.pending.is_empty() && unsent == 0 {
@@ -197,16 +205,25 @@ impl Shard {
             && unsent > 0
         {
             let same = session.replay.stretch_from(session.sent_s).filter(|_| connection.pending.is_empty()).map(
-                |(journal, from)| Assembled { journal, from, s: session.sent_s, end: session.replay.next_s(), zlib },
+                |(journal, from)| {
+                    let (s, end) = (session.sent_s, session.replay.next_s());
+                    Assembled { journal, from, s, end, format, tail }
+                },
             );
             if same.is_none() || same != self.flushing.last {
                 self.scratch.clear();
                 self.scratch.append(&mut connection.pending);
                 self.flushing.published.clear();
-                let (scratch, published, deflater) =
-                    (&mut self.scratch, &mut self.flushing.published, &mut self.deflater);
-                let result = session.replay.each_from(session.sent_s, |s, body| {
-                    dispatch::write_dispatch(scratch, body, s, zlib.then_some(&mut *deflater));
+                let (scratch, published, packer) = (&mut self.scratch, &mut self.flushing.published, &mut self.packer);
+                let mut tail = tail;
+                let result = session.replay.each_from(session.sent_s, |s, body, before| {
+                    match format {
+                        None => dispatch::write_dispatch(scratch, body, s),
+                        Some(format) => {
+                            let place = Place { format, before: before.map(|before| &**before), tail: &mut tail };
+                            dispatch::write_packed(scratch, body, s, place, packer);
+                        }
+                    }
                     published.push(body.published);
                     if scratch.len() < limits::FLUSH_BYTES_MAX {
                         ControlFlow::Continue(())
@@ -216,7 +233,9 @@ impl Shard {
                 });
                 lost = result.is_err();
                 self.flushing.last = same;
+                self.flushing.tail = tail;
             }
+            connection.tail = self.flushing.tail;
             let count = self.flushing.published.len() as u64;
             // What is sent again after a resume was late through the client's absence.
             let again = session.owed_s.saturating_sub(session.sent_s).min(count) as usize;

@@ -29,10 +29,10 @@ use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
 use crate::mail::session_id::SessionId;
-use crate::net::deflate::Deflater;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Session;
 use crate::session::connection::Connection;
+use crate::session::packing::Packer;
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
 
@@ -69,7 +69,9 @@ pub struct Shard {
     next_job: u64,
     flushing: flushing::Flushing,
     sweeping: sweeping::Sweeping,
-    deflater: Deflater,
+    /// Sessions whose READY waits for their first guild, until the next tick.
+    held: Vec<Key>,
+    packer: Packer,
     scratch: Vec<u8>,
     draining: bool,
     recording: bool,
@@ -162,7 +164,8 @@ impl Shard {
             next_job: 1,
             flushing: flushing::Flushing::default(),
             sweeping: sweeping::Sweeping::default(),
-            deflater: Deflater::default(),
+            held: Vec::new(),
+            packer: Packer::default(),
             scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
             draining: false,
             recording: false,

@@ -183,6 +183,8 @@ impl Shard {
         let mut after = Aftermath::default();
         relay.seat(key, &snapshot.member, first, &mut self.sessions, &mut after);
         self.clear_up(now, after, out);
+        // READY may have waited for this, also where no GUILD_CREATE is wanted.
+        self.list_session(key);
     }
 
     /// Home: the guild does not know the member.
@@ -195,8 +197,8 @@ impl Shard {
             let note = if unavailable { r#","unavailable":true"# } else { "" };
             let json = format!(r#"{{"id":"{guild}"{note}}}"#);
             session.dispatch(Body::new(EventName::GuildDelete, json.into(), now));
-            self.list_session(key);
         }
+        self.list_session(key);
     }
 
     /// Home: an event of a guild, for whoever may see it here.

@@ -23,9 +23,19 @@ pub(super) struct Sweeping {
 impl Shard {
     /// Time has passed. To be called about every [`limits::TICK`].
     pub fn tick(&mut self, now: Time, out: &mut Outbox) {
+        self.stop_holding();
         self.sweep_connections(now, out);
         self.sweep_sessions(now, out);
         self.sweep_journals(now);
+    }
+
+    /// A READY that still waits for a guild goes out alone.
+    fn stop_holding(&mut self) {
+        for key in std::mem::take(&mut self.held) {
+            if self.sessions.get(key).is_some_and(|session| session.unsent() > 0) {
+                self.list_session(key);
+            }
+        }
     }
 
     fn sweep_connections(&mut self, now: Time, out: &mut Outbox) {

@@ -187,6 +187,30 @@ pub enum Query {
     Users(Vec<UserId>),
 }
 
+impl Query {
+    /// Whether it is answered by a row or two, found by key.
+    pub fn is_quick(&self) -> bool {
+        match self {
+            Query::Member(..)
+            | Query::Account(_)
+            | Query::AccountWithGuilds(_)
+            | Query::GuildOfChannel(_)
+            | Query::Message(..)
+            | Query::Invite(_) => true,
+            Query::Guild(_)
+            | Query::Members { .. }
+            | Query::MembersByPrefix { .. }
+            | Query::MembersAmong(..)
+            | Query::GuildsOf { .. }
+            | Query::Messages { .. }
+            | Query::Invites(_)
+            | Query::Login(_)
+            | Query::Revocations
+            | Query::Users(_) => false,
+        }
+    }
+}
+
 /// A guild as it is loaded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GuildRecord {
@@ -241,4 +265,17 @@ pub trait Store: Send {
 
     /// Answers a question from what has been committed.
     fn read(&mut self, query: &Query) -> Result<Found, StoreError>;
+
+    /// Answers questions in order, each as soon as it is answered. An error is about the next one; those behind it are still
+    /// to be asked.
+    fn read_each(
+        &mut self,
+        queries: &[Query],
+        each: &mut dyn FnMut(Result<Found, StoreError>),
+    ) -> Result<(), StoreError> {
+        for query in queries {
+            each(self.read(query));
+        }
+        Ok(())
+    }
 }

@@ -364,11 +364,46 @@ fn commit_all<S: Store>(mut store: S, queue: &Receiver<Order>, cores: &Cores) ->
     store
 }
 
+/// A reader: questions that wait and are quickly answered are asked of one snapshot. It is taken after the last of them came,
+/// so each sees what was committed before it was asked.
 fn read_all<S: Store>(mut store: S, queue: &Receiver<Order>, cores: &Cores) {
-    while let Ok(Order::Do(Waiting { asker, id, asked, work })) = queue.recv() {
-        let Work::Query(query) = work else { unreachable!("the readers' queue holds queries") };
-        let result = guarded("a query", || store.read(&query)).flatten();
-        cores.answer(asker, id, asked, result.map(Outcome::Found));
+    let mut stopping = false;
+    while !stopping {
+        let Ok(first) = queue.recv() else { return };
+        let (mut queries, mut askers) = (Vec::new(), Vec::new());
+        for order in [first].into_iter().chain(queue.try_iter()) {
+            let Order::Do(Waiting { asker, id, asked, work }) = order else {
+                stopping = true;
+                break;
+            };
+            let Work::Query(query) = work else { unreachable!("the readers' queue holds queries") };
+            // Nobody waits behind one that takes long, but for what the other readers do.
+            let quick = query.is_quick();
+            queries.push(query);
+            askers.push((asker, id, asked));
+            if !quick || queries.len() == limits::STORE_QUERIES_GROUP {
+                break;
+            }
+        }
+        let mut askers = askers.into_iter();
+        let mut answer = |result: Result<Found, StoreError>| {
+            let (asker, id, asked) = askers.next().expect("no more answers than questions");
+            cores.answer(asker, id, asked, result.map(Outcome::Found));
+        };
+        let mut answered = 0;
+        while answered < queries.len() {
+            let rest = &queries[answered..];
+            let outcome = guarded("a query", || {
+                store.read_each(rest, &mut |result| {
+                    answered += 1;
+                    answer(result);
+                })
+            });
+            if let Err(error) = outcome.flatten() {
+                answered += 1;
+                answer(Err(error));
+            }
+        }
     }
 }
 

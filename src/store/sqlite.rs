@@ -46,6 +46,19 @@ impl Store for SqliteStore {
         let snapshot = self.connection.transaction()?;
         read::find(&snapshot, query)
     }
+
+    fn read_each(
+        &mut self,
+        queries: &[Query],
+        each: &mut dyn FnMut(Result<Found, StoreError>),
+    ) -> Result<(), StoreError> {
+        // One snapshot for all: to begin and to end one costs as much as a question.
+        let snapshot = self.connection.transaction()?;
+        for query in queries {
+            each(read::find(&snapshot, query));
+        }
+        Ok(())
+    }
 }
 
 /// Creates the file if it is missing, for its owner alone: it has password hashes and the secret of all tokens. SQLite gives

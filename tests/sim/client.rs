@@ -9,6 +9,7 @@ use std::time::Duration;
 use guildhall::base::clock::Time;
 use guildhall::base::prng::Prng;
 use guildhall::limits;
+use guildhall::net::compression::Format;
 use serde_json::{Value, json};
 
 use crate::essence;
@@ -69,7 +70,8 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Client {
     pub user: u64,
-    pub zlib: bool,
+    /// What its connections are compressed with.
+    pub compression: Option<Format>,
     /// Discord's `[shard_id, shard_count]`.
     pub sharding: Option<(u32, u32)>,
     pub token: String,
@@ -111,10 +113,16 @@ pub struct Wish {
 }
 
 impl Client {
-    pub fn new(user: u64, zlib: bool, sharding: Option<(u32, u32)>, token: String, intents: u32) -> Client {
+    pub fn new(
+        user: u64,
+        compression: Option<Format>,
+        sharding: Option<(u32, u32)>,
+        token: String,
+        intents: u32,
+    ) -> Client {
         Client {
             user,
-            zlib,
+            compression,
             sharding,
             token,
             intents,
@@ -132,7 +140,7 @@ impl Client {
     pub fn connected(&mut self, wire: usize, now: Time) {
         self.link = Some(Link {
             wire,
-            stream: Stream::new(self.zlib),
+            stream: Stream::new(self.compression),
             phase: Phase::Greeting,
             mute: false,
             stalled_until: now,
@@ -146,7 +154,11 @@ impl Client {
     /// The connection is gone. The client will be back after a while.
     pub fn disconnected(&mut self, now: Time, pause: Duration, report: &mut Report) {
         let Some(link) = self.link.take() else { return };
-        report.compressed += u64::from(self.zlib);
+        match self.compression {
+            None => {}
+            Some(Format::Zlib) => report.zlib_streams += 1,
+            Some(Format::Zstd) => report.zstd_streams += 1,
+        }
         if let Some(session) = &mut self.session
             && session.lost_at.is_none()
         {

@@ -91,8 +91,14 @@ report! {
     rounds,
     /// Joins refused by a guild.
     joins_refused,
-    /// Clients with a compressed stream that finished.
-    compressed,
+    /// Connections with `zlib-stream` that ended.
+    zlib_streams,
+    /// Connections with `zstd-stream` that ended.
+    zstd_streams,
+    /// Texts compressed by themselves.
+    texts_alone,
+    /// Texts compressed behind the event before them.
+    texts_behind,
 }
 
 impl fmt::Display for Report {

@@ -1,8 +1,10 @@
-//! What a client does with the bytes it gets: WebSocket frames, inflated if compression was agreed, to payloads.
+//! What a client does with the bytes it gets: WebSocket frames, decompressed if that was agreed, to payloads.
 //!
-//! Written from RFC 6455 and Discord's documentation of `zlib-stream`, not with the server's own code.
+//! Written from RFC 6455 and Discord's documentation of `zlib-stream` and `zstd-stream`, not with the server's own code.
 
 use flate2::{Decompress, FlushDecompress};
+use guildhall::net::compression::Format;
+use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 /// Something whole that the server said.
 #[derive(Debug)]
@@ -17,13 +19,35 @@ pub enum Said {
 #[derive(Debug)]
 pub struct Stream {
     unread: Vec<u8>,
-    inflater: Option<Decompress>,
+    decoder: Decoder,
+}
+
+/// A connection's one context.
+enum Decoder {
+    None,
+    Zlib(Decompress),
+    Zstd(DCtx<'static>),
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Decoder::None => "None",
+            Decoder::Zlib(_) => "Zlib",
+            Decoder::Zstd(_) => "Zstd",
+        })
+    }
 }
 
 impl Stream {
     /// Of a new connection.
-    pub fn new(zlib: bool) -> Stream {
-        Stream { unread: Vec::new(), inflater: zlib.then(|| Decompress::new(true)) }
+    pub fn new(compression: Option<Format>) -> Stream {
+        let decoder = match compression {
+            None => Decoder::None,
+            Some(Format::Zlib) => Decoder::Zlib(Decompress::new(true)),
+            Some(Format::Zstd) => Decoder::Zstd(DCtx::create()),
+        };
+        Stream { unread: Vec::new(), decoder }
     }
 
     /// Takes bytes in and gives what they complete. Panics at what no server may send.
@@ -36,17 +60,16 @@ impl Stream {
             let payload = &self.unread[at + head..at + head + length];
             assert_eq!(first & 0x70, 0, "judge wire: reserved bits are set");
             assert_ne!(first & 0x80, 0, "judge wire: the server never fragments");
-            match (first & 0x0f, &mut self.inflater) {
-                (1, None) => {
+            match (first & 0x0f, &mut self.decoder) {
+                (1, Decoder::None) => {
                     let text = std::str::from_utf8(payload).expect("judge wire: text is UTF-8");
                     said.push(Said::Payload(text.to_owned()));
                 }
-                (2, Some(inflater)) => said.push(Said::Payload(inflate(inflater, payload))),
+                (2, Decoder::Zlib(inflater)) => said.push(Said::Payload(inflate(inflater, payload))),
+                (2, Decoder::Zstd(context)) => said.push(Said::Payload(unpack(context, payload))),
                 (8, _) => said.push(Said::Close(u16::from_be_bytes([payload[0], payload[1]]))),
                 (9 | 10, _) => {}
-                (opcode, inflater) => {
-                    panic!("judge wire: a frame with opcode {opcode}, compressed: {}", inflater.is_some())
-                }
+                (opcode, decoder) => panic!("judge wire: a frame with opcode {opcode} for {decoder:?}"),
             }
             at += head + length;
         }
@@ -84,6 +107,21 @@ fn inflate(inflater: &mut Decompress, payload: &[u8]) -> String {
         text.reserve(text.len() + 256);
     }
     String::from_utf8(text).expect("judge wire: text is UTF-8")
+}
+
+/// Each frame completes one payload, and everything in it can be read at once.
+fn unpack(context: &mut DCtx<'_>, payload: &[u8]) -> String {
+    let (mut text, mut room) = (Vec::new(), [0; 4_096]);
+    let mut input = InBuffer::around(payload);
+    loop {
+        let mut output = OutBuffer::around(&mut room[..]);
+        let left = context.decompress_stream(&mut output, &mut input);
+        assert_ne!(left.expect("judge wire: the stream can be read"), 0, "judge wire: the stream goes on");
+        text.extend_from_slice(output.as_slice());
+        if input.pos == payload.len() && output.pos() < output.capacity() {
+            return String::from_utf8(text).expect("judge wire: text is UTF-8");
+        }
+    }
 }
 
 /// A client's frame around a payload: masked, as RFC 6455 wants.

@@ -7,6 +7,7 @@ use guildhall::base::prng::Prng;
 use guildhall::guild::founding;
 use guildhall::mail::ask::{Actor, GuildRequest, Request};
 use guildhall::mail::placement::VirtualShard;
+use guildhall::net::compression::Format;
 use guildhall::store::{Found, Query, Write};
 use guildhall::wire::model::account::Account;
 use guildhall::wire::model::channel::{ChannelKind, Overwrite, OverwriteKind};
@@ -106,9 +107,9 @@ impl World {
         for number in 0..self.temper.clients {
             let user = &users[(number % users.len() as u64) as usize];
             let token = self.signer.issue(user.id, start);
-            let zlib = self.prng.chance(1, 3);
+            let compression = [None, Some(Format::Zlib), Some(Format::Zstd)][self.prng.below(3) as usize];
             let sharding = (user.bot && self.prng.chance(1, 3)).then(|| (self.prng.below(2) as u32, 2));
-            let mut client = Client::new(user.id.get(), zlib, sharding, token, self.some_intents());
+            let mut client = Client::new(user.id.get(), compression, sharding, token, self.some_intents());
             client.lenient = self.temper.flood;
             if self.temper.flood {
                 client.intents = INTENTS;

@@ -4,6 +4,7 @@
 //! order. A core's turn is what `boot::turn` makes it: letters in, letters out, a slice flushed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -258,7 +259,10 @@ impl World {
                 }
             }
         }
-        shard.invariants();
+        if let Err(cause) = catch_unwind(AssertUnwindSafe(|| shard.invariants())) {
+            let text = cause.downcast_ref::<String>().map_or("a panic without words", String::as_str);
+            panic!("judge invariants: core {core}: {text}");
+        }
     }
 
     fn receive(&mut self, core: usize, letter: Letter) {
@@ -495,8 +499,8 @@ impl World {
     /// A client connects to some core.
     fn connect(&mut self, client: usize) {
         let core = self.prng.below(self.cores.len() as u64) as usize;
-        let zlib = self.clients[client].zlib;
-        let key = self.cores[core].shard.open(self.now, Terms { version: 10, zlib });
+        let compression = self.clients[client].compression;
+        let key = self.cores[core].shard.open(self.now, Terms { version: 10, compression });
         let capacity = if self.calm { CALM_CAPACITY } else { 64 << self.prng.below(self.temper.socket_bits) };
         let mut wire = Wire::new(capacity);
         let conversation = Conversation::new(key, "simulated".into());
@@ -673,6 +677,9 @@ impl World {
             messages += metrics.counter(Counter::MessagesCreated);
             self.report.backlog_disconnects += metrics.counter(Counter::BacklogDisconnects);
             self.report.zombies += metrics.counter(Counter::Zombies);
+            let behind = metrics.counter(Counter::TextsCompressedBehind);
+            self.report.texts_behind += behind;
+            self.report.texts_alone += metrics.counter(Counter::TextsCompressed) - behind;
         }
         assert_eq!(self.notes.messages(), messages, "judge notes: every message is noted once");
     }

@@ -43,6 +43,8 @@ pub struct Step {
     pub received: u64,
     /// How many there were not.
     pub lost: u64,
+    /// Deliveries that were still to come when a step of a search was ended.
+    pub unfinished: u64,
     /// Messages that a subscriber received again.
     pub duplicated: u64,
     /// Messages that came otherwise than they were published.
@@ -99,6 +101,7 @@ impl Default for Step {
             expected: 0,
             received: 0,
             lost: 0,
+            unfinished: 0,
             duplicated: 0,
             garbled: 0,
             out_of_order: 0,
@@ -126,10 +129,10 @@ impl Default for Step {
 }
 
 impl Step {
-    /// Whether every subscriber received everything once and in order.
+    /// Whether every subscriber received everything once and in order, as far as it was waited for.
     pub fn is_sound(&self) -> bool {
         self.messages > 0
-            && self.received == self.expected
+            && self.received + self.unfinished == self.expected
             && self.lost == 0
             && self.duplicated == 0
             && self.garbled == 0
@@ -148,6 +151,8 @@ impl Step {
         let cpu = self.server_cpu_us_per_delivery.map_or(String::new(), |cpu| format!("  {cpu:.2} µs CPU each"));
         let outcome = if self.kept_up {
             "kept up".to_owned()
+        } else if self.is_sound() && self.unfinished > 0 {
+            format!("fell far behind: {} deliveries were still to come", self.unfinished)
         } else if self.is_sound() {
             format!("fell behind: latency grew by {:.2} s per s", self.growth)
         } else {
@@ -343,5 +348,45 @@ impl fmt::Display for Report {
         let validity = if self.valid { "" } else { "  INVALID as a measurement: the load generator was the limit" };
         writeln!(f, "bottleneck: {bottleneck}{validity}")?;
         write!(f, "verdict: {}", if self.sound { "sound" } else { "FAULTY" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(rate: f64, lost: u64, unfinished: u64, duplicated: u64) -> Step {
+        let received = 100 - lost - unfinished;
+        let mut step =
+            Step { rate, messages: 10, expected: 100, received, lost, unfinished, duplicated, ..Step::default() };
+        step.kept_up = step.is_sound() && unfinished == 0;
+        step
+    }
+
+    fn is_sound(at_rate: Step, search: Vec<Step>) -> bool {
+        let limit = Some(Limit::of(&at_rate, &search));
+        let arrival = Arrival { asked: 10, live: 10, ..Arrival::default() };
+        Report::new("a", 300, arrival, at_rate, search, limit).sound
+    }
+
+    #[test]
+    fn too_much_excuses_losses_but_no_disorder() {
+        let (fine, good) = (|| step(50.0, 0, 0, 0), || step(100.0, 0, 0, 0));
+        assert!(is_sound(fine(), vec![good(), step(200.0, 7, 0, 0)]), "lost above the limit");
+        assert!(is_sound(fine(), vec![step(100.0, 0, 7, 0), good()]), "late, and not at its second chance");
+        assert!(!is_sound(fine(), vec![step(100.0, 7, 0, 0), good()]), "lost where it can keep up");
+        assert!(!is_sound(step(50.0, 7, 0, 0), vec![good()]), "lost below that");
+        assert!(!is_sound(fine(), vec![good(), step(200.0, 0, 0, 1)]), "twice, above the limit");
+        assert!(!is_sound(step(50.0, 7, 0, 0), vec![step(25.0, 7, 0, 0)]), "never all");
+    }
+
+    #[test]
+    fn a_limit_that_the_load_generator_has_is_not_the_servers() {
+        let too_much = |bottleneck| Step { bottleneck, ..step(200.0, 7, 0, 0) };
+        let fine = step(100.0, 0, 0, 0);
+        assert!(Limit::of(&fine, &[too_much(Bottleneck::Server)]).valid);
+        assert!(!Limit::of(&fine, &[too_much(Bottleneck::Client)]).valid);
+        assert!(!Limit::of(&fine, &[]).valid, "the search never got there");
+        assert_eq!(Limit::of(&fine, &[too_much(Bottleneck::Server)]).messages_per_second, 100.0);
     }
 }

@@ -26,6 +26,8 @@ use crate::swarm::tally::microseconds;
 const LEAD: Duration = Duration::from_millis(50);
 /// After the last subscriber has arrived: some servers subscribe it only now.
 const SETTLE: Duration = Duration::from_secs(1);
+/// What is said of messages that are not there.
+const NEVER: &str = "messages never came";
 /// While waiting.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -113,29 +115,9 @@ pub fn run(settings: &Settings) -> std::io::Result<Report> {
     }
     let memory_before = watch(&settings.server_pids);
     let (crowd, mut arrival) = gather(settings, memory_before.as_deref())?;
-    let mut run = Run { settings, crowd, wire: None, runs: 0 };
-    let at_rate = run.step(settings.rate)?;
-    let mut search = Vec::new();
-    if settings.saturate {
-        let mut ladder = Ladder::default();
-        let mut rate = settings.rate;
-        let mut kept_up = at_rate.kept_up;
-        // Who was cut off stays away, so a limit found after that would be that of a smaller crowd.
-        let is_complete = |run: &Run<'_>| run.crowd.live() == settings.subscribers;
-        loop {
-            // One pause of a busy machine is not the server's limit: it has a second chance.
-            if !kept_up && is_complete(&run) {
-                let again = run.step(rate)?;
-                kept_up = again.kept_up;
-                search.push(again);
-            }
-            ladder.note(rate, kept_up);
-            let Some(next) = ladder.next().filter(|_| is_complete(&run)) else { break };
-            let step = run.step(next)?;
-            (rate, kept_up) = (next, step.kept_up);
-            search.push(step);
-        }
-    }
+    let mut run = Run { settings, crowd, wire: None, runs: 0, unfinished: false };
+    let at_rate = run.step(settings.rate, Duration::MAX)?;
+    let search = if settings.saturate { run.search(at_rate.kept_up)? } else { Vec::new() };
     if let (Some(before), Some(after)) = (&memory_before, watch(&settings.server_pids)) {
         let growth = anonymous(&after) - anonymous(before);
         arrival.server_bytes_at_the_end = Some(growth / f64::from(arrival.live.max(1)));
@@ -169,11 +151,52 @@ struct Run<'a> {
     crowd: Crowd,
     wire: Option<Wire>,
     runs: u32,
+    /// The last step was not waited for until its end.
+    unfinished: bool,
 }
 
 impl Run<'_> {
-    /// Messages at a rate, until all are delivered or given up.
-    fn step(&mut self, rate: f64) -> std::io::Result<Step> {
+    /// Looks for the highest rate that is kept up with, given how it went at the first.
+    fn search(&mut self, mut kept_up: bool) -> std::io::Result<Vec<Step>> {
+        let (mut search, mut ladder, mut rate) = (Vec::new(), Ladder::default(), self.settings.rate);
+        let began = Instant::now();
+        let is_time = || began.elapsed() < limits::PEER_SEARCH_TIME;
+        loop {
+            // One pause of a busy machine is not the server's limit: it has a second chance.
+            if !kept_up && is_time() && self.is_complete()? {
+                let again = self.step(rate, limits::PEER_DRAIN_TIME)?;
+                kept_up = again.kept_up;
+                search.push(again);
+            }
+            ladder.note(rate, kept_up);
+            let Some(next) = ladder.next().filter(|_| is_time()) else { return Ok(search) };
+            // With fewer subscribers it would be the limit of a smaller crowd.
+            if !self.is_complete()? {
+                return Ok(search);
+            }
+            let step = self.step(next, limits::PEER_DRAIN_TIME)?;
+            (rate, kept_up) = (next, step.kept_up);
+            search.push(step);
+        }
+    }
+
+    /// Whether the crowd is whole. One that was cut off, or has far too much to come, makes way for a new one.
+    fn is_complete(&mut self) -> std::io::Result<bool> {
+        let Settings { peer, subscribers, threads, connect_rate, .. } = self.settings;
+        if self.unfinished || self.crowd.live() < *subscribers {
+            self.unfinished = false;
+            self.wire = None;
+            // The old one must be gone first: the server would still work for it. An empty one takes its place meanwhile.
+            drop(std::mem::replace(&mut self.crowd, Crowd::start(peer, 0, 1, *connect_rate)?));
+            self.crowd = Crowd::start(peer, *subscribers, *threads, *connect_rate)?;
+            self.crowd.wait_until_live();
+            std::thread::sleep(SETTLE);
+        }
+        Ok(self.crowd.live() == *subscribers)
+    }
+
+    /// Messages at a rate, until all are delivered or given up: when nothing comes any more, or after so long.
+    fn step(&mut self, rate: f64, wait: Duration) -> std::io::Result<Step> {
         let Settings { peer, seconds, size, patience, quiet, .. } = self.settings;
         let count = ((rate * seconds).round() as u32).clamp(1, limits::PEER_MESSAGES_MAX);
         self.runs += 1;
@@ -193,7 +216,8 @@ impl Run<'_> {
         // What is not yet there may be on its way. It is lost when nothing has come for a while.
         let expected = u64::from(live) * u64::from(advance.accepted.load(Ordering::Relaxed));
         let (mut last, mut changed) = (self.crowd.delivered(), Instant::now());
-        while last < expected && changed.elapsed() < *patience {
+        let waiting = Instant::now();
+        while last < expected && changed.elapsed() < *patience && waiting.elapsed() < wait {
             std::thread::sleep(PAUSE);
             let now = self.crowd.delivered();
             if now != last {
@@ -204,7 +228,13 @@ impl Run<'_> {
         std::thread::sleep(limits::AFTERGLOW);
         let takings = self.crowd.end();
         let ended = self.crowd.ended() - ended_before;
-        let judged = judge(takings, &posted, live, ended);
+        let mut judged = judge(takings, &posted, live, ended);
+        if waiting.elapsed() >= wait && judged.lost > 0 {
+            // It kept coming, so it is not lost, only not awaited.
+            (judged.unfinished, judged.lost) = (judged.lost, 0);
+            judged.faults.retain(|fault| !fault.contains(NEVER));
+            self.unfinished = true;
+        }
         let step = measure(judged, rate, &course, &posted, publisher, &begin, &end);
         if !quiet {
             eprintln!("{}", step.line());
@@ -279,9 +309,9 @@ fn judge(takings: Vec<Takings>, posted: &Posted, live: u32, ended: u32) -> Step 
             step.received += messages - missing.len() as u64;
             match missing.first() {
                 None => complete.push((number, received.order())),
-                Some(first) => step
-                    .faults
-                    .push(format!("subscriber {number}: {} messages never came, the first is {first}", missing.len())),
+                Some(first) => {
+                    step.faults.push(format!("subscriber {number}: {} {NEVER}, the first is {first}", missing.len()))
+                }
             }
         }
     }
@@ -320,7 +350,7 @@ fn measure(
     step.deliveries_per_second = delivered as f64 / step.window_seconds;
     let [_, second, third] = step.third_p50_ms;
     step.growth = (third - second) / 1e3 / (course.length_ns as f64 / 3e9);
-    step.kept_up = step.is_sound() && step.growth <= limits::GROWTH_MAX;
+    step.kept_up = step.is_sound() && step.unfinished == 0 && step.growth <= limits::GROWTH_MAX;
     step.answer_ms = Times::of(&posted.answer);
     step.publisher_lag_ms = Times::of(&posted.lag);
     if let (Some(before), Some(after)) = (&begin.server, &end.server) {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::script::{Deed, Duty, Kind, Script, Stream, Task, View};
-use crate::town::Town;
+use crate::town::{Town, user_of};
 use crate::trace::{self, Action, ChannelKind, Guild, Line, Trace};
 
 /// GUILDS and MESSAGE_CONTENT, which every session asks for.
 const BASE_INTENTS: u64 = 1 | 1 << 15;
+/// Events of which nothing but their user is known before they come.
+const NAMED_BY_USER: [Kind; 5] = [Kind::React, Kind::Unreact, Kind::Typing, Kind::Join, Kind::Leave];
 /// No event.
 pub const NO_MARK: (u32, u32) = (u32::MAX, 0);
 
@@ -36,6 +38,10 @@ pub struct Cast {
     pub firsts: Vec<u32>,
     /// How many sessions.
     pub sessions: u32,
+    /// What sessions do in channels that are made during the run, whose ids they do not know: it is left out.
+    pub left_out: u64,
+    /// Some token does not say whose it is: what is known by its user alone is asked for, but cannot be checked.
+    pub nameless: bool,
 }
 
 /// Casts a trace for a town. `supported` says which actions are to be done at all.
@@ -52,11 +58,13 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
         let everybody = script.streams.len() as u32;
         let name = guild.group.as_deref().unwrap_or_default();
         let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
-            script.groups.push(name.to_owned());
+            // More groups than that are told together with the last.
+            if script.groups.len() <= usize::from(u8::MAX) {
+                script.groups.push(name.to_owned());
+            }
             script.groups.len() - 1
         });
-        // More groups than that are told together with the last.
-        let group = u8::try_from(group).unwrap_or(u8::MAX);
+        let group = group as u8;
         let mut add = |script: &mut Script, count: u32| {
             let stream = script.streams.len() as u32;
             script.streams.push(Stream::default());
@@ -86,10 +94,16 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
     entitle(&mut script, sessions, &viewers);
     seat(&mut script, sessions, guilds, &firsts);
 
+    let nameless = town.tokens.iter().take(sessions as usize).any(|token| user_of(token).is_none());
+    if nameless {
+        script.duties.extend(NAMED_BY_USER.map(|kind| (kind, Duty::Optional)));
+    }
+    let mut left_out = 0;
     let several = guilds.iter().any(|guild| guild.first.is_some());
     let mut marks = Vec::with_capacity(trace.actions.len());
     let mut messages: Vec<Posted> = Vec::new();
-    let mut talking: HashMap<u32, u32> = HashMap::new();
+    // By guild and session: the channel.
+    let mut talking: HashMap<(u32, u32), u32> = HashMap::new();
     for Line { at, action } in &trace.actions {
         script.end_us = script.end_us.max(*at);
         let mut mark = NO_MARK;
@@ -156,23 +170,29 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
             Action::Voice { guild, who, channel } => {
                 let session = session(guild, who);
                 let place = &town.guilds[guild as usize];
+                let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
+                if channel.is_some() && id.is_none() {
+                    left_out += 1;
+                    marks.push(NO_MARK);
+                    continue;
+                }
                 // Who leaves is seen to leave by those who saw the channel.
-                let stream = match channel.or_else(|| talking.get(&session).copied()) {
+                let stream = match channel.or_else(|| talking.get(&(guild, session)).copied()) {
                     Some(channel) => channels[guild as usize][channel as usize],
                     None => open[guild as usize],
                 };
                 match channel {
-                    Some(channel) => talking.insert(session, channel),
-                    None => talking.remove(&session),
+                    Some(channel) => talking.insert((guild, session), channel),
+                    None => talking.remove(&(guild, session)),
                 };
                 let mark = event(&mut script, stream, Kind::Voice);
-                let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
                 push(&mut script, *at, session, Deed::Voice(place.id, id, Some(mark)));
             }
             Action::Scroll { guild, channel, who, first, last } => {
                 let place = &town.guilds[guild as usize];
-                if let Some(id) = place.channels.get(channel as usize) {
-                    push(&mut script, *at, session(guild, who), Deed::Scroll(place.id, *id, first, last));
+                match place.channels.get(channel as usize) {
+                    Some(id) => push(&mut script, *at, session(guild, who), Deed::Scroll(place.id, *id, first, last)),
+                    None => left_out += 1,
                 }
             }
             Action::Connect { guild, who } => push(&mut script, *at, session(guild, who), Deed::Connect),
@@ -195,7 +215,7 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
     if let Some(last) = script.tasks.last() {
         script.end_us = script.end_us.max(last.at_us);
     }
-    Cast { script: Arc::new(script), marks, messages, firsts, sessions }
+    Cast { script: Arc::new(script), marks, messages, firsts, sessions, left_out, nameless }
 }
 
 impl Cast {
@@ -263,5 +283,75 @@ fn intent(kind: Kind) -> u64 {
         Kind::Join | Kind::Leave => 1 << 1,
         Kind::Voice => 1 << 7,
         Kind::ChannelCreate | Kind::ChannelDelete => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::town::Place;
+    use crate::trace::file;
+
+    fn trace(lines: &[&str]) -> Trace {
+        let head = r#"{"trace":"guildhall","version":1,"by":"synth","name":"t"}"#;
+        let text: String = [head].iter().chain(lines).map(|line| format!("{line}\n")).collect();
+        file::read_from(text.as_bytes()).expect("sound").trace
+    }
+
+    fn town(guilds: u64, channels: u64, token: &str) -> Town {
+        let place =
+            |guild: u64| Place { id: guild, channels: (guild * 10..guild * 10 + channels).collect(), invite: None };
+        Town {
+            guilds: (1..=guilds).map(place).collect(),
+            owner: "o".into(),
+            tokens: Arc::new([token; 4].iter().collect()),
+        }
+    }
+
+    /// The token of user 123456.
+    const TOKEN: &str = "MTIzNDU2.x.y";
+    const GUILD: &str = r#"{"at":0,"do":"guild","guild":0,"members":4,"sessions":4,"channels":[{"kind":"voice"},{"kind":"text","share":0.5}]}"#;
+
+    #[test]
+    fn each_hidden_channel_is_a_stream_of_those_who_see_it() {
+        let cast = cast(&trace(&[GUILD]), &town(1, 2, TOKEN), |_| true);
+        let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
+        assert_eq!(streams.collect::<Vec<_>>(), [vec![0, 1], vec![0, 1], vec![0], vec![0]]);
+        assert_eq!((cast.script.guild_of.clone(), cast.present_at_the_end()), (vec![0, 0], 4));
+    }
+
+    #[test]
+    fn what_cannot_be_done_in_a_channel_that_is_not_there_yet_is_left_out() {
+        let lines = [
+            GUILD,
+            r#"{"at":1,"do":"channel_create","guild":0}"#,
+            r#"{"at":2,"do":"voice","guild":0,"who":1,"channel":2}"#,
+            r#"{"at":3,"do":"scroll","guild":0,"who":1,"channel":2,"first":0,"last":9}"#,
+            r#"{"at":4,"do":"voice","guild":0,"who":1,"channel":0}"#,
+        ];
+        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), |_| true);
+        assert_eq!((cast.left_out, cast.script.tasks.len(), cast.nameless), (2, 1, false));
+        assert_eq!(cast.marks, [(0, 0), NO_MARK, NO_MARK, (0, 1)]);
+        assert_eq!(cast.script.streams[0].kinds, [Kind::ChannelCreate, Kind::Voice]);
+    }
+
+    #[test]
+    fn who_talks_in_one_guild_may_leave_voice_in_another() {
+        let other = r#"{"at":0,"do":"guild","guild":1,"first":0,"members":4,"sessions":4,"channels":[]}"#;
+        let lines = [
+            GUILD,
+            other,
+            r#"{"at":2,"do":"voice","guild":0,"who":1,"channel":0}"#,
+            r#"{"at":3,"do":"voice","guild":1,"who":1,"channel":null}"#,
+        ];
+        let cast = cast(&trace(&lines), &town(2, 2, TOKEN), |_| true);
+        assert_eq!(cast.marks, [(0, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn what_is_known_by_its_user_is_not_owed_if_tokens_do_not_say_whose_they_are() {
+        let cast = cast(&trace(&[GUILD]), &town(1, 2, "token"), |_| true);
+        assert!(cast.nameless);
+        assert_eq!([Kind::Typing, Kind::Message].map(|kind| cast.script.duty(kind)), [Duty::Optional, Duty::All]);
     }
 }

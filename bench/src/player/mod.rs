@@ -3,7 +3,7 @@
 pub mod cast;
 pub mod pool;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -171,6 +171,9 @@ pub struct Player {
 struct State {
     /// By message: its id, once it is posted.
     ids: Vec<u64>,
+    /// Actions whose time has come, while all connections are busy. Not their requests: if a server stands still, there are
+    /// millions.
+    ready: VecDeque<usize>,
     /// By message: what waits for the id.
     waiting: HashMap<u32, Vec<usize>>,
     /// By message: it was refused.
@@ -208,6 +211,7 @@ impl Player {
         let channels = self.town.guilds.iter().map(|place| place.channels.iter().copied().map(Some).collect());
         let mut state = State {
             ids: vec![0; self.cast.messages.len()],
+            ready: VecDeque::new(),
             waiting: HashMap::new(),
             refused: vec![false; self.cast.messages.len()],
             channels: channels.collect(),
@@ -231,17 +235,37 @@ impl Player {
                 give_up = now + limits::ANSWER_TIME.as_nanos() as u64;
             }
             let waits = !state.waiting.is_empty();
-            if next >= self.trace.actions.len() && pool.outstanding() == 0 && !waits {
+            if next >= self.trace.actions.len()
+                && pool.outstanding() == 0
+                && state.ready.is_empty()
+                && done.is_empty()
+                && !waits
+            {
                 break;
             }
             if now > give_up {
                 pool.give_up(&mut done);
+                let never = |number| Done {
+                    number,
+                    intended_ns: self.intended(number),
+                    sent_ns: 0,
+                    done_ns: now,
+                    answer: Err("never sent, since all connections were busy".to_owned()),
+                };
+                done.extend(state.ready.drain(..).map(never));
             }
             let due = if next < self.trace.actions.len() { self.intended(next) } else { give_up };
             let nap = Duration::from_nanos(due.saturating_sub(clock::now_ns())).min(NAP);
             pool.turn(nap, &mut done);
-            while let Some(one) = done.pop() {
-                self.end(one, &supported, &mut state, &mut pool, &mut played, &mut done, advance);
+            loop {
+                while let Some(one) = done.pop() {
+                    self.end(one, &mut state, &mut pool, &mut played, &mut done, advance);
+                }
+                if !pool.has_room() {
+                    break;
+                }
+                let Some(number) = state.ready.pop_front() else { break };
+                self.ask(number, &mut state, &mut pool, &mut played, &mut done);
             }
             if now > give_up {
                 played.skipped += state.waiting.drain().map(|(_, waiting)| waiting.len() as u64).sum::<u64>();
@@ -276,6 +300,9 @@ impl Player {
             state.made.insert(number, channels.len() as u32 - 1);
         }
         if !supported(action) {
+            if let Some(message) = state.made.remove(&number).filter(|_| matches!(action, Action::Message { .. })) {
+                state.refused[message as usize] = true;
+            }
             return;
         }
         match needs(action) {
@@ -283,10 +310,36 @@ impl Player {
             Some(message) if state.ids[message as usize] == 0 => {
                 state.waiting.entry(message).or_default().push(number);
             }
-            _ => self.ask(number, state, pool, played, done),
+            _ => self.ask_in_turn(number, state, pool, played, done),
         }
     }
 
+    /// Asks, or waits until a connection is free.
+    fn ask_in_turn(
+        &self,
+        number: usize,
+        state: &mut State,
+        pool: &mut Pool,
+        played: &mut Played,
+        done: &mut Vec<Done>,
+    ) {
+        if route(&self.trace.actions[number].action).is_none() {
+            return; // the swarm does it
+        }
+        if pool.has_room() && state.ready.is_empty() {
+            self.ask(number, state, pool, played, done);
+        } else {
+            state.ready.push_back(number);
+        }
+    }
+
+    /// A message will never have an id: what is about it cannot be asked.
+    fn refuse(message: u32, state: &mut State, played: &mut Played) {
+        state.refused[message as usize] = true;
+        played.skipped += state.waiting.remove(&message).map_or(0, |waiting| waiting.len() as u64);
+    }
+
+    /// Asks; a connection must be free.
     fn ask(&self, number: usize, state: &mut State, pool: &mut Pool, played: &mut Played, done: &mut Vec<Done>) {
         let intended_ns = self.intended(number);
         let asked = match self.asked(number, intended_ns, state) {
@@ -295,6 +348,10 @@ impl Player {
             Ok(None) => return,
             Err(()) => {
                 played.skipped += 1;
+                let made = state.made.remove(&number);
+                if let (Some(message), Action::Message { .. }) = (made, &self.trace.actions[number].action) {
+                    Player::refuse(message, state, played);
+                }
                 return;
             }
         };
@@ -402,7 +459,6 @@ impl Player {
     fn end(
         &self,
         one: Done,
-        supported: &impl Fn(&Action) -> bool,
         state: &mut State,
         pool: &mut Pool,
         played: &mut Played,
@@ -449,16 +505,10 @@ impl Player {
         let id = body.as_deref().and_then(id_of);
         match (action, made) {
             (Action::Message { .. }, Some(message)) => {
-                match id {
-                    Some(id) => state.ids[message as usize] = id,
-                    None => state.refused[message as usize] = true,
-                }
+                let Some(id) = id else { return Player::refuse(message, state, played) };
+                state.ids[message as usize] = id;
                 for waiting in state.waiting.remove(&message).unwrap_or_default() {
-                    if state.refused[message as usize] {
-                        played.skipped += 1;
-                    } else if supported(&self.trace.actions[waiting].action) {
-                        self.ask(waiting, state, pool, played, done);
-                    }
+                    self.ask_in_turn(waiting, state, pool, played, done);
                 }
             }
             (Action::ChannelCreate { guild }, Some(channel)) => {

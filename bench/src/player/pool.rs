@@ -3,7 +3,6 @@
 //! A closed loop would slow down together with the server and hide its pauses. Here a request that had to wait, be it for a
 //! free connection, is late from its intended time on. Source: Gil Tene, "How NOT to measure latency".
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -52,7 +51,6 @@ pub struct Pool {
     lines: Vec<Line>,
     /// Lines without a job.
     idle: Vec<usize>,
-    waiting: VecDeque<Job>,
     busy: usize,
 }
 
@@ -69,18 +67,17 @@ impl Pool {
     /// No connection yet; they are opened as they are needed.
     pub fn new(server: SocketAddr) -> std::io::Result<Pool> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Pool { server, epoll, lines: Vec::new(), idle: Vec::new(), waiting: VecDeque::new(), busy: 0 })
+        Ok(Pool { server, epoll, lines: Vec::new(), idle: Vec::new(), busy: 0 })
     }
 
     /// Requests that are not yet answered.
     pub fn outstanding(&self) -> usize {
-        self.busy + self.waiting.len()
+        self.busy
     }
 
-    /// Makes a request as soon as a connection is free.
-    pub fn ask(&mut self, job: Job, done: &mut Vec<Done>) {
-        self.waiting.push_back(job);
-        self.start_waiting(done);
+    /// Whether a request can be made at once.
+    pub fn has_room(&self) -> bool {
+        !self.idle.is_empty() || self.lines.len() < limits::POSTERS_MAX
     }
 
     /// Waits for at most so long, and takes what was answered.
@@ -103,7 +100,6 @@ impl Pool {
                 self.read(at, done);
             }
         }
-        self.start_waiting(done);
     }
 
     /// Gives up on what is not yet answered.
@@ -111,42 +107,35 @@ impl Pool {
         for at in 0..self.lines.len() {
             self.end(at, "no answer", done);
         }
-        for job in std::mem::take(&mut self.waiting) {
-            let why = "never sent, since all connections were busy".to_owned();
-            let Job { number, intended_ns, .. } = job;
-            done.push(Done { number, intended_ns, sent_ns: 0, done_ns: clock::now_ns(), answer: Err(why) });
-        }
     }
 
-    fn start_waiting(&mut self, done: &mut Vec<Done>) {
-        while !self.waiting.is_empty() {
-            let at = match self.idle.pop() {
-                Some(at) => at,
-                None if self.lines.len() < limits::POSTERS_MAX => {
-                    self.lines.push(Line { socket: None, job: None, unsent: 0, sent_ns: 0, read: Vec::new() });
-                    self.lines.len() - 1
-                }
-                None => return,
-            };
-            let job = self.waiting.pop_front().expect("it is not empty");
-            self.busy += 1;
-            let line = &mut self.lines[at];
-            line.unsent = 0;
-            line.sent_ns = 0;
-            line.read.clear();
-            line.job = Some(job);
-            if line.socket.is_some() {
-                self.write(at);
-                continue;
-            }
-            let opened = source::connect(self.server, 0).and_then(|socket| {
-                epoll::add(&self.epoll, &socket, EventData::new_u64(at as u64), EventFlags::IN | EventFlags::OUT)?;
-                Ok(socket)
-            });
-            match opened {
-                Ok(socket) => line.socket = Some(socket),
-                Err(error) => self.end(at, &format!("connect: {error}"), done),
-            }
+    /// Makes a request on a connection that is free.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: see [`Pool::has_room`].
+    pub fn ask(&mut self, job: Job, done: &mut Vec<Done>) {
+        let at = self.idle.pop().unwrap_or_else(|| {
+            assert!(self.lines.len() < limits::POSTERS_MAX, "all connections are busy");
+            self.lines.push(Line { socket: None, job: None, unsent: 0, sent_ns: 0, read: Vec::new() });
+            self.lines.len() - 1
+        });
+        self.busy += 1;
+        let line = &mut self.lines[at];
+        line.unsent = 0;
+        line.sent_ns = 0;
+        line.read.clear();
+        line.job = Some(job);
+        if line.socket.is_some() {
+            return self.write(at);
+        }
+        let opened = source::connect(self.server, 0).and_then(|socket| {
+            epoll::add(&self.epoll, &socket, EventData::new_u64(at as u64), EventFlags::IN | EventFlags::OUT)?;
+            Ok(socket)
+        });
+        match opened {
+            Ok(socket) => line.socket = Some(socket),
+            Err(error) => self.end(at, &format!("connect: {error}"), done),
         }
     }
 

@@ -49,8 +49,6 @@ const PURPLE: RGBColor = RGBColor(0x6a, 0x3d, 0x9a);
 const BROWN: RGBColor = RGBColor(0x8c, 0x51, 0x0a);
 const OLIVE: RGBColor = RGBColor(0x99, 0x99, 0x33);
 
-/// The width of a character by the font's size; wide, so that what is measured with it fits.
-const CHARACTER: f64 = 0.6;
 /// Height of a chart's title.
 const TITLE_HEIGHT: u32 = 28;
 /// Points of a percentile curve; more than a chart has pixels would not be seen.
@@ -58,11 +56,11 @@ const CURVE_POINTS: u32 = 600;
 /// Points of a line over time before it is thinned.
 const TIME_POINTS: usize = 1_000;
 /// Width of a percentile's label.
-const PERCENTILE_WIDTH: f64 = 62.0;
+const PERCENTILE_WIDTH: f64 = 70.0;
 /// Labels of a time axis at most.
 const TIME_TICKS: f64 = 7.0;
-/// Up to this many decades, a log axis has labels within decades, too.
-const FEW_DECADES: f64 = 2.4;
+/// Height of a label and the room around it.
+const LABEL_HEIGHT: f64 = 17.0;
 /// The steps of a time axis, in seconds.
 const TIME_STEPS: [f64; 18] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0,
@@ -198,18 +196,19 @@ impl Axis {
     /// Percentiles: decades of rarity, up to what has values and room in so many pixels.
     pub(super) fn percentiles(lines: &[Line], pixels: u32) -> Axis {
         let room = (f64::from(pixels) / PERCENTILE_WIDTH).floor().max(1.0);
-        let end = lines.iter().flat_map(Line::points).map(|(x, _)| x).fold(1.0, f64::max).ceil().min(room);
+        let end = lines.iter().flat_map(Line::points).map(|(x, _)| x).fold(1.0, f64::max).min(room);
         let mut bold: Vec<f64> = (0..=end as i32).map(f64::from).collect();
         // 50% is a third of a decade from 0%.
-        if f64::from(pixels) / end > 3.5 * PERCENTILE_WIDTH * 0.5 {
+        if f64::from(pixels) / end > 1.75 * PERCENTILE_WIDTH {
             bold.insert(1, 2_f64.log10());
         }
-        let light = ticks(0, end as i32, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let nines = ticks(0, end.ceil() as i32, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let light = nines.into_iter().filter(|at| *at <= end).collect();
         Axis { range: 0.0..end, bold, light, label: Box::new(percentile), what: "percentile" }
     }
 
-    /// Times on a log scale, from the least to the largest.
-    pub(super) fn times(lines: &[Line]) -> Axis {
+    /// Times on a log scale, from the least to the largest, on so many pixels.
+    pub(super) fn times(lines: &[Line], pixels: u32) -> Axis {
         let all = || lines.iter().flat_map(Line::points).map(|(_, y)| y);
         let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN, f64::max));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
@@ -219,7 +218,9 @@ impl Axis {
         let last = rounds[rounds.len() - 1];
         let end = rounds.iter().copied().filter(|at| *at >= high - 1e-9 && *at > start + 0.2).fold(last, f64::min);
         let inside = |at: &f64| (start - 1e-9..=end + 1e-9).contains(at);
-        let within = if end - start <= FEW_DECADES { [1, 2, 5].as_slice() } else { &[1] };
+        // Three labels in a decade, if there is room.
+        let many = (end - start) * 3.0 * LABEL_HEIGHT <= f64::from(pixels);
+        let within = if many { [1, 2, 5].as_slice() } else { &[1] };
         let (first, last) = (start.floor() as i32, end.ceil() as i32);
         Axis {
             range: start..end,
@@ -344,22 +345,29 @@ pub(super) struct Chart<'a> {
 
 impl Chart<'_> {
     /// Left of the y axis.
-    pub(super) const LEFT: u32 = 74;
+    pub(super) const LEFT: u32 = 82;
     /// Right of the chart.
-    pub(super) const RIGHT: u32 = 26;
+    pub(super) const RIGHT: u32 = 30;
+    /// Where the title begins.
+    const TITLE: i32 = 24;
+
+    /// How high the chart itself is in an area of this height, if its x axis has a description.
+    pub(super) const fn inner_height(height: u32) -> u32 {
+        height - TITLE_HEIGHT - 46 - 12
+    }
 
     /// Draws it into all of an area.
     pub(super) fn draw(self, area: &Area<'_>) -> Result<(), Failed> {
         let (head, body) = area.split_vertically(TITLE_HEIGHT);
         let (width, _) = area.dim_in_pixel();
-        put(&head, self.title, (12, 16), &Writing::bold(16))?;
+        put(&head, self.title, (Self::TITLE, 16), &Writing::bold(16))?;
         let mut right = width as i32 - Self::RIGHT as i32;
         for (name, look) in self.legend.iter().rev() {
             let writing = Writing::plain(13);
-            put(&head, name, (right, 16), &writing.to_the_left())?;
-            right -= writing.width(name) + 6;
-            swatch(&head, *look, (right - 20, 16), 20)?;
-            right -= 20 + 16;
+            right -= writing.width(name);
+            put(&head, name, (right, 16), &writing)?;
+            swatch(&head, *look, (right - 26, 16), 20)?;
+            right -= 26 + 16;
         }
         if self.lines.iter().all(|line| line.parts.is_empty()) {
             let (width, height) = body.dim_in_pixel();
@@ -464,8 +472,9 @@ impl Writing {
 
     /// How wide a text is at most, in pixels.
     pub(super) fn width(self, text: &str) -> i32 {
-        let bold = if self.bold { 1.1 } else { 1.0 };
-        (text.chars().count() as f64 * f64::from(self.size) * CHARACTER * bold).ceil() as i32
+        let bold = if self.bold { 1.12 } else { 1.0 };
+        let wide: f64 = text.chars().map(width_of).sum();
+        (wide * f64::from(self.size) * bold).ceil() as i32
     }
 
     /// A text, cut so that it fits into so many pixels.
@@ -473,8 +482,25 @@ impl Writing {
         if self.width(text) <= pixels {
             return text.to_owned();
         }
-        let room = (pixels / self.width("m").max(1) - 1).max(0) as usize;
-        text.chars().take(room).chain(['…']).collect()
+        let mut cut = String::new();
+        for next in text.chars() {
+            if self.width(&format!("{cut}{next}…")) > pixels {
+                break;
+            }
+            cut.push(next);
+        }
+        cut + "…"
+    }
+}
+
+/// The width of a character by the font's size. Whoever looks at the picture has some font; these are of a wide one.
+fn width_of(character: char) -> f64 {
+    match character {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ' ' | '/' | ':' | ';' | '\'' | '|' | '·' => 0.34,
+        'f' | 't' | 'r' | '(' | ')' | '-' => 0.41,
+        'm' | 'M' | 'w' | 'W' | '%' | '…' | '@' => 1.0,
+        upper if upper.is_uppercase() => 0.72,
+        _ => 0.64,
     }
 }
 
@@ -524,9 +550,11 @@ mod tests {
         }
         assert_eq!(Axis::counts(&[line(&[45_000.0])], "").format_ext(&20_000.0), "20 k");
         assert_eq!(Axis::bytes(&[line(&[6e9])]).format_ext(&2_147_483_648.0), "2 GiB");
-        let times = Axis::times(&[line(&[height(3.0), height(170.0)])]);
+        let times = Axis::times(&[line(&[height(3.0), height(170.0)])], 150);
         let labels: Vec<String> = times.bold.iter().map(|at| times.format_ext(at)).collect();
         assert_eq!(labels, ["2 ms", "5 ms", "10 ms", "20 ms", "50 ms", "100 ms", "200 ms"]);
+        let low = Axis::times(&[line(&[height(3.0), height(170.0)])], 40);
+        assert_eq!(low.bold, [1.0, 2.0]);
     }
 
     #[test]
@@ -564,6 +592,7 @@ mod tests {
     fn long_texts_are_cut_to_fit() {
         let writing = Writing::plain(13);
         assert_eq!(writing.fit("short", 200), "short");
+        assert_eq!(writing.fit("short", 0), "…");
         let cut = writing.fit(&"long ".repeat(50), 200);
         assert!(cut.ends_with('…') && writing.width(&cut) <= 200, "{cut}");
     }

@@ -254,23 +254,22 @@ impl Comparison {
     }
 
     fn page(&self, a: &Curves, b: &Curves) -> Result<String, String> {
-        /// Charts in a row.
+        /// Latency, and time until the last session has it.
         const COLUMNS: usize = 2;
         const SIZE: (u32, u32) = (700, 330);
         const HEAD: u32 = 92;
         let mut pairs = Vec::new();
-        for (title, a, b) in [("Latency", &a.latency, &b.latency), ("Until the last session has it", &a.last, &b.last)]
-        {
-            for kind in kinds() {
-                let steps = |curves: &[(&'static str, Vec<Step>)]| {
-                    let found = curves.iter().find(|(name, _)| *name == kind);
-                    found.map(|(_, steps)| steps.clone()).filter(|steps| !steps.is_empty())
-                };
-                if let (a, b) = (steps(a), steps(b))
-                    && (a.is_some() || b.is_some())
-                {
-                    pairs.push((format!("{title}: {kind}"), a, b));
-                }
+        let steps = |curves: &[(&'static str, Vec<Step>)], kind| {
+            let found = curves.iter().find(|(name, _)| *name == kind);
+            found.map(|(_, steps)| steps.clone()).filter(|steps| !steps.is_empty())
+        };
+        // A row for each kind.
+        for kind in kinds() {
+            let latency = (steps(&a.latency, kind), steps(&b.latency, kind));
+            let last = (steps(&a.last, kind), steps(&b.last, kind));
+            if [&latency.0, &latency.1, &last.0, &last.1].into_iter().any(Option::is_some) {
+                pairs.push((format!("Latency: {kind}"), latency));
+                pairs.push((format!("Until the last session has it: {kind}"), last));
             }
         }
         let rows = pairs.len().div_ceil(COLUMNS).max(1) as u32;
@@ -289,7 +288,7 @@ impl Comparison {
             if pairs.is_empty() {
                 return put(&body, "Neither has histograms.", (24, 20), &Writing::plain(16));
             }
-            for ((title, a, b), area) in pairs.iter().zip(body.split_evenly((rows as usize, COLUMNS))) {
+            for ((title, (a, b)), area) in pairs.iter().zip(body.split_evenly((rows as usize, COLUMNS))) {
                 draw_pair(&area, title, [(a, before), (b, after)])?;
             }
             Ok(())
@@ -301,9 +300,9 @@ impl Comparison {
 fn draw_pair(area: &Area<'_>, title: &str, pair: [(&Option<Vec<Step>>, Look); 2]) -> Result<(), Failed> {
     let line = |(steps, look): (&Option<Vec<Step>>, Look)| steps.as_ref().map(|steps| Line::of_steps(look, steps));
     let lines: Vec<Line> = pair.into_iter().filter_map(line).collect();
-    let (width, _) = area.dim_in_pixel();
+    let (width, height) = area.dim_in_pixel();
     let x = Axis::percentiles(&lines, width - Chart::LEFT - Chart::RIGHT);
-    let y = Axis::times(&lines);
+    let y = Axis::times(&lines, Chart::inner_height(height));
     Chart { title, x, y, lines: &lines, legend: &[("A", pair[0].1), ("B", pair[1].1)] }.draw(area)
 }
 

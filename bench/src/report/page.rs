@@ -92,14 +92,18 @@ struct Tile {
     value: String,
     ink: RGBColor,
     below: [String; 2],
+    /// How wide it is, compared with the others.
+    parts: i32,
 }
 
 fn tiles(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
     let all = tile_texts(report);
-    let gap = 10;
-    let width = (WIDTH as i32 - 2 * MARGIN + gap) / all.len() as i32 - gap;
-    for (index, tile) in all.iter().enumerate() {
-        let left = MARGIN + index as i32 * (width + gap);
+    const GAP: i32 = 10;
+    let parts: i32 = all.iter().map(|tile| tile.parts).sum();
+    let room = WIDTH as i32 - 2 * MARGIN - GAP * (all.len() as i32 - 1);
+    let mut left = MARGIN;
+    for tile in &all {
+        let width = room * tile.parts / parts;
         area.draw(&Rectangle::new([(left, 106), (left + width, 202)], PALE.filled()))?;
         let (x, room) = (left + 10, width - 14);
         let (what, below) = (Writing::faint(13), Writing::faint(12));
@@ -110,6 +114,7 @@ fn tiles(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
         put(area, &value.fit(&tile.value, room), (x, 145), &value)?;
         put(area, &below.fit(&tile.below[0], room), (x, 170), &below)?;
         put(area, &below.fit(&tile.below[1], room), (x, 188), &below)?;
+        left += width + GAP;
     }
     Ok(())
 }
@@ -125,6 +130,7 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "sessions live",
             value: grouped(arrival.live.into()),
+            parts: 9,
             ink: wrong(arrival.live < arrival.asked),
             below: [
                 format!("of {} asked", grouped(arrival.asked.into())),
@@ -134,6 +140,7 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "deliveries",
             value: grouped(all.received),
+            parts: 11,
             ink: wrong(missing > 0),
             below: [
                 format!("{} lost, {} not yet", grouped(all.lost), grouped(all.not_yet)),
@@ -143,6 +150,7 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "wrong deliveries",
             value: grouped(all.duplicated + all.out_of_order + all.leaked),
+            parts: 9,
             ink: wrong(all.duplicated + all.out_of_order + all.leaked > 0),
             below: [
                 format!("{} dup., {} disorder", grouped(all.duplicated), grouped(all.out_of_order)),
@@ -152,6 +160,7 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "deliveries/s",
             value: rounded(traffic.deliveries_per_second),
+            parts: 9,
             ink: Writing::INK,
             below: [
                 format!("peak {}", rounded(traffic.peak_deliveries_per_second)),
@@ -161,6 +170,7 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "latency p50 / p99",
             value: format!("{} / {}", told(times.count, times.p50), told(times.count, times.p99)),
+            parts: 13,
             ink: Writing::INK,
             below: [
                 format!("p99.9 {}", told(times.count, times.p999)),
@@ -170,12 +180,14 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "last session p50 / p99",
             value: format!("{} / {}", told(last.count, last.p50), told(last.count, last.p99)),
+            parts: 13,
             ink: Writing::INK,
             below: [format!("{} events", grouped(last.count)), format!("max {}", told(last.count, last.max))],
         },
         Tile {
             what: "server CPU / delivery",
             value: or_dash(server.cpu_us_per_delivery.map(|cpu| format!("{cpu:.2} µs"))),
+            parts: 11,
             ink: Writing::INK,
             below: [
                 or_dash(server.cpus.map(|cpus| format!("{cpus:.2} CPUs used"))),
@@ -185,6 +197,7 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "memory / session",
             value: or_dash(server.bytes_per_session.map(|bytes| format!("{} B", rounded(bytes)))),
+            parts: 9,
             ink: Writing::INK,
             below: [
                 format!("kernel {}", or_dash(server.kernel_bytes_per_session.map(bytes))),
@@ -194,10 +207,11 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
         Tile {
             what: "requests",
             value: grouped(report.rest.count()),
+            parts: 9,
             ink: wrong(report.rest.errors() > 0),
             below: [
                 format!("{} failed", grouped(report.rest.errors())),
-                format!("own lag p99 {}", told(report.rest.lag_ms.count, report.rest.lag_ms.p99)),
+                format!("lag p99 {}", told(report.rest.lag_ms.count, report.rest.lag_ms.p99)),
             ],
         },
     ]
@@ -224,7 +238,7 @@ fn percentiles(area: &Area<'_>, findings: &Findings) -> Result<(), Failed> {
     for (area, title, lines) in
         [(&left, "Latency of deliveries", &latency), (&middle, "Time until the last session has it", &last)]
     {
-        let (x, y) = (Axis::percentiles(lines, pixels), Axis::times(&both));
+        let (x, y) = (Axis::percentiles(lines, pixels), Axis::times(&both, Chart::inner_height(PERCENTILES)));
         Chart { title, x, y, lines, legend: &[] }.draw(area)?;
     }
     table(&right, &findings.report)
@@ -232,8 +246,8 @@ fn percentiles(area: &Area<'_>, findings: &Findings) -> Result<(), Failed> {
 
 /// The legend of both charts, with the main values.
 fn table(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
-    const COLUMNS: [(&str, i32); 5] =
-        [("deliveries", 228), ("p50", 296), ("p99", 364), ("max", 432), ("last p99", 504)];
+    const COLUMNS: [(&str, i32); 6] =
+        [("deliveries", 216), ("p50", 271), ("p99", 326), ("p99.9", 381), ("max", 436), ("last p99", 496)];
     let heading = Writing::faint(12);
     for (name, right) in COLUMNS {
         put(area, name, (right, 46), &heading.to_the_left())?;
@@ -248,6 +262,7 @@ fn table(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
             grouped(received + optional),
             told(latency_ms.count, latency_ms.p50),
             told(latency_ms.count, latency_ms.p99),
+            told(latency_ms.count, latency_ms.p999),
             told(latency_ms.count, latency_ms.max),
             told(last_session_ms.count, last_session_ms.p99),
         ];
@@ -270,6 +285,8 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
     };
     const PALE_LINE: RGBColor = RGBColor(0xb0, 0xb0, 0xb0);
     let (blue, orange) = (Look::plain(BLUE), Look::plain(ORANGE));
+    // Most of the time both lines are one: what is below must be seen, too.
+    let under = Look { width: 5, ..orange };
     let rates = [over(blue, |point| Some(point.deliveries_per_second))];
     let times = [
         log(Look::plain(PALE_LINE), |point| point.max_ms),
@@ -277,25 +294,23 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
         log(blue, |point| point.p50_ms),
     ];
     let sessions =
-        [over(orange, |point| Some(f64::from(point.connected))), over(blue, |point| Some(f64::from(point.live)))];
+        [over(under, |point| Some(f64::from(point.connected))), over(blue, |point| Some(f64::from(point.live)))];
     let cpus = [over(orange, |point| point.client_cpus), over(blue, |point| point.server_cpus)];
     let memory = [
         over(Look::plain(SEA), |point| point.kernel_bytes.map(|bytes| bytes as f64)),
         over(blue, |point| point.server_bytes.map(|bytes| bytes as f64)),
     ];
-    let requests = [
-        over(blue, |point| Some(point.posts_per_second)),
-        over(Look::plain(VERMILION), |point| Some(point.errors as f64)),
-    ];
+    let most = points.iter().map(|point| point.posts_per_second).filter(|rate| rate.is_finite()).fold(1.0, f64::max);
+    let requests = [faulty_seconds(points, most), over(blue, |point| Some(point.posts_per_second))];
     let charts = [
         ("Deliveries per second", Axis::counts(&rates, ""), &rates[..], &[][..]),
         (
             "Latency of each second",
-            Axis::times(&times),
+            Axis::times(&times, Chart::inner_height(COURSE)),
             &times[..],
             &[("p50", blue), ("p99", orange), ("max", Look::plain(PALE_LINE))][..],
         ),
-        ("Sessions", Axis::counts(&sessions, ""), &sessions[..], &[("live", blue), ("connected", orange)][..]),
+        ("Sessions", Axis::counts(&sessions, ""), &sessions[..], &[("live", blue), ("connected", under)][..]),
         ("CPUs used", Axis::counts(&cpus, ""), &cpus[..], &[("server", blue), ("load generator", orange)][..]),
         (
             "Memory",
@@ -307,7 +322,7 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
             "Requests per second",
             Axis::counts(&requests, ""),
             &requests[..],
-            &[("requests", blue), ("faults", Look::plain(VERMILION))][..],
+            &[("requests", blue), ("second with faults", FAULTS)][..],
         ),
     ];
     let seconds = || points.iter().map(|point| point.seconds).filter(|seconds| seconds.is_finite());
@@ -318,14 +333,27 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
     Ok(())
 }
 
+const FAULTS: Look = Look::plain(VERMILION);
+
+/// An upright line for each second with faults: next to thousands of requests, a few would not be seen.
+fn faulty_seconds(points: &[Point], height: f64) -> Line {
+    let faulty = points.iter().filter(|point| point.errors > 0 && point.seconds.is_finite());
+    let mut parts: Vec<Vec<(f64, f64)>> = Vec::new();
+    // Closer together than a pixel they would only make the file larger.
+    let pixel = points.last().map_or(0.0, |last| (last.seconds / f64::from(WIDTH / COLUMNS)).abs());
+    for point in faulty {
+        if parts.last().is_none_or(|last| point.seconds - last[0].0 >= pixel) {
+            parts.push(vec![(point.seconds, 0.0), (point.seconds, height)]);
+        }
+    }
+    Line { look: FAULTS, parts }
+}
+
 /// What is told below: what the numbers alone do not say.
 fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     lines.extend(report.warnings.iter().map(|warning| ("warning", warning.clone())));
-    lines.extend(report.baselines.iter().map(|baseline| {
-        let ratio = baseline.ratio.map_or(String::new(), |ratio| format!(": the server has {ratio:.2} × as much"));
-        ("baseline", format!("{}, {} {:.3} {}{ratio}", baseline.name, baseline.what, baseline.value, baseline.unit))
-    }));
+    lines.extend(report.baselines.iter().map(|baseline| ("baseline", baseline.to_string())));
     let threads: Vec<String> =
         report.client.threads.iter().map(|thread| format!("{} {}", thread.name, thread.busy)).collect();
     if !threads.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::run::{Deliveries, Header, RunReport, name};
+use crate::report::run::{Baseline, Deliveries, Header, Machine, RunReport, name};
 use crate::report::units::{Table, bytes, duration, grouped, percent, rounded};
 use crate::report::{Bottleneck, CONTENDED, Times};
 
@@ -45,7 +45,9 @@ impl fmt::Display for RunReport {
         if !self.rest.routes.is_empty() {
             writeln!(f, "{}", self.routes())?;
         }
-        line(f, "player's own lag", self.rest.lag_ms.to_string())?;
+        if self.rest.lag_ms.count > 0 {
+            line(f, "player's own lag", self.rest.lag_ms.to_string())?;
+        }
         let traffic = &self.traffic;
         line(
             f,
@@ -82,9 +84,7 @@ impl fmt::Display for RunReport {
         line(f, "server", self.server_line())?;
         line(f, "client", self.client_line())?;
         for baseline in &self.baselines {
-            let ratio = baseline.ratio.map_or(String::new(), |ratio| format!(": the server has {ratio:.2} × as much"));
-            let unit = &baseline.unit;
-            line(f, "baseline", format!("{}, {} {:.3} {unit}{ratio}", baseline.name, baseline.what, baseline.value))?;
+            line(f, "baseline", baseline.to_string())?;
         }
         if let Some(histograms) = &self.server_histograms {
             line(f, "its histograms", histograms.clone())?;
@@ -143,7 +143,16 @@ impl Header {
     }
 }
 
-impl fmt::Display for crate::report::run::Machine {
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Baseline { name, what, value, unit, ratio } = self;
+        let value = if value.abs() < 1_000.0 { format!("{value:.2}") } else { rounded(*value) };
+        write!(f, "{}", format!("{name}, {what}: {value} {unit}").trim_end())?;
+        ratio.map_or(Ok(()), |ratio| write!(f, "; the server's by it: {ratio:.2}"))
+    }
+}
+
+impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} CPUs ({}), {}, {}", self.cpus, self.cpu_model, bytes(self.memory_bytes as f64), self.kernel)
     }
@@ -247,7 +256,8 @@ impl RunReport {
         let threads = threads.into_iter().map(|thread| format!("{} {}", thread.name, thread.busy));
         let others = (others > 0).then(|| format!("{others} others less"));
         let memory = self.client.bytes_per_session.map(|bytes| format!("{} bytes per session", rounded(bytes)));
-        threads.chain(others).chain(memory).collect::<Vec<_>>().join(", ")
+        let parts: Vec<String> = threads.chain(others).chain(memory).collect();
+        if parts.is_empty() { "not watched".into() } else { parts.join(", ") }
     }
 }
 

@@ -3,11 +3,9 @@
 //! A thread adds up what it receives in [`Receiving`] and brings it here some hundred times a second, so that threads do not
 //! fight for the same bytes at every delivery.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use crate::script::{Duty, Mark, Script};
+use crate::script::{Duty, Kind, Mark, Script};
 
 /// Slots of a thread's [`Receiving`]: a session that lags reads about so many events at once.
 const SLOTS: usize = 256;
@@ -16,8 +14,6 @@ const SLOTS: usize = 256;
 #[derive(Debug)]
 pub struct Events {
     streams: Vec<Stream>,
-    /// Events that sessions made themselves: they are as good as accepted.
-    said: Mutex<HashSet<(u32, u32)>>,
 }
 
 #[derive(Debug)]
@@ -25,6 +21,8 @@ struct Stream {
     /// By event, how many sessions more than at the event before are entitled to it; one more than there are events.
     entitled: Vec<AtomicI32>,
     arrivals: Vec<Arrivals>,
+    /// By event, whether a session has made it itself: then it is as good as accepted.
+    said: Vec<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +37,9 @@ impl Events {
         let streams = script.streams.iter().map(|stream| Stream {
             entitled: (0..=stream.kinds.len()).map(|_| AtomicI32::new(0)).collect(),
             arrivals: stream.kinds.iter().map(|_| Arrivals::default()).collect(),
+            said: stream.kinds.iter().map(|_| AtomicBool::new(false)).collect(),
         });
-        Events { streams: streams.collect(), said: Mutex::default() }
+        Events { streams: streams.collect() }
     }
 
     /// A session is entitled to a stream from this event on.
@@ -59,12 +58,12 @@ impl Events {
 
     /// A session has made this event.
     pub fn say(&self, stream: u32, index: u32) {
-        self.said.lock().expect("no thread panics while it holds this").insert((stream, index));
+        self.streams[stream as usize].said[index as usize].store(true, Ordering::Release);
     }
 
     /// Whether a session has made this event.
     pub fn was_said(&self, stream: u32, index: u32) -> bool {
-        self.said.lock().expect("no thread panics while it holds this").contains(&(stream, index))
+        self.streams[stream as usize].said[index as usize].load(Ordering::Acquire)
     }
 
     /// By event of a stream: how many sessions are entitled to it.
@@ -88,19 +87,21 @@ impl Events {
         self.streams[stream as usize].arrivals[index as usize].slowest_us.load(Ordering::Relaxed)
     }
 
-    /// Deliveries that have to come and are not here yet; `accepted` says which events the server took.
+    /// Deliveries that have to come and are not here yet; `accepted` says which events the server took. Looks at every event: with
+    /// millions of them that takes a while.
     pub fn outstanding(&self, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> u64 {
-        let said = self.said.lock().expect("no thread panics while it holds this").clone();
+        let must = Kind::ALL.map(|kind| script.duty(kind) == Duty::All);
         let mut outstanding = 0;
-        for (number, stream) in script.streams.iter().enumerate() {
-            let number = number as u32;
-            for (index, entitled) in self.entitled(number).into_iter().enumerate() {
-                let received = self.received(number, index as u32);
+        for (number, (events, stream)) in (0..).zip(self.streams.iter().zip(&script.streams)) {
+            let mut entitled = 0i64;
+            for (index, (step, arrivals)) in (0..).zip(events.entitled.iter().zip(&events.arrivals)) {
+                entitled += i64::from(step.load(Ordering::Relaxed));
+                let received = i64::from(arrivals.sessions.load(Ordering::Relaxed));
                 if received < entitled
-                    && script.duty(stream.kinds[index]) == Duty::All
-                    && (accepted(number, index as u32) || said.contains(&(number, index as u32)))
+                    && must[stream.kinds[index as usize] as usize]
+                    && (accepted(number, index) || self.was_said(number, index))
                 {
-                    outstanding += u64::from(entitled - received);
+                    outstanding += (entitled - received) as u64;
                 }
             }
         }

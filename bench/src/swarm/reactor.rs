@@ -375,6 +375,7 @@ impl Reactor {
         }
         seat.generation += 1; // what epoll still tells of this connection is void
         seat.unsent = None;
+        seat.due_ns = NEVER;
         if stage == Stage::Live {
             self.board.live.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,12 +1,18 @@
 """One day of a discord.py bot: log in, see the guild, post, receive, edit, delete, be cut off, resume, look around.
 
 Usage: discord_py.py REST_URL GATEWAY_URL TOKEN GUILD CHANNEL ANN
+Asks for zstd-stream, as it does by itself where `zstandard` is installed; with GUILDHALL_COMPRESS=zlib-stream it is kept from
+finding that, and asks for zlib-stream.
 Prints one word a line for the test beside it: READY, CUT (cut me off now, then have ann write), DONE.
 The library is unmodified; only its two addresses are set, in the places that it has for them.
 """
 
 import asyncio
+import os
 import sys
+
+if os.environ.get("GUILDHALL_COMPRESS") == "zlib-stream":
+    sys.modules["zstandard"] = sys.modules["compression.zstd"] = None
 
 import discord
 import yarl
@@ -50,6 +56,8 @@ async def expect(name):
 
 
 async def day():
+    wanted = os.environ.get("GUILDHALL_COMPRESS", "zstd-stream")
+    assert client.ws._decompressor.COMPRESSION_TYPE == wanted
     guild = client.get_guild(guild_id)
     channel = client.get_channel(channel_id)
     assert guild is not None and channel is not None

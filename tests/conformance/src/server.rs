@@ -76,7 +76,18 @@ impl Server {
 
     /// The same, at an address.
     pub fn start_at(data: &Path, cores: usize, listen: &str, flags: &[&str]) -> Server {
-        let mut child = Command::new(program())
+        Server::begin(Command::new(program()), data, cores, listen, flags)
+    }
+
+    /// The same, where a descriptor table has so many places.
+    pub fn start_with_open_files(data: &Path, cores: usize, open_files: u32, flags: &[&str]) -> Server {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]).arg(program());
+        Server::begin(shell, data, cores, "127.0.0.1:0", flags)
+    }
+
+    fn begin(mut command: Command, data: &Path, cores: usize, listen: &str, flags: &[&str]) -> Server {
+        let mut child = command
             .args(["serve", "--listen", listen, "--cores", &cores.to_string(), "--data"])
             .arg(data)
             .args(flags)

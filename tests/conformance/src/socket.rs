@@ -6,12 +6,44 @@ use std::time::Duration;
 use flate2::{Decompress, FlushDecompress};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
+use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 /// A gateway connection.
 pub struct Socket {
     /// The WebSocket.
     pub stream: WebSocket<TcpStream>,
-    inflate: Option<Decompress>,
+    decoder: Decoder,
+}
+
+/// The context that a connection has for all its messages.
+enum Decoder {
+    None,
+    Zlib(Decompress),
+    Zstd(DCtx<'static>),
+}
+
+impl Decoder {
+    /// What one message says: all of it is there as soon as the message is.
+    fn read(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut json = vec![0; 1 << 20];
+        let length = match self {
+            Decoder::None => panic!("binary frames come only to those who asked"),
+            Decoder::Zlib(inflate) => {
+                let before = inflate.total_out();
+                inflate.decompress(bytes, &mut json, FlushDecompress::Sync).expect("it inflates");
+                (inflate.total_out() - before) as usize
+            }
+            Decoder::Zstd(context) => {
+                let (mut input, mut output) = (InBuffer::around(bytes), OutBuffer::around(json.as_mut_slice()));
+                while input.pos < bytes.len() {
+                    context.decompress_stream(&mut output, &mut input).expect("it can be read");
+                }
+                output.pos()
+            }
+        };
+        json.truncate(length);
+        json
+    }
 }
 
 /// What a connection says.
@@ -37,8 +69,14 @@ impl Socket {
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket has timeouts");
         let url = format!("ws://{server}{target}");
         let (stream, _) = tungstenite::client(url, stream).expect("the server upgrades");
-        let inflate = target.contains("zlib-stream").then(|| Decompress::new(true));
-        Socket { stream, inflate }
+        let decoder = if target.contains("zlib-stream") {
+            Decoder::Zlib(Decompress::new(true))
+        } else if target.contains("zstd-stream") {
+            Decoder::Zstd(DCtx::create())
+        } else {
+            Decoder::None
+        };
+        Socket { stream, decoder }
     }
 
     /// Connects, takes HELLO.
@@ -86,9 +124,7 @@ impl Socket {
                     return Said::Payload(serde_json::from_str(&text).expect("payloads are JSON"));
                 }
                 Ok(Message::Binary(bytes)) => {
-                    let inflate = self.inflate.as_mut().expect("binary frames come only to those who asked");
-                    let mut json = Vec::with_capacity(1 << 20);
-                    inflate.decompress_vec(&bytes, &mut json, FlushDecompress::Sync).expect("it inflates");
+                    let json = self.decoder.read(&bytes);
                     return Said::Payload(serde_json::from_slice(&json).expect("payloads are JSON"));
                 }
                 Ok(Message::Close(frame)) => return Said::Closed(frame.map_or(1005, |frame| frame.code.into())),

@@ -35,20 +35,38 @@ fn every_way_to_say_hello_is_understood() {
         socket.send(json!({ "op": 1, "d": null }));
         assert_eq!(socket.payload(), json!({ "op": 11, "d": null, "s": null, "t": null }), "{target}");
     }
-    for (target, code) in [("/?v=5", 4012), ("/?v=10&encoding=etf", 1003), ("/?v=10&compress=zstd-stream", 1003)] {
+    for (target, code) in [("/?v=5", 4012), ("/?v=10&encoding=etf", 1003), ("/?v=10&compress=brotli-stream", 1003)] {
         assert_eq!(Socket::connect(server.address, target).closed(), code, "{target}");
     }
-    let mut socket = Socket::connect(server.address, "/?v=10&encoding=json&compress=zlib-stream");
-    assert_eq!(socket.payload()["op"], 10, "HELLO is already compressed");
-    socket.identify(&town.ann.1, CONTENT);
-    assert_eq!(socket.payload()["t"], "READY");
-    let created = socket.payload();
-    assert_eq!((&created["t"], &created["s"]), (&json!("GUILD_CREATE"), &json!(2)));
+}
+
+#[test]
+fn compressed_streams_say_the_same() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let mut plain = Socket::connect(server.address, "/?v=10&encoding=json");
+    let mut zlib = Socket::connect(server.address, "/?v=10&encoding=json&compress=zlib-stream");
+    let mut zstd = Socket::connect(server.address, "/?v=10&encoding=json&compress=zstd-stream");
+    for socket in [&mut plain, &mut zlib, &mut zstd] {
+        assert_eq!(socket.payload()["op"], 10, "HELLO is already compressed");
+        socket.identify(&town.ann.1, CONTENT);
+        assert_eq!(socket.payload()["t"], "READY");
+        let created = socket.payload();
+        assert_eq!((&created["t"], &created["s"]), (&json!("GUILD_CREATE"), &json!(2)));
+    }
+    let ann = town.ann(&server);
     for number in 0..50 {
-        town.say(&town.ann(&server), &format!("compressed {number} äöü"));
-        let message = socket.payload();
-        assert_eq!(message["d"]["content"], format!("compressed {number} äöü"));
+        town.say(&ann, &format!("number {number} äöü"));
+        let message = plain.payload();
+        assert_eq!(message["d"]["content"], format!("number {number} äöü"));
         assert_eq!(message["s"], number + 3);
+        for socket in [&mut zlib, &mut zstd] {
+            assert_eq!(socket.payload(), message);
+            if number % 7 == 3 {
+                socket.send(json!({ "op": 1, "d": message["s"] }));
+                assert_eq!(socket.payload()["op"], 11);
+            }
+        }
     }
 }
 

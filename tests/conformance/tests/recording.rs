@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use guildhall_bench::trace::{Header, Line};
+use guildhall_bench::trace::Header;
+use guildhall_bench::trace::line::{self, Parsed};
 use guildhall_conformance::rest::Rest;
 use guildhall_conformance::server::{Server, admin, program};
 use guildhall_conformance::socket::Socket;
@@ -33,10 +34,11 @@ fn read(trace: &Path) -> String {
     assert_eq!((&*header.trace, &*header.by, header.version), ("guildhall", "record", 1));
     assert!(header.began > 1_600_000_000_000);
     let mut last = 0;
-    for line in lines {
-        let line: Line = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-        assert!(line.at >= last, "time goes back");
-        last = line.at;
+    for text in lines {
+        let parsed = line::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let Parsed::Line(read) = parsed else { panic!("{text}: unknown to the load generator") };
+        assert!(read.at >= last, "time goes back");
+        last = read.at;
     }
     text
 }
