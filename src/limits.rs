@@ -18,18 +18,6 @@ pub const LANE_LETTERS_MIN: usize = 64;
 /// Letters in all lanes together, unless that would be fewer than [`LANE_LETTERS_MIN`] in each. Each place is memory that is
 /// never given back once it was used, and there are as many lanes as pairs of cores.
 pub const LANES_LETTERS: usize = 1 << 20;
-
-/// Letters in one lane, with so many cores.
-pub const fn lane_letters(cores: usize) -> usize {
-    let each = LANES_LETTERS / if cores > 1 { cores * (cores - 1) } else { 1 };
-    if each > LANE_LETTERS {
-        LANE_LETTERS
-    } else if each < LANE_LETTERS_MIN {
-        LANE_LETTERS_MIN
-    } else {
-        each
-    }
-}
 /// Letters that a shard takes in before it flushes: bounds a turn.
 pub const TURN_LETTERS: usize = 256;
 
@@ -293,9 +281,6 @@ const _: () = {
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
     assert!(SLEEP_MAX_CROWDED.as_millis() * 2 <= TICK.as_millis());
     assert!(CORES_MAX <= 1 << (31 - TICKET_BITS), "a ticket with its core's number is no negative number");
-    assert!(lane_letters(2) == LANE_LETTERS && lane_letters(32) == LANE_LETTERS, "lanes only shrink on large machines");
-    assert!(
-        CORES_MAX * CORES_MAX * lane_letters(CORES_MAX) <= 4 * LANES_LETTERS,
-        "with the most cores the minimum rules"
-    );
+    assert!(32 * 32 * LANE_LETTERS <= LANES_LETTERS, "lanes only shrink on large machines");
+    assert!(CORES_MAX * CORES_MAX * LANE_LETTERS_MIN <= 4 * LANES_LETTERS, "with the most cores the minimum rules");
 };

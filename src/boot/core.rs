@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use flume::{Receiver, Sender};
 use futures_lite::io::AsyncReadExt;
-use glommio::net::{TcpListener, TcpStream};
+use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use socket2::Socket;
 use tungstenite::handshake::server::Request;
 
 use crate::base::clock;
 use crate::base::metrics::{Metric, Metrics};
-use crate::boot::listener;
+use crate::boot::listener::{self, Listener};
 use crate::boot::recording::Recorder;
 use crate::boot::signals::Wish;
 use crate::boot::tables::{Room, Split};
@@ -116,7 +116,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
     let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default() };
-    let listening = glommio::spawn_local(entrance.accept(listener::adopt(listener)));
+    let listening = glommio::spawn_local(entrance.accept(Listener::adopt(listener)));
     glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
     let _ = ready.send(Ok(()));
     Turns::new(desk.clone(), door, lanes, recorder, stop).run().await;
@@ -202,19 +202,16 @@ struct Entrance {
 
 impl Entrance {
     /// Accepts connections for ever.
-    async fn accept(self, mut listener: TcpListener) {
+    async fn accept(self, mut listener: Listener) {
         loop {
-            let accepted = listener.accept().await.map_err(io::Error::from);
+            let accepted = listener.accept().await;
             let is_full = match &accepted {
                 Ok(stream) => self.room.ends_with(stream),
                 Err(_) => true,
             };
-            if let Ok(stream) = &accepted {
-                let _ = stream.set_nodelay(true);
-            }
             let error = match accepted {
                 Ok(stream) => {
-                    glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
+                    self.let_in(stream);
                     None
                 }
                 Err(error) => Some(error),
@@ -226,9 +223,14 @@ impl Entrance {
         }
     }
 
+    fn let_in(&self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
+    }
+
     /// Waits until others have closed. In a table of its own this core alone is full: without its listener the kernel sends
     /// new connections to other cores. Where all share one table they are all full, and new connections wait in the backlog.
-    async fn wait_for_room(&self, listener: TcpListener) -> TcpListener {
+    async fn wait_for_room(&self, listener: Listener) -> Listener {
         if !self.room.is_private() {
             sleep(limits::ACCEPT_PAUSE).await;
             while !self.room.is_there() {
@@ -236,13 +238,21 @@ impl Entrance {
             }
             return listener;
         }
+        // Closing resets those who wait in the backlog, so they come in first.
+        while let Some(stream) = listener.take_waiting() {
+            let is_last = self.room.ends_even_with(&stream);
+            self.let_in(stream);
+            if is_last {
+                break;
+            }
+        }
         drop(listener);
         loop {
             sleep(limits::ACCEPT_PAUSE).await;
             if self.room.is_there()
                 && let Ok(socket) = listener::open(self.address)
             {
-                return listener::adopt(socket);
+                return Listener::adopt(socket);
             }
         }
     }

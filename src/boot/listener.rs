@@ -4,9 +4,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 
-use glommio::net::TcpListener;
+use glommio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::boot::Fatal;
@@ -33,11 +34,35 @@ pub fn open(address: SocketAddr) -> io::Result<Socket> {
     socket(address, true)
 }
 
-/// Hands a listener to the executor of the core that runs this.
-pub fn adopt(socket: Socket) -> TcpListener {
-    // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
-    // backlog of 1,024, too small for a reconnect storm.)
-    unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
+/// A listener on the executor of the core that made this of it.
+#[derive(Debug)]
+pub struct Listener {
+    accepting: TcpListener,
+    descriptor: RawFd,
+}
+
+impl Listener {
+    /// Takes a listener over.
+    pub fn adopt(socket: Socket) -> Listener {
+        let descriptor = socket.into_raw_fd();
+        // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
+        // backlog of 1,024, too small for a reconnect storm.)
+        Listener { accepting: unsafe { TcpListener::from_raw_fd(descriptor) }, descriptor }
+    }
+
+    /// The next connection.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        self.accepting.accept().await.map_err(io::Error::from)
+    }
+
+    /// A connection that waits to be accepted, if there is one now.
+    pub fn take_waiting(&self) -> Option<TcpStream> {
+        // SAFETY: our listener keeps its descriptor open while it is lent.
+        let listener = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
+        let socket = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
+        // SAFETY: the descriptor comes straight out of its owner, which gives it up.
+        Some(unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) })
+    }
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {

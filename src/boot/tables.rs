@@ -106,6 +106,8 @@ fn close(descriptors: &[RawFd]) {
 pub struct Room {
     /// Descriptors from this number on are kept for what must not fail: sockets handed over, the database, errands.
     ceiling: RawFd,
+    /// Up to this number of these, they may go to connections that wait already when the ceiling is reached.
+    last_ceiling: RawFd,
     /// Whether each core fills a table of its own.
     private: bool,
     told: Arc<Told>,
@@ -124,8 +126,10 @@ impl Room {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let kept = (limit / limits::DESCRIPTORS_KEPT_PART).max(limits::DESCRIPTORS_KEPT_MIN);
         // The kernel's numbers are below this anyhow.
-        let ceiling = RawFd::try_from(limit.saturating_sub(kept)).unwrap_or(RawFd::MAX);
-        Room { ceiling, private, told: Arc::default() }
+        let number = |limit: u64| RawFd::try_from(limit).unwrap_or(RawFd::MAX);
+        let ceiling = number(limit.saturating_sub(kept));
+        let last_ceiling = number(limit.saturating_sub(kept / 2));
+        Room { ceiling, last_ceiling, private, told: Arc::default() }
     }
 
     /// Whether each core fills a table of its own.
@@ -136,6 +140,11 @@ impl Room {
     /// Whether a connection that got this descriptor is the last one for now: the kernel gives the lowest number that is free.
     pub fn ends_with(&self, descriptor: &impl AsRawFd) -> bool {
         descriptor.as_raw_fd() >= self.ceiling
+    }
+
+    /// The same for those that wait already when accepting stops: half of what is kept is for them.
+    pub fn ends_even_with(&self, descriptor: &impl AsRawFd) -> bool {
+        descriptor.as_raw_fd() >= self.last_ceiling
     }
 
     /// Whether some connections more have room. Found out by opening as many descriptors.

@@ -31,9 +31,15 @@ pub struct LaneEnds<T> {
     pub bell: Bell,
 }
 
+/// Letters in one lane, with so many cores.
+fn lane_letters(cores: usize) -> usize {
+    let pairs = (cores * cores.saturating_sub(1)).max(1);
+    (limits::LANES_LETTERS / pairs).clamp(limits::LANE_LETTERS_MIN, limits::LANE_LETTERS)
+}
+
 /// Lanes from every core to every other; the ends of core `n` at place `n`.
 pub fn weave<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
-    let letters = limits::lane_letters(cores);
+    let letters = lane_letters(cores);
     let bells = (0..cores).map(|_| bell::cast()).collect::<io::Result<Vec<_>>>()?;
     let (bells, clappers): (Vec<Bell>, Vec<Arc<Clapper>>) = bells.into_iter().unzip();
     let mut ends: Vec<LaneEnds<T>> = bells
@@ -190,6 +196,12 @@ impl<T> Inbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lanes_are_shorter_where_there_are_many() {
+        assert_eq!((lane_letters(1), lane_letters(2), lane_letters(32)), (1_024, 1_024, 1_024));
+        assert_eq!((lane_letters(52), lane_letters(256)), (395, 64));
+    }
 
     /// The receiver takes the wish back and rings between the sender's last pump and its sleep.
     #[test]
