@@ -11,6 +11,7 @@ use crate::player::cast::cast;
 use crate::report::folder::Findings;
 use crate::run::{self, Run};
 use crate::swarm::Commands;
+use crate::swarm::tokens::Tokens;
 use crate::town::{Place, Town};
 use crate::trace::{Action, Channel, ChannelKind, Guild, Header, Line, Trace, VERSION};
 
@@ -20,7 +21,7 @@ pub struct Chat {
     /// The server.
     pub server: SocketAddr,
     /// `Authorization` headers' values; if there are more sessions, tokens are used again.
-    pub tokens: Vec<String>,
+    pub tokens: Arc<Tokens>,
     /// How many sessions.
     pub sessions: u32,
     /// The channel's id.
@@ -57,7 +58,10 @@ pub fn run(chat: &Chat) -> Result<Findings, String> {
         return Err(format!("a run has at most {} messages", limits::EVENTS_MAX));
     }
     let trace = Arc::new(trace(chat));
-    let tokens = chat.tokens.iter().cycle().take(chat.sessions as usize).cloned().collect();
+    let tokens = match chat.tokens.len() >= chat.sessions as usize {
+        true => chat.tokens.clone(),
+        false => Arc::new((0..chat.sessions).map(|session| chat.tokens.get(session)).collect()),
+    };
     // The guild's id is not known; that the sessions are in it, and see the channel, is.
     let place = Place { id: 0, channels: vec![chat.channel], invite: None };
     let town = Arc::new(Town { guilds: vec![place], owner: String::new(), tokens });

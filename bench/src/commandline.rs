@@ -316,13 +316,13 @@ fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
 fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
     let Chat { server, tokens, sessions, zlib, connect_rate, threads, seed, .. } = chat_of(&args.swarm, &args.post)?;
     let (messages, turns) = (args.messages.max(1), args.turns.max(1));
-    let token = args.post.poster_token.clone().unwrap_or_else(|| tokens[0].clone());
+    let token = args.post.poster_token.clone().unwrap_or_else(|| tokens.get(0).to_owned());
     let fanout = Fanout {
         mailbox: Mailbox { server, channel: args.post.channel.to_string(), token },
         size: args.post.size,
         swarm: swarm::Settings {
             server,
-            tokens: Arc::new(tokens.iter().collect()),
+            tokens,
             sessions,
             // One more than the turns have: the first pays for what is allocated.
             script: Arc::new(Script::of_channel(sessions, messages * turns + 1, 1e9)),
@@ -427,7 +427,7 @@ fn chat_of(args: &SwarmArgs, post: &PostArgs) -> Result<Chat, Failure> {
     }
     Ok(Chat {
         server: server(&args.server)?,
-        tokens: read_tokens(&args.tokens)?,
+        tokens: Arc::new(read_tokens(&args.tokens)?),
         sessions: args.sessions,
         channel: post.channel,
         author: post.poster_token.clone(),

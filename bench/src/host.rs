@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -76,8 +77,9 @@ pub fn settle(terms: &Terms, trace: &Trace) -> Result<Town, String> {
         channels: Vec<String>,
         invite: String,
     }
-    let mut town = Town { guilds: Vec::new(), owner: String::new(), tokens: read_tokens(&tokens)? };
-    town.owner = town.tokens.pop().unwrap_or_default();
+    let mut tokens = read_tokens(&tokens)?;
+    let owner = tokens.pop().unwrap_or_default();
+    let mut town = Town { guilds: Vec::new(), owner, tokens: Arc::new(tokens) };
     for line in output.stdout.split(|byte| *byte == b'\n') {
         // The last line has the sums, not a guild.
         let Ok(made) = serde_json::from_slice::<Made>(line) else { continue };

@@ -76,7 +76,7 @@ fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::
         (guild.sessions - guild.joining >= 2).then_some((first, place.id, *place.channels.get(channel)?))
     });
     let Some((first, guild, channel)) = fitting else { return Ok(false) };
-    let token = |session: u32| &town.tokens[session as usize];
+    let token = |session: u32| town.tokens.get(session);
     if feature == Feature::Reactions {
         return reacts(server, token(first), channel);
     }

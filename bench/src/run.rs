@@ -19,7 +19,6 @@ use crate::report::run::{self as report, RunReport, per};
 use crate::report::{Times, machine};
 use crate::script::Kind;
 use crate::swarm::tally::coarse;
-use crate::swarm::tokens::Tokens;
 use crate::swarm::{Commands, Remains, Settings};
 use crate::town::Town;
 use crate::trace::{Action, Trace};
@@ -127,7 +126,7 @@ pub fn play(
     let marker = Marker::new(&format!("{:x}", clock::now_ns()));
     let settings = Settings {
         server: run.server,
-        tokens: Arc::new(run.town.tokens.iter().take(cast.sessions as usize).collect::<Tokens>()),
+        tokens: run.town.tokens.clone(),
         sessions: cast.sessions,
         script: cast.script.clone(),
         marker: marker.clone(),

@@ -4,11 +4,13 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use crate::swarm::tokens::Tokens;
 use crate::trace::Trace;
 
 /// The town of a trace.
@@ -20,8 +22,8 @@ pub struct Town {
     /// Who makes and deletes channels: the `Authorization` header's value.
     pub owner: String,
     /// By session of the swarm: the `Authorization` header's value.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tokens: Vec<String>,
+    #[serde(default, with = "list", skip_serializing_if = "is_empty")]
+    pub tokens: Arc<Tokens>,
 }
 
 /// A guild of a town.
@@ -45,7 +47,7 @@ impl Town {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let mut town: Town = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         if let Some(tokens) = tokens {
-            town.tokens = read_tokens(tokens)?;
+            town.tokens = Arc::new(read_tokens(tokens)?);
         }
         Ok(town)
     }
@@ -80,10 +82,9 @@ impl Town {
 }
 
 /// A file with one token a line.
-pub fn read_tokens(path: &Path) -> Result<Vec<String>, String> {
+pub fn read_tokens(path: &Path) -> Result<Tokens, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let tokens: Vec<String> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(ToOwned::to_owned).collect();
+    let tokens = Tokens::from_lines(&text);
     if tokens.is_empty() { Err(format!("{}: no tokens", path.display())) } else { Ok(tokens) }
 }
 
@@ -92,6 +93,27 @@ pub fn user_of(token: &str) -> Option<u64> {
     let first = token.strip_prefix("Bot ").unwrap_or(token).split('.').next()?.trim_end_matches('=');
     let bytes = STANDARD_NO_PAD.decode(first).or_else(|_| URL_SAFE_NO_PAD.decode(first)).ok()?;
     std::str::from_utf8(&bytes).ok()?.parse().ok()
+}
+
+fn is_empty(tokens: &Arc<Tokens>) -> bool {
+    tokens.is_empty()
+}
+
+/// The swarm has the same tokens as the town: there may be a million.
+mod list {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::swarm::tokens::Tokens;
+
+    pub fn serialize<S: Serializer>(tokens: &Arc<Tokens>, serializer: S) -> Result<S::Ok, S::Error> {
+        Tokens::serialize(tokens, serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Tokens>, D::Error> {
+        Tokens::deserialize(deserializer).map(Arc::new)
+    }
 }
 
 /// Ids are strings in JSON, as everywhere in the API.
@@ -150,13 +172,17 @@ mod tests {
         assert!(lacks(&[(3, 0)]).contains("2 channels"));
         assert!(lacks(&[(2, 1)]).contains("invite"));
         assert!(lacks(&[(2, 0), (2, 0)]).contains("1 guilds"));
-        let twice = Town { guilds: vec![town.guilds[0].clone(); 2], tokens: vec!["a".into(); 4], ..town.clone() };
+        let twice = Town {
+            guilds: vec![town.guilds[0].clone(); 2],
+            tokens: Arc::new(["a"; 4].iter().collect()),
+            ..town.clone()
+        };
         assert!(twice.check(&trace(&[(2, 0), (2, 0)])).is_err_and(|why| why.contains("the id of another")));
         let mut nameless = twice.clone();
         nameless.guilds[0].id = 0;
         assert!(nameless.check(&trace(&[(2, 0), (2, 0)])).is_err_and(|why| why.contains("no id")));
         assert_eq!(nameless.check(&trace(&[(2, 0)])), Ok(()));
-        let few = Town { tokens: vec!["a".into()], ..town.clone() };
+        let few = Town { tokens: Arc::new(["a"].iter().collect()), ..town.clone() };
         assert!(few.check(&trace(&[(2, 0)])).is_err_and(|why| why.contains("1 tokens")));
     }
 

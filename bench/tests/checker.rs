@@ -484,7 +484,7 @@ fn bench() -> Command {
 
 fn tokens(name: &str, fake: &Fake) -> PathBuf {
     let path = std::env::temp_dir().join(format!("guildhall-bench-{name}-{}", std::process::id()));
-    std::fs::write(&path, fake.town.tokens.join("\n")).expect("a temporary file");
+    std::fs::write(&path, fake.town.tokens.iter().collect::<Vec<_>>().join("\n")).expect("a temporary file");
     path
 }
 

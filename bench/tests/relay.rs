@@ -3,7 +3,7 @@
 
 mod faulty;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faulty::{Fault, Mischief, Planted, Relay};
@@ -38,7 +38,7 @@ fn run(fault: Option<(Mischief, u64)>, how: How) -> (RunReport, Vec<Planted>) {
     let relay = Relay::open(gateway.address, fault);
     let chat = Chat {
         server: relay.address,
-        tokens: (0..SESSIONS).map(|index| format!("token-{index}")).collect(),
+        tokens: Arc::new((0..SESSIONS).map(|index| format!("token-{index}")).collect()),
         sessions: SESSIONS,
         channel: 1,
         author: None,

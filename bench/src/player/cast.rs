@@ -301,7 +301,11 @@ mod tests {
     fn town(guilds: u64, channels: u64, token: &str) -> Town {
         let place =
             |guild: u64| Place { id: guild, channels: (guild * 10..guild * 10 + channels).collect(), invite: None };
-        Town { guilds: (1..=guilds).map(place).collect(), owner: "o".into(), tokens: vec![token.into(); 4] }
+        Town {
+            guilds: (1..=guilds).map(place).collect(),
+            owner: "o".into(),
+            tokens: Arc::new([token; 4].iter().collect()),
+        }
     }
 
     /// The token of user 123456.

@@ -376,7 +376,7 @@ impl Player {
             state.channels[guild as usize].get(channel as usize).copied().flatten().ok_or(())
         };
         let session = |guild: u32, who: u32| self.cast.firsts[guild as usize] + who;
-        let token = |session: u32| self.town.tokens[session as usize].clone();
+        let token = |session: u32| self.town.tokens.get(session).to_owned();
         let place = |of: u32| -> Result<String, ()> {
             let posted = self.cast.messages[of as usize];
             let id = state.ids[of as usize];

@@ -619,3 +619,14 @@ impl Reactor {
         self.set_timer(at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_without_streams_costs_little_more_than_its_seat() {
+        // With its token, its place in the wheel, and 40 bytes for each stream, this leaves a million sessions room in 400 MB.
+        assert!(size_of::<Seat>() <= 160, "{}", size_of::<Seat>());
+    }
+}

@@ -1,7 +1,12 @@
 //! The sessions' tokens, in one piece of memory: a million of them cost their bytes and four more each.
 
-/// Tokens by number.
-#[derive(Debug, Clone, Default)]
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Tokens by number. In JSON, a list of strings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens {
     text: String,
     /// Where each ends.
@@ -28,6 +33,17 @@ impl Tokens {
     pub fn push(&mut self, token: &str) {
         self.text.push_str(token);
         self.ends.push(u32::try_from(self.text.len()).expect("tokens fit into 4 GiB"));
+    }
+
+    /// Takes the last away.
+    pub fn pop(&mut self) -> Option<String> {
+        self.ends.pop()?;
+        Some(self.text.split_off(self.ends.last().map_or(0, |end| *end as usize)))
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len() as u32).map(|session| self.get(session))
     }
 
     /// How many there are.
@@ -62,6 +78,34 @@ impl<T: AsRef<str>> FromIterator<T> for Tokens {
     }
 }
 
+impl Serialize for Tokens {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Tokens {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tokens, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Tokens;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of tokens")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tokens, A::Error> {
+                let mut tokens = Tokens::default();
+                while let Some(token) = list.next_element::<String>()? {
+                    tokens.push(&token);
+                }
+                Ok(tokens)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +117,18 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4].map(|session| tokens.get(session)), ["one", "two", "three", "one", "two"]);
         let same: Tokens = ["one".to_owned(), "two".to_owned()].into_iter().collect();
         assert_eq!((same.get(1), same.len()), ("two", 2));
+    }
+
+    #[test]
+    fn tokens_are_a_list_in_json() {
+        let mut tokens = Tokens::from_lines("a\n\"b\"\nccc\n");
+        let text = r#"["a","\"b\"","ccc"]"#;
+        assert_eq!(serde_json::to_string(&tokens).expect("strings"), text);
+        assert_eq!(serde_json::from_str::<Tokens>(text).expect("a list"), tokens);
+        assert_eq!(
+            [tokens.pop(), tokens.pop(), tokens.pop(), tokens.pop()].map(Option::unwrap_or_default),
+            ["ccc", "\"b\"", "a", ""]
+        );
+        assert!(tokens.is_empty() && tokens.iter().next().is_none());
     }
 }

@@ -166,7 +166,7 @@ impl Fake {
             }
             guilds.push(Place { id: guild_id(number), channels: ids, invite: Some(format!("invite-{number}")) });
         }
-        let tokens = (0..trace.sessions()).map(token).collect();
+        let tokens = Arc::new((0..trace.sessions()).map(token).collect());
         let town = Town { guilds, owner: OWNER.into(), tokens };
         let fake = Fake { address, town, plot, hall: Arc::new(Mutex::new(hall)) };
         let serving = fake.clone();
