@@ -153,8 +153,8 @@ fn fill(page: &mut String, results: &Results) -> std::fmt::Result {
         )?;
         writeln!(
             page,
-            "| server | subscribers | messages/s | deliveries/s | p50 | p99 | CPU per delivery | memory per connection | \
-             most deliveries/s | valid, sound |\n|---|---|---|---|---|---|---|---|---|---|"
+            "| server | subscribers | messages/s | deliveries/s | p50 | p99 | CPU per delivery | Guildhall's by it | memory per connection | \
+             most deliveries/s | valid, sound |\n|---|---|---|---|---|---|---|---|---|---|---|"
         )?;
         for row in &results.servers {
             let cpu = row.cpu_us_per_delivery.map_or("?".into(), |cpu| format!("{cpu:.2} µs"));
