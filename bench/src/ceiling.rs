@@ -19,10 +19,13 @@ use crate::player::Advance;
 use crate::proc::{self, Busy};
 use crate::report::run::{RunReport, per};
 use crate::script::Script;
+use crate::swarm::tally::Fault;
 use crate::swarm::tokens::Tokens;
 use crate::swarm::{Commands, Settings};
 use crate::watch::Watch;
 
+/// Faults that are told: they are alike.
+const FAULTS_TOLD: usize = 5;
 /// While waiting.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -58,6 +61,8 @@ pub struct Report {
     pub deliveries_per_cpu_second: f64,
     /// How busy the swarm's thread was.
     pub busy: Busy,
+    /// The first of what went wrong. The gateway cuts whoever does not read: a machine that is busy otherwise shows it here.
+    pub faults: Vec<Fault>,
     /// Whether everything was delivered once and in order.
     pub sound: bool,
 }
@@ -74,6 +79,9 @@ impl fmt::Display for Report {
             "ceiling   {:.0} deliveries per second of one CPU, {:.0} ns each",
             self.deliveries_per_cpu_second, self.cpu_ns_per_delivery
         )?;
+        for fault in &self.faults {
+            writeln!(f, "fault     {:?} on session {}: {}", fault.kind, fault.session, fault.what)?;
+        }
         write!(f, "verdict: {}", if self.sound { "sound" } else { "FAULTY" })
     }
 }
@@ -163,6 +171,7 @@ pub fn run(ceiling: &Ceiling) -> io::Result<Report> {
         cpu_ns_per_delivery,
         deliveries_per_cpu_second: per(1e9, cpu_ns_per_delivery),
         busy: Busy::between(before, after, wall_ns),
+        faults: judgement.faults.iter().take(FAULTS_TOLD).cloned().collect(),
         sound: judgement.is_sound() && found.arrival.live == ceiling.sessions,
     })
 }

@@ -259,7 +259,7 @@ impl Run<'_> {
                 Way::Request(address) => {
                     let Stamp { marker, size, .. } = stamp;
                     let mailbox = Arc::new(Requests(peer, address));
-                    poster::post(poster::Schedule { mailbox, marker, size, start_ns, rate, count }, told)
+                    poster::post(&poster::Schedule { mailbox, marker, size, start_ns, rate, count }, &told)
                 }
                 Way::Frame(address, request) => {
                     if wire.is_none() {

@@ -308,7 +308,7 @@ fn draw_pair(area: &Area<'_>, title: &str, pair: [(&Option<Vec<Step>>, Look); 2]
 
 /// The names of the histograms' files.
 fn kinds() -> impl Iterator<Item = &'static str> {
-    [ALL].into_iter().chain(super::run::KINDS.into_iter().map(name))
+    [ALL].into_iter().chain(crate::script::Kind::ALL.into_iter().map(name))
 }
 
 /// The curves of a run, by name.

@@ -114,7 +114,6 @@ pub fn merged(histograms: &Histograms) -> Option<Histogram<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::run::KINDS;
     use crate::report::sample;
     use crate::script::Kind;
 
@@ -138,7 +137,7 @@ mod tests {
     fn a_folder_holds_the_report_as_it_was_and_a_histogram_by_kind() {
         let scratch = Scratch::new("folder");
         let findings = sample::findings(1.0, 3);
-        sample::findings(1.0, KINDS.len()).write(&scratch.0).unwrap();
+        sample::findings(1.0, Kind::ALL.len()).write(&scratch.0).unwrap();
         findings.write(&scratch.0).unwrap();
         assert_eq!(RunReport::read(&scratch.0).unwrap(), findings.report);
         assert_eq!(RunReport::read(&scratch.0.join(REPORT)).unwrap(), findings.report);

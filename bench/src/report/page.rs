@@ -376,8 +376,8 @@ fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::run::KINDS;
     use crate::report::sample;
+    use crate::script::Kind;
 
     /// Whether all coordinates of a picture are numbers.
     fn check(svg: &str) {
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn nothing_and_nonsense_make_a_page_too() {
         check(&svg(&Findings::default()).unwrap());
-        let mut findings = sample::findings(1.0, KINDS.len());
+        let mut findings = sample::findings(1.0, Kind::ALL.len());
         findings.series.points.truncate(1);
         findings.series.points[0].p50_ms = Some(f64::NAN);
         findings.series.points[0].deliveries_per_second = f64::INFINITY;

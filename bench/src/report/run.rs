@@ -462,24 +462,6 @@ pub fn per(part: f64, whole: f64) -> f64 {
     if quotient.is_finite() { quotient } else { 0.0 }
 }
 
-/// All kinds.
-pub const KINDS: [Kind; 12] = [
-    Kind::Message,
-    Kind::Edit,
-    Kind::Delete,
-    Kind::React,
-    Kind::Unreact,
-    Kind::Typing,
-    Kind::Presence,
-    Kind::Join,
-    Kind::Leave,
-    Kind::ChannelCreate,
-    Kind::ChannelDelete,
-    Kind::Voice,
-];
-// A kind that is added at the end must be added here as well.
-const _: () = assert!(KINDS.len() == Kind::Voice as usize + 1);
-
 /// A kind as it is called in files and pictures.
 pub fn name(kind: Kind) -> &'static str {
     match kind {

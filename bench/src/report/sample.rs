@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use crate::chance::Chance;
 use crate::proc::Busy;
 use crate::report::folder::{Findings, Histograms};
-use crate::report::run::{self, Arrival, Baseline, Deliveries, Fault, Header, KINDS, LeftOut, Route, Thread};
+use crate::report::run::{self, Arrival, Baseline, Deliveries, Fault, Header, LeftOut, Route, Thread};
 use crate::report::series::{Point, Series};
 use crate::report::{Times, machine};
 use crate::script::Kind;
@@ -17,7 +17,7 @@ pub(super) fn findings(slowness: f64, kinds: usize) -> Findings {
     let mut latency = Histograms::new();
     let mut last_session = Histograms::new();
     let mut findings = Findings::default();
-    for (index, kind) in KINDS.into_iter().take(kinds).enumerate() {
+    for (index, kind) in Kind::ALL.into_iter().take(kinds).enumerate() {
         let events = 40_000 / (index as u64 * index as u64 + 1);
         let median = slowness * (8_000.0 + 2_500.0 * index as f64);
         let of = |chance: &mut Chance, median: f64, count: u64| {
@@ -152,7 +152,7 @@ fn fill(report: &mut run::RunReport, slowness: f64) {
 
 /// The same run, gone wrong in every way that has a number.
 pub(super) fn faulty() -> Findings {
-    let mut findings = findings(1.0, KINDS.len());
+    let mut findings = findings(1.0, Kind::ALL.len());
     let report = &mut findings.report;
     let message = report.kinds.get_mut(&Kind::Message).expect("it occurs");
     (message.received, message.lost, message.not_yet) = (message.expected - 7, 5, 2);

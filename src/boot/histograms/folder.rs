@@ -172,16 +172,4 @@ mod tests {
         fs::write(start.join(PART).join("summary.json"), "{").unwrap();
         assert_eq!(folder.snapshot(&dump).unwrap(), start.join("snapshot-2"));
     }
-
-    /// Not a test: files to open with other programs, `GUILDHALL_TEST_DIRECTORY=/tmp/h cargo test … -- --ignored sample_files`.
-    #[test]
-    #[ignore = "for trying other readers by hand"]
-    fn sample_files() {
-        let Some(path) = std::env::var_os("GUILDHALL_TEST_DIRECTORY") else { return };
-        let cores = sample();
-        let dump = minute(&cores);
-        let mut folder = Folder::new(path.into(), dump.started);
-        folder.snapshot(&minute(&cores[..1])).unwrap();
-        println!("{}\n{}", crate::boot::histograms::table(&dump), folder.finish(&dump).unwrap().display());
-    }
 }
