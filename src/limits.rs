@@ -99,6 +99,10 @@ pub const LOOKUPS_MAX: usize = 128;
 pub const CONTENT_CHARS_MAX: usize = 2_000;
 /// Users, and roles, that one message can mention with effect.
 pub const MENTIONS_MAX: usize = 100;
+/// Members above which a guild is large for people: their sessions get messages when they subscribe. Documented of Discord's.
+pub const PASSIVE_ABOVE: u64 = 75_000;
+/// Between two updates of what is unread. Each is a write to every passive session: for a million of them a fifth of one CPU.
+pub const PASSIVE_UPDATE_TIME: Duration = Duration::from_secs(30);
 /// Earlier messages remembered for `enforce_nonce`, per guild: a few minutes of one busy channel.
 pub const NONCES_MAX: usize = 1_024;
 /// Members in memory who are not online, per guild: whoever writes over REST, and known strangers.

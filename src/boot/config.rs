@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ use crate::boot::commandline::DataArg;
 use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
 use crate::limits;
+use crate::shard::subscribing::Passivity;
 
 /// Flags of `serve`; clap takes the environment where a flag is missing.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,6 +44,12 @@ pub struct ServeArgs {
     /// Requests per second for one user over all routes.
     #[arg(long, value_name = "N", env = "GUILDHALL_GLOBAL_RATE")]
     global_rate: Option<u32>,
+    /// In guilds of more members, people's sessions get no messages until they subscribe.
+    #[arg(long, value_name = "MEMBERS", env = "GUILDHALL_PASSIVE_ABOVE")]
+    passive_above: Option<u64>,
+    /// Seconds between two updates of what is unread, for those who get no messages.
+    #[arg(long, value_name = "S", env = "GUILDHALL_PASSIVE_UPDATE_SECONDS")]
+    passive_update_seconds: Option<u64>,
     /// Seconds that a shutdown may take to send everybody away.
     #[arg(long, value_name = "S", env = "GUILDHALL_DRAIN_SECONDS")]
     drain_seconds: Option<u64>,
@@ -77,6 +85,8 @@ struct File {
     registration: Option<bool>,
     rate_limits: Option<bool>,
     global_rate: Option<u32>,
+    passive_above: Option<u64>,
+    passive_update_seconds: Option<u64>,
     drain_seconds: Option<u64>,
     record_trace: Option<PathBuf>,
     log: Option<String>,
@@ -96,6 +106,8 @@ pub struct Config {
     pub descriptor_tables: Tables,
     /// Settings of the doors.
     pub settings: Settings,
+    /// Who gets no messages until it subscribes.
+    pub passivity: Passivity,
     /// Seconds for a drain.
     pub drain_seconds: u64,
     /// Where the traffic is recorded, if it is.
@@ -132,6 +144,14 @@ impl Config {
                 registration: args.registration.or(file.registration).unwrap_or(true),
                 rate_limits: args.rate_limits.or(file.rate_limits).unwrap_or(true),
                 global_rate: args.global_rate.or(file.global_rate).unwrap_or(50),
+            },
+            passivity: Passivity {
+                above: args.passive_above.or(file.passive_above).unwrap_or(limits::PASSIVE_ABOVE),
+                every: Duration::from_secs(
+                    args.passive_update_seconds
+                        .or(file.passive_update_seconds)
+                        .map_or(limits::PASSIVE_UPDATE_TIME.as_secs(), |seconds| seconds.max(1)),
+                ),
             },
             drain_seconds: args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
             record_trace: args.record_trace.or(file.record_trace),

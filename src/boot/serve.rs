@@ -85,6 +85,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
                 me: CoreId(index as u16),
                 placement,
                 prng: Prng::from_entropy(errand::entropy()?),
+                passivity: config.passivity,
                 revoked: revoked.clone(),
             },
             settings: config.settings.clone(),

@@ -12,7 +12,7 @@ use crate::base::clock::Time;
 use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::desk::settings::Settings;
-use crate::gateway::commands::{heartbeat, identify, members, resume};
+use crate::gateway::commands::{heartbeat, identify, members, resume, subscriptions};
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
@@ -186,12 +186,12 @@ fn understand(
         Opcode::Resume => resume::take(now, key, d, gate, shard, out),
         _ if !identified => Verdict::Close(CloseCode::NotAuthenticated),
         Opcode::RequestGuildMembers => members::take(now, key, d, shard, out),
-        // Understood, and without effect: there are no presences, voice states, sounds or subscriptions yet.
+        Opcode::GuildSubscriptions => subscriptions::take_one(now, key, d, shard, out),
+        Opcode::GuildSubscriptionsBulk => subscriptions::take_many(now, key, d, shard, out),
+        // Understood, and without effect: there are no presences, voice states or sounds yet.
         Opcode::PresenceUpdate
         | Opcode::VoiceStateUpdate
-        | Opcode::GuildSubscriptions
         | Opcode::RequestSoundboardSounds
-        | Opcode::GuildSubscriptionsBulk
         | Opcode::RequestChannelInfo => {
             if d.starts_with('{') {
                 Verdict::Done

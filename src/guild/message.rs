@@ -13,7 +13,7 @@ use crate::guild::mention::{self, Named};
 use crate::guild::{Circumstances, Guild, Halt, Plan, json};
 use crate::limits;
 use crate::mail::ask::Reply;
-use crate::mail::event::{Event, Scope};
+use crate::mail::event::{Event, Mark, Scope};
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
 use crate::wire::model::channel::ChannelKind;
@@ -258,8 +258,12 @@ impl Guild {
         open_to.push(message.author.id);
         open_to.sort_unstable();
         open_to.dedup();
+        let mark = (name == EventName::MessageCreate).then(|| {
+            let roles = message.extra.mention_roles.iter().copied().collect();
+            Box::new(Mark { message: message.id, everyone: message.extra.mention_everyone, roles })
+        });
         let event = self.event(name, Scope::Channel(message.channel_id), &(), None);
-        Event { body: json(&gateway), blank: Some(blank), open_to, ..event }
+        Event { body: json(&gateway), blank: Some(blank), open_to, mark, ..event }
     }
 
     fn referenced(

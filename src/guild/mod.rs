@@ -482,6 +482,7 @@ impl Guild {
             open_to: SmallVec::new(),
             scope,
             always_to: None,
+            mark: None,
             change,
             published: Time::default(),
         }

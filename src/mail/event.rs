@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
-use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
+use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
 use crate::wire::event::EventName;
 use crate::wire::model::channel::Channel;
 use crate::wire::model::guild::Guild;
@@ -32,10 +32,31 @@ pub struct Event {
     pub scope: Scope,
     /// A user whose own sessions get it whatever their intents.
     pub always_to: Option<UserId>,
+    /// What it is to those who get no messages, if it is a new message.
+    pub mark: Option<Box<Mark>>,
     /// What it changes in the relays' facts.
     pub change: Option<Change>,
     /// When it was published: after the commit, before the lanes.
     pub published: Time,
+}
+
+/// A new message, as those need it who get no messages: an unread mark, and whom it mentions besides single users, who are
+/// in [`Event::open_to`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The message, which is then its channel's newest.
+    pub message: MessageId,
+    /// It mentions everybody.
+    pub everyone: bool,
+    /// The roles that it mentions.
+    pub roles: SmallVec<[RoleId; 2]>,
+}
+
+impl Mark {
+    /// Whether it mentions everybody who has these roles.
+    pub fn mentions(&self, roles: &[RoleId]) -> bool {
+        self.everyone || self.roles.iter().any(|role| roles.contains(role))
+    }
 }
 
 /// Who may know of an event, besides intents.

@@ -6,16 +6,18 @@
 //! journal, however many sessions it has.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
-use crate::base::id::{ChannelId, RoleId, UserId};
+use crate::base::id::{ChannelId, MessageId, RoleId, UserId};
 use crate::base::idmap::IdMap;
 use crate::base::slab::Key;
 use crate::mail::facts::Facts;
 use crate::session::body::SharedBody;
+use crate::session::interest::Interest;
 use crate::session::journal::{Journal, SharedJournal};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -30,6 +32,8 @@ pub struct AccessClass {
     pub user: Option<UserId>,
     /// What the sessions asked for; with [`Intents::MESSAGE_CONTENT`] they get the full rendering.
     pub intents: Intents,
+    /// What the sessions ask of this guild.
+    pub interest: Interest,
 }
 
 /// The sessions of one access class.
@@ -45,6 +49,8 @@ pub struct Audience {
     granted: IdMap<ChannelId, Permissions>,
     /// A walk over `sessions` that writes what is new to each.
     pub walk: Option<Walk>,
+    /// Channels with messages that these sessions do not get and were not told of, each with the newest.
+    pub(super) unread: BTreeMap<ChannelId, MessageId>,
     /// Everything before this entry was written to everybody who could take it.
     pub flushed: u64,
 }
@@ -69,6 +75,7 @@ impl Audience {
             sessions: Vec::new(),
             granted: IdMap::default(),
             walk: None,
+            unread: BTreeMap::new(),
             flushed: 0,
         }
     }

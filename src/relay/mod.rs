@@ -6,6 +6,7 @@
 //! Invariant: every seated session is in exactly one audience, and its seat says which and where.
 
 pub mod audience;
+pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
 use crate::relay::audience::{AccessClass, Audience};
 use crate::session::body::{Body, SharedBody};
+use crate::session::interest::Interest;
 use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -36,6 +38,8 @@ pub struct Aftermath {
     pub ready: Vec<Key>,
     /// Sessions that have missed something for good: they are over.
     pub lost: Vec<Key>,
+    /// A guild in which something has become unread for those who get no messages, the first since they were told.
+    pub unread: Option<GuildId>,
 }
 
 /// A member with sessions here.
@@ -58,6 +62,8 @@ pub struct Relay {
     pub seen: u64,
     /// The guild was told that nobody is left.
     pub leaving: bool,
+    /// Those who get no messages are to be told of some.
+    unread: bool,
 }
 
 impl Relay {
@@ -72,6 +78,7 @@ impl Relay {
             named,
             seen: 0,
             leaving: false,
+            unread: false,
         }
     }
 
@@ -100,6 +107,7 @@ impl Relay {
         &mut self,
         key: Key,
         member: &Member,
+        interest: Interest,
         first: Option<SharedBody>,
         sessions: &mut Slab<Session>,
         after: &mut Aftermath,
@@ -116,7 +124,7 @@ impl Relay {
         // The guild's lane is in order, so the snapshot's roles are the newest.
         present.roles.clone_from(&member.roles);
         present.sessions.push(key);
-        self.place(key, sessions);
+        self.place(key, interest, sessions);
     }
 
     /// Takes a session's seat away. The caller lets go of the session's own record of it.
@@ -174,28 +182,23 @@ impl Relay {
             if !audience.wants(event.name) || !(seen_before[index] || sees(audience, &self.facts, event.scope)) {
                 continue;
             }
+            if !audience.takes(event) {
+                if let Some(mark) = &event.mark {
+                    if audience.mark_unread(event.scope, mark) && !self.unread {
+                        self.unread = true;
+                        after.unread = Some(guild);
+                    }
+                    // Who wrote it or is mentioned gets it alone.
+                    dispatch_alone(*key, event, &self.present, &mut bodies, sessions, after);
+                }
+                continue;
+            }
+            audience.mark_read(event);
             let blank = event.blank.is_some() && !audience.class.intents.contains(Intents::MESSAGE_CONTENT);
             let mut exempt: SmallVec<[Key; 2]> = SmallVec::new();
             if blank {
                 // Those who may read the text get it in place of what the others get.
-                for user in &event.open_to {
-                    let Some(present) = self.present.get(user) else { continue };
-                    for session_key in &present.sessions {
-                        let Some(session) = sessions.get_mut(*session_key) else { continue };
-                        let Some(seat) = session.seat_in(guild).filter(|seat| session.seats[*seat].audience == *key)
-                        else {
-                            continue;
-                        };
-                        match session.absorb(seat) {
-                            Ok(_) => {
-                                session.dispatch(bodies.full());
-                                exempt.push(*session_key);
-                                after.ready.push(*session_key);
-                            }
-                            Err(_) => after.lost.push(*session_key),
-                        }
-                    }
-                }
+                exempt = dispatch_alone(*key, event, &self.present, &mut bodies, sessions, after);
             }
             let body = if blank { bodies.blank() } else { bodies.full() };
             if audience.deliver(body) {
@@ -225,7 +228,7 @@ impl Relay {
                     session.seats.iter().find(|seat| seat.guild == self.guild()).expect("who is listed is seated");
                 assert_eq!((seat.audience, seat.place as usize), (key, place), "a seat says where it is");
                 let present = &self.present[&session.user];
-                assert_eq!(audience.class, self.class_of(session.user, &present.roles, session.intents));
+                assert_eq!(audience.class, self.class_of(session.user, &present.roles, session.intents, seat.interest));
                 seated += 1;
             }
         }
@@ -289,7 +292,7 @@ impl Relay {
             let Some(session) = sessions.get_mut(*key) else { continue };
             let Some(seat) = session.seat_in(event.guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
-            if audience.wants(event.name) {
+            if audience.wants(event.name) && audience.takes(event) {
                 continue;
             }
             match session.absorb(seat) {
@@ -380,20 +383,14 @@ impl Relay {
         for key in keys {
             let Some(session) = sessions.get_mut(key) else { continue };
             let Some(index) = session.seat_in(guild) else { continue };
-            let class = self.class_of(user, &roles, session.intents);
-            let old = session.seats[index].audience;
+            let Seat { audience: old, interest, .. } = session.seats[index];
+            let class = self.class_of(user, &roles, session.intents, interest);
             let before = match self.audiences.get_mut(old) {
                 Some(audience) if audience.class == class => continue,
                 Some(audience) => audience.views(&self.facts),
                 None => Vec::new(),
             };
-            if session.absorb(index).is_err() {
-                after.lost.push(key);
-            }
-            let seat = session.seats.remove(index);
-            self.displace(seat.audience, seat.place, sessions, after);
-            self.place(key, sessions);
-            after.ready.push(key);
+            self.move_to(key, interest, now, sessions, after);
             let session = sessions.get_mut(key).expect("found just now");
             if !session.intents.contains(Intents::GUILDS) {
                 continue;
@@ -408,16 +405,42 @@ impl Relay {
         }
     }
 
-    fn class_of(&self, user: UserId, roles: &[RoleId], intents: Intents) -> AccessClass {
+    fn class_of(&self, user: UserId, roles: &[RoleId], intents: Intents, interest: Interest) -> AccessClass {
         let user = self.named.contains(&user).then_some(user);
-        AccessClass { roles: SmallVec::from_slice(roles), user, intents }
+        AccessClass { roles: SmallVec::from_slice(roles), user, intents, interest }
+    }
+
+    /// Has a seated session leave its audience for the one of its present class. Nothing is missed between the two: what the old
+    /// one's journal has and what is unread there goes with it.
+    fn move_to(
+        &mut self,
+        key: Key,
+        interest: Interest,
+        now: Time,
+        sessions: &mut Slab<Session>,
+        after: &mut Aftermath,
+    ) {
+        let Some(session) = sessions.get_mut(key) else { return };
+        let Some(index) = session.seat_in(self.facts.id()) else { return };
+        if session.absorb(index).is_err() {
+            after.lost.push(key);
+        }
+        let seat = session.seats.remove(index);
+        if let Some(audience) = self.audiences.get_mut(seat.audience)
+            && let Some(body) = audience.unread_body(&self.facts, now)
+        {
+            session.dispatch(body);
+        }
+        self.displace(seat.audience, seat.place, sessions, after);
+        self.place(key, interest, sessions);
+        after.ready.push(key);
     }
 
     /// Seats a session that is present but has no seat, at the end of its class's journal.
-    fn place(&mut self, key: Key, sessions: &mut Slab<Session>) {
+    fn place(&mut self, key: Key, interest: Interest, sessions: &mut Slab<Session>) {
         let Some(session) = sessions.get_mut(key) else { return };
         let roles = &self.present[&session.user].roles;
-        let class = self.class_of(session.user, roles, session.intents);
+        let class = self.class_of(session.user, roles, session.intents, interest);
         let audience_key = match self.by_class.get(&class) {
             Some(found) => *found,
             None => {
@@ -431,7 +454,8 @@ impl Relay {
         audience.sessions.push(key);
         let cursor = audience.journal.borrow().end();
         let journal = std::rc::Rc::clone(&audience.journal);
-        session.seats.push(Seat { guild: self.facts.id(), audience: audience_key, place, journal, cursor });
+        let guild = self.facts.id();
+        session.seats.push(Seat { guild, audience: audience_key, place, journal, cursor, interest });
     }
 
     /// Takes a place out of an audience's list; the last in the list moves there.
@@ -475,6 +499,33 @@ impl Bodies<'_> {
             Body::new(event.name, event.blank.clone().unwrap_or_else(|| event.body.clone()), event.published)
         }))
     }
+}
+
+/// Has those of an audience who wrote a message, or are mentioned in it by name, get it in full, in place of what the others
+/// get. Says which sessions they are.
+fn dispatch_alone(
+    audience: Key,
+    event: &Event,
+    present: &BTreeMap<UserId, Present>,
+    bodies: &mut Bodies<'_>,
+    sessions: &mut Slab<Session>,
+    after: &mut Aftermath,
+) -> SmallVec<[Key; 2]> {
+    let mut got = SmallVec::new();
+    for key in event.open_to.iter().filter_map(|user| present.get(user)).flat_map(|present| &present.sessions) {
+        let Some(session) = sessions.get_mut(*key) else { continue };
+        let seat = session.seat_in(event.guild).filter(|seat| session.seats[*seat].audience == audience);
+        let Some(seat) = seat else { continue };
+        match session.absorb(seat) {
+            Ok(_) => {
+                session.dispatch(bodies.full());
+                got.push(*key);
+                after.ready.push(*key);
+            }
+            Err(_) => after.lost.push(*key),
+        }
+    }
+    got
 }
 
 fn sees(audience: &mut Audience, facts: &Facts, scope: Scope) -> bool {

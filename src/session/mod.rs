@@ -9,6 +9,7 @@
 pub mod body;
 pub mod connection;
 pub mod dispatch;
+pub mod interest;
 pub mod journal;
 pub mod packing;
 pub mod replay;
@@ -21,9 +22,11 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::session_id::SessionId;
 use crate::session::body::SharedBody;
+use crate::session::interest::Interest;
 use crate::session::journal::SharedJournal;
 use crate::session::replay::{Lost, Replay};
 use crate::wire::intents::Intents;
+use crate::wire::request::subscription::Subscription;
 
 /// An identified client; outlives its socket.
 ///
@@ -38,6 +41,8 @@ pub struct Session {
     pub bot: bool,
     /// What it asked for.
     pub intents: Intents,
+    /// Whether it can read PASSIVE_UPDATE_V2.
+    pub deltas: bool,
     /// Discord's `[shard_id, shard_count]`, if sent; people's clients do not.
     pub guild_sharding: Option<Box<(u32, u32)>>,
     /// Members up to which a guild is not `large`.
@@ -72,6 +77,8 @@ pub struct Aside {
     pub awaited: SmallVec<[GuildId; 1]>,
     /// Guilds of which all members were asked for lately, and when.
     pub members_asked: Vec<(GuildId, Time)>,
+    /// What the client asked of guilds that have not come yet; no more than `awaited`.
+    pub subscriptions: Vec<(GuildId, Subscription)>,
 }
 
 /// How far a session is.
@@ -107,6 +114,8 @@ pub struct Seat {
     pub journal: SharedJournal,
     /// The first journal entry not yet dispatched.
     pub cursor: u64,
+    /// What the session asks of the guild.
+    pub interest: Interest,
 }
 
 impl Session {
@@ -146,10 +155,38 @@ impl Session {
         let Some(aside) = &mut self.aside else { return false };
         let Some(index) = aside.awaited.iter().position(|other| *other == guild) else { return false };
         aside.awaited.swap_remove(index);
-        if aside.awaited.is_empty() && aside.members_asked.is_empty() {
-            self.aside = None;
+        self.put_aside();
+        true
+    }
+
+    /// Notes what the client asks of a guild that has not come yet. Says whether one is awaited.
+    pub fn ask_ahead(&mut self, guild: GuildId, subscription: Subscription) -> bool {
+        let Some(aside) = self.aside.as_mut().filter(|aside| aside.awaited.contains(&guild)) else { return false };
+        match aside.subscriptions.iter_mut().find(|(other, _)| *other == guild) {
+            Some((_, asked)) => asked.merge(subscription),
+            None => aside.subscriptions.push((guild, subscription)),
         }
         true
+    }
+
+    /// What the client asked of a guild before it came.
+    pub fn asked_ahead(&mut self, guild: GuildId) -> Option<Subscription> {
+        let aside = self.aside.as_mut()?;
+        let index = aside.subscriptions.iter().position(|(other, _)| *other == guild)?;
+        let (_, subscription) = aside.subscriptions.swap_remove(index);
+        self.put_aside();
+        Some(subscription)
+    }
+
+    /// Gives the memory back if nothing is aside.
+    fn put_aside(&mut self) {
+        if let Some(Aside { awaited, members_asked, subscriptions }) = self.aside.as_deref()
+            && awaited.is_empty()
+            && members_asked.is_empty()
+            && subscriptions.is_empty()
+        {
+            self.aside = None;
+        }
     }
 
     /// The seat in a guild, if it has one.

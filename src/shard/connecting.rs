@@ -37,6 +37,8 @@ pub struct Identify {
     pub guild_sharding: Option<(u32, u32)>,
     /// Members up to which a guild is not `large`.
     pub large_threshold: u16,
+    /// It can read PASSIVE_UPDATE_V2.
+    pub deltas: bool,
     /// What READY names as `resume_gateway_url`.
     pub gateway_url: String,
 }
@@ -110,6 +112,7 @@ impl Shard {
             user: identify.user,
             bot: false,
             intents: identify.intents,
+            deltas: identify.deltas,
             guild_sharding: identify.guild_sharding.map(Box::new),
             large_threshold: identify.large_threshold,
             token_issued_ms: identify.issued_ms,

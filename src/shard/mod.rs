@@ -13,6 +13,7 @@ pub mod flushing;
 pub mod members;
 pub mod noting;
 pub mod seating;
+pub mod subscribing;
 pub mod sweeping;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +34,7 @@ use crate::relay::{Aftermath, Relay};
 use crate::session::Session;
 use crate::session::connection::Connection;
 use crate::session::packing::Packer;
+use crate::shard::subscribing::Passivity;
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
 
@@ -45,6 +47,8 @@ pub struct ShardSettings {
     pub placement: Placement,
     /// All its randomness.
     pub prng: Prng,
+    /// Who gets no messages until it subscribes.
+    pub passivity: Passivity,
     /// Users with revoked tokens, and from which Unix millisecond on tokens are good.
     pub revoked: Vec<(UserId, u64)>,
 }
@@ -69,6 +73,9 @@ pub struct Shard {
     next_job: u64,
     flushing: flushing::Flushing,
     sweeping: sweeping::Sweeping,
+    passivity: Passivity,
+    /// Guilds in which something is unread, and when those who get no messages are told.
+    unread: VecDeque<(Time, GuildId)>,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
@@ -164,6 +171,8 @@ impl Shard {
             next_job: 1,
             flushing: flushing::Flushing::default(),
             sweeping: sweeping::Sweeping::default(),
+            passivity: settings.passivity,
+            unread: VecDeque::new(),
             held: Vec::new(),
             packer: Packer::default(),
             scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
@@ -294,6 +303,9 @@ impl Shard {
         }
         for session in after.lost {
             self.end_session(now, session, out);
+        }
+        if let Some(guild) = after.unread {
+            self.unread.push_back((now + self.passivity.every, guild));
         }
     }
 

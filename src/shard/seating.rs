@@ -17,6 +17,7 @@ use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Stage;
 use crate::session::body::Body;
+use crate::session::interest::Interest;
 use crate::shard::{GuildSlot, Pending, Shard, Waiting, noting};
 use crate::store::{Found, Query, StoreError};
 use crate::wire::event::EventName;
@@ -180,9 +181,15 @@ impl Shard {
             };
             Body::arrival(snapshot.common.clone(), arrival, now)
         });
+        let limited = !session.bot && snapshot.member_count > self.passivity.above;
+        let interest = if limited { Interest::passive(session.deltas) } else { Interest::empty() };
+        let asked = session.asked_ahead(guild);
         let mut after = Aftermath::default();
-        relay.seat(key, &snapshot.member, first, &mut self.sessions, &mut after);
+        relay.seat(key, &snapshot.member, interest, first, &mut self.sessions, &mut after);
         self.clear_up(now, after, out);
+        if let Some(subscription) = asked {
+            self.take_subscription(now, key, guild, subscription, out);
+        }
         // READY may have waited for this, also where no GUILD_CREATE is wanted.
         self.list_session(key);
     }

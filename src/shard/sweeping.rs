@@ -27,6 +27,7 @@ impl Shard {
         self.sweep_connections(now, out);
         self.sweep_sessions(now, out);
         self.sweep_journals(now);
+        self.tell_unread(now, out);
     }
 
     /// A READY that still waits for a guild goes out alone.

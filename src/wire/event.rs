@@ -50,4 +50,6 @@ events! {
     TypingStart = "TYPING_START", Intents::GUILD_MESSAGE_TYPING;
     InviteCreate = "INVITE_CREATE", Intents::GUILD_INVITES;
     InviteDelete = "INVITE_DELETE", Intents::GUILD_INVITES;
+    PassiveUpdateV2 = "PASSIVE_UPDATE_V2", Intents::GUILD_MESSAGES;
+    ChannelUnreadUpdate = "CHANNEL_UNREAD_UPDATE", Intents::GUILD_MESSAGES;
 }

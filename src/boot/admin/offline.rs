@@ -12,6 +12,7 @@ use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
+use crate::shard::subscribing::Passivity;
 use crate::shard::{Shard, ShardSettings};
 use crate::store::directory::DataDir;
 use crate::store::service::{Caller, Outcome, Service, Work};
@@ -28,6 +29,7 @@ pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fa
         me,
         placement: Placement::over(1),
         prng: Prng::from_entropy(errand::entropy()?),
+        passivity: Passivity::default(),
         revoked: Vec::new(),
     });
     let mut ask = |request: Request| answer(&mut shard, &caller, me, request);

@@ -25,7 +25,13 @@ struct Form {
     /// Some libraries send odd types here; what is not a number counts as absent.
     #[serde(default)]
     large_threshold: Option<Value>,
+    /// What people's clients can read; a number, or it counts as absent.
+    #[serde(default)]
+    capabilities: Option<Value>,
 }
+
+/// The capability of reading PASSIVE_UPDATE_V2.
+const PASSIVE_GUILD_UPDATE_V2: u64 = 1 << 14;
 
 pub(in crate::gateway) fn take(
     now: Time,
@@ -63,6 +69,7 @@ pub(in crate::gateway) fn take(
         personal_intents,
         guild_sharding: form.shard,
         large_threshold: threshold as u16,
+        deltas: form.capabilities.and_then(|value| value.as_u64()).unwrap_or(0) & PASSIVE_GUILD_UPDATE_V2 != 0,
         gateway_url: gate.settings.gateway_url(host),
     };
     shard.identify(now, key, identify, out);

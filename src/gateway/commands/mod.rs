@@ -6,3 +6,4 @@ pub(super) mod heartbeat;
 pub(super) mod identify;
 pub(super) mod members;
 pub(super) mod resume;
+pub(super) mod subscriptions;

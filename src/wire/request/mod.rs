@@ -8,3 +8,4 @@ pub mod invite;
 pub mod member;
 pub mod message;
 pub mod role;
+pub mod subscription;
