@@ -4,6 +4,7 @@
 //! It trusts nothing: numbers must rise by one, what is replayed must be what was seen before, and an Invalid Session must
 //! have a reason.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use guildhall::base::clock::Time;
@@ -24,6 +25,9 @@ pub struct Known {
     pub secret: u64,
     intents: u32,
     announced: Vec<u64>,
+    /// Guilds of which it has asked for all messages.
+    pub asked: BTreeSet<u64>,
+    deltas: bool,
     /// By sequence number, from 1.
     received: Vec<(Option<u64>, String)>,
     /// The last number seen on the present connection or claimed by a resume.
@@ -76,6 +80,8 @@ pub struct Client {
     pub sharding: Option<(u32, u32)>,
     pub token: String,
     pub intents: u32,
+    /// It can read PASSIVE_UPDATE_V2.
+    pub deltas: bool,
     pub link: Option<Link>,
     pub session: Option<Known>,
     past: Vec<Known>,
@@ -126,6 +132,7 @@ impl Client {
             sharding,
             token,
             intents,
+            deltas: false,
             link: None,
             session: None,
             past: Vec::new(),
@@ -290,6 +297,9 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         link.phase = Phase::Identifying;
         let mut d = json!({ "token": self.token, "intents": self.intents, "properties": {} });
+        if self.deltas {
+            d["capabilities"] = json!(1 << 14);
+        }
         if let Some((shard, count)) = self.sharding {
             d["shard"] = json!([shard, count]);
         }
@@ -346,6 +356,8 @@ impl Client {
                 id,
                 secret,
                 intents: self.intents,
+                asked: BTreeSet::new(),
+                deltas: self.deltas,
                 announced: announced.collect(),
                 received: vec![(None, line)],
                 cursor: 1,
@@ -386,9 +398,32 @@ impl Client {
         let all = self.past.iter().map(|known| (known, false)).chain(self.session.iter().map(|it| (it, at_rest)));
         all.map(|(known, complete)| {
             let (secret, intents, complete) = view(known, complete);
-            SessionView { secret, user, intents, announced: &known.announced, received: &known.received, complete }
+            SessionView {
+                secret,
+                user,
+                intents,
+                announced: &known.announced,
+                received: &known.received,
+                complete,
+                deltas: known.deltas,
+                asked: &known.asked,
+            }
         })
         .collect()
+    }
+}
+
+impl Client {
+    /// Asks for all messages of a guild.
+    pub fn subscribe(&mut self, guild: u64, old_form: bool) -> Vec<u8> {
+        let Some(session) = &mut self.session else { return Vec::new() };
+        session.asked.insert(guild);
+        if old_form {
+            payload(&json!({ "op": 14, "d": { "guild_id": guild.to_string(), "typing": true, "threads": true } }))
+        } else {
+            let what = json!({ "typing": true, "activities": true });
+            payload(&json!({ "op": 37, "d": { "subscriptions": { guild.to_string(): what } } }))
+        }
     }
 }
 

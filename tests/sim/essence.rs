@@ -99,10 +99,19 @@ pub fn of_dispatch(name: &str, d: &Value) -> (Option<u64>, String) {
             (guild, format!("TYPING_START {user} in {channel}"))
         }
         "INVITE_CREATE" | "INVITE_DELETE" => (guild, format!("{name} {}", text(&d["code"]))),
+        "PASSIVE_UPDATE_V2" => (guild, unread("DELTA", &d["updated_channels"])),
+        "CHANNEL_UNREAD_UPDATE" => (guild, unread("PLAIN", &d["channel_unread_updates"])),
         // The session's own: no guild's order holds for them.
         "READY" | "RESUMED" | "RATE_LIMITED" | "GUILD_MEMBERS_CHUNK" => (None, name.to_owned()),
         other => panic!("judge wire: an event that nobody knows: {other}"),
     }
+}
+
+/// The line of an update of what is unread.
+fn unread(form: &str, channels: &Value) -> String {
+    let number = |value: &Value| id(value).unwrap_or(0);
+    let marks = list(channels).map(|it| format!("{}:{}", number(&it["id"]), number(&it["last_message_id"])));
+    format!("UNREAD {form} {}", marks.collect::<Vec<_>>().join(" "))
 }
 
 /// Long texts are told apart by their length and hash.

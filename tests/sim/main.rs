@@ -11,6 +11,7 @@ mod ledger;
 mod model;
 mod notes;
 mod oracle;
+mod passive;
 mod plant;
 mod report;
 mod sockets;
@@ -31,6 +32,9 @@ use crate::plant::Plant;
 use crate::report::Report;
 use crate::workload::Temper;
 use crate::world::World;
+
+/// Between two updates of what is unread.
+const PASSIVE_EVERY: Duration = Duration::from_secs(3);
 
 /// Rounds in which a world without faults comes to rest.
 const REST_ROUNDS: u64 = 4_000;
@@ -57,6 +61,16 @@ fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest)
         world.round();
     }
     settle(&mut world);
+    if world.temper.passive_above < u64::MAX {
+        world.subscribe_again();
+        settle(&mut world);
+        world.last_messages();
+        settle(&mut world);
+        // And what is unread is told.
+        world.pass(PASSIVE_EVERY);
+        world.pass(limits::TICK);
+        settle(&mut world);
+    }
     judge(&mut world);
     world.count();
     dismiss(&mut world);

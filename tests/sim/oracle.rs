@@ -12,6 +12,7 @@ use guildhall::store::Write;
 
 use crate::essence;
 use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleModel};
+use crate::passive::{self, Item};
 use crate::report::Report;
 
 const GUILDS: u32 = 1;
@@ -31,7 +32,32 @@ struct Expected {
     line: String,
     /// Without text, and who gets the text all the same.
     blank: Option<(String, Vec<u64>)>,
+    /// A new message.
+    mark: Option<Mark>,
     special: Special,
+}
+
+/// What a new message is to passive sessions.
+#[derive(Debug)]
+struct Mark {
+    channel: u64,
+    message: u64,
+    everyone: bool,
+    roles: Vec<u64>,
+}
+
+/// Something that happened before one session.
+#[derive(Debug)]
+struct Entry {
+    /// None when a channel goes out of sight.
+    expected: Option<Rc<Expected>>,
+    hides: Option<u64>,
+    /// The guild is large for the session.
+    limited: bool,
+    /// It comes to the session while it is passive, together with its whole audience.
+    comes_to_all: bool,
+    /// Every subscription was in force.
+    last: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +87,10 @@ pub struct SessionView<'a> {
     pub received: &'a [(Option<u64>, String)],
     /// Alive at rest: then nothing may be missing.
     pub complete: bool,
+    /// It can read PASSIVE_UPDATE_V2.
+    pub deltas: bool,
+    /// Guilds of which it has asked for all messages.
+    pub asked: &'a BTreeSet<u64>,
 }
 
 /// What the sessions of this run should see.
@@ -69,10 +99,22 @@ pub struct Oracle {
     guilds: BTreeMap<u64, GuildModel>,
     /// Who sees a guild: sessions by secret, with their users.
     seated: BTreeMap<u64, BTreeMap<u64, u64>>,
-    expected: BTreeMap<(u64, u64), Vec<Rc<Expected>>>,
+    expected: BTreeMap<(u64, u64), Vec<Entry>>,
+    /// Sessions, with the guilds that are large for them.
+    limited: BTreeSet<(u64, u64)>,
+    bots: BTreeSet<u64>,
+    /// Members above which a guild is large for people.
+    pub passive_above: u64,
+    /// Every subscription is in force.
+    pub last: bool,
 }
 
 impl Oracle {
+    /// Who is a bot.
+    pub fn bot(&mut self, user: u64) {
+        self.bots.insert(user);
+    }
+
     /// Guilds as committed.
     pub fn guilds(&self) -> &BTreeMap<u64, GuildModel> {
         &self.guilds
@@ -101,6 +143,11 @@ impl Oracle {
             return; // it is there already, and ignores the second one
         }
         report.snapshots += 1;
+        if model.members.len() as u64 > self.passive_above && !self.bots.contains(&user) {
+            self.limited.insert((secret, guild));
+        } else {
+            self.limited.remove(&(secret, guild));
+        }
         let line = essence::guild_create(model, user);
         self.push(guild, secret, Expected { special: Special::Entrance, ..Expected::plain(GUILDS, line) });
     }
@@ -254,7 +301,13 @@ impl Oracle {
                 let blank = essence::message(name, id, channel, author, "");
                 let mut open: Vec<u64> = message.extra.mentions.iter().map(|user| user.id.get()).collect();
                 open.push(author);
-                let expected = Expected { blank: Some((blank, open)), ..Expected::plain(GUILD_MESSAGES, line) };
+                let mark = matches!(write, Write::CreateMessage(_)).then(|| Mark {
+                    channel,
+                    message: id,
+                    everyone: message.extra.mention_everyone,
+                    roles: message.extra.mention_roles.iter().map(|role| role.get()).collect(),
+                });
+                let expected = Expected { blank: Some((blank, open)), mark, ..Expected::plain(GUILD_MESSAGES, line) };
                 self.happen(message.guild_id.get(), Reach::Viewers(channel), expected, report, |_| ());
             }
             Write::PutInvite(invite) => {
@@ -305,18 +358,41 @@ impl Oracle {
         }
         for (secret, user) in seated {
             let list = self.expected.entry((secret, guild)).or_default();
+            let limited = self.limited.contains(&(secret, guild));
+            let last = self.last;
+            let entry = |expected: &Rc<Expected>, comes_to_all| Entry {
+                expected: Some(Rc::clone(expected)),
+                hides: None,
+                limited,
+                comes_to_all,
+                last,
+            };
             if before[&user].0 || knows(model, user) {
-                list.push(Rc::clone(&expected));
+                let roles = model.roles_of(user);
+                let mentioned = |mark: &Mark| mark.everyone || mark.roles.iter().any(|role| roles.contains(role));
+                list.push(entry(&expected, expected.mark.as_ref().is_some_and(mentioned)));
             } else {
                 report.events_hidden += 1;
             }
             report.channels_revealed += revealed[&user].len() as u64;
-            list.extend(revealed[&user].iter().cloned());
+            list.extend(revealed[&user].iter().map(|expected| entry(expected, true)));
+            let views = model.viewed_by(user);
+            let hidden = before[&user].1.iter().filter(|channel| !views.contains(channel));
+            list.extend(hidden.map(|channel| Entry {
+                expected: None,
+                hides: Some(*channel),
+                limited,
+                comes_to_all: true,
+                last,
+            }));
         }
     }
 
     fn push(&mut self, guild: u64, secret: u64, expected: Expected) {
-        self.expected.entry((secret, guild)).or_default().push(Rc::new(expected));
+        let limited = self.limited.contains(&(secret, guild));
+        let expected = Some(Rc::new(expected));
+        let entry = Entry { expected, hides: None, limited, comes_to_all: true, last: self.last };
+        self.expected.entry((secret, guild)).or_default().push(entry);
     }
 
     /// Judges what a session has seen.
@@ -333,9 +409,15 @@ impl Oracle {
         let mut guilds: BTreeSet<u64> = self.expected.range(nothing).map(|((_, guild), _)| *guild).collect();
         guilds.extend(received.keys());
         for guild in guilds {
-            let expected = self.expected_by(session, guild, report);
+            let items = self.expected_by(session, guild, report);
             let got = received.remove(&guild).unwrap_or_default();
             report.events_checked += got.len() as u64;
+            if items.iter().any(|item| item.limited) {
+                self.judge_limited(session, guild, &items, &got, report);
+                continue;
+            }
+            let expected: Vec<String> =
+                items.into_iter().map(|item| item.line).filter(|line| !line.is_empty()).collect();
             let equal = got.iter().zip(&expected).take_while(|(got, expected)| *got == expected).count();
             let extra = equal < got.len();
             let missing = session.complete && equal < expected.len();
@@ -360,10 +442,50 @@ impl Oracle {
         }
     }
 
-    fn expected_by(&self, session: &SessionView<'_>, guild: u64, report: &mut Report) -> Vec<String> {
+    /// Judges a session for which the guild was large at some time.
+    fn judge_limited(&self, session: &SessionView<'_>, guild: u64, items: &[Item], got: &[&str], report: &mut Report) {
+        let viewed = self.guilds.get(&guild).map(|model| model.viewed_by(session.user)).unwrap_or_default();
+        let asked = session.asked.contains(&guild);
+        let at = passive::Circumstances {
+            complete: session.complete,
+            deltas: session.deltas,
+            asked,
+            subscribed: asked && session.complete,
+            viewed: &viewed,
+        };
+        match passive::compare(items, got, &at) {
+            Ok(outcome) => {
+                report.messages_skipped += outcome.skipped;
+                report.unread_marks += outcome.marks;
+                report.activations += outcome.activated;
+            }
+            Err(sentence) => {
+                let wanted: Vec<&Item> = items.iter().filter(|item| !item.line.is_empty()).collect();
+                let listed: Vec<String> = wanted
+                    .iter()
+                    .map(|item| format!("{}{}", if item.comes { "" } else { "(active) " }, item.line))
+                    .collect();
+                panic!(
+                    "judge oracle: session {:016x} of user {} with intents {:#x} in large guild {guild}, {at:?}: {sentence}\n  \
+                     got:\n      {}\n  should:\n      {}",
+                    session.secret,
+                    session.user,
+                    session.intents,
+                    got.join("\n      "),
+                    listed.join("\n      "),
+                );
+            }
+        }
+    }
+
+    fn expected_by(&self, session: &SessionView<'_>, guild: u64, report: &mut Report) -> Vec<Item> {
         let mut awaited = session.announced.contains(&guild);
         let mut lines = Vec::new();
-        for expected in self.expected.get(&(session.secret, guild)).into_iter().flatten() {
+        for entry in self.expected.get(&(session.secret, guild)).into_iter().flatten() {
+            let Some(expected) = &entry.expected else {
+                lines.push(Item { limited: entry.limited, comes: true, hides: entry.hides, ..Item::default() });
+                continue;
+            };
             let wanted = session.intents & expected.intent != 0 || expected.always_to == Some(session.user);
             let line = match (&expected.special, &expected.blank) {
                 (Special::Entrance, _) if std::mem::take(&mut awaited) => format!("{} awaited", expected.line),
@@ -375,7 +497,24 @@ impl Oracle {
                 _ => expected.line.clone(),
             };
             if wanted {
-                lines.push(line);
+                let own = expected.always_to == Some(session.user);
+                let alone = expected.mark.is_some()
+                    && expected.blank.as_ref().is_some_and(|(_, open)| open.contains(&session.user));
+                // Members' changes would have to be asked for separately.
+                if entry.limited && expected.intent == GUILD_MEMBERS && !own {
+                    continue;
+                }
+                // What the guild is made of comes to everybody.
+                let comes = expected.intent == GUILDS || entry.comes_to_all || own || alone;
+                lines.push(Item {
+                    line,
+                    limited: entry.limited,
+                    comes,
+                    enters: expected.special == Special::Entrance,
+                    mark: expected.mark.as_ref().map(|mark| (mark.channel, mark.message, entry.comes_to_all)),
+                    hides: None,
+                    last: entry.last,
+                });
             }
         }
         lines
@@ -384,6 +523,6 @@ impl Oracle {
 
 impl Expected {
     fn plain(intent: u32, line: String) -> Expected {
-        Expected { intent, always_to: None, line, blank: None, special: Special::None }
+        Expected { intent, always_to: None, line, blank: None, mark: None, special: Special::None }
     }
 }

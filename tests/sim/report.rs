@@ -91,6 +91,12 @@ report! {
     rounds,
     /// Joins refused by a guild.
     joins_refused,
+    /// Messages that passive sessions were not sent.
+    messages_skipped,
+    /// Marks that told passive sessions of what is unread.
+    unread_marks,
+    /// Passive sessions that became active.
+    activations,
     /// Connections with `zlib-stream` that ended.
     zlib_streams,
     /// Connections with `zstd-stream` that ended.

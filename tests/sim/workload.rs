@@ -49,6 +49,8 @@ pub struct Temper {
     pub crashing: u64,
     /// Messages are huge and somebody does not read.
     pub flood: bool,
+    /// Members above which a guild is large for people.
+    pub passive_above: u64,
 }
 
 impl Temper {
@@ -67,6 +69,7 @@ impl Temper {
             guilds: 1 + prng.below(3),
             crashing: if prng.chance(1, 3) { 6 } else { 0 },
             flood,
+            passive_above: if flood || prng.chance(1, 2) { u64::MAX } else { prng.below(5) },
         }
     }
 }
@@ -85,6 +88,10 @@ impl World {
                 bot: number % 3 == 2,
             })
             .collect();
+        self.oracle.passive_above = self.temper.passive_above;
+        for user in users.iter().filter(|user| user.bot) {
+            self.oracle.bot(user.id.get());
+        }
         for user in &users {
             let account =
                 Box::new(Account { user: user.clone(), owner: None, privileged: u32::MAX, tokens_valid_from_ms: 0 });
@@ -111,6 +118,7 @@ impl World {
             let sharding = (user.bot && self.prng.chance(1, 3)).then(|| (self.prng.below(2) as u32, 2));
             let mut client = Client::new(user.id.get(), compression, sharding, token, self.some_intents());
             client.lenient = self.temper.flood;
+            client.deltas = self.prng.chance(1, 2);
             if self.temper.flood {
                 client.intents = INTENTS;
             }
@@ -187,7 +195,18 @@ impl World {
                     self.clients[client].reconnect_at = self.now;
                 }
             }
-            86..92 => {
+            86..89 => {
+                let guilds: Vec<u64> = self.oracle.guilds().keys().copied().collect();
+                // Bots may say it as well; it changes nothing.
+                if let Some(guild) = self.pick(&guilds)
+                    && self.clients[client].is_live()
+                {
+                    let old_form = self.prng.chance(1, 2);
+                    let bytes = self.clients[client].subscribe(guild, old_form);
+                    self.write(client, &bytes);
+                }
+            }
+            89..92 => {
                 let guild = self.oracle.guilds().keys().next().copied().unwrap_or(1);
                 let all = self.prng.chance(1, 2);
                 let query = if all { "" } else { "user" };
@@ -282,6 +301,16 @@ impl World {
         {
             rest = format!("hello <@{mentioned}>");
         }
+        let roles: Vec<u64> = model.roles.keys().copied().filter(|role| *role != model.id).collect();
+        match self.prng.below(20) {
+            0 => rest.push_str(" @everyone"),
+            1..3 => {
+                if let Some(role) = self.pick(&roles) {
+                    rest = format!("hello <@&{role}>");
+                }
+            }
+            _ => {}
+        }
         if self.prng.chance(1, 10) {
             rest.push_str(&" word".repeat(self.prng.below(350) as usize));
         }
@@ -289,6 +318,30 @@ impl World {
         let draft = MessageDraft { content, ..MessageDraft::default() };
         let id = ChannelId::new(channel);
         self.ask_channel(author, channel, GuildRequest::CreateMessage(id, draft), Asked::Message { tag });
+    }
+
+    /// Everybody who ever subscribed does so once more.
+    pub fn subscribe_again(&mut self) {
+        for client in 0..self.clients.len() {
+            let asked = self.clients[client].session.as_ref().map(|it| it.asked.clone()).unwrap_or_default();
+            for guild in asked {
+                let bytes = self.clients[client].subscribe(guild, false);
+                self.write(client, &bytes);
+            }
+        }
+    }
+
+    /// The owner of each guild writes into each of its channels.
+    pub fn last_messages(&mut self) {
+        self.oracle.last = true;
+        for model in self.oracle.guilds().clone().into_values() {
+            for channel in model.channels.keys() {
+                let (tag, content) = self.ledger.tag(*channel, "the last");
+                let draft = MessageDraft { content, ..MessageDraft::default() };
+                let request = GuildRequest::CreateMessage(ChannelId::new(*channel), draft);
+                self.ask_channel(model.owner, *channel, request, Asked::Message { tag });
+            }
+        }
     }
 
     /// A message that fills backlogs and journals soon. Doors would not let it in: here it stands for very many.

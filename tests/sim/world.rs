@@ -22,6 +22,7 @@ use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
 use guildhall::shard::connecting::Resumption;
 use guildhall::shard::flushing::Sent;
+use guildhall::shard::subscribing::Passivity;
 use guildhall::shard::{Shard, ShardSettings};
 use guildhall::store::token::Signer;
 use guildhall::store::{Found, Query};
@@ -29,6 +30,7 @@ use guildhall::wire::close::CloseCode;
 use guildhall::wire::event::EventName;
 use guildhall::wire::model::channel::Channel;
 
+use crate::PASSIVE_EVERY;
 use crate::client::{Client, Meddling, Wish};
 use crate::digest::Digest;
 use crate::lanes::Lane;
@@ -118,8 +120,13 @@ impl World {
         self.notes = Notes::default();
         for core in 0..cores {
             let prng = Prng::new(self.prng.next_u64());
-            let settings =
-                ShardSettings { me: CoreId(core), placement: self.placement, prng, revoked: revoked.clone() };
+            let settings = ShardSettings {
+                me: CoreId(core),
+                placement: self.placement,
+                prng,
+                passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
+                revoked: revoked.clone(),
+            };
             let mut shard = Shard::new(settings);
             shard.record(true);
             self.cores.push(Core {
