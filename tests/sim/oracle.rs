@@ -368,7 +368,8 @@ impl Oracle {
                 last,
             };
             if before[&user].0 || knows(model, user) {
-                let roles = model.roles_of(user);
+                // A role that was deleted while the message was being committed counts still.
+                let roles = model.members.get(&user).map(|member| member.roles.clone()).unwrap_or_default();
                 let mentioned = |mark: &Mark| mark.everyone || mark.roles.iter().any(|role| roles.contains(role));
                 list.push(entry(&expected, expected.mark.as_ref().is_some_and(mentioned)));
             } else {
@@ -496,6 +497,9 @@ impl Oracle {
                 }
                 _ => expected.line.clone(),
             };
+            if expected.special == Special::Entrance && !wanted {
+                lines.push(Item { limited: entry.limited, comes: true, enters: true, ..Item::default() });
+            }
             if wanted {
                 let own = expected.always_to == Some(session.user);
                 let alone = expected.mark.is_some()
@@ -511,7 +515,7 @@ impl Oracle {
                     limited: entry.limited,
                     comes,
                     enters: expected.special == Special::Entrance,
-                    mark: expected.mark.as_ref().map(|mark| (mark.channel, mark.message, entry.comes_to_all)),
+                    mark: expected.mark.as_ref().map(|mark| (mark.channel, mark.message)),
                     hides: None,
                     last: entry.last,
                 });

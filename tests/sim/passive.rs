@@ -18,8 +18,8 @@ pub struct Item {
     pub comes: bool,
     /// The session begins anew.
     pub enters: bool,
-    /// A message, by channel, and whether it comes to a whole audience if it comes.
-    pub mark: Option<(u64, u64, bool)>,
+    /// A message: its channel, and its id.
+    pub mark: Option<(u64, u64)>,
     /// A channel goes out of sight, or is told anew.
     pub hides: Option<u64>,
     /// It happened when every subscription was in force.
@@ -70,14 +70,14 @@ pub fn compare(items: &[Item], got: &[&str], at: &Circumstances<'_>) -> Result<O
     for (number, line) in got.iter().enumerate() {
         if let Some(update) = marks(line, at.deltas) {
             let update = update.map_err(|error| format!("{error}: event {number}, {line}"))?;
-            if state.active {
-                return Err(format!("event {number} marks something unread for an active session: {line}"));
-            }
             let newest = update.values().max().copied().unwrap_or(0);
-            let known = items.iter().any(|item| item.mark.is_some_and(|(_, message, _)| message == newest));
+            let known = items.iter().any(|item| item.mark.is_some_and(|(_, message)| message == newest));
             while known && !state.knows(newest) {
                 let item = rest.next().ok_or_else(|| format!("event {number} marks an old message: {line}"))?;
                 state.skip(item).map_err(|error| format!("{error}, when event {number} came: {line}"))?;
+            }
+            if state.active {
+                return Err(format!("event {number} marks something unread for an active session: {line}"));
             }
             for (channel, message) in update {
                 let pending = state.pending.remove(&channel);
@@ -125,11 +125,7 @@ impl State {
 
     /// An item came.
     fn take(&mut self, item: &Item, at: &Circumstances<'_>) -> Result<(), String> {
-        if item.enters {
-            self.active = false;
-            self.pending.clear();
-            self.told.clear();
-        }
+        self.enter(item);
         if item.limited && !item.comes && !self.active {
             if !at.asked {
                 return Err("it is for active sessions".to_owned());
@@ -139,15 +135,9 @@ impl State {
             // Channels that have gone out of sight since are no longer told of.
             self.all_told(at.viewed)?;
         }
-        if let Some((channel, message, whole)) = item.mark
-            && item.limited
-            && !self.active
-        {
-            if whole {
-                self.pending.remove(&channel);
-            } else {
-                self.pending.insert(channel, message);
-            }
+        // The client knows by the message itself what is newest; to be told of it as well does no harm.
+        if let Some((channel, _)) = item.mark {
+            self.pending.remove(&channel);
         }
         self.forget(item);
         Ok(())
@@ -159,7 +149,8 @@ impl State {
         if !item.line.is_empty() && !typing && (!item.limited || item.comes || self.active) {
             return Err(format!("missing: {}", item.line));
         }
-        if let Some((channel, message, _)) = item.mark
+        self.enter(item);
+        if let Some((channel, message)) = item.mark
             && !item.line.is_empty()
         {
             self.pending.insert(channel, message);
@@ -169,8 +160,16 @@ impl State {
         Ok(())
     }
 
+    fn enter(&mut self, item: &Item) {
+        if item.enters {
+            self.active = false;
+            self.pending.clear();
+            self.told.clear();
+        }
+    }
+
     fn forget(&mut self, item: &Item) {
-        self.past.extend(item.mark.map(|(_, message, _)| message));
+        self.past.extend(item.mark.map(|(_, message)| message));
         if let Some(channel) = item.hides {
             self.pending.remove(&channel);
         }

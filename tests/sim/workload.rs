@@ -147,8 +147,24 @@ impl World {
         if self.prng.chance(1, 10) {
             self.mishap();
         }
+        if self.prng.chance(1, 25) {
+            self.subscription();
+        }
         if self.temper.flood && self.prng.chance(1, 5) {
             self.huge_message();
+        }
+    }
+
+    /// Somebody asks for all messages of a guild. Bots may say it as well; it changes nothing.
+    fn subscription(&mut self) {
+        let client = self.prng.below(self.clients.len() as u64) as usize;
+        let guilds: Vec<u64> = self.oracle.guilds().keys().copied().collect();
+        if let Some(guild) = self.pick(&guilds)
+            && self.clients[client].is_live()
+        {
+            let old_form = self.prng.chance(1, 2);
+            let bytes = self.clients[client].subscribe(guild, old_form);
+            self.write(client, &bytes);
         }
     }
 
@@ -195,18 +211,7 @@ impl World {
                     self.clients[client].reconnect_at = self.now;
                 }
             }
-            86..89 => {
-                let guilds: Vec<u64> = self.oracle.guilds().keys().copied().collect();
-                // Bots may say it as well; it changes nothing.
-                if let Some(guild) = self.pick(&guilds)
-                    && self.clients[client].is_live()
-                {
-                    let old_form = self.prng.chance(1, 2);
-                    let bytes = self.clients[client].subscribe(guild, old_form);
-                    self.write(client, &bytes);
-                }
-            }
-            89..92 => {
+            86..92 => {
                 let guild = self.oracle.guilds().keys().next().copied().unwrap_or(1);
                 let all = self.prng.chance(1, 2);
                 let query = if all { "" } else { "user" };
