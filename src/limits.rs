@@ -243,6 +243,9 @@ pub const JOURNAL_EVENTS_MAX: usize = 65_536;
 pub const JOURNAL_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// How long a journal keeps an event: a client acknowledges with every heartbeat, then may be gone for the resume window.
 pub const JOURNAL_TIME: Duration = Duration::from_secs(245);
+/// Bytes of bodies that only one session gets, of those that were sent and may be asked for again: half a minute of member
+/// chunks. A client that breaks off in the middle of more than that identifies anew.
+pub const REPLAY_OWN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Events that may wait for one client which does not read. Past it the session is disconnected, resumably.
 pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
 /// Bytes that may wait for one client which does not read. They are shared, so this bounds delay, not memory.

@@ -3,6 +3,7 @@
 //! Lives on: the session's home core.
 //! A list of *runs*: either one body of the session's own, or a stretch of a journal. A session of one guild that nothing
 //! special happens to needs one run, however many events it gets.
+//! Bodies of journals are shared and bounded there; those of the session's own are bounded here, by [`Replay::shed`].
 //! Invariant: runs join without gaps from `first_s` to `next_s`.
 
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ pub struct Replay {
     runs: VecDeque<Run>,
     first_s: u64,
     next_s: u64,
+    /// Bytes of the session's own bodies.
+    own_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Run {
 impl Default for Replay {
     /// Nothing dispatched; the first event will be number 1.
     fn default() -> Self {
-        Replay { runs: VecDeque::new(), first_s: 1, next_s: 1 }
+        Replay { runs: VecDeque::new(), first_s: 1, next_s: 1, own_bytes: 0 }
     }
 }
 
@@ -67,6 +70,7 @@ impl Replay {
     pub fn push_own(&mut self, body: SharedBody) {
         let s = self.next_s;
         self.next_s += 1;
+        self.own_bytes += body.size() as u64;
         self.push(Run { s, events: Events::Own(body) });
     }
 
@@ -101,7 +105,7 @@ impl Replay {
         }
         self.first_s = s;
         while self.runs.front().is_some_and(|run| run.end() <= s) {
-            self.runs.pop_front();
+            self.let_go();
         }
         if let Some(Run { s: start, events: Events::Shared { from, count, .. } }) = self.runs.front_mut() {
             let gone = s.saturating_sub(*start);
@@ -112,6 +116,30 @@ impl Replay {
         if self.runs.capacity() > 2 && self.runs.len() < 2 {
             self.runs.shrink_to_fit();
         }
+    }
+
+    /// Lets go of the oldest events of those before `sent` while the session's own bodies are more than `bytes`. Whoever had not
+    /// received them by then cannot resume.
+    pub fn shed(&mut self, bytes: u64, sent: u64) {
+        while self.own_bytes > bytes && self.runs.front().is_some_and(|run| run.end() <= sent) {
+            if let Some(end) = self.let_go() {
+                self.first_s = end;
+            }
+        }
+    }
+
+    /// Bytes of the session's own bodies.
+    pub fn own_bytes(&self) -> u64 {
+        self.own_bytes
+    }
+
+    /// Lets go of the oldest run, and says where it ended.
+    fn let_go(&mut self) -> Option<u64> {
+        let run = self.runs.pop_front()?;
+        if let Events::Own(body) = &run.events {
+            self.own_bytes -= body.size() as u64;
+        }
+        Some(run.end())
     }
 
     /// Whether everything from `s` on can still be sent.
@@ -180,6 +208,8 @@ impl Replay {
             s = run.end();
         }
         assert_eq!(s, self.next_s);
+        let own = self.runs.iter().map(|run| if let Events::Own(body) = &run.events { body.size() } else { 0 });
+        assert_eq!(own.sum::<usize>() as u64, self.own_bytes);
     }
 }
 
@@ -250,6 +280,20 @@ mod tests {
                 assert_eq!(seen, model[from as usize..], "seed {seed} step {step}");
             }
         }
+    }
+
+    #[test]
+    fn own_bodies_are_let_go_of_when_they_are_too_many_but_not_before_they_are_sent() {
+        let mut replay = Replay::default();
+        for number in 0..10 {
+            replay.push_own(body(format!("{number:0100}")));
+        }
+        replay.shed(350, 5);
+        assert_eq!((replay.own_bytes(), replay.first_s()), (600, 5), "what is not sent stays");
+        replay.shed(350, 11);
+        replay.invariants();
+        assert_eq!((replay.own_bytes(), replay.first_s(), replay.next_s()), (300, 8, 11));
+        assert!(!replay.reaches_back_to(7) && replay.reaches_back_to(8));
     }
 
     #[test]

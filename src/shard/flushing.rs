@@ -267,6 +267,7 @@ impl Shard {
                     // Nobody resumes a session whose READY has not arrived: its name is in there. So READY, which is as
                     // large as everything else about an idle session, need not be kept.
                     session.replay.trim(FIRST_REPLAYED.min(session.sent_s));
+                    session.replay.shed(limits::REPLAY_OWN_BYTES_MAX, session.sent_s);
                     session.unsent() > 0
                 });
                 if sent < self.scratch.len() {
