@@ -173,6 +173,15 @@ pub const DRAIN_PAUSE: Duration = Duration::from_millis(50);
 pub const DRAIN_BATCH_MIN: usize = 64;
 /// Bytes of one errand of the operator's.
 pub const ERRAND_BYTES: u64 = 64 * 1024;
+/// Bytes of a pulse: one write each, so as many as an event may have.
+pub const PULSE_BYTES_MAX: usize = FLUSH_BYTES_MAX;
+/// Times that one pulse may be repeated: with a million connections two minutes, in which no other errand is run.
+pub const PULSE_ROUNDS_MAX: u32 = 16;
+/// Connections that a pulse writes to before other work gets its turn: some ten milliseconds, so that what lies between two
+/// slices does not count.
+pub const PULSE_SLICE: u32 = 1_024;
+/// How long a core may take for one round of a pulse.
+pub const PULSE_TIME: Duration = Duration::from_secs(60);
 /// Orders that wait for one core.
 pub const ORDERS: usize = 1_024;
 /// Entries of a core's submission queue; glommio's 128 is too small for thousands of sockets.

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::ceiling::{self, Ceiling};
 use crate::chat::{self, Chat};
 use crate::clock;
-use crate::fanout::{self, Fanout};
+use crate::fanout::{self, Against, Fanout};
 use crate::http::Mailbox;
 use crate::idle;
 use crate::limits;
@@ -170,6 +170,12 @@ struct FanoutArgs {
     /// Turns of server and kernel.
     #[arg(long, value_name = "N", default_value_t = 10)]
     turns: u32,
+    /// Compares with plain sends of the server's own, over the same sockets: its data directory, for `admin pulse`.
+    #[arg(long, value_name = "DATA", requires = "guildhall")]
+    pulse: Option<PathBuf>,
+    /// The server's program, for `--pulse`.
+    #[arg(long, value_name = "PROGRAM")]
+    guildhall: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -336,6 +342,10 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
         messages,
         turns,
         server_pid: args.swarm.server_pid.ok_or("--server-pid is needed: the server's CPU time is the question")?,
+        against: match (args.pulse.clone(), args.guildhall.clone()) {
+            (Some(data), Some(program)) => Against::Pulse { program, data },
+            _ => Against::Raw,
+        },
         quiet: args.swarm.quiet,
     };
     let report = fanout::run(&fanout)?;

@@ -1,13 +1,17 @@
 //! One message at a time to all sessions, in turn with plain sends of the same size to as many sockets: how much does the
 //! server add to what the kernel costs?
+//!
+//! The plain sends are another process's to other sockets, or the server's own to the very same sockets (`admin pulse`). In the
+//! second case it is also seen how long each takes to reach the last session, by the same client.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::arrival;
 use crate::clock;
@@ -25,6 +29,8 @@ use crate::watch::Watch;
 
 /// What the server may cost, as a multiple of what the kernel costs.
 const TARGET: f64 = 1.15;
+/// How long it may take to reach the last session, as a multiple of what plain sends over the same sockets take.
+const TARGET_LAST: f64 = 1.25;
 /// Between looks at whether all have received a message.
 const PAUSE: Duration = Duration::from_micros(200);
 /// After the last receipt of a turn: the server still has to come to rest. Not longer, since it also uses some CPU at rest.
@@ -45,8 +51,24 @@ pub struct Fanout {
     pub turns: u32,
     /// The server's process.
     pub server_pid: i32,
+    /// Whose plain sends it is compared with.
+    pub against: Against,
     /// Without progress.
     pub quiet: bool,
+}
+
+/// Whose plain sends the server is compared with.
+#[derive(Debug, Clone)]
+pub enum Against {
+    /// Another process's, to as many sockets of its own.
+    Raw,
+    /// The server's own, over the same sockets: this program makes its operator's errand on this data directory.
+    Pulse {
+        /// The server's program.
+        program: PathBuf,
+        /// Its data directory.
+        data: PathBuf,
+    },
 }
 
 /// One turn of both sides.
@@ -58,6 +80,12 @@ pub struct Pair {
     pub raw_us: f64,
     /// The one by the other.
     pub ratio: f64,
+    /// From a message's posting to its receipt by the last session, in milliseconds: the mean of the turn's messages.
+    pub last_ms: f64,
+    /// From a pulse's order to its receipt by the last session; none if the plain sends are another process's.
+    pub pulse_last_ms: Option<f64>,
+    /// From a pulse's order to the last send of it, as the server says.
+    pub pulse_sent_ms: Option<f64>,
 }
 
 /// What a run found.
@@ -75,6 +103,8 @@ pub struct Report {
     pub ratio: f64,
     /// The ratio of the sums: what one slow turn does to it shows how steady the machine was.
     pub ratio_of_sums: f64,
+    /// The median of the turns' times to the last session, a message's by a pulse's.
+    pub last_ratio: Option<f64>,
     /// Whether all was delivered.
     pub deliveries: Judgement,
     /// The same in a word.
@@ -85,11 +115,20 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Arrival { live, asked, seconds, .. } = &self.arrival;
         writeln!(f, "sessions            {live} live of {asked} in {seconds:.2} s")?;
-        for (turn, Pair { server_us, raw_us, ratio }) in self.pairs.iter().enumerate() {
+        for (turn, pair) in self.pairs.iter().enumerate() {
+            let Pair { server_us, raw_us, ratio, last_ms, pulse_last_ms, pulse_sent_ms } = pair;
             writeln!(
                 f,
                 "turn {turn:<14} server {server_us:.3} µs per delivery, raw {raw_us:.3} µs per send, ratio {ratio:.3}"
             )?;
+            if let (Some(pulse), Some(sent)) = (pulse_last_ms, pulse_sent_ms) {
+                let ratio = last_ms / pulse;
+                writeln!(
+                    f,
+                    "{:<19} last session {last_ms:.1} ms, of a pulse {pulse:.1} ms (sent in {sent:.1}), ratio {ratio:.3}",
+                    ""
+                )?;
+            }
         }
         writeln!(f, "bytes per delivery  {:.1}", self.bytes_per_delivery)?;
         writeln!(f, "latency             {}", self.latency_ms)?;
@@ -106,9 +145,12 @@ impl fmt::Display for Report {
             let id = fault.session_id.as_deref().unwrap_or("none");
             writeln!(f, "fault               {:?} on session {} (id {id}): {}", fault.kind, fault.session, fault.what)?;
         }
-        let met = if self.ratio <= TARGET { "met" } else { "missed" };
+        let met = |ratio: f64, target: f64| if ratio <= target { "met" } else { "missed" };
         writeln!(f, "ratio of the sums    {:.3}", self.ratio_of_sums)?;
-        writeln!(f, "ratio: {:.3} (target ≤ {TARGET}: {met})", self.ratio)?;
+        if let Some(ratio) = self.last_ratio {
+            writeln!(f, "last session: {ratio:.3} (target ≤ {TARGET_LAST}: {})", met(ratio, TARGET_LAST))?;
+        }
+        writeln!(f, "ratio: {:.3} (target ≤ {TARGET}: {})", self.ratio, met(self.ratio, TARGET))?;
         write!(f, "verdict: {}", if self.sound { "sound" } else { "FAULTY" })
     }
 }
@@ -156,6 +198,102 @@ impl Drop for Kernel {
     }
 }
 
+/// What as many rounds of plain sends took.
+struct Plain {
+    cpu_us_per_send: f64,
+    last_ms: Option<f64>,
+    sent_ms: Option<f64>,
+}
+
+/// Plain sends, wherever they come from.
+enum Baseline {
+    Raw(Kernel),
+    Pulse { program: PathBuf, data: PathBuf },
+}
+
+/// What the server says of a pulse.
+#[derive(Debug, Deserialize)]
+struct Told {
+    frames: u64,
+    rounds: Vec<Round>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Round {
+    written: u64,
+    cut_short: u64,
+    skipped: u64,
+    wall_ms: f64,
+    cpu_ms: f64,
+    ordered_at_ns: u64,
+}
+
+impl Baseline {
+    fn start(fanout: &Fanout) -> io::Result<Baseline> {
+        Ok(match &fanout.against {
+            Against::Raw => Baseline::Raw(Kernel::start(fanout.swarm.sessions)?),
+            Against::Pulse { program, data } => Baseline::Pulse { program: program.clone(), data: data.clone() },
+        })
+    }
+
+    fn turn(&mut self, bytes: usize, rounds: u32, swarm: &Swarm) -> io::Result<Plain> {
+        match self {
+            Baseline::Raw(kernel) => {
+                let cpu_us_per_send = kernel.turn(bytes, rounds)?.cpu_us_per_send();
+                Ok(Plain { cpu_us_per_send, last_ms: None, sent_ms: None })
+            }
+            Baseline::Pulse { program, data } => {
+                let (mut sum, mut last, mut sent, mut written) = (0.0, 0.0, 0.0, 0);
+                for _ in 0..rounds {
+                    let (round, reached_ns) = pulse(program, data, bytes, swarm)?;
+                    sum += round.cpu_ms;
+                    sent += round.wall_ms;
+                    last += reached_ns.saturating_sub(round.ordered_at_ns) as f64 / 1e6;
+                    written += round.written;
+                }
+                let rounds = f64::from(rounds);
+                Ok(Plain {
+                    cpu_us_per_send: sum * 1e3 / written.max(1) as f64,
+                    last_ms: Some(last / rounds),
+                    sent_ms: Some(sent / rounds),
+                })
+            }
+        }
+    }
+}
+
+/// One pulse, and when the last session had all of it.
+fn pulse(program: &Path, data: &Path, bytes: usize, swarm: &Swarm) -> io::Result<(Round, u64)> {
+    let (before, _) = swarm.pongs();
+    let output = std::process::Command::new(program)
+        .args(["admin", "--json", "--data"])
+        .arg(data)
+        .args(["pulse", "--bytes", &bytes.to_string()])
+        .output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    let Told { frames, mut rounds } = serde_json::from_slice(&output.stdout)?;
+    let round = rounds.pop().ok_or_else(|| io::Error::other("a pulse without a round"))?;
+    if round.skipped + round.cut_short > 0 {
+        let Round { written, cut_short, skipped, .. } = round;
+        let why = format!("of a pulse {written} were written, {cut_short} cut short, {skipped} skipped");
+        return Err(io::Error::other(why));
+    }
+    let expected = before + frames * round.written;
+    let start = Instant::now();
+    loop {
+        let (pongs, last_ns) = swarm.pongs();
+        if pongs >= expected {
+            return Ok((round, last_ns));
+        }
+        if start.elapsed() > limits::STALL_TIME {
+            return Err(io::Error::other(format!("of {expected} pongs {pongs} came")));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// The server's part of the run.
 struct Server<'a> {
     fanout: &'a Fanout,
@@ -163,11 +301,14 @@ struct Server<'a> {
     line: Line,
     live: u32,
     posted: u32,
+    /// From each posting to the last receipt, added up.
+    last_ns: u64,
 }
 
 impl Server<'_> {
     /// Posts so many messages, each when the one before has reached everybody. Says how many did.
     fn turn(&mut self, messages: u32, watch: &mut Watch) -> io::Result<u32> {
+        self.last_ns = 0;
         for done in 0..messages {
             let mark = Mark { stream: 0, index: self.posted, intended_ns: clock::now_ns() };
             self.line.post(&self.fanout.swarm.marker.content(mark, self.fanout.size))?;
@@ -180,6 +321,7 @@ impl Server<'_> {
                 }
                 std::thread::sleep(PAUSE);
             }
+            self.last_ns += self.swarm.delivered_ns().saturating_sub(mark.intended_ns);
             watch.look(self.swarm, "fanout");
         }
         Ok(messages)
@@ -192,15 +334,15 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
     let mut found = RunReport::default();
     let mut swarm = arrival::gather(&fanout.swarm, Some(fanout.server_pid), &mut watch, &mut found)?;
     let arrival = found.arrival;
-    let mut kernel = Kernel::start(fanout.swarm.sessions)?;
+    let mut baseline = Baseline::start(fanout)?;
     let line = Line::open(fanout.mailbox.clone())?;
-    let mut server = Server { fanout, swarm: &mut swarm, line, live: arrival.live, posted: 0 };
+    let mut server = Server { fanout, swarm: &mut swarm, line, live: arrival.live, posted: 0, last_ns: 0 };
 
     // The first round of both pays for what is allocated, and tells the size of a frame.
     let mut whole = server.turn(1, &mut watch)? == 1;
     let counts = server.swarm.look().counts;
     let bytes = (counts.delivered_bytes / counts.delivered.max(1)) as usize;
-    kernel.turn(bytes.max(1), 1)?;
+    baseline.turn(bytes.max(2), 1, server.swarm)?;
     let mut pairs = Vec::new();
     for _ in 0..fanout.turns {
         if !whole {
@@ -213,25 +355,33 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
         let after = proc::process(fanout.server_pid).ok_or_else(gone)?;
         let deliveries = f64::from(fanout.messages) * f64::from(arrival.live.max(1));
         let server_us = proc::cpu_between(&before, &after) as f64 / 1e3 / deliveries;
-        let raw_us = kernel.turn(bytes.max(1), fanout.messages)?.cpu_us_per_send();
-        pairs.push(Pair { server_us, raw_us, ratio: server_us / raw_us });
+        let last_ms = server.last_ns as f64 / 1e6 / f64::from(fanout.messages.max(1));
+        let plain = baseline.turn(bytes.max(2), fanout.messages, server.swarm)?;
+        let raw_us = plain.cpu_us_per_send;
+        let (pulse_last_ms, pulse_sent_ms) = (plain.last_ms, plain.sent_ms);
+        pairs.push(Pair { server_us, raw_us, ratio: server_us / raw_us, last_ms, pulse_last_ms, pulse_sent_ms });
     }
     let posted = server.posted;
     std::thread::sleep(limits::AFTERGLOW);
     watch.finish();
     let remains = swarm.stop();
     let deliveries = judge::judge(&remains, &fanout.swarm.script, |_, index| index < posted);
-    let mut ratios: Vec<f64> = pairs.iter().map(|pair| pair.ratio).collect();
-    ratios.sort_by(f64::total_cmp);
     let sum = |part: fn(&Pair) -> f64| pairs.iter().map(part).sum::<f64>();
     Ok(Report {
         bytes_per_delivery: per(deliveries.counts.delivered_bytes as f64, deliveries.counts.delivered as f64),
         latency_ms: remains.latencies.of(Kind::Message).map(Times::of).unwrap_or_default(),
-        ratio: ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN),
+        ratio: median(pairs.iter().map(|pair| pair.ratio)).unwrap_or(f64::NAN),
+        last_ratio: median(pairs.iter().filter_map(|pair| Some(pair.last_ms / pair.pulse_last_ms?))),
         ratio_of_sums: sum(|pair| pair.server_us) / sum(|pair| pair.raw_us),
         sound: whole && deliveries.is_sound() && arrival.live == arrival.asked,
         deliveries,
         arrival,
         pairs,
     })
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }

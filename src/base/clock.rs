@@ -57,6 +57,12 @@ pub fn now() -> Time {
     Time(nanos + instant.elapsed().as_nanos() as u64)
 }
 
+/// CPU time that the calling thread has used. For measurements of boot's only.
+pub fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
 /// `2024-01-01T00:00:00.000000+00:00`, the form that every client library parses. `unix_ms` beyond the year 9999 is cut there.
 pub fn iso8601(unix_ms: u64) -> String {
     let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)

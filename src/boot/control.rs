@@ -49,7 +49,7 @@ pub fn start(
         .map_err(|error| Fatal(format!("cannot close {} to others: {error}", socket.display())))?;
     let stopping = Arc::new(AtomicBool::new(false));
     let desk = Desk {
-        core: orders[0].clone(),
+        cores: orders.to_vec(),
         caller: service.caller(),
         database: directory.database(),
         signer: signer.clone(),
@@ -86,7 +86,7 @@ impl Control {
 }
 
 struct Desk {
-    core: Sender<Order>,
+    cores: Vec<Sender<Order>>,
     caller: Caller,
     database: PathBuf,
     signer: Signer,
@@ -110,13 +110,14 @@ impl Desk {
     fn run(&self, errand: &Errand) -> Value {
         let mut ask = |request: Request| -> Answer {
             let (reply, answer) = flume::bounded(1);
-            if self.core.send(Order::Ask(Box::new(request), reply)).is_err() {
+            if self.cores[0].send(Order::Ask(Box::new(request), reply)).is_err() {
                 return Err(Refusal::OVERLOADED);
             }
             answer.recv_timeout(Duration::from_secs(30)).unwrap_or(Err(Refusal::OVERLOADED))
         };
         let database: &Path = &self.database;
-        let mut means = Means { ask: &mut ask, caller: &self.caller, database, signer: &self.signer };
+        let cores = &self.cores;
+        let mut means = Means { ask: &mut ask, caller: &self.caller, database, signer: &self.signer, cores };
         match errand.run(&mut means) {
             Ok(answer) => json!({ "ok": answer }),
             Err(fatal) => json!({ "error": fatal.to_string() }),

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use flume::{Receiver, Sender};
 use futures_lite::io::AsyncReadExt;
 use glommio::net::TcpStream;
@@ -19,6 +20,7 @@ use tungstenite::handshake::server::Request;
 use crate::base::clock;
 use crate::base::metrics::{Metric, Metrics};
 use crate::boot::listener::{self, Listener};
+use crate::boot::pulse::{self, Beat};
 use crate::boot::recording::Recorder;
 use crate::boot::signals::Wish;
 use crate::boot::tables::{Room, Split};
@@ -91,6 +93,8 @@ pub enum Order {
     Measure(Sender<Metrics>),
     /// Ask an owner on behalf of the operator.
     Ask(Box<Asked>, Sender<Answer>),
+    /// Write these frames once to every open connection.
+    Pulse(Bytes, Sender<Beat>),
     /// Accept nobody any more and send everybody away within the time; tell when done.
     Drain(Duration, Sender<()>),
     /// End.
@@ -117,7 +121,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     let stop = Rc::new(Cell::new(false));
     let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default() };
     let listening = glommio::spawn_local(entrance.accept(Listener::adopt(listener)));
-    glommio::spawn_local(obey(orders, desk.clone(), listening, Rc::clone(&stop))).detach();
+    glommio::spawn_local(obey(orders, door.clone(), listening, Rc::clone(&stop))).detach();
     let _ = ready.send(Ok(()));
     Turns::new(desk.clone(), door, lanes, recorder, stop).run().await;
     drop(lifeline);
@@ -144,7 +148,8 @@ async fn tick(desk: Desk) {
 }
 
 /// Obeys the process.
-async fn obey(orders: Receiver<Order>, desk: Desk, listening: glommio::Task<()>, stop: Rc<Cell<bool>>) {
+async fn obey(orders: Receiver<Order>, door: Door, listening: glommio::Task<()>, stop: Rc<Cell<bool>>) {
+    let desk = door.desk.clone();
     let mut listening = Some(listening);
     while let Ok(order) = orders.recv_async().await {
         match order {
@@ -156,6 +161,13 @@ async fn obey(orders: Receiver<Order>, desk: Desk, listening: glommio::Task<()>,
                 glommio::spawn_local(async move {
                     let answer = desk.ask(Actor::Operator, *request).await;
                     let _ = reply.send(answer);
+                })
+                .detach();
+            }
+            Order::Pulse(frames, reply) => {
+                let door = door.clone();
+                glommio::spawn_local(async move {
+                    let _ = reply.send(pulse::beat(&door, &frames).await);
                 })
                 .detach();
             }

@@ -10,6 +10,7 @@ pub mod core;
 pub mod histograms;
 pub mod listener;
 pub mod preflight;
+pub mod pulse;
 pub mod recording;
 pub mod serve;
 pub mod signals;

@@ -15,6 +15,7 @@ use glommio::net::TcpStream;
 use glommio::timer::sleep;
 
 use crate::base::clock;
+use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::desk::Desk;
 use crate::gateway::conversation::{Conversation, Gate, Move, Next};
@@ -46,6 +47,26 @@ struct Lent {
     host: RefCell<Rc<str>>,
     /// Brings sockets to other cores.
     courier: Courier,
+}
+
+/// How a pulse went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pulsed {
+    /// Connections whose sockets took all of it.
+    pub written: u64,
+    /// Connections whose sockets took a part; the rest is pending.
+    pub cut_short: u64,
+    /// Connections that were left out: something is pending, the socket is full, or they are about to end.
+    pub skipped: u64,
+}
+
+impl Pulsed {
+    /// Adds another core's, or slice's.
+    pub fn add(&mut self, other: Pulsed) {
+        self.written += other.written;
+        self.cut_short += other.cut_short;
+        self.skipped += other.skipped;
+    }
 }
 
 /// Why a connection stops.
@@ -153,6 +174,39 @@ impl Door {
         if let Some(line) = self.let_go(key) {
             glommio::spawn_local(linger(sockets::to_executor(line.socket))).detach();
         }
+    }
+
+    /// Writes whole frames to the connections at so many places from `from` on. Says where to go on.
+    pub fn pulse(&self, from: u32, count: u32, frames: &[u8], pulsed: &mut Pulsed) -> Option<u32> {
+        let mut table = self.table.clone();
+        let mut shard = self.desk.shard();
+        let before = *pulsed;
+        let mut bytes = 0;
+        for key in table.keys_in(from, count) {
+            let Some(connection) = shard.connection(key) else { continue };
+            if connection.blocked || connection.closing || !connection.pending.is_empty() {
+                pulsed.skipped += 1;
+                continue;
+            }
+            match table.send(key, frames) {
+                Sent::Bytes(taken) if taken == frames.len() => {
+                    pulsed.written += 1;
+                    bytes += taken as u64;
+                }
+                Sent::Bytes(taken @ 1..) => {
+                    pulsed.cut_short += 1;
+                    bytes += taken as u64;
+                    connection.pending = frames[taken..].to_vec();
+                    connection.blocked = true;
+                }
+                // Whoever is gone stirs.
+                Sent::Bytes(0..) | Sent::Gone => pulsed.skipped += 1,
+            }
+        }
+        shard.metrics.count(Counter::Sends, pulsed.written + pulsed.cut_short - before.written - before.cut_short);
+        shard.metrics.count(Counter::BytesSent, bytes);
+        let next = from + count;
+        (next < table.places()).then_some(next)
     }
 
     fn begin(self, stream: TcpStream, conversation: Conversation, behind: &[u8]) {

@@ -141,6 +141,19 @@ impl SocketTable {
         read.unwrap_or(Received::Nothing)
     }
 
+    /// The connections at places `from..from + count`.
+    pub fn keys_in(&self, from: u32, count: u32) -> Vec<Key> {
+        let places = self.0.places.borrow();
+        let all = places.iter().enumerate().skip(from as usize).take(count as usize);
+        let taken = all.filter(|(_, place)| place.line.is_some());
+        taken.map(|(index, place)| Key { index: index as u32, generation: place.generation }).collect()
+    }
+
+    /// How many places there are, taken or free.
+    pub fn places(&self) -> u32 {
+        self.0.places.borrow().len() as u32
+    }
+
     /// Does something with what is said on a socket; nothing if there is no such socket any more.
     pub fn at<R>(&self, key: Key, act: impl FnOnce(&mut Line) -> R) -> Option<R> {
         let mut places = self.0.places.borrow_mut();

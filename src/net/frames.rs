@@ -21,6 +21,8 @@ pub enum FrameKind {
     Binary,
     /// The last frame.
     Close,
+    /// An answer to a ping, or, unasked for, nothing but bytes.
+    Pong,
 }
 
 /// Appends the head of a whole, unmasked frame with `length` bytes to come.
@@ -29,6 +31,7 @@ pub fn write_head(out: &mut Vec<u8>, kind: FrameKind, length: usize) {
         FrameKind::Text => OpCode::Data(Data::Text),
         FrameKind::Binary => OpCode::Data(Data::Binary),
         FrameKind::Close => OpCode::Control(Control::Close),
+        FrameKind::Pong => OpCode::Control(Control::Pong),
     };
     let header = FrameHeader { is_final: true, opcode, mask: None, ..FrameHeader::default() };
     header.format(length as u64, out).expect("writing to memory does not fail");

@@ -131,6 +131,12 @@ pub struct Board {
     pub dead: AtomicU32,
     /// Deliveries so far.
     pub delivered: AtomicU64,
+    /// When the last of them came, in nanoseconds since 1970.
+    pub delivered_ns: AtomicU64,
+    /// Pongs so far.
+    pub pongs: AtomicU64,
+    /// When the last of them came.
+    pub pong_ns: AtomicU64,
     counts: Mutex<Counts>,
 }
 
@@ -138,6 +144,10 @@ impl Board {
     /// The thread tells how far it is.
     pub fn post(&self, tally: &mut Tally, plan: &Plan) {
         tally.receiving.tell(&plan.events);
+        let (pongs, pong_ns) = tally.pongs;
+        self.delivered_ns.store(tally.last_ns, Ordering::Relaxed);
+        self.pong_ns.store(pong_ns, Ordering::Relaxed);
+        self.pongs.store(pongs, Ordering::Release);
         self.delivered.store(tally.counts.delivered, Ordering::Release);
         // Whoever else holds a lock holds it for a moment: there is a next turn.
         if let Ok(mut counts) = self.counts.try_lock() {

@@ -318,7 +318,8 @@ impl Client {
             match (frame.kind, frame.last) {
                 (Kind::Text, true) if self.rare.is_none() => self.payload(frame.payload, frame.length, desk)?,
                 (Kind::Ping, _) => framing::write(&mut desk.out, Kind::Pong, frame.payload, desk.mask),
-                (Kind::Pong, _) => {}
+                // Nobody here pings: it is a pulse of the server's.
+                (Kind::Pong, _) => desk.tally.pong(desk.now_ns),
                 (Kind::Close, _) => {
                     if self.stage != Stage::Parting {
                         framing::write(&mut desk.out, Kind::Close, frame.payload, desk.mask);

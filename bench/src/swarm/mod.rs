@@ -229,7 +229,19 @@ impl Swarm {
 
     /// Deliveries so far.
     pub fn delivered(&self) -> u64 {
-        self.boards.iter().map(|board| board.delivered.load(Ordering::Relaxed)).sum()
+        self.boards.iter().map(|board| board.delivered.load(Ordering::Acquire)).sum()
+    }
+
+    /// When the last of them came, in nanoseconds since 1970; right when all that were expected are here.
+    pub fn delivered_ns(&self) -> u64 {
+        self.boards.iter().map(|board| board.delivered_ns.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    /// Pongs so far, which a server writes when its operator wants to know what one write to everybody takes, and when the last
+    /// of them came, in nanoseconds since 1970.
+    pub fn pongs(&self) -> (u64, u64) {
+        let count = self.boards.iter().map(|board| board.pongs.load(Ordering::Acquire)).sum();
+        (count, self.boards.iter().map(|board| board.pong_ns.load(Ordering::Relaxed)).max().unwrap_or(0))
     }
 
     /// Deliveries that have to come and are not here yet; `accepted` says which events the server took.

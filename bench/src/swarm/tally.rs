@@ -257,6 +257,8 @@ pub struct Tally {
     pub again: [u64; Kind::COUNT],
     /// By kind: events that came to who may not see them.
     pub leaked: [u64; Kind::COUNT],
+    /// Pongs that nobody has asked for: how many, and when the last one came, in nanoseconds since 1970.
+    pub pongs: (u64, u64),
     /// What was received and is not yet in the table of events.
     pub receiving: Receiving,
 }
@@ -274,6 +276,7 @@ impl Default for Tally {
             groups: Vec::new(),
             again: [0; Kind::COUNT],
             leaked: [0; Kind::COUNT],
+            pongs: (0, 0),
             receiving: Receiving::default(),
         }
     }
@@ -297,6 +300,11 @@ impl Tally {
             record(times, took);
         }
         self.receiving.add(mark, took / 1_000, events);
+    }
+
+    /// A pong came.
+    pub fn pong(&mut self, now_ns: u64) {
+        self.pongs = (self.pongs.0 + 1, now_ns);
     }
 
     /// An event came that should not have, or not again.

@@ -2,6 +2,7 @@
 //!
 //! Lives on: the command's process, or a thread of the server's.
 
+use flume::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,6 +11,8 @@ use crate::base::id::Id;
 use crate::base::id::{GuildId, Mint, UserId, kind};
 use crate::base::prng::Prng;
 use crate::boot::Fatal;
+use crate::boot::core::Order;
+use crate::boot::pulse;
 use crate::mail::ask::{Answer, GuildRequest, Reply, Request};
 use crate::mail::placement::VirtualShard;
 use crate::store::password::Password;
@@ -66,6 +69,13 @@ pub enum Errand {
         /// Whose.
         user: u64,
     },
+    /// → `bytes`, `frames`, `rounds`
+    Pulse {
+        /// Of each write.
+        bytes: usize,
+        /// How often.
+        rounds: u32,
+    },
 }
 
 /// What an errand is done with: the owners, the store, the signer.
@@ -78,6 +88,8 @@ pub struct Means<'a> {
     pub database: &'a std::path::Path,
     /// Issues tokens.
     pub signer: &'a Signer,
+    /// The cores of the running server; none without one.
+    pub cores: &'a [Sender<Order>],
 }
 
 impl Errand {
@@ -132,6 +144,7 @@ impl Errand {
                 }
                 Ok(json!({ "user_id": user, "token": issue(means, user) }))
             }
+            Errand::Pulse { bytes, rounds } => pulse::order(means.cores, *bytes, *rounds),
         }
     }
 }

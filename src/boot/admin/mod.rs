@@ -58,6 +58,15 @@ enum ErrandArgs {
         /// The user's id.
         user: u64,
     },
+    /// Write once to every open connection, as fast as the kernel takes it, and say how long that took. Clients ignore it.
+    Pulse {
+        /// Bytes of each write.
+        #[arg(long, value_name = "N")]
+        bytes: usize,
+        /// How often.
+        #[arg(long, value_name = "R", default_value_t = 1)]
+        rounds: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,6 +171,7 @@ fn errand(what: &ErrandArgs) -> Result<Errand, Fatal> {
             Errand::Fill { guild: *guild, members: *members }
         }
         ErrandArgs::Token { user } => Errand::Token { user: *user },
+        ErrandArgs::Pulse { bytes, rounds } => Errand::Pulse { bytes: *bytes, rounds: *rounds },
     })
 }
 

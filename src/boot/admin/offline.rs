@@ -34,7 +34,7 @@ pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fa
     });
     let mut ask = |request: Request| answer(&mut shard, &caller, me, request);
     let database = directory.database();
-    let mut means = Means { ask: &mut ask, caller: &caller, database: &database, signer: &signer };
+    let mut means = Means { ask: &mut ask, caller: &caller, database: &database, signer: &signer, cores: &[] };
     let result = errand.run(&mut means);
     service.stop()?;
     result

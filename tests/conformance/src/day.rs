@@ -1,6 +1,6 @@
 //! One day in the life of a script: it prints a word when it wants something to happen, and the town does it.
 //!
-//! `READY`: Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`] messages meanwhile. `PROMOTE`: Ann
+//! `READY`: the operator has a pulse written, Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`] messages meanwhile. `PROMOTE`: Ann
 //! makes the bot an administrator. `DONE`: it was a good day.
 
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::proxy::Proxy;
-use crate::server::Server;
+use crate::server::{Server, admin};
 use crate::town::Town;
 
 /// Messages written while the client is cut off.
@@ -31,6 +31,9 @@ pub fn live_through(cores: usize, script: impl FnOnce(&Town, &Server, &Proxy) ->
         let word = word.expect("it is text");
         match word.as_str() {
             "READY" => {
+                // A pulse is nothing to a client, whatever library it is.
+                let pulse = admin(town.data.path(), &["pulse", "--bytes", "300", "--rounds", "3"]);
+                assert_eq!(pulse["rounds"][2]["written"], 1, "{pulse}");
                 town.say(&ann, "from ann");
             }
             "CUT" => {
