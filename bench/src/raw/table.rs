@@ -26,9 +26,10 @@ pub fn split(kept: &[RawFd]) -> io::Result<()> {
     }
     for number in open {
         if number > 2 && !kept.contains(&number) {
-            // SAFETY: nobody owns this copy. The folder's own descriptor was in the list and is closed already; no other
-            // thread can have opened one under its number in this table.
-            unsafe { rustix::io::close(number) };
+            // Not rustix's `close`, which insists that there is something to close: the folder's own descriptor was in the list
+            // and is closed already.
+            // SAFETY: nobody owns this copy, and no other thread can have opened one under its number in this table.
+            unsafe { libc::close(number) };
         }
     }
     Ok(())
