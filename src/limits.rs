@@ -211,6 +211,17 @@ pub const GUILDS_PER_GUILD_SHARD: usize = 2_500;
 pub const MEMBERS_CHUNK: u32 = 1_000;
 /// Members found by name or by id in one request (documented).
 pub const MEMBERS_NAMED_MAX: u32 = 100;
+/// Requests for members of one session that wait while one is answered. Past it they are answered with RATE_LIMITED.
+pub const MEMBERS_WAITING_MAX: usize = 32;
+/// Bytes that may wait for a client before the next page of members is looked up for it: one write. So it has a page, some
+/// half a megabyte, and no more, however slowly it reads.
+pub const MEMBERS_AHEAD_BYTES: u64 = FLUSH_BYTES_MAX as u64;
+/// Pages of members that a core has looked up at once: one is read while the other is sent on. Whoever is next waits its turn,
+/// and between the pages the store answers others.
+pub const MEMBERS_PAGES_MAX: usize = 2;
+/// Bytes of members that a core holds, because they are not sent or may be asked for again. Past it sessions let go of what
+/// they were sent, one after the other; if that is not enough, requests wait.
+pub const MEMBERS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between two requests for all members of one guild (documented).
 pub const MEMBERS_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two ticks of a shard.
@@ -252,9 +263,15 @@ pub const JOURNAL_EVENTS_MAX: usize = 65_536;
 pub const JOURNAL_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// How long a journal keeps an event: a client acknowledges with every heartbeat, then may be gone for the resume window.
 pub const JOURNAL_TIME: Duration = Duration::from_secs(245);
-/// Bytes of bodies that only one session gets, of those that were sent and may be asked for again: half a minute of member
-/// chunks. A client that breaks off in the middle of more than that identifies anew.
-pub const REPLAY_OWN_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of bodies that only one session gets, of those that were sent and may be asked for again. It covers what two kernels
+/// have on its way between them, at most 4 and 6 MiB unless somebody has set them otherwise; a client that goes back further
+/// than that without having acknowledged identifies anew.
+pub const REPLAY_OWN_BYTES_MAX: u64 = 12 * 1024 * 1024;
+/// Bytes that an event of a session's own takes besides its text.
+pub const OWN_EVENT_BYTES: u64 = 256;
+/// Stretches of events, of one journal each, that a session may ask for again; 40 bytes each. It needs one for each change from
+/// one guild's events to another's. Past it the oldest go.
+pub const REPLAY_RUNS_MAX: usize = 16_384;
 /// Events that may wait for one client which does not read. Past it the session is disconnected, resumably.
 pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
 /// Bytes that may wait for one client which does not read. They are shared, so this bounds delay, not memory.
@@ -279,6 +296,9 @@ const _: () = {
     assert!(BACKLOG_BYTES_MAX < JOURNAL_BYTES_MAX, "a slow client is cut before its events are gone, so it can resume");
     assert!((BACKLOG_EVENTS_MAX as usize) < JOURNAL_EVENTS_MAX);
     assert!(FLUSH_BYTES_MAX as u64 * 4 < BACKLOG_BYTES_MAX);
+    assert!(BACKLOG_EVENTS_MAX as usize <= REPLAY_RUNS_MAX, "what is not sent is never let go of");
+    assert!(MEMBERS_AHEAD_BYTES * 8 < BACKLOG_BYTES_MAX, "a listing by itself cuts nobody");
+    assert!(REPLAY_OWN_BYTES_MAX * 4 <= MEMBERS_BYTES_MAX, "some listings go on at once without touching each other");
     assert!(
         JOURNAL_TIME.as_millis()
             > RESUME_WINDOW.as_millis() + HEARTBEAT_INTERVAL.as_millis() + HEARTBEAT_TOLERANCE.as_millis(),

@@ -284,8 +284,7 @@ impl Door {
             if taken == pending.len() {
                 shard.writable(key);
             } else if let Some(connection) = shard.connection(key) {
-                // Whatever was said meanwhile stands behind the rest.
-                connection.pending.splice(0..0, pending[taken..].iter().copied());
+                connection.put_back(clock::now(), &pending, taken);
             }
         });
         None

@@ -87,6 +87,11 @@ impl Relay {
         self.facts.id()
     }
 
+    /// What a user who is here may do in the guild as a whole.
+    pub fn granted(&self, user: UserId) -> Permissions {
+        self.present.get(&user).map_or(Permissions::empty(), |present| self.facts.in_guild(user, &present.roles))
+    }
+
     /// Whether nobody is left.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()

@@ -2,6 +2,7 @@
 //!
 //! Lives on: every core; never shared between cores but for the immutable bytes.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -25,6 +26,31 @@ pub struct Body {
     arrival: Option<Box<Arrival>>,
     /// What was compressed of it.
     pub(super) packed: Packed,
+    _toll: Option<Box<Toll>>,
+}
+
+/// Counts the bytes of bodies, for as long as anybody holds them.
+#[derive(Debug, Clone, Default)]
+pub struct Purse(Rc<Cell<u64>>);
+
+impl Purse {
+    /// Bytes of the bodies that live.
+    pub fn bytes(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// What a body was counted with.
+#[derive(Debug)]
+struct Toll {
+    purse: Purse,
+    bytes: u64,
+}
+
+impl Drop for Toll {
+    fn drop(&mut self) {
+        self.purse.0.set(self.purse.bytes() - self.bytes);
+    }
 }
 
 /// Bytes of an arrival, roughly; only backlogs are reckoned with it.
@@ -33,13 +59,22 @@ const ARRIVAL_BYTES: usize = 500;
 impl Body {
     /// A body in one piece.
     pub fn new(name: EventName, json: Bytes, published: Time) -> SharedBody {
-        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default() })
+        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), _toll: None })
+    }
+
+    /// The same, counted.
+    pub fn counted(name: EventName, json: Bytes, published: Time, purse: &Purse) -> SharedBody {
+        let bytes = json.len() as u64;
+        purse.0.set(purse.bytes() + bytes);
+        let toll = Some(Box::new(Toll { purse: purse.clone(), bytes }));
+        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), _toll: toll })
     }
 
     /// GUILD_CREATE for one session: what all have in common, and the session's own part.
     pub fn arrival(common: Bytes, arrival: Arrival, published: Time) -> SharedBody {
         let arrival = Some(Box::new(arrival));
-        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, packed: Packed::default() })
+        let packed = Packed::default();
+        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, packed, _toll: None })
     }
 
     /// About how many bytes of JSON it has.
@@ -55,5 +90,25 @@ impl Body {
     /// The session's own part of a GUILD_CREATE.
     pub(super) fn arrival_json(&self) -> Option<String> {
         self.arrival.as_ref().map(|arrival| arrival.json())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purse_counts_what_lives() {
+        let purse = Purse::default();
+        let body = |length: usize| {
+            Body::counted(EventName::GuildMembersChunk, vec![b'x'; length].into(), Time::default(), &purse)
+        };
+        let (a, b) = (body(10), body(20));
+        let also_a = Rc::clone(&a);
+        assert_eq!(purse.bytes(), 30);
+        drop((a, b));
+        assert_eq!(purse.bytes(), 10);
+        drop(also_a);
+        assert_eq!(purse.bytes(), 0);
     }
 }

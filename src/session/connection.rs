@@ -26,6 +26,8 @@ pub struct Connection {
     pub tail: Option<Mark>,
     /// The socket took less than it was given; the door waits until it can take more.
     pub blocked: bool,
+    /// When the socket, being full, took something last.
+    pub moved_at: Time,
     /// On the list of connections that have something to say.
     pub listed: bool,
     /// Nothing more will be said after `pending`; then the socket is shut.
@@ -53,6 +55,7 @@ impl Connection {
             pending: unsent,
             tail: None,
             blocked: false,
+            moved_at: Time::default(),
             listed: false,
             closing: false,
             conduct,
@@ -107,6 +110,27 @@ impl Connection {
         }
         self.conduct.commands = self.conduct.commands.saturating_add(1);
         self.conduct.commands <= limits::COMMANDS_MAX
+    }
+
+    /// The socket is full.
+    pub fn block(&mut self, now: Time) {
+        self.blocked = true;
+        self.moved_at = now;
+    }
+
+    /// The socket, which was full, has taken a part of what was pending: this is the rest.
+    pub fn put_back(&mut self, now: Time, pending: &[u8], taken: usize) {
+        if taken > 0 {
+            self.moved_at = now;
+        }
+        // Whatever was said meanwhile stands behind it.
+        self.pending.splice(0..0, pending[taken..].iter().copied());
+    }
+
+    /// Whether the client has read nothing for so long that it will not read any more, although there is something to be read.
+    /// Heartbeats are no excuse: it has not read their answers either.
+    pub fn is_stalled(&self, now: Time) -> bool {
+        self.blocked && now.since(self.moved_at) > limits::HEARTBEAT_INTERVAL + limits::HEARTBEAT_TOLERANCE
     }
 
     /// Whether heartbeats have stopped, or, without a session, identify is overdue.

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod dispatch;
 pub mod interest;
 pub mod journal;
+pub mod listing;
 pub mod packing;
 pub mod replay;
 
@@ -24,7 +25,9 @@ use crate::mail::session_id::SessionId;
 use crate::session::body::SharedBody;
 use crate::session::interest::Interest;
 use crate::session::journal::SharedJournal;
+use crate::session::listing::Listings;
 use crate::session::replay::{Lost, Replay};
+use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::request::subscription::Subscription;
 
@@ -59,7 +62,7 @@ pub struct Session {
     pub replay: Replay,
     /// The next sequence number to be written to the connection.
     pub sent_s: u64,
-    /// Bytes of events dispatched but not yet written.
+    /// Bytes of the bodies of events dispatched but not yet written.
     pub unsent_bytes: u64,
     /// Events before this number were missed before the client resumed: to have them to catch up with is no fault of its
     /// reading.
@@ -79,6 +82,8 @@ pub struct Aside {
     pub members_asked: Vec<(GuildId, Time)>,
     /// What the client asked of guilds that have not come yet; no more than `awaited`.
     pub subscriptions: Vec<(GuildId, Subscription)>,
+    /// Requests for members.
+    pub listings: Listings,
 }
 
 /// How far a session is.
@@ -150,6 +155,11 @@ impl Session {
         self.replay.push_own(body);
     }
 
+    /// Whether a request for members waits for the client's reading.
+    pub fn wants_members(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.listings.rest())
+    }
+
     /// Takes a guild that READY listed off the list of those that have not come. Says whether it was there.
     pub fn came(&mut self, guild: GuildId) -> bool {
         let Some(aside) = &mut self.aside else { return false };
@@ -179,11 +189,12 @@ impl Session {
     }
 
     /// Gives the memory back if nothing is aside.
-    fn put_aside(&mut self) {
-        if let Some(Aside { awaited, members_asked, subscriptions }) = self.aside.as_deref()
+    pub fn put_aside(&mut self) {
+        if let Some(Aside { awaited, members_asked, subscriptions, listings }) = self.aside.as_deref()
             && awaited.is_empty()
             && members_asked.is_empty()
             && subscriptions.is_empty()
+            && listings.is_idle()
         {
             self.aside = None;
         }
@@ -211,6 +222,14 @@ impl Session {
         self.replay.trim(seq.saturating_add(1).min(self.sent_s));
     }
 
+    /// Lets go of what nobody can ask for any more. One run of shared events costs nothing, so the sessions that have no more
+    /// than that are left alone.
+    pub fn let_go_before(&mut self, horizon: Time) {
+        if self.replay.runs() > 1 || self.seats.is_empty() {
+            self.replay.expire(horizon, self.sent_s);
+        }
+    }
+
     /// Whether this guild belongs to the session's part, if the client splits its guilds.
     /// Source: Discord docs, Gateway/Sharding.
     pub fn covers(&self, guild: GuildId) -> bool {
@@ -223,6 +242,18 @@ impl Session {
         self.replay.invariants();
         assert!(self.replay.first_s() <= self.sent_s && self.sent_s <= self.replay.next_s(), "{:?}", self.id);
         assert_eq!(self.connection.is_none(), self.disconnected_at.is_some(), "{:?}", self.id);
+        let mut unsent = Vec::new();
+        let lost = self.replay.each_from(self.sent_s, |s, body, _| {
+            unsent.push((s, body.name, body.size() as u64));
+            std::ops::ControlFlow::Continue(())
+        });
+        if lost.is_ok() {
+            assert_eq!(unsent.iter().map(|(_, _, size)| size).sum::<u64>(), self.unsent_bytes, "{:?}", self.id);
+        }
+        // A client gets members as it reads them, however many it asked for.
+        let ahead = unsent.iter().filter(|(s, name, _)| *s >= self.owed_s && *name == EventName::GuildMembersChunk);
+        let ahead: u64 = ahead.map(|(_, _, size)| size).rev().skip(1).sum();
+        assert!(ahead <= limits::MEMBERS_AHEAD_BYTES, "{:?}: {ahead} bytes ahead", self.id);
         for seat in &self.seats {
             assert!(seat.cursor <= seat.journal.borrow().end(), "{:?} is ahead of its journal", self.id);
         }

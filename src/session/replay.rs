@@ -3,12 +3,16 @@
 //! Lives on: the session's home core.
 //! A list of *runs*: either one body of the session's own, or a stretch of a journal. A session of one guild that nothing
 //! special happens to needs one run, however many events it gets.
-//! Bodies of journals are shared and bounded there; those of the session's own are bounded here, by [`Replay::shed`].
+//! Bodies of journals are shared and bounded there; those of the session's own, and the number of runs, are bounded here, by
+//! [`Replay::shed`], and nothing is kept for longer than a journal keeps it ([`Replay::expire`]). So a client that never
+//! acknowledges costs no more than one that does.
 //! Invariant: runs join without gaps from `first_s` to `next_s`.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::base::clock::Time;
+use crate::limits;
 use crate::session::body::SharedBody;
 use crate::session::journal::SharedJournal;
 
@@ -22,7 +26,7 @@ pub struct Replay {
     runs: VecDeque<Run>,
     first_s: u64,
     next_s: u64,
-    /// Bytes of the session's own bodies.
+    /// Bytes of the session's own bodies, with what each takes besides.
     own_bytes: u64,
 }
 
@@ -48,6 +52,11 @@ impl Run {
     }
 }
 
+/// What an event of the session's own counts for.
+fn weight(body: &SharedBody) -> u64 {
+    body.size() as u64 + limits::OWN_EVENT_BYTES
+}
+
 impl Default for Replay {
     /// Nothing dispatched; the first event will be number 1.
     fn default() -> Self {
@@ -70,7 +79,7 @@ impl Replay {
     pub fn push_own(&mut self, body: SharedBody) {
         let s = self.next_s;
         self.next_s += 1;
-        self.own_bytes += body.size() as u64;
+        self.own_bytes += weight(&body);
         self.push(Run { s, events: Events::Own(body) });
     }
 
@@ -113,31 +122,57 @@ impl Replay {
             *from += gone;
             *count -= gone;
         }
-        if self.runs.capacity() > 2 && self.runs.len() < 2 {
-            self.runs.shrink_to_fit();
-        }
+        self.give_back();
     }
 
-    /// Lets go of the oldest events of those before `sent` while the session's own bodies are more than `bytes`. Whoever had not
-    /// received them by then cannot resume.
+    /// Lets go of the oldest events of those before `sent` while the session's own bodies are more than `bytes`, or the runs
+    /// too many. Whoever had not received them by then cannot resume.
     pub fn shed(&mut self, bytes: u64, sent: u64) {
-        while self.own_bytes > bytes && self.runs.front().is_some_and(|run| run.end() <= sent) {
+        self.shed_while(sent, |replay, _| replay.own_bytes > bytes || replay.runs.len() > limits::REPLAY_RUNS_MAX);
+    }
+
+    /// Lets go of events before `sent` that happened before `horizon`, or that their journal has let go of: nobody can still
+    /// resume from there.
+    pub fn expire(&mut self, horizon: Time, sent: u64) {
+        self.shed_while(sent, |_, run| match &run.events {
+            Events::Own(body) => body.published < horizon,
+            Events::Shared { journal, from, count } => {
+                journal.borrow().get(from + count - 1).is_none_or(|newest| newest.published < horizon)
+            }
+        });
+        self.give_back();
+    }
+
+    fn shed_while(&mut self, sent: u64, too_much: impl Fn(&Replay, &Run) -> bool) {
+        while self.runs.front().is_some_and(|run| run.end() <= sent && too_much(self, run)) {
             if let Some(end) = self.let_go() {
                 self.first_s = end;
             }
         }
     }
 
-    /// Bytes of the session's own bodies.
+    /// Gives memory back that many runs have needed.
+    fn give_back(&mut self) {
+        if self.runs.capacity() > 2 && self.runs.len() < 2 || self.runs.capacity() > 8 * self.runs.len() + 64 {
+            self.runs.shrink_to_fit();
+        }
+    }
+
+    /// Bytes of the session's own bodies, with what each takes besides.
     pub fn own_bytes(&self) -> u64 {
         self.own_bytes
+    }
+
+    /// Runs that are kept.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
     }
 
     /// Lets go of the oldest run, and says where it ended.
     fn let_go(&mut self) -> Option<u64> {
         let run = self.runs.pop_front()?;
         if let Events::Own(body) = &run.events {
-            self.own_bytes -= body.size() as u64;
+            self.own_bytes -= weight(body);
         }
         Some(run.end())
     }
@@ -208,15 +243,14 @@ impl Replay {
             s = run.end();
         }
         assert_eq!(s, self.next_s);
-        let own = self.runs.iter().map(|run| if let Events::Own(body) = &run.events { body.size() } else { 0 });
-        assert_eq!(own.sum::<usize>() as u64, self.own_bytes);
+        let own = self.runs.iter().map(|run| if let Events::Own(body) = &run.events { weight(body) } else { 0 });
+        assert_eq!(own.sum::<u64>(), self.own_bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::clock::Time;
     use crate::base::prng::Prng;
     use crate::session::body::Body;
     use crate::session::journal::Journal;
@@ -288,12 +322,40 @@ mod tests {
         for number in 0..10 {
             replay.push_own(body(format!("{number:0100}")));
         }
-        replay.shed(350, 5);
-        assert_eq!((replay.own_bytes(), replay.first_s()), (600, 5), "what is not sent stays");
-        replay.shed(350, 11);
+        let each = 100 + limits::OWN_EVENT_BYTES;
+        replay.shed(3 * each + 50, 5);
+        assert_eq!((replay.own_bytes(), replay.first_s()), (6 * each, 5), "what is not sent stays");
+        replay.shed(3 * each + 50, 11);
         replay.invariants();
-        assert_eq!((replay.own_bytes(), replay.first_s(), replay.next_s()), (300, 8, 11));
+        assert_eq!((replay.own_bytes(), replay.first_s(), replay.next_s()), (3 * each, 8, 11));
         assert!(!replay.reaches_back_to(7) && replay.reaches_back_to(8));
+    }
+
+    /// A session of two guilds that speak by turns has a run for each event.
+    #[test]
+    fn whoever_never_acknowledges_keeps_a_bounded_number_of_runs_and_nothing_old() {
+        let journals: Vec<SharedJournal> = (0..2).map(|_| Rc::new(RefCell::new(Journal::default()))).collect();
+        let mut replay = Replay::default();
+        let count = limits::REPLAY_RUNS_MAX as u64 + 10;
+        for number in 0..count {
+            let text = Body::new(EventName::MessageCreate, Bytes::from("x"), Time::from_millis(number));
+            let journal = &journals[number as usize % 2];
+            journal.borrow_mut().push(text);
+            let end = journal.borrow().end();
+            replay.push_shared(journal, end - 1, 1);
+        }
+        replay.shed(u64::MAX, 5);
+        assert_eq!((replay.first_s(), replay.runs() as u64), (5, count - 4), "what is not sent stays");
+        replay.shed(u64::MAX, count + 1);
+        assert_eq!((replay.first_s(), replay.runs()), (11, limits::REPLAY_RUNS_MAX));
+        replay.invariants();
+        replay.push_own(Body::new(EventName::Resumed, Bytes::from("{}"), Time::from_millis(count)));
+        journals[0].borrow_mut().trim(Time::from_millis(count));
+        replay.expire(Time::from_millis(5_000), count + 2);
+        assert_eq!(replay.first_s(), 5_001, "the oldest of the journal that has some is as old as that");
+        replay.expire(Time::from_millis(count), count + 1);
+        assert_eq!((replay.first_s(), replay.next_s(), replay.runs()), (count + 1, count + 2, 1));
+        replay.invariants();
     }
 
     #[test]

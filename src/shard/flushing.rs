@@ -50,6 +50,8 @@ pub(super) struct Flushing {
     /// What a compressed stream ends with after it.
     tail: Option<Mark>,
     published: Vec<Time>,
+    /// Bytes of the bodies in it.
+    bytes: u64,
 }
 
 /// What the last assembled write was made of; sessions with equal stretches and numbers are sent equal bytes.
@@ -195,8 +197,13 @@ impl Shard {
         let mut session = connection.session.and_then(|session| self.sessions.get_mut(session));
         let unsent = session.as_ref().map_or(0, |session| session.unsent());
         if connection.pending.is_empty() && unsent == 0 {
+            let rests = session.is_some_and(|session| session.wants_members());
+            let session_key = connection.session.filter(|_| rests);
             if connection.closing {
                 self.flushing.finished.push(key);
+            }
+            if let Some(session_key) = session_key {
+                self.go_on_listing(session_key, out);
             }
             return false;
         }
@@ -214,7 +221,9 @@ impl Shard {
                 self.scratch.clear();
                 self.scratch.append(&mut connection.pending);
                 self.flushing.published.clear();
-                let (scratch, published, packer) = (&mut self.scratch, &mut self.flushing.published, &mut self.packer);
+                self.flushing.bytes = 0;
+                let Flushing { published, bytes, .. } = &mut self.flushing;
+                let (scratch, packer) = (&mut self.scratch, &mut self.packer);
                 let mut tail = tail;
                 let result = session.replay.each_from(session.sent_s, |s, body, before| {
                     match format {
@@ -225,6 +234,7 @@ impl Shard {
                         }
                     }
                     published.push(body.published);
+                    *bytes += body.size() as u64;
                     if scratch.len() < limits::FLUSH_BYTES_MAX {
                         ControlFlow::Continue(())
                     } else {
@@ -240,12 +250,7 @@ impl Shard {
             // What is sent again after a resume was late through the client's absence.
             let again = session.owed_s.saturating_sub(session.sent_s).min(count) as usize;
             session.sent_s += count;
-            if session.sent_s == session.replay.next_s() {
-                session.unsent_bytes = 0;
-            } else {
-                // A rough share is enough: the bound is on delay, and it is exact again when the backlog is empty.
-                session.unsent_bytes = session.unsent_bytes.saturating_sub(self.scratch.len() as u64);
-            }
+            session.unsent_bytes = session.unsent_bytes.saturating_sub(self.flushing.bytes);
             for published in &self.flushing.published[again..] {
                 self.metrics.record(Metric::PublishToFlush, now.since(*published));
             }
@@ -259,6 +264,7 @@ impl Shard {
             connection.pending = Vec::new();
         }
         let session_key = connection.session;
+        let mut rests = false;
         match sockets.send(key, &self.scratch) {
             Sent::Bytes(sent) => {
                 self.metrics.count(Counter::Sends, 1);
@@ -268,11 +274,12 @@ impl Shard {
                     // large as everything else about an idle session, need not be kept.
                     session.replay.trim(FIRST_REPLAYED.min(session.sent_s));
                     session.replay.shed(limits::REPLAY_OWN_BYTES_MAX, session.sent_s);
+                    rests = session.wants_members();
                     session.unsent() > 0
                 });
                 if sent < self.scratch.len() {
                     connection.pending = self.scratch[sent..].to_vec();
-                    connection.blocked = true;
+                    connection.block(now);
                     self.flushing.blocked.push(key);
                 } else if connection.closing {
                     self.flushing.finished.push(key);
@@ -282,8 +289,12 @@ impl Shard {
             }
             Sent::Gone => self.flushing.finished.push(key),
         }
-        if lost && let Some(session_key) = session_key {
-            self.end_session(now, session_key, out);
+        if let Some(session_key) = session_key {
+            if lost {
+                self.end_session(now, session_key, out);
+            } else if rests {
+                self.go_on_listing(session_key, out);
+            }
         }
         true
     }

@@ -1,69 +1,57 @@
 //! Members for whoever asks: GUILD_MEMBERS_CHUNK, from the store, page by page.
 //!
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members and Guild Members Chunk.
-//! The next page is read when the one before has been found, so that one request never holds more than a page in memory.
+//! A client is served as fast as it reads: its next page is looked up when it has nearly taken all that it was sent. A session
+//! without a connection is not served; what it asked for goes on when it is resumed.
+//! Invariant: of a session at most one page is being looked up, of a core at most [`limits::MEMBERS_PAGES_MAX`].
 
-use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+use serde_json::json;
 
 use crate::base::clock::Time;
-use crate::base::id::{GuildId, UserId};
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
-use crate::session::body::Body;
+use crate::session::Session;
+use crate::session::body::{Body, Purse};
+use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
 use crate::shard::{Shard, Waiting};
-use crate::store::{Found, Query, StoreError};
+use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
-use crate::wire::model::member::Member;
+use crate::wire::permissions::Permissions;
 
-/// Which members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// All of them; needs the GUILD_MEMBERS intent.
-    Everybody,
-    /// Those whose names start so.
-    Named {
-        /// The start.
-        prefix: String,
-        /// 1 to 100; 0 is 100.
-        limit: u32,
-    },
-    /// Those among these users, of whom at most 100 count.
-    Users(Vec<UserId>),
-}
-
-/// A request for members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MembersWanted {
-    /// Of which guild.
-    pub guild: GuildId,
-    /// Which.
-    pub wanted: Wanted,
-    /// Comes back with the answer.
-    pub nonce: Option<String>,
-}
-
-/// A request being answered.
-#[derive(Debug)]
-pub(super) struct Chunking {
-    session: Key,
-    secret: u64,
-    request: MembersWanted,
-    index: u64,
-    count: u64,
+/// Pages of members, of all sessions of a core.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    /// Sessions whose next page is to be looked up, the longest waiting first.
+    waiting: VecDeque<Key>,
+    /// How many are being looked up.
+    asked: usize,
+    /// What of them is in memory.
+    purse: Purse,
+    /// Sessions that hold some.
+    holders: VecDeque<Key>,
 }
 
 impl Shard {
     /// A session asks for members. A guild that it does not see is not answered.
-    pub fn request_members(&mut self, now: Time, connection: Key, mut request: MembersWanted, out: &mut Outbox) {
+    pub fn request_members(&mut self, now: Time, connection: Key, request: MembersWanted, out: &mut Outbox) {
         let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.seat_in(request.guild).is_none() {
             return;
         }
         if request.wanted == Wanted::Everybody {
-            if session.bot && !session.intents.contains(Intents::GUILD_MEMBERS) {
+            let allowed = if session.bot {
+                session.intents.contains(Intents::GUILD_MEMBERS)
+            } else {
+                let some = Permissions::MANAGE_ROLES | Permissions::KICK_MEMBERS | Permissions::BAN_MEMBERS;
+                let relay = self.relays.get(&request.guild).expect("a seat is in a relay");
+                relay.granted(session.user).intersects(some)
+            };
+            if !allowed {
                 return;
             }
             // All members of one guild: once in 30 seconds. Source: Gateway Events/Request Guild Members (rate limit).
@@ -71,93 +59,191 @@ impl Shard {
             let allowed_at =
                 asked.iter().find(|(guild, _)| *guild == request.guild).map(|(_, at)| *at + limits::MEMBERS_INTERVAL);
             if let Some(allowed_at) = allowed_at.filter(|allowed_at| *allowed_at > now) {
-                let retry_after = allowed_at.since(now).as_secs_f64();
-                let meta = match &request.nonce {
-                    Some(nonce) => json!({ "guild_id": request.guild, "nonce": nonce }),
-                    None => json!({ "guild_id": request.guild }),
-                };
-                let body = json!({ "opcode": 8, "retry_after": retry_after, "meta": meta });
-                session.dispatch(Body::new(EventName::RateLimited, body.to_string().into(), now));
+                refuse(session, now, &request, allowed_at.since(now).as_secs_f64());
                 self.list_session(key);
                 return;
             }
             asked.retain(|(guild, at)| *guild != request.guild && now.since(*at) < limits::MEMBERS_INTERVAL);
             asked.push((request.guild, now));
         }
-        if let Wanted::Users(users) = &mut request.wanted {
-            users.truncate(limits::MEMBERS_NAMED_MAX as usize);
-            users.sort_unstable();
-            users.dedup();
+        if session.aside.get_or_insert_default().listings.push(request.clone()) {
+            self.go_on_listing(key, out);
+        } else {
+            // It reads slower than it asks.
+            refuse(session, now, &request, limits::MEMBERS_INTERVAL.as_secs_f64());
+            self.list_session(key);
         }
-        let secret = session.id.secret;
-        let query = match &request.wanted {
-            // The count of members says how many chunks there will be.
-            Wanted::Everybody => Query::Guild(request.guild),
-            Wanted::Named { prefix, limit } => {
-                let limit = if *limit == 0 { limits::MEMBERS_NAMED_MAX } else { *limit };
-                let (guild, prefix) = (request.guild, prefix.clone());
-                let limit = limit.min(limits::MEMBERS_NAMED_MAX);
-                if prefix.is_empty() {
-                    Query::Members { guild, after: UserId::new(0), limit }
-                } else {
-                    Query::MembersByPrefix { guild, prefix, limit }
+    }
+
+    /// A session has taken what it was sent, or has asked for something: its next page may be due.
+    pub(super) fn go_on_listing(&mut self, key: Key, out: &mut Outbox) {
+        if !self.is_to_be_served(key) {
+            return;
+        }
+        let Some(aside) = self.sessions.get_mut(key).and_then(|session| session.aside.as_mut()) else { return };
+        if aside.listings.rest() {
+            aside.listings.step = Step::Waits;
+            self.pages.waiting.push_back(key);
+            self.ask_pages(out);
+        }
+    }
+
+    /// Whether the client reads, and has nearly read all that it was sent.
+    fn is_to_be_served(&self, key: Key) -> bool {
+        self.sessions.get(key).is_some_and(|session| {
+            let connection = session.connection.and_then(|connection| self.connections.get(connection));
+            connection.is_some_and(|connection| {
+                session.unsent_bytes + connection.pending.len() as u64 <= limits::MEMBERS_AHEAD_BYTES
+            })
+        })
+    }
+
+    /// Has the next pages looked up, as many as may be at once.
+    pub(super) fn ask_pages(&mut self, out: &mut Outbox) {
+        while self.pages.asked < limits::MEMBERS_PAGES_MAX && !self.pages.waiting.is_empty() && self.has_room() {
+            let Some(key) = self.pages.waiting.pop_front() else { return };
+            let served = self.is_to_be_served(key);
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            let seats = &session.seats;
+            let Some(aside) = session.aside.as_mut() else { continue };
+            aside.listings.step = Step::Rests;
+            // The guild may be gone since, or the session not be in it any more.
+            let mut query = None;
+            while let Some(listing) = aside.listings.first() {
+                let guild = listing.guild();
+                if seats.iter().any(|seat| seat.guild == guild) {
+                    query = Some(listing.query());
+                    break;
                 }
+                aside.listings.pop();
             }
-            Wanted::Users(users) => Query::MembersAmong(request.guild, users.clone()),
-        };
-        let chunking = Chunking { session: key, secret, request, index: 0, count: 1 };
-        self.query(query, Waiting::Members(Box::new(chunking)), out);
+            if let Some(query) = query.filter(|_| served) {
+                aside.listings.step = Step::Asks;
+                self.pages.asked += 1;
+                self.query(query, Waiting::Members(key), out);
+            } else {
+                session.put_aside();
+            }
+        }
     }
 
     /// The store has answered about members for a session.
     pub(super) fn members_found(
         &mut self,
         now: Time,
-        mut chunking: Chunking,
+        key: Key,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
-        let key = chunking.session;
-        let Some(session) = self.sessions.get_mut(key).filter(|session| session.id.secret == chunking.secret) else {
-            return;
-        };
-        let guild = chunking.request.guild;
-        let page = limits::MEMBERS_CHUNK;
-        match result {
-            Ok(Some(Found::Guild(Some(record)))) => {
-                chunking.count = record.member_count.div_ceil(u64::from(page)).max(1);
-                let query = Query::Members { guild, after: UserId::new(0), limit: page };
-                self.query(query, Waiting::Members(Box::new(chunking)), out);
-            }
-            Ok(Some(Found::Members(members))) => {
-                let last = members.last().map(|member| member.user.id);
-                session.dispatch(Body::new(EventName::GuildMembersChunk, chunk(&chunking, &members).into(), now));
-                self.list_session(key);
-                chunking.index += 1;
-                if let Some(after) = last.filter(|_| chunking.index < chunking.count) {
-                    self.query(Query::Members { guild, after, limit: page }, Waiting::Members(Box::new(chunking)), out);
+        self.pages.asked -= 1;
+        if let Some(session) = self.sessions.get_mut(key)
+            && let Some(aside) = session.aside.as_mut()
+            && let Some(listing) = aside.listings.first()
+        {
+            let guild = listing.guild();
+            // It may have left the guild meanwhile.
+            let sees = session.seats.iter().any(|seat| seat.guild == guild);
+            let chunk = match &result {
+                Ok(Some(found)) if sees => listing.chunk(found),
+                Ok(Some(_)) => None,
+                Ok(None) => None,
+                Err(error) => {
+                    tracing::error!(%guild, %error, "members could not be read");
+                    None
                 }
+            };
+            aside.listings.step = Step::Rests;
+            if chunk.as_ref().is_none_or(|chunk| !chunk.more) {
+                aside.listings.pop();
             }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%guild, %error, "members could not be read"),
+            if let Some(Chunk { json, .. }) = chunk {
+                if !std::mem::replace(&mut aside.listings.holds, true) {
+                    self.pages.holders.push_back(key);
+                }
+                let body = Body::counted(EventName::GuildMembersChunk, json.into(), now, &self.pages.purse);
+                session.dispatch(body);
+            }
+            // When it is sent, the next one is due.
+            self.list_session(key);
+        }
+        self.ask_pages(out);
+    }
+
+    /// Whether another page may be held. If there are too many, sessions let go of what they were sent: the one that did so
+    /// longest ago first.
+    fn has_room(&mut self) -> bool {
+        let mut visits = self.pages.holders.len();
+        while self.pages.purse.bytes() > limits::MEMBERS_BYTES_MAX {
+            if visits == 0 {
+                return false;
+            }
+            visits -= 1;
+            let Some(key) = self.pages.holders.pop_front() else { return false };
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            let sent = session.sent_s;
+            session.replay.shed(0, sent);
+            let holds = session.replay.own_bytes() > 0;
+            if let Some(aside) = session.aside.as_mut() {
+                aside.listings.holds = holds;
+            }
+            session.put_aside();
+            if holds {
+                self.pages.holders.push_back(key);
+            }
+        }
+        true
+    }
+
+    /// Takes those off the list who hold nothing any more. A part of the list each time.
+    pub(super) fn sweep_holders(&mut self) {
+        for _ in 0..self.pages.holders.len().min(limits::SWEEP_RELAYS) {
+            let Some(key) = self.pages.holders.pop_front() else { return };
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            if session.replay.own_bytes() > 0 {
+                self.pages.holders.push_back(key);
+            } else {
+                if let Some(aside) = session.aside.as_mut() {
+                    aside.listings.holds = false;
+                }
+                session.put_aside();
+            }
+        }
+    }
+
+    /// Panics if something that must hold of the pages does not.
+    pub(super) fn page_invariants(&self) {
+        let asked = self.jobs.values().filter(|waiting| matches!(waiting, Waiting::Members(_))).count();
+        assert_eq!(asked, self.pages.asked);
+        assert!(asked <= limits::MEMBERS_PAGES_MAX, "{asked} pages at once");
+        let step = |key: Key| {
+            let aside = self.sessions.get(key).map(|session| session.aside.as_ref());
+            aside.map(|aside| aside.map_or(Step::Rests, |aside| aside.listings.step))
+        };
+        for key in &self.pages.waiting {
+            assert!(step(*key).is_none_or(|step| step == Step::Waits), "who is listed waits");
+        }
+        for (key, session) in self.sessions.iter() {
+            let Some(aside) = &session.aside else { continue };
+            let waits = self.pages.waiting.iter().filter(|other| **other == key).count();
+            let asks = self.jobs.values().filter(|it| matches!(it, Waiting::Members(other) if *other == key)).count();
+            let expected = match aside.listings.step {
+                Step::Rests => (0, 0),
+                Step::Waits => (1, 0),
+                Step::Asks => (0, 1),
+            };
+            assert_eq!((waits, asks), expected, "{:?}", session.id);
+            let held = self.pages.holders.iter().filter(|other| **other == key).count();
+            assert_eq!(held, usize::from(aside.listings.holds), "{:?}", session.id);
         }
     }
 }
 
-fn chunk(chunking: &Chunking, members: &[Member]) -> String {
-    let mut body = json!({
-        "guild_id": chunking.request.guild,
-        "members": members,
-        "chunk_index": chunking.index,
-        "chunk_count": chunking.count,
-    });
-    if let Wanted::Users(users) = &chunking.request.wanted {
-        let missing: Vec<&UserId> =
-            users.iter().filter(|user| members.iter().all(|member| member.user.id != **user)).collect();
-        body["not_found"] = json!(missing);
-    }
-    if let Some(nonce) = &chunking.request.nonce {
-        body["nonce"] = Value::String(nonce.clone());
-    }
-    body.to_string()
+/// Source: Discord docs, Gateway Events/Rate Limited.
+fn refuse(session: &mut Session, now: Time, request: &MembersWanted, retry_after: f64) {
+    let meta = match &request.nonce {
+        Some(nonce) => json!({ "guild_id": request.guild, "nonce": nonce }),
+        None => json!({ "guild_id": request.guild }),
+    };
+    let body = json!({ "opcode": 8, "retry_after": retry_after, "meta": meta });
+    session.dispatch(Body::new(EventName::RateLimited, body.to_string().into(), now));
 }

@@ -73,6 +73,7 @@ pub struct Shard {
     next_job: u64,
     flushing: flushing::Flushing,
     sweeping: sweeping::Sweeping,
+    pages: members::Pages,
     passivity: Passivity,
     /// Guilds in which something is unread, and when those who get no messages are told.
     unread: VecDeque<(Time, GuildId)>,
@@ -147,7 +148,7 @@ enum Waiting {
     /// A new account, or revoked tokens, being committed.
     Own(Box<asking::OwnCommit>),
     /// A session that asked for members.
-    Members(Box<members::Chunking>),
+    Members(Key),
     /// A caller at this core's door.
     Door(Ticket),
 }
@@ -171,6 +172,7 @@ impl Shard {
             next_job: 1,
             flushing: flushing::Flushing::default(),
             sweeping: sweeping::Sweeping::default(),
+            pages: members::Pages::default(),
             passivity: settings.passivity,
             unread: VecDeque::new(),
             held: Vec::new(),
@@ -259,6 +261,7 @@ impl Shard {
                 hosted.guild.invariants();
             }
         }
+        self.page_invariants();
     }
 
     fn query(&mut self, query: Query, waiting: Waiting, out: &mut Outbox) {
@@ -287,7 +290,7 @@ impl Shard {
             Waiting::Channel(ask) => self.channel_found(now, *ask, result, out),
             Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),
             Waiting::Own(own) => self.own_committed(*own, result, out),
-            Waiting::Members(chunking) => self.members_found(now, *chunking, result, out),
+            Waiting::Members(session) => self.members_found(now, session, result, out),
             Waiting::Door(ticket) => {
                 let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
                 out.findings.push((ticket, finding));

@@ -28,6 +28,8 @@ impl Shard {
         self.sweep_sessions(now, out);
         self.sweep_journals(now);
         self.tell_unread(now, out);
+        self.sweep_holders();
+        self.ask_pages(out);
     }
 
     /// A READY that still waits for a guild goes out alone.
@@ -45,7 +47,10 @@ impl Shard {
         let zombies: Vec<Key> = self
             .connections
             .keys_in(from, count)
-            .filter(|key| self.connections.get(*key).is_some_and(|connection| connection.is_zombie(now)))
+            .filter(|key| {
+                let connection = self.connections.get(*key);
+                connection.is_some_and(|connection| connection.is_zombie(now) || connection.is_stalled(now))
+            })
             .collect();
         for key in zombies {
             self.metrics.count(Counter::Zombies, 1);
@@ -66,14 +71,20 @@ impl Shard {
     fn sweep_sessions(&mut self, now: Time, out: &mut Outbox) {
         let places = self.sessions.places();
         let (from, count) = slice(&mut self.sweeping.sessions, places);
-        let over: Vec<Key> = self
-            .sessions
-            .keys_in(from, count)
-            .filter(|key| {
-                let session = self.sessions.get(*key).expect("listed just now");
-                session.disconnected_at.is_some_and(|since| now.since(since) > limits::RESUME_WINDOW)
-            })
-            .collect();
+        let horizon = horizon(now);
+        let keys: Vec<Key> = self.sessions.keys_in(from, count).collect();
+        let mut over = Vec::new();
+        for key in keys {
+            let session = self.sessions.get_mut(key).expect("listed just now");
+            session.let_go_before(horizon);
+            if let Some(since) = session.disconnected_at {
+                // What comes for it alone is not bounded by its reading, since there is none.
+                let too_much = session.replay.own_bytes() > limits::REPLAY_OWN_BYTES_MAX + limits::BACKLOG_BYTES_MAX;
+                if too_much || now.since(since) > limits::RESUME_WINDOW {
+                    over.push(key);
+                }
+            }
+        }
         for key in over {
             self.end_session(now, key, out);
         }
@@ -83,7 +94,7 @@ impl Shard {
         if self.sweeping.journals.is_empty() {
             self.sweeping.journals = self.relays.keys().copied().collect();
         }
-        let horizon = Time::from_nanos(now.nanos().saturating_sub(limits::JOURNAL_TIME.as_nanos() as u64));
+        let horizon = horizon(now);
         for _ in 0..limits::SWEEP_RELAYS {
             let Some(guild) = self.sweeping.journals.pop() else { break };
             if let Some(relay) = self.relays.get(&guild) {
@@ -93,6 +104,11 @@ impl Shard {
             }
         }
     }
+}
+
+/// What happened before this, nobody can still ask for.
+fn horizon(now: Time) -> Time {
+    Time::from_nanos(now.nanos().saturating_sub(limits::JOURNAL_TIME.as_nanos() as u64))
 }
 
 /// The next part of `places` places: all of them are visited in [`limits::SWEEP_TICKS`] ticks.

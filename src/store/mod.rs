@@ -147,6 +147,14 @@ pub enum Query {
         /// 1 to 1,000.
         limit: u32,
     },
+    /// The next [`crate::limits::MEMBERS_CHUNK`] members by ascending user id, after one, for somebody who wants all of them.
+    /// → [`Found::Listed`]
+    MembersListed {
+        /// Of which guild.
+        guild: GuildId,
+        /// After which user.
+        after: UserId,
+    },
     /// Members among these users. → [`Found::Members`]
     MembersAmong(GuildId, Vec<UserId>),
     /// An account. → [`Found::Account`]
@@ -199,6 +207,7 @@ impl Query {
             | Query::Invite(_) => true,
             Query::Guild(_)
             | Query::Members { .. }
+            | Query::MembersListed { .. }
             | Query::MembersByPrefix { .. }
             | Query::MembersAmong(..)
             | Query::GuildsOf { .. }
@@ -224,6 +233,19 @@ pub struct GuildRecord {
     pub member_count: u64,
 }
 
+/// A page of a guild's members, as JSON: made where it is read, since a thousand of them take a core's time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// A list of members.
+    pub json: Vec<u8>,
+    /// The last of them.
+    pub last: Option<UserId>,
+    /// There are others behind it.
+    pub more: bool,
+    /// Members of the guild.
+    pub member_count: u64,
+}
+
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
@@ -233,6 +255,8 @@ pub enum Found {
     Member(Option<Box<Member>>),
     #[allow(missing_docs)]
     Members(Vec<Member>),
+    /// None if there is no such guild.
+    Listed(Option<Box<Listed>>),
     #[allow(missing_docs)]
     Account(Option<Box<Account>>),
     #[allow(missing_docs)]

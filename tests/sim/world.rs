@@ -440,7 +440,7 @@ impl World {
                 }
             };
             if let Some(connection) = self.cores[core].shard.connection(key) {
-                connection.pending.splice(0..0, pending[taken..].iter().copied());
+                connection.put_back(self.now, &pending, taken);
             }
             if gone || taken == 0 {
                 return gone;

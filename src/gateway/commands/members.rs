@@ -9,8 +9,8 @@ use crate::base::id::{GuildId, UserId};
 use crate::base::slab::Key;
 use crate::gateway::conversation::Verdict;
 use crate::mail::outbox::Outbox;
+use crate::session::listing::{MembersWanted, Wanted};
 use crate::shard::Shard;
-use crate::shard::members::{MembersWanted, Wanted};
 use crate::wire::close::CloseCode;
 
 /// Libraries send one id, or a list of them.
@@ -36,7 +36,7 @@ struct Form {
     #[serde(default)]
     query: Option<String>,
     #[serde(default)]
-    limit: Option<u32>,
+    limit: Option<i64>,
     #[serde(default)]
     user_ids: Option<OneOrMany<UserId>>,
     #[serde(default)]
@@ -45,7 +45,7 @@ struct Form {
 
 pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, out: &mut Outbox) -> Verdict {
     let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
-    let limit = form.limit.unwrap_or(0);
+    let limit = u32::try_from(form.limit.unwrap_or(0).max(0)).unwrap_or(u32::MAX);
     let wanted = match (form.user_ids, form.query) {
         (Some(users), _) => Wanted::Users(users.into_vec()),
         (None, Some(query)) if query.is_empty() && limit == 0 => Wanted::Everybody,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::{all, asked, fold, id, number, one, record, role_ids, statement};
 use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
 use crate::limits;
-use crate::store::{Anchor, Found, GuildRecord, Query, StoreError};
+use crate::store::{Anchor, Found, GuildRecord, Listed, Query, StoreError};
 use crate::wire::model::account::Account;
 use crate::wire::model::channel::Channel;
 use crate::wire::model::guild::Guild;
@@ -76,6 +76,7 @@ pub(super) fn find(connection: &Connection, query: &Query) -> Result<Found, Stor
             let members = all(connection, sql, params![asked(*guild), asked(*after), limit], member_of)?;
             Found::Members(without_gone_roles(connection, *guild, members)?)
         }
+        Query::MembersListed { guild, after } => Found::Listed(listed(connection, *guild, *after)?.map(Box::new)),
         Query::MembersByPrefix { guild, prefix, limit } => {
             let limit = (*limit).clamp(1, limits::MEMBERS_PAGE_MAX);
             Found::Members(members_by_prefix(connection, *guild, &fold(prefix), limit)?)
@@ -227,6 +228,36 @@ fn guild_record(connection: &Connection, guild: GuildId) -> Result<Option<GuildR
     Ok(Some(GuildRecord { guild: settings, channels, roles, member_count }))
 }
 
+/// A page of a guild's members. One member is held at a time.
+fn listed(connection: &Connection, guild: GuildId, after: UserId) -> Result<Option<Listed>, StoreError> {
+    let counted = "SELECT member_count FROM guilds WHERE id = ?1";
+    let Some(member_count) = one(connection, counted, params![asked(guild)], |row| number(row, 0))? else {
+        return Ok(None);
+    };
+    let roles = roles_of(connection, guild)?;
+    let mut json = Vec::with_capacity(limits::MEMBERS_CHUNK as usize * MEMBER_BYTES);
+    let (mut last, mut count) = (None, 0);
+    let mut page =
+        statement(connection, members_where!("m.guild_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3"))?;
+    let mut rows = page.query(params![asked(guild), asked(after), limits::MEMBERS_CHUNK + 1])?;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        if count > limits::MEMBERS_CHUNK {
+            break;
+        }
+        let mut member = member_of(row)?;
+        member.roles.retain(|role| roles.contains(role));
+        last = Some(member.user.id);
+        json.push(if count == 1 { b'[' } else { b',' });
+        serde_json::to_writer(&mut json, &member).expect("a member is JSON");
+    }
+    json.extend_from_slice(if count == 0 { b"[]" } else { b"]" });
+    Ok(Some(Listed { json, last, more: count > limits::MEMBERS_CHUNK, member_count }))
+}
+
+/// Bytes of a member's JSON, as a rule.
+const MEMBER_BYTES: usize = 512;
+
 /// In the order of `users`.
 fn members_among(
     connection: &Connection,
@@ -241,15 +272,18 @@ fn members_among(
     without_gone_roles(connection, guild, members)
 }
 
+fn roles_of(connection: &Connection, guild: GuildId) -> Result<HashSet<RoleId>, StoreError> {
+    let sql = "SELECT id FROM roles WHERE guild_id = ?1";
+    Ok(all(connection, sql, params![asked(guild)], |row| id(row, 0))?.into_iter().collect())
+}
+
 fn without_gone_roles(
     connection: &Connection,
     guild: GuildId,
     mut members: Vec<Member>,
 ) -> Result<Vec<Member>, StoreError> {
     if members.iter().any(|member| !member.roles.is_empty()) {
-        let sql = "SELECT id FROM roles WHERE guild_id = ?1";
-        let roles: HashSet<RoleId> =
-            all(connection, sql, params![asked(guild)], |row| id(row, 0))?.into_iter().collect();
+        let roles = roles_of(connection, guild)?;
         for member in &mut members {
             member.roles.retain(|role| roles.contains(role));
         }
@@ -357,6 +391,8 @@ mod tests {
             "SELECT data, (SELECT max(m.id) FROM messages m WHERE m.channel_id = c.id)
              FROM channels c WHERE guild_id = ?1 ORDER BY id",
             "SELECT guild_id FROM channels WHERE id = ?1",
+            "SELECT member_count FROM guilds WHERE id = ?1",
+            "SELECT id FROM roles WHERE guild_id = ?1",
             "SELECT id FROM users WHERE name_key >= ?1 AND name_key < ?2 LIMIT ?3",
             "SELECT user_id FROM members WHERE guild_id = ?1 AND nick_key >= ?2 AND nick_key < ?3 LIMIT ?4",
             "DELETE FROM messages WHERE channel_id IN (SELECT id FROM channels WHERE guild_id = ?1)",
