@@ -352,7 +352,7 @@ mod tests {
         replay.push_own(Body::new(EventName::Resumed, Bytes::from("{}"), Time::from_millis(count)));
         journals[0].borrow_mut().trim(Time::from_millis(count));
         replay.expire(Time::from_millis(5_000), count + 2);
-        assert_eq!(replay.first_s(), 5_001, "the oldest of the journal that has some is as old as that");
+        assert_eq!(replay.first_s(), 5_002, "up to the first that is young enough and still there");
         replay.expire(Time::from_millis(count), count + 1);
         assert_eq!((replay.first_s(), replay.next_s(), replay.runs()), (count + 1, count + 2, 1));
         replay.invariants();

@@ -13,8 +13,9 @@ use guildhall::limits;
 use guildhall::net::compression::Format;
 use serde_json::{Value, json};
 
+use crate::asking::{Asking, Circumstances};
 use crate::essence;
-use crate::oracle::SessionView;
+use crate::oracle::{Oracle, SessionView};
 use crate::report::Report;
 use crate::stream::{Said, Stream, masked};
 
@@ -28,6 +29,8 @@ pub struct Known {
     /// Guilds of which it has asked for all messages.
     pub asked: BTreeSet<u64>,
     deltas: bool,
+    /// What it asked about members, and was told.
+    pub asking: Asking,
     /// By sequence number, from 1.
     received: Vec<(Option<u64>, String)>,
     /// The last number seen on the present connection or claimed by a resume.
@@ -358,6 +361,7 @@ impl Client {
                 intents: self.intents,
                 asked: BTreeSet::new(),
                 deltas: self.deltas,
+                asking: Asking::default(),
                 announced: announced.collect(),
                 received: vec![(None, line)],
                 cursor: 1,
@@ -377,7 +381,10 @@ impl Client {
                 assert_eq!(*before, (guild, line), "judge sequence: event {s} of session {} has changed", session.id);
                 report.replayed_again += 1;
             }
-            None => session.received.push((guild, line)),
+            None => {
+                session.received.push((guild, line));
+                session.asking.hear(name, &payload["d"]);
+            }
         }
         if link.phase == Phase::Resuming {
             link.replayed += 1;
@@ -414,6 +421,15 @@ impl Client {
 }
 
 impl Client {
+    /// Judges what it was told about members.
+    pub fn judge_asking(&self, oracle: &Oracle, report: &mut Report) {
+        let all = self.past.iter().map(|known| (known, false)).chain(self.session.iter().map(|it| (it, true)));
+        for (known, complete) in all {
+            let (changes, names) = (oracle.changes.as_slice(), &oracle.names);
+            known.asking.judge(&Circumstances { changes, names, user: self.user, complete }, report);
+        }
+    }
+
     /// Asks for all messages of a guild.
     pub fn subscribe(&mut self, guild: u64, old_form: bool) -> Vec<u8> {
         let Some(session) = &mut self.session else { return Vec::new() };

@@ -102,7 +102,11 @@ pub fn of_dispatch(name: &str, d: &Value) -> (Option<u64>, String) {
         "PASSIVE_UPDATE_V2" => (guild, unread("DELTA", &d["updated_channels"])),
         "CHANNEL_UNREAD_UPDATE" => (guild, unread("PLAIN", &d["channel_unread_updates"])),
         // The session's own: no guild's order holds for them.
-        "READY" | "RESUMED" | "RATE_LIMITED" | "GUILD_MEMBERS_CHUNK" => (None, name.to_owned()),
+        "READY" | "RESUMED" | "RATE_LIMITED" => (None, name.to_owned()),
+        "GUILD_MEMBERS_CHUNK" => {
+            let (nonce, of) = (text(&d["nonce"]), (&d["chunk_index"], &d["chunk_count"]));
+            (None, format!("{name} {nonce} {}/{}: {}", of.0, of.1, list(&d["members"]).count()))
+        }
         other => panic!("judge wire: an event that nobody knows: {other}"),
     }
 }

@@ -218,9 +218,14 @@ fn judge_guild(id: u64, model: &GuildModel, store: &mut SimStore, report: &mut R
     let mut kept = GuildModel::new(&record.guild);
     kept.channels = record.channels.iter().map(|it| (it.id.get(), ChannelModel::from(it))).collect();
     kept.roles = record.roles.iter().map(|it| (it.id.get(), RoleModel::from(it))).collect();
-    let query = Query::Members { guild: GuildId::new(id), after: UserId::new(0), limit: 1_000 };
-    let Found::Members(members) = store.look(&query) else { unreachable!("members were asked for") };
-    kept.members = members.iter().map(|it| (it.user.id.get(), MemberModel::from(it))).collect();
+    let mut after = UserId::new(0);
+    loop {
+        let query = Query::Members { guild: GuildId::new(id), after, limit: 1_000 };
+        let Found::Members(members) = store.look(&query) else { unreachable!("members were asked for") };
+        let Some(last) = members.last() else { break };
+        after = last.user.id;
+        kept.members.extend(members.iter().map(|it| (it.user.id.get(), MemberModel::from(it))));
+    }
     let mut believed = model.clone();
     for (user, member) in &mut believed.members {
         member.roles = model.roles_of(*user).into_iter().collect();

@@ -3,6 +3,7 @@
 //!
 //! `docs/TESTING.md` says what is judged. `scripts/sim` hunts with new seeds and replays one. Read next: `world`, `oracle`.
 
+mod asking;
 mod client;
 mod digest;
 mod essence;
@@ -54,12 +55,18 @@ fn run(seed: u64, plant: Option<Plant>) -> (Report, Digest) {
 
 fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest) {
     let mut prng = Prng::new(seed);
-    let temper = Temper::of(&mut prng);
+    let mut temper = Temper::of(&mut prng);
+    if plant == Some(Plant::SamePage) {
+        temper.crowd = true;
+        temper.socket_bits = 20;
+    }
     let mut world = World::new(prng, temper, plant, verbose);
     world.prepare();
     for _ in 0..world.temper.rounds {
         world.round();
     }
+    settle(&mut world);
+    world.ask_members_at_rest();
     settle(&mut world);
     if world.temper.passive_above < u64::MAX {
         world.subscribe_again();
@@ -96,6 +103,7 @@ fn settle(world: &mut World) {
 fn judge(world: &mut World) {
     let guilds = world.oracle.guilds();
     for client in &world.clients {
+        client.judge_asking(&world.oracle, &mut world.report);
         for session in client.sessions(true) {
             world.oracle.judge(&session, &mut world.report);
         }
@@ -247,6 +255,16 @@ fn planted_bytes_lost_on_the_wire_are_caught() {
 #[test]
 fn a_planted_loss_of_a_new_membership_is_caught() {
     assert_caught(Plant::DropGained, &["membership"]);
+}
+
+#[test]
+fn a_planted_page_of_members_with_one_too_few_is_caught() {
+    assert_caught(Plant::ShortPage, &["members"]);
+}
+
+#[test]
+fn a_planted_page_of_members_that_comes_again_is_caught() {
+    assert_caught(Plant::SamePage, &["members"]);
 }
 
 #[test]

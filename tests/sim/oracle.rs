@@ -103,6 +103,10 @@ pub struct Oracle {
     /// Sessions, with the guilds that are large for them.
     limited: BTreeSet<(u64, u64)>,
     bots: BTreeSet<u64>,
+    /// Who joined or left which guild, or 0 for a guild that went, in order.
+    pub changes: Vec<(u64, u64)>,
+    /// Usernames.
+    pub names: BTreeMap<u64, String>,
     /// Members above which a guild is large for people.
     pub passive_above: u64,
     /// Every subscription is in force.
@@ -113,6 +117,11 @@ impl Oracle {
     /// Who is a bot.
     pub fn bot(&mut self, user: u64) {
         self.bots.insert(user);
+    }
+
+    /// Whether a user is a bot.
+    pub fn is_bot(&self, user: u64) -> bool {
+        self.bots.contains(&user)
     }
 
     /// Guilds as committed.
@@ -232,6 +241,7 @@ impl Oracle {
                 self.happen(guild, Reach::Members, Expected::plain(GUILDS, line), report, |_| ());
                 self.guilds.remove(&guild);
                 self.seated.remove(&guild);
+                self.changes.push((guild, 0));
             }
             Write::PutChannel(channel) => {
                 let (guild, id) = (channel.guild_id.get(), channel.id.get());
@@ -272,6 +282,9 @@ impl Oracle {
                 let (guild, id) = (guild.get(), member.user.id.get());
                 let Some(model) = self.guilds.get(&guild) else { return };
                 let new = !model.members.contains_key(&id);
+                if new {
+                    self.changes.push((guild, id));
+                }
                 let after = MemberModel::from(&**member);
                 let name = if new { "GUILD_MEMBER_ADD" } else { "GUILD_MEMBER_UPDATE" };
                 let line = essence::member(name, id, &after);
@@ -283,6 +296,7 @@ impl Oracle {
             }
             Write::RemoveMember(guild, user) => {
                 let (guild, id) = (guild.get(), user.get());
+                self.changes.push((guild, id));
                 let expected = Expected::plain(GUILD_MEMBERS, format!("GUILD_MEMBER_REMOVE {id}"));
                 self.happen(guild, Reach::Members, expected, report, |model| {
                     model.members.remove(&id);

@@ -25,10 +25,14 @@ pub enum Plant {
     DropGained,
     /// An answer to a door vanishes.
     DropAnswer,
+    /// A page of members lacks one of them.
+    ShortPage,
+    /// A page of members is the first one now and then.
+    SamePage,
 }
 
 impl Plant {
-    const NAMES: [(&'static str, Plant); 10] = [
+    const NAMES: [(&'static str, Plant); 12] = [
         ("drop-letter", Plant::DropLetter),
         ("duplicate-letter", Plant::DuplicateLetter),
         ("reorder", Plant::Reorder),
@@ -39,6 +43,8 @@ impl Plant {
         ("skip-bytes", Plant::SkipBytes),
         ("drop-gained", Plant::DropGained),
         ("drop-answer", Plant::DropAnswer),
+        ("short-page", Plant::ShortPage),
+        ("same-page", Plant::SamePage),
     ];
 
     /// The one named in the environment.

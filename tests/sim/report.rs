@@ -97,6 +97,14 @@ report! {
     unread_marks,
     /// Passive sessions that became active.
     activations,
+    /// Requests for members that were answered to the end.
+    members_answers,
+    /// Such answers of more than one chunk.
+    members_in_chunks,
+    /// Members in all of them.
+    members_listed,
+    /// Requests for members that came too soon after another.
+    members_limited,
     /// Connections with `zlib-stream` that ended.
     zlib_streams,
     /// Connections with `zstd-stream` that ended.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use guildhall::base::id::GuildId;
+use guildhall::base::id::{GuildId, UserId};
 use guildhall::base::prng::Prng;
 use guildhall::mail::letter::Letter;
 use guildhall::mail::outbox::{StoreJob, StoreWork};
@@ -84,7 +84,20 @@ impl SimStore {
         }
         for asked in &mut self.queries {
             if asked.found.is_none() && !looks_ahead(&asked.query, &self.unheard) && prng.chance(1, 2) {
-                asked.found = Some(self.kept.read(&asked.query));
+                asked.found = Some(match (self.plant, &asked.query) {
+                    (Some(Plant::SamePage), Query::MembersListed { guild, .. }) if prng.chance(1, 2) => {
+                        self.kept.read(&Query::MembersListed { guild: *guild, after: UserId::new(0) })
+                    }
+                    (_, query) => self.kept.read(query),
+                });
+                if self.plant == Some(Plant::ShortPage)
+                    && let Some(Ok(Found::Listed(Some(listed)))) = &mut asked.found
+                {
+                    let mut members: Vec<serde_json::Value> =
+                        serde_json::from_slice(&listed.json).expect("a page is JSON");
+                    members.pop();
+                    listed.json = serde_json::to_vec(&members).expect("so is what is left");
+                }
             }
         }
         while !self.queries.is_empty() && prng.chance(3, 4) {

@@ -1,5 +1,6 @@
 //! The workload: who is there at the beginning, what is asked of the server, and what goes wrong, all of it drawn from the seed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use guildhall::base::id::{ChannelId, GuildId, Id, MessageId, Mint, RoleId, UserId};
@@ -22,6 +23,7 @@ use guildhall::wire::request::message::{MessageDraft, MessagePatch};
 use guildhall::wire::request::role::{RoleMove, RolePatch};
 use serde_json::json;
 
+use crate::asking::{Question, What};
 use crate::client::{Client, payload};
 use crate::ledger::Asked;
 use crate::model::GuildModel;
@@ -30,6 +32,12 @@ use crate::world::World;
 
 /// All intents that this server knows an event for, and the one for text.
 const INTENTS: u32 = 0b1111 | 1 << 6 | 1 << 9 | 1 << 11 | MESSAGE_CONTENT;
+
+/// Members of a guild that has thousands: a few pages.
+const CROWD: u64 = 2_300;
+
+/// The intent with which a bot may ask for all members.
+const GUILD_MEMBERS: u32 = 1 << 1;
 
 /// What kind of a world a seed makes.
 #[derive(Debug, Clone)]
@@ -51,16 +59,19 @@ pub struct Temper {
     pub flood: bool,
     /// Members above which a guild is large for people.
     pub passive_above: u64,
+    /// One guild has thousands of members.
+    pub crowd: bool,
 }
 
 impl Temper {
     pub fn of(prng: &mut Prng) -> Temper {
         let flood = prng.chance(1, 20);
+        let crowd = !flood && prng.chance(1, 30);
         Temper {
             cores_max: 4,
             rounds: if flood { 100 } else { 150 + prng.below(250) },
             lane_capacity: 1 + prng.below(6) as usize,
-            socket_bits: if flood { 20 } else { 1 + prng.below(14) },
+            socket_bits: if flood || crowd { 20 } else { 1 + prng.below(14) },
             failing: [0, 10, 60][prng.below(3) as usize],
             longest_pause_ms: [2_000, 10_000, 20_000][prng.below(3) as usize],
             longest_absence_ms: [2_000, 60_000, 300_000][prng.below(3) as usize],
@@ -69,6 +80,7 @@ impl Temper {
             guilds: 1 + prng.below(3),
             crashing: if prng.chance(1, 3) { 6 } else { 0 },
             flood,
+            crowd,
             passive_above: if flood || prng.chance(1, 2) { u64::MAX } else { prng.below(5) },
         }
     }
@@ -89,6 +101,22 @@ impl World {
             })
             .collect();
         self.oracle.passive_above = self.temper.passive_above;
+        let crowd: Vec<User> = (0..if self.temper.crowd { CROWD } else { 0 })
+            .map(|number| User {
+                id: mint.mint(start, VirtualShard::hashed(number).number()),
+                username: format!("crowd-{number:04}"),
+                global_name: None,
+                avatar: None,
+                bot: false,
+            })
+            .collect();
+        let names = users.iter().chain(&crowd).map(|user| (user.id.get(), user.username.clone()));
+        self.oracle.names = names.collect();
+        let accounts = crowd.iter().map(|user| Write::CreateAccount {
+            account: Box::new(Account { user: user.clone(), owner: None, privileged: 0, tokens_valid_from_ms: 0 }),
+            password: None,
+        });
+        self.store.prepare(accounts.collect());
         for user in users.iter().filter(|user| user.bot) {
             self.oracle.bot(user.id.get());
         }
@@ -107,6 +135,10 @@ impl World {
                     let member = Box::new(Member::new(user.clone(), start));
                     writes.push(Write::PutMember(record.guild.id, member));
                 }
+            }
+            if number == 0 {
+                let member = |user: &User| Box::new(Member::new(user.clone(), start));
+                writes.extend(crowd.iter().map(|user| Write::PutMember(record.guild.id, member(user))));
             }
             self.store.prepare(writes.clone());
             self.oracle.committed(&writes, &mut self.report);
@@ -150,6 +182,10 @@ impl World {
         if self.prng.chance(1, 25) {
             self.subscription();
         }
+        if self.temper.crowd && self.prng.chance(1, 8) {
+            let client = self.prng.below(self.clients.len() as u64) as usize;
+            self.ask_members(client, None);
+        }
         if self.temper.flood && self.prng.chance(1, 5) {
             self.huge_message();
         }
@@ -165,6 +201,51 @@ impl World {
             let old_form = self.prng.chance(1, 2);
             let bytes = self.clients[client].subscribe(guild, old_form);
             self.write(client, &bytes);
+        }
+    }
+
+    /// A client asks who is a member of a guild; `sees`: those that its session sees, and nothing stands in the way.
+    fn ask_members(&mut self, client: usize, sees: Option<&[u64]>) {
+        if !self.clients[client].is_live() {
+            return;
+        }
+        let all: Vec<u64> = self.oracle.guilds().keys().copied().collect();
+        let Some(guild) = self.pick(sees.unwrap_or(&all)) else { return };
+        let model = &self.oracle.guilds()[&guild];
+        let (owner, members): (u64, BTreeSet<u64>) = (model.owner, model.members.keys().copied().collect());
+        let user = self.clients[client].user;
+        let bot = self.oracle.is_bot(user);
+        // The owner may lose the guild meanwhile.
+        let may = if bot { self.clients[client].intents & GUILD_MEMBERS != 0 } else { owner == user };
+        let what = match self.prng.below(4) {
+            0..2 if may => What::Everybody,
+            0..3 => {
+                What::Named(["user", "user1", "u", "nick", "crowd-00", "x"][self.prng.below(6) as usize].to_owned())
+            }
+            _ => {
+                let known: Vec<u64> = self.oracle.names.keys().copied().collect();
+                let some = (0..1 + self.prng.below(40)).filter_map(|_| self.pick(&known));
+                What::Users(some.chain([1]).collect())
+            }
+        };
+        self.questions += 1;
+        let nonce = format!("q{}", self.questions);
+        let must = sees.is_some() && (bot || what != What::Everybody);
+        let changes = self.oracle.changes.len();
+        let question = Question { nonce, guild, what, members, changes, must };
+        let bytes = question.payload(self.prng.chance(1, 3));
+        if let Some(session) = &mut self.clients[client].session {
+            session.asking.questions.push(question);
+        }
+        self.write(client, &bytes);
+    }
+
+    /// Everybody asks about the members of a guild that it sees, while nothing else happens.
+    pub fn ask_members_at_rest(&mut self) {
+        for client in 0..self.clients.len() {
+            let secret = self.clients[client].session.as_ref().map_or(0, |session| session.secret);
+            let sees: Vec<u64> = self.oracle.seats_of(secret).into_iter().collect();
+            self.ask_members(client, Some(&sees));
         }
     }
 
@@ -211,15 +292,7 @@ impl World {
                     self.clients[client].reconnect_at = self.now;
                 }
             }
-            86..92 => {
-                let guild = self.oracle.guilds().keys().next().copied().unwrap_or(1);
-                let all = self.prng.chance(1, 2);
-                let query = if all { "" } else { "user" };
-                let d = json!({ "guild_id": guild.to_string(), "query": query, "limit": 0 });
-                if self.clients[client].is_live() {
-                    self.write(client, &payload(&json!({ "op": 8, "d": d })));
-                }
-            }
+            86..92 => self.ask_members(client, None),
             92..94 => {
                 let user = self.clients[client].user;
                 self.report.revocations += 1;

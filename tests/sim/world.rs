@@ -80,6 +80,8 @@ pub struct World {
     /// Faults are over: the world is to come to rest.
     calm: bool,
     verbose: bool,
+    /// Questions about members that were asked so far.
+    pub questions: u64,
 }
 
 impl World {
@@ -103,6 +105,7 @@ impl World {
             plant,
             calm: false,
             verbose,
+            questions: 0,
             prng: Prng::new(prng.next_u64()),
             temper,
         };
