@@ -134,6 +134,7 @@ pub fn run(ceiling: &Ceiling) -> io::Result<Report> {
         commands: Commands::NONE,
         zlib: false,
         connect_rate: 10_000.0,
+        handshakes: limits::HANDSHAKES_MAX,
         threads: 1,
         seed: 1,
     };

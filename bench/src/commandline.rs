@@ -19,6 +19,7 @@ use crate::http::Mailbox;
 use crate::idle;
 use crate::limits;
 use crate::marker::Marker;
+use crate::million::{self, command::MillionArgs};
 use crate::peers::flags::{self, PeerArgs};
 use crate::raw;
 use crate::replay::{self, ReplayArgs, RunArgs};
@@ -45,6 +46,8 @@ enum Command {
     Idle(IdleArgs),
     /// One message at a time to all sessions, in turn with `raw`: how far is the server from the kernel's limit?
     Fanout(FanoutArgs),
+    /// A guild of a million sessions, step by step.
+    Million(Box<MillionArgs>),
     /// Plays a scenario: makes a trace of it, plays it on a server, judges and reports.
     Run(RunArgs),
     /// Plays a trace, made up or recorded.
@@ -268,6 +271,7 @@ pub fn main() -> ExitCode {
         Command::Chat(args) => run_chat(&args),
         Command::Idle(args) => run_idle(&args),
         Command::Fanout(args) => run_fanout(&args),
+        Command::Million(args) => run_million(&args),
         Command::Run(args) => replay::run_scenario(&args),
         Command::Replay(args) => replay::run_trace(&args),
         Command::Scenarios => command::run_scenarios(),
@@ -336,6 +340,7 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
             commands: swarm::Commands::NONE,
             zlib,
             connect_rate,
+            handshakes: limits::HANDSHAKES_MAX,
             threads,
             seed,
         },
@@ -350,6 +355,12 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
     };
     let report = fanout::run(&fanout)?;
     tell(args.swarm.json.as_deref(), &report)?;
+    Ok(report.sound)
+}
+
+fn run_million(args: &MillionArgs) -> Result<bool, Failure> {
+    let report = million::command::run(args)?;
+    tell(args.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 

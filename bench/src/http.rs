@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::limits;
@@ -133,8 +134,8 @@ impl Line {
         Ok(Line { mailbox, stream })
     }
 
-    /// Posts a message and waits for the answer. An error tells the server's words.
-    pub fn post(&mut self, content: &str) -> std::io::Result<()> {
+    /// Posts a message and waits for the answer: its id, or 0 if there is none. An error tells the server's words.
+    pub fn post(&mut self, content: &str) -> std::io::Result<u64> {
         let mut request = Vec::new();
         self.mailbox.write(&mut request, content);
         self.stream.write_all(&request)?;
@@ -151,7 +152,7 @@ impl Line {
                 *self = Line::open(self.mailbox.clone())?;
             }
             if answer.is_ok() {
-                return Ok(());
+                return Ok(id_of(&bytes[answer.body..answer.end]).unwrap_or(0));
             }
             let words = String::from_utf8_lossy(&bytes[answer.body..answer.end]);
             return Err(Error::other(format!("{} {words}", answer.status)));
@@ -159,9 +160,24 @@ impl Line {
     }
 }
 
+/// The id of what an answer tells of.
+pub fn id_of(body: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Made {
+        id: String,
+    }
+    serde_json::from_slice::<Made>(body).ok()?.id.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_found_in_answers() {
+        assert_eq!(id_of(br#"{"type":0,"id":"123"}"#), Some(123));
+        assert_eq!(id_of(br#"{"message":"404: Not Found","code":0}"#), None);
+    }
 
     #[test]
     fn answers_end_where_they_say() {

@@ -1,7 +1,7 @@
 //! Load generator for Guildhall. It speaks only the wire, so it measures any server that speaks Discord's API v10.
 //!
 //! A [`scenario`] becomes a [`trace`]; [`run`] plays it on a [`town`]: the [`player`] asks over REST, the [`swarm`] is the sessions,
-//! the [`judge`] says whether they received everything once and in order, and [`report`] tells it. [`chat`], [`idle`] and [`fanout`] are
+//! the [`judge`] says whether they received everything once and in order, and [`report`] tells it. [`million`] is the largest guild, step by step; [`chat`], [`idle`] and [`fanout`] are
 //! small runs without a scenario; [`raw`] is the kernel's own limit, [`ceiling`] the load generator's and [`peers`] are other servers, to compare with.
 
 pub mod arrival;
@@ -18,6 +18,7 @@ pub mod idle;
 pub mod judge;
 pub mod limits;
 pub mod marker;
+pub mod million;
 pub mod peers;
 pub mod player;
 pub mod probe;

@@ -12,6 +12,14 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const EVENTS: usize = 1_024;
 /// First handshakes under way in the whole swarm, from connect to the last guild: fewer than a listener's backlog.
 pub const HANDSHAKES_MAX: u32 = 512;
+/// Handshakes under way at a time when a million connect: enough that each of fifty threads of a server finds several at each look.
+pub const HANDSHAKES_CROWD_MAX: u32 = 4_096;
+/// Connections that a thread begins before it reads: a few milliseconds.
+pub const CONNECTS_IN_A_ROW: usize = 64;
+/// Threads that connect at a time, if all threads have something to connect.
+pub const THREADS_CONNECTING: u32 = 4;
+/// Sessions that a thread asks to do something before it reads: a millisecond or two.
+pub const ASKED_IN_A_ROW: usize = 128;
 /// Until a thread asks again whether it may connect; while one waits for another's handshakes nobody wakes it.
 pub const GATE_PAUSE: Duration = Duration::from_millis(2);
 /// Between two times that a thread brings its latencies to those of all threads: adding up costs more than a turn.
@@ -74,6 +82,15 @@ pub const TRACE_CHANNELS_MAX: u32 = 5_000;
 pub const TRACE_PEOPLE_MAX: u64 = 1 << 26;
 /// zstd's own default: lines of a trace shrink to about a tenth, at a few hundred megabytes per second.
 pub const TRACE_ZSTD_LEVEL: i32 = 3;
+
+// The million.
+
+/// Messages of each of the two streams: one every second for half an hour.
+pub const MILLION_MESSAGES_MAX: u32 = 2_000;
+/// Without a further session for this long, a step is given up: more than one look of a busy server at all its sessions.
+pub const MILLION_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server is watched at rest.
+pub const MILLION_REST: Duration = Duration::from_secs(3);
 
 // The raw gateway.
 

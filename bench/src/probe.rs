@@ -107,9 +107,9 @@ fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::
         }
         Feature::MemberLists => {
             let channels = json!({channel.to_string(): [[0, 99]]});
-            let d = json!({"guild_id": guild.to_string(), "typing": true, "threads": false, "activities": true,
-                "members": [], "channels": channels});
-            one.say(&json!({"op": 14, "d": d}))?;
+            let wants =
+                json!({"typing": true, "threads": false, "activities": true, "members": [], "channels": channels});
+            one.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}))?;
             let seen = one.hears("GUILD_MEMBER_LIST_UPDATE")?;
             one.close()?;
             Ok(seen)

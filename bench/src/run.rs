@@ -133,6 +133,7 @@ pub fn play(
         commands,
         zlib: run.zlib,
         connect_rate: run.connect_rate,
+        handshakes: limits::HANDSHAKES_MAX,
         threads: run.threads,
         seed: run.seed,
     };

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock;
@@ -503,7 +502,7 @@ impl Player {
         if let (None, Some((named, mark))) = (&body, named) {
             self.cast.script.ledger.forget(named, mark);
         }
-        let id = body.as_deref().and_then(id_of);
+        let id = body.as_deref().and_then(http::id_of);
         match (action, made) {
             (Action::Message { .. }, Some(message)) => {
                 let Some(id) = id else { return Player::refuse(message, state, played) };
@@ -569,15 +568,6 @@ fn emoji_path(number: u32) -> String {
     emoji.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// The id of what an answer tells of.
-fn id_of(body: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Made {
-        id: String,
-    }
-    serde_json::from_slice::<Made>(body).ok()?.id.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -586,11 +576,5 @@ mod tests {
     fn emojis_are_percent_encoded() {
         assert_eq!(emoji_path(0), "%F0%9F%98%80");
         assert_eq!(emoji_path(64), emoji_path(0));
-    }
-
-    #[test]
-    fn ids_are_found_in_answers() {
-        assert_eq!(id_of(br#"{"type":0,"id":"123"}"#), Some(123));
-        assert_eq!(id_of(br#"{"message":"404: Not Found","code":0}"#), None);
     }
 }

@@ -8,6 +8,7 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::script::Script;
 use crate::swarm::Commands;
+use crate::swarm::errand::Errand;
 use crate::swarm::events::Events;
 use crate::swarm::tally::{Counts, Latencies, Tally};
 use crate::swarm::tokens::Tokens;
@@ -52,6 +53,10 @@ pub struct Plan {
     pub traffic_start_ns: AtomicU64,
     /// How many times as fast as the script it is, as bits.
     pub traffic_speed: AtomicU64,
+    /// What all are asked to do, besides the script.
+    pub errand: Mutex<Errand>,
+    /// The errand's number: 0 before the first.
+    pub errand_number: AtomicU32,
 }
 
 impl Plan {
@@ -82,24 +87,49 @@ impl Plan {
     }
 }
 
-/// Lets first connections through, not more per second and not more at a time than there may be in the whole swarm.
+/// Lets connections through, not more per second and not more at a time than there may be in the whole swarm. Those pass it who come
+/// for the first time, and whole crowds that come back.
 #[derive(Debug)]
 pub struct Gate {
     step_ns: u64,
     next_ns: AtomicU64,
-    /// First connections whose handshake is under way.
+    most: u32,
+    /// Connections whose handshake is under way.
     handshakes: AtomicU32,
+    /// Threads that have no more to connect.
+    finished: AtomicU32,
 }
 
 impl Gate {
-    /// A gate for so many per second.
-    pub fn new(rate: f64) -> Gate {
-        Gate { step_ns: (1e9 / rate) as u64, next_ns: AtomicU64::new(0), handshakes: AtomicU32::new(0) }
+    /// A gate for so many per second, and so many at a time.
+    pub fn new(rate: f64, most: u32) -> Gate {
+        Gate {
+            step_ns: (1e9 / rate) as u64,
+            next_ns: AtomicU64::new(0),
+            most,
+            handshakes: AtomicU32::new(0),
+            finished: AtomicU32::new(0),
+        }
+    }
+
+    /// All threads have something to connect again.
+    pub fn open(&self) {
+        self.finished.store(0, Ordering::Relaxed);
+    }
+
+    /// A thread has nothing more to connect.
+    pub fn finish(&self) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it is a thread's turn: a few threads that each have much to do take less CPU than many that each have little.
+    pub fn is_turn_of(&self, thread: u32) -> bool {
+        thread < self.finished.load(Ordering::Relaxed) + limits::THREADS_CONNECTING
     }
 
     /// Asks to begin a handshake. If that is not yet possible, says when to ask again.
     pub fn enter(&self, now_ns: u64) -> Result<(), u64> {
-        if self.handshakes.fetch_add(1, Ordering::Relaxed) >= limits::HANDSHAKES_MAX {
+        if self.handshakes.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.leave();
             return Err(now_ns + limits::GATE_PAUSE.as_nanos() as u64);
         }
@@ -137,7 +167,26 @@ pub struct Board {
     pub pongs: AtomicU64,
     /// When the last of them came.
     pub pong_ns: AtomicU64,
+    /// How far the thread is with the errand.
+    pub errand: ErrandBoard,
     counts: Mutex<Counts>,
+}
+
+/// How far a thread is with an errand.
+#[derive(Debug, Default)]
+pub struct ErrandBoard {
+    /// Which errand the rest is about.
+    pub number: AtomicU32,
+    /// Whether all who are to do it have been asked.
+    pub asked_all: AtomicU8,
+    /// Sessions that were asked.
+    pub asked: AtomicU32,
+    /// Sessions that are done.
+    pub done: AtomicU32,
+    /// Times that a session was done that had been done before.
+    pub again: AtomicU32,
+    /// When the last session was done, in nanoseconds since 1970.
+    pub last_ns: AtomicU64,
 }
 
 impl Board {
@@ -177,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_gate_keeps_the_rate_and_the_bound() {
-        let gate = Gate::new(1_000.0);
+        let gate = Gate::new(1_000.0, limits::HANDSHAKES_MAX);
         let second = 1_000_000_000;
         let mut entered = 0;
         // A look every 100 µs for a second; all handshakes take no time.
@@ -188,7 +237,7 @@ mod tests {
             }
         }
         assert!((990..=1_010).contains(&entered), "{entered}");
-        let gate = Gate::new(1e9);
+        let gate = Gate::new(1e9, limits::HANDSHAKES_MAX);
         let entered = (0..10_000u64).filter(|look| gate.enter(second + look * 1_000_000).is_ok()).count();
         assert_eq!(entered, limits::HANDSHAKES_MAX as usize);
         gate.leave();

@@ -15,10 +15,11 @@ use crate::marker::Marker;
 use crate::script::{Kind as EventKind, Named, View};
 use crate::swarm::Commands;
 use crate::swarm::entitlement::{Ending, Entitlements, Verdict};
+use crate::swarm::errand::Round;
 use crate::swarm::framing::{self, Broken, Kind};
 use crate::swarm::inflate::Inflate;
 use crate::swarm::scan::{self, Names};
-use crate::swarm::tally::{Fault, Tally};
+use crate::swarm::tally::{Fault, FaultKind, Tally};
 use crate::swarm::tokens::Tokens;
 use crate::swarm::upgrade;
 
@@ -134,6 +135,10 @@ pub struct Desk {
     pub addresses: Vec<SocketAddr>,
     /// What happened so far.
     pub tally: Tally,
+    /// What the sessions are asked to do.
+    pub round: Round,
+    /// The last upgrade's request, and to whom: nearly all are alike.
+    pub request: Option<(SocketAddr, Vec<u8>)>,
     /// Bytes to be sent by the client that reads.
     pub out: Vec<u8>,
     /// What it wants done.
@@ -151,6 +156,16 @@ impl Desk {
     pub fn say(&mut self, payload: &serde_json::Value) {
         let text = payload.to_string();
         framing::write(&mut self.out, Kind::Text, text.as_bytes(), self.mask);
+    }
+
+    /// The request for an upgrade.
+    pub fn upgrade(&mut self, host: SocketAddr) -> &[u8] {
+        if self.request.as_ref().is_none_or(|(other, _)| *other != host) {
+            let mut request = Vec::new();
+            upgrade::write(&mut request, host, self.zlib);
+            self.request = Some((host, request));
+        }
+        self.request.as_ref().map_or(&[], |(_, request)| request)
     }
 
     fn number_of(&mut self, address: SocketAddr) -> Option<u16> {
@@ -212,12 +227,11 @@ impl Client {
         }
     }
 
-    /// A new connection begins; the upgrade request goes out.
-    pub fn connect(&mut self, host: SocketAddr, desk: &Desk, out: &mut Vec<u8>) {
+    /// A new connection begins: [`Desk::upgrade`] is the first to be said.
+    pub fn connect(&mut self, zlib: bool) {
         self.stage = Stage::Upgrading;
         self.acknowledged = true;
-        self.rare = desk.zlib.then(|| Box::new(Rare { inflate: Some(Inflate::default()), ..Rare::default() }));
-        upgrade::write(out, host, desk.zlib);
+        self.rare = zlib.then(|| Box::new(Rare { inflate: Some(Inflate::default()), ..Rare::default() }));
     }
 
     /// The connection is over; what was half read is void.
@@ -391,6 +405,7 @@ impl Client {
             10 => self.hello(envelope.d, desk),
             11 => {
                 self.acknowledged = true;
+                desk.round.acknowledge(self.index, desk.now_ns);
                 Ok(())
             }
             op => Err(Hangup::Broken(format!("unknown opcode {op}"))),
@@ -441,6 +456,8 @@ impl Client {
             "READY" => self.ready(d, desk)?,
             "GUILD_CREATE" => self.guild_came(d, desk),
             "GUILD_DELETE" => self.guild_went(d, desk),
+            "CHANNEL_UNREAD_UPDATE" | "PASSIVE_UPDATE_V2" => desk.round.hear(self.index, d, desk.now_ns),
+            "GUILD_MEMBER_LIST_UPDATE" => self.list_changed(d, desk),
             "RESUMED" if self.stage == Stage::Resuming => {
                 self.stage = Stage::Live;
                 desk.wishes.push(Wish::Live(true));
@@ -543,6 +560,17 @@ impl Client {
         }
     }
 
+    fn list_changed(&self, d: &[u8], desk: &mut Desk) {
+        let came = desk.round.lists.take(self.index, d, desk.now_ns);
+        desk.tally.counts.rows_checked += u64::from(came.checked);
+        if came.took_ns.is_some() {
+            desk.round.complete(self.index, desk.now_ns, came.took_ns);
+        }
+        if let Some(wrong) = came.wrong {
+            desk.tally.fault(Fault::new(FaultKind::Inconsistent, self, wrong));
+        }
+    }
+
     fn gather(&mut self, missing: u32, desk: &mut Desk) {
         if missing > 0 {
             self.stage = Stage::Gathering(missing);
@@ -568,10 +596,10 @@ impl Client {
                 desk.tally.counts.skipped += 1;
                 continue;
             }
-            desk.say(&json!({"op": 14, "d": {
-                "guild_id": guild.to_string(), "typing": true, "activities": true, "threads": true,
-                "channels": {channel.to_string(): [[0, 99]]},
-            }}));
+            let wants = json!({
+                "typing": true, "activities": true, "threads": true, "channels": {channel.to_string(): [[0, 99]]},
+            });
+            desk.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
         }
     }
 }
@@ -618,6 +646,8 @@ mod tests {
             commands: Commands::NONE,
             addresses: Vec::new(),
             tally: Tally::default(),
+            round: Round::new(0),
+            request: None,
             out: Vec::new(),
             wishes: Vec::new(),
             now_ns: 2_000_000,
@@ -628,7 +658,7 @@ mod tests {
 
     fn connected(desk: &Desk) -> Client {
         let mut client = Client::new(0);
-        client.connect("127.0.0.1:1".parse().expect("an address"), desk, &mut Vec::new());
+        client.connect(desk.zlib);
         client
     }
 
@@ -720,7 +750,7 @@ mod tests {
         client.read(&greeting(), &mut desk).expect("sound");
         client.read(&text(&message(3, 0)), &mut desk).expect("sound");
         client.disconnect();
-        client.connect("127.0.0.1:1".parse().expect("an address"), &desk, &mut Vec::new());
+        client.connect(desk.zlib);
         let mut again = upgrade::answer();
         again.extend(text(r#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":1000}}"#));
         desk.out.clear();

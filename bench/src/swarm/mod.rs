@@ -7,10 +7,13 @@ pub mod board;
 pub mod client;
 pub mod descriptors;
 pub mod entitlement;
+pub mod errand;
 pub mod events;
 pub mod framing;
 pub mod inflate;
+pub mod lists;
 pub mod reactor;
+pub mod rows;
 pub mod scan;
 pub mod tally;
 pub mod tokens;
@@ -19,7 +22,6 @@ pub mod wheel;
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -29,6 +31,7 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::script::Script;
 use crate::swarm::board::{Board, Gate, Order, Plan};
+use crate::swarm::errand::{Deed, Errand};
 use crate::swarm::events::Events;
 use crate::swarm::reactor::{Leavings, Reactor};
 use crate::swarm::tally::{Counts, Latencies};
@@ -53,6 +56,8 @@ pub struct Settings {
     pub zlib: bool,
     /// New connections per second, in all.
     pub connect_rate: f64,
+    /// Handshakes under way at a time, in all.
+    pub handshakes: u32,
     /// Threads. 0: as many as the limit of open files asks for.
     pub threads: u32,
     /// What chance depends on.
@@ -108,6 +113,21 @@ pub struct Standing {
     pub dead: u32,
 }
 
+/// How far all threads are with an errand.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether everybody has been asked who is to do it.
+    pub asked_all: bool,
+    /// Sessions that were asked.
+    pub asked: u32,
+    /// Sessions that are done.
+    pub done: u32,
+    /// Times that a session was done that had been done before.
+    pub again: u32,
+    /// When the last was done, in nanoseconds since 1970.
+    pub last_ns: u64,
+}
+
 /// What a swarm leaves behind.
 #[derive(Debug)]
 pub struct Remains {
@@ -143,11 +163,13 @@ impl Swarm {
             commands: settings.commands,
             zlib: settings.zlib,
             seed: settings.seed,
-            gate: Gate::new(settings.connect_rate),
+            gate: Gate::new(settings.connect_rate, settings.handshakes),
             latencies: Mutex::default(),
             order: AtomicU8::new(Order::Wait as u8),
             traffic_start_ns: AtomicU64::new(0),
             traffic_speed: AtomicU64::new(0),
+            errand: Mutex::default(),
+            errand_number: AtomicU32::new(0),
         });
         let first_of = |thread: u32| u64::from(settings.sessions) * u64::from(thread) / u64::from(threads);
         let mut tasks = vec![Vec::new(); threads as usize];
@@ -164,7 +186,8 @@ impl Swarm {
             let board = Arc::new(Board::default());
             swarm.boards.push(board.clone());
             let (plan, ready) = (swarm.plan.clone(), ready.clone());
-            let run = move || run(plan, board, separate, first..end, tasks, &ready);
+            let part = reactor::Part { thread, sessions: first..end, tasks };
+            let run = move || run(plan, board, separate, part, &ready);
             let name = format!("swarm-{thread}");
             let spawned = std::thread::Builder::new().name(name).stack_size(limits::STACK_BYTES).spawn(run);
             swarm.threads.push(spawned.inspect_err(|_| swarm.plan.give(Order::Stop))?);
@@ -244,6 +267,41 @@ impl Swarm {
         (count, self.boards.iter().map(|board| board.pong_ns.load(Ordering::Relaxed)).max().unwrap_or(0))
     }
 
+    /// Asks something of sessions, in place of what was asked before. Says its number.
+    pub fn ask(&self, errand: Errand) -> u32 {
+        let mut place = self.plan.errand.lock().expect("no thread of the swarm panics while it holds this");
+        *place = errand;
+        if errand.deed == Deed::Cut {
+            self.plan.gate.open();
+        }
+        // While nobody can read the one without the other.
+        self.plan.errand_number.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// How far the last errand is.
+    pub fn errand(&self) -> Progress {
+        let number = self.plan.errand_number.load(Ordering::Acquire);
+        let mut progress = Progress { asked_all: true, ..Progress::default() };
+        for board in &self.boards {
+            let board = &board.errand;
+            if board.number.load(Ordering::Acquire) != number {
+                progress.asked_all = false;
+                continue;
+            }
+            progress.asked_all &= board.asked_all.load(Ordering::Relaxed) != 0;
+            progress.asked += board.asked.load(Ordering::Relaxed);
+            progress.done += board.done.load(Ordering::Relaxed);
+            progress.again += board.again.load(Ordering::Relaxed);
+            progress.last_ns = progress.last_ns.max(board.last_ns.load(Ordering::Relaxed));
+        }
+        progress
+    }
+
+    /// By event, who has it.
+    pub fn events(&self) -> &Events {
+        &self.plan.events
+    }
+
     /// Deliveries that have to come and are not here yet; `accepted` says which events the server took.
     pub fn outstanding(&self, accepted: impl Fn(u32, u32) -> bool) -> u64 {
         self.plan.events.outstanding(&self.plan.script, accepted)
@@ -273,13 +331,12 @@ fn run(
     plan: Arc<Plan>,
     board: Arc<Board>,
     separate: bool,
-    sessions: Range<u32>,
-    tasks: Vec<u32>,
+    part: reactor::Part,
     ready: &mpsc::Sender<io::Result<()>>,
 ) -> Option<Leavings> {
     board.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
     let table = if separate { descriptors::separate() } else { Ok(()) };
-    let reactor = table.and_then(|()| Reactor::new(plan.clone(), board, sessions.start, sessions.end, tasks));
+    let reactor = table.and_then(|()| Reactor::new(plan.clone(), board, part));
     let (reactor, failure) = match reactor {
         Ok(reactor) => (Some(reactor), Ok(())),
         Err(error) => (None, Err(error)),

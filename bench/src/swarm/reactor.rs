@@ -2,6 +2,8 @@
 //!
 //! A session costs its seat and no buffer: bytes are read into the one buffer of the thread and understood at once.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use serde_json::json;
 
-use crate::chance::Chance;
+use crate::chance::{self, Chance};
 use crate::check::Receipt;
 use crate::clock;
 use crate::limits;
@@ -21,12 +23,16 @@ use crate::source;
 use crate::swarm::board::{Board, Order, Plan};
 use crate::swarm::client::{Client, Desk, Hangup, Stage, Wish};
 use crate::swarm::entitlement::{Ending, Entitlements};
+use crate::swarm::errand::{self, Round};
 use crate::swarm::framing::{self, Kind};
 use crate::swarm::tally::{Fault, FaultKind, Tally, record};
 use crate::swarm::wheel::Wheel;
+use crate::trace::Status;
 
 /// WebSocket's and Discord's code for a polite end, after which the session is over.
 const NORMAL: u16 = 1000;
+/// Of those who scroll, one in so many goes and comes back.
+const FLAPPING: u64 = 8;
 /// No beat is due before HELLO.
 const NEVER: u64 = u64::MAX;
 
@@ -46,8 +52,10 @@ struct Seat {
     generation: u32,
     interval_ms: u32,
     attempts: u8,
-    /// Its first handshake is under way, and counted.
+    /// A handshake is under way that the gate has let in, and counts.
     arriving: bool,
+    /// It neither reads nor beats.
+    frozen: bool,
     /// Whether epoll tells when the socket takes more.
     watched: bool,
 }
@@ -64,16 +72,31 @@ pub struct Reactor {
     chance: Chance,
     plan: Arc<Plan>,
     board: Arc<Board>,
+    /// The thread's number.
+    thread: u32,
     /// The number of the first client.
     first: u32,
-    /// The next client that has never been connected.
-    next: usize,
+    /// Who waits at the gate.
+    queue: VecDeque<u32>,
+    /// Whether the gate still waits for this thread's queue.
+    queueing: bool,
     /// What the thread's sessions do: places in the script's list of tasks.
     tasks: Vec<u32>,
     /// The next of them.
     next_task: usize,
     traffic_known: bool,
     latencies_due_ns: u64,
+}
+
+/// What a thread has to do.
+#[derive(Debug)]
+pub struct Part {
+    /// Its number.
+    pub thread: u32,
+    /// Its sessions.
+    pub sessions: Range<u32>,
+    /// What they do: places in the script's list of tasks.
+    pub tasks: Vec<u32>,
 }
 
 /// What a thread leaves behind.
@@ -98,8 +121,10 @@ impl Leavings {
 }
 
 impl Reactor {
-    /// A thread's part: the sessions from `first` up to, but not including, `end`, and what they do.
-    pub fn new(plan: Arc<Plan>, board: Arc<Board>, first: u32, end: u32, tasks: Vec<u32>) -> std::io::Result<Reactor> {
+    /// A thread with its part.
+    pub fn new(plan: Arc<Plan>, board: Arc<Board>, part: Part) -> std::io::Result<Reactor> {
+        let Part { thread, sessions: Range { start: first, end }, tasks } = part;
+        let queue = (first..end).filter(|session| !plan.script.is_absent(*session)).map(|session| session - first);
         let mut seats = Vec::with_capacity((end - first) as usize);
         seats.extend((first..end).map(|index| Seat {
             client: Client::new(index),
@@ -111,12 +136,14 @@ impl Reactor {
             interval_ms: 0,
             attempts: 0,
             arriving: false,
+            frozen: false,
             watched: false,
         }));
         let mut chance = Chance::new(plan.seed ^ u64::from(first));
         Ok(Reactor {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             wheel: Wheel::new(seats.len(), clock::now_ns()),
+            queue: queue.collect(),
             seats,
             expired: Vec::new(),
             buffer: vec![0; limits::READ_BYTES],
@@ -129,6 +156,8 @@ impl Reactor {
                 commands: plan.commands,
                 addresses: Vec::new(),
                 tally: Tally::of_groups(plan.script.groups.len()),
+                round: Round::new(first),
+                request: None,
                 out: Vec::new(),
                 wishes: Vec::new(),
                 now_ns: 0,
@@ -138,8 +167,9 @@ impl Reactor {
             chance,
             plan,
             board,
+            thread,
             first,
-            next: 0,
+            queueing: true,
             tasks,
             next_task: 0,
             traffic_known: false,
@@ -154,6 +184,9 @@ impl Reactor {
             self.turn(&mut events);
         }
         self.part(&mut events);
+        self.end_errand();
+        let ended = self.desk.round.begin(u32::MAX, errand::Errand::default(), 0);
+        self.keep_times(ended);
         self.board.post(&mut self.desk.tally, &self.plan);
         let Desk { tally, entitlements, .. } = self.desk;
         Leavings { tally, seats: self.seats, entitlements }
@@ -169,12 +202,13 @@ impl Reactor {
             self.desk.entitlements.announce_traffic(start_ns, speed);
         }
         let next = now + limits::NAP.as_nanos() as u64;
-        let next = next.min(self.connect_some(now)).min(self.do_tasks(now));
+        let next = next.min(self.run_errand(now)).min(self.connect_some(now)).min(self.do_tasks(now));
         let nap = self.wheel.next_ns(next).saturating_sub(now);
         self.wait(events, Duration::from_nanos(nap));
         // After reading: an acknowledgement that is here already, though we were late, is no missing one.
         self.run_timers(clock::now_ns());
         self.board.post(&mut self.desk.tally, &self.plan);
+        self.desk.round.post(&self.board.errand, self.seats.len());
         if self.desk.now_ns >= self.latencies_due_ns {
             self.latencies_due_ns = self.desk.now_ns + limits::LATENCY_PAUSE.as_nanos() as u64;
             self.board.post_latencies(&mut self.desk.tally, &self.plan);
@@ -195,6 +229,10 @@ impl Reactor {
             if self.seats[at].generation != data.u64() as u32 {
                 continue;
             }
+            if self.seats[at].frozen {
+                self.cut_while_frozen(at);
+                continue;
+            }
             if flags.contains(EventFlags::OUT) {
                 self.write(at);
             }
@@ -208,20 +246,28 @@ impl Reactor {
 
     /// Connects whom it is time to connect; says when to ask again.
     fn connect_some(&mut self, now: u64) -> u64 {
-        while self.next < self.seats.len() {
-            let at = self.next;
-            if self.plan.script.is_absent(self.first + at as u32) {
-                self.next += 1;
-                continue;
-            }
+        if !self.queueing || !self.plan.gate.is_turn_of(self.thread) {
+            return u64::MAX;
+        }
+        for _ in 0..limits::CONNECTS_IN_A_ROW {
+            let Some(at) = self.queue.front() else {
+                // Unless there are some who have not been sent to the queue yet.
+                if self.desk.round.next >= self.seats.len() {
+                    self.queueing = false;
+                    self.queue = VecDeque::new();
+                    self.plan.gate.finish();
+                }
+                return u64::MAX;
+            };
+            let at = *at as usize;
             if let Err(again) = self.plan.gate.enter(now) {
                 return again;
             }
-            self.next += 1;
+            self.queue.pop_front();
             self.seats[at].arriving = true;
             self.connect(at);
         }
-        u64::MAX
+        now
     }
 
     fn connect(&mut self, at: usize) {
@@ -230,15 +276,17 @@ impl Reactor {
         seat.attempts = seat.attempts.saturating_add(1);
         seat.began_ns = clock::now_ns();
         seat.due_ns = NEVER;
-        seat.watched = true;
         self.desk.tally.counts.connects += 1;
         let address = seat.client.resume_address(&self.desk).unwrap_or(self.plan.server);
-        let mut request = Vec::new();
-        seat.client.connect(address, &self.desk, &mut request);
-        seat.unsent = Some(Box::new(request));
+        seat.client.connect(self.desk.zlib);
+        let request = self.desk.upgrade(address);
         let socket = source::connect(address, seat.client.index).and_then(|socket| {
+            // On loopback a connection is usually there at once.
+            let sent = rustix::net::send(&socket, request, SendFlags::NOSIGNAL).unwrap_or(0);
+            seat.watched = sent < request.len();
+            seat.unsent = seat.watched.then(|| Box::new(request[sent..].to_vec()));
             let data = EventData::new_u64((at as u64) << 32 | u64::from(seat.generation));
-            epoll::add(&self.epoll, &socket, data, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP)?;
+            epoll::add(&self.epoll, &socket, data, interest(seat.watched))?;
             Ok(socket)
         });
         match socket {
@@ -323,12 +371,8 @@ impl Reactor {
             return;
         }
         seat.watched = seat.unsent.is_some();
-        let mut flags = EventFlags::IN | EventFlags::RDHUP;
-        if seat.watched {
-            flags |= EventFlags::OUT;
-        }
         let data = EventData::new_u64((at as u64) << 32 | u64::from(seat.generation));
-        epoll::modify(&self.epoll, socket.as_fd(), data, flags).expect("the socket was added");
+        epoll::modify(&self.epoll, socket.as_fd(), data, interest(seat.watched)).expect("the socket was added");
     }
 
     fn grant(&mut self, at: usize, wish: Wish) {
@@ -356,6 +400,7 @@ impl Reactor {
                     tally.counts.identified += 1;
                     record(&mut tally.identify, took);
                 }
+                self.desk.round.complete(seat.client.index, now, Some(took));
                 self.board.live.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -375,6 +420,7 @@ impl Reactor {
         }
         seat.generation += 1; // what epoll still tells of this connection is void
         seat.unsent = None;
+        seat.frozen = false;
         seat.due_ns = NEVER;
         if stage == Stage::Live {
             self.board.live.fetch_sub(1, Ordering::Relaxed);
@@ -404,7 +450,8 @@ impl Reactor {
                 seat.client.forget(&mut self.desk, Ending::Refused);
             }
             Hangup::Closed(Some(4004 | 4010..=4014)) => seat.attempts = limits::ATTEMPTS_MAX,
-            Hangup::Closed(Some(1000 | 1001 | 4007 | 4009)) => seat.client.forget(&mut self.desk, Ending::Refused),
+            // After 4009, a missed heartbeat, libraries try to resume, and servers may have kept the session.
+            Hangup::Closed(Some(1000 | 1001 | 4007)) => seat.client.forget(&mut self.desk, Ending::Refused),
             Hangup::Closed(_) | Hangup::Gone | Hangup::Zombie | Hangup::Late | Hangup::Broken(_) => {}
         }
         // A session that never became live has nothing to be resumed.
@@ -491,7 +538,8 @@ impl Reactor {
     fn beat(&mut self, at: usize, now: u64) {
         let seat = &mut self.seats[at];
         if now >= seat.due_ns {
-            if !seat.client.acknowledged {
+            // What was asked of all may take longer than a beat.
+            if !seat.client.acknowledged && !self.desk.round.awaits(seat.client.index) {
                 return self.hang_up(at, Hangup::Zombie);
             }
             seat.client.beat(&mut self.desk);
@@ -499,6 +547,137 @@ impl Reactor {
             self.flush(at);
         }
         self.set_timer(at);
+    }
+
+    // ── errands ──
+
+    /// Asks some of those who are to be asked; says when to go on.
+    fn run_errand(&mut self, now: u64) -> u64 {
+        if self.plan.errand_number.load(Ordering::Acquire) != self.desk.round.number {
+            let (number, errand) = {
+                let place = self.plan.errand.lock().expect("no thread of the swarm panics while it holds this");
+                (self.plan.errand_number.load(Ordering::Acquire), *place)
+            };
+            if !matches!(errand.deed, errand::Deed::Scroll(_)) {
+                self.end_errand();
+            }
+            let ended = self.desk.round.begin(number, errand, self.seats.len());
+            self.keep_times(ended);
+            self.queueing |= errand.deed == errand::Deed::Cut;
+            if matches!(errand.deed, errand::Deed::Rest | errand::Deed::Hear(_)) {
+                self.desk.round.next = self.seats.len(); // nobody has to be asked
+            }
+        }
+        let next = self.desk.round.next;
+        if next >= self.seats.len() {
+            return u64::MAX;
+        }
+        let end = (next + limits::ASKED_IN_A_ROW).min(self.seats.len());
+        self.desk.round.next = end;
+        for at in next..end {
+            if self.desk.round.errand.part.has(self.first + at as u32) {
+                self.ask(at, now);
+            }
+        }
+        if end < self.seats.len() { now } else { u64::MAX }
+    }
+
+    fn ask(&mut self, at: usize, now: u64) {
+        use errand::Deed::{Appear, Cut, Freeze, Hear, Rest, Scroll, Subscribe, Thaw};
+        let seat = &mut self.seats[at];
+        let (index, is_live) = (seat.client.index, seat.client.stage == Stage::Live);
+        // A heartbeat behind it shows that it was understood; the answer to one that is under way shows nothing.
+        let beats = if seat.client.acknowledged { 1 } else { 2 };
+        match self.desk.round.errand.deed {
+            Thaw if seat.frozen => {
+                seat.frozen = false;
+                self.desk.round.ask(index, beats, now);
+                self.watch_again(at);
+                self.seats[at].due_ns = now + u64::from(self.seats[at].interval_ms) * 1_000_000;
+                self.seats[at].client.beat(&mut self.desk);
+                self.flush(at);
+                self.set_timer(at);
+            }
+            Rest | Hear(_) | Thaw => {}
+            _ if !is_live || seat.frozen => {}
+            Subscribe(guild) => {
+                self.desk.round.ask(index, beats, now);
+                let wants = json!({"typing": true, "activities": true, "threads": true});
+                self.desk.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+                self.seats[at].client.beat(&mut self.desk);
+                self.flush(at);
+            }
+            Appear(status) => {
+                self.desk.round.ask(index, 0, now);
+                self.desk.say(&json!({"op": 3, "d": appearing(status)}));
+                self.flush(at);
+            }
+            Cut => {
+                self.desk.tally.counts.cuts += 1;
+                self.desk.round.ask(index, 1, now);
+                self.disconnect(at);
+                self.queue.push_back(at as u32);
+            }
+            Freeze => {
+                self.desk.round.ask(index, 1, now);
+                let seat = &mut self.seats[at];
+                seat.frozen = true;
+                self.wheel.clear(at);
+                if let Some(socket) = &seat.socket {
+                    // What it does not read must not wake anybody; that the server has cut it is told all the same.
+                    let data = EventData::new_u64((at as u64) << 32 | u64::from(seat.generation));
+                    epoll::modify(&self.epoll, socket.as_fd(), data, EventFlags::RDHUP).expect("the socket was added");
+                }
+            }
+            Scroll(scroll) => {
+                let (ranges, awaited) = self.desk.round.lists.ask(index, &scroll, now);
+                self.desk.round.ask(index, awaited.min(1) as u8, now);
+                // Some of those who look go and come back, so that there are changes to be seen.
+                if scroll.turn > 0 && chance::mix(u64::from(index) ^ 0xf11b).is_multiple_of(FLAPPING) {
+                    let status = if scroll.turn % 2 == 1 { Status::Invisible } else { Status::Online };
+                    self.desk.say(&json!({"op": 3, "d": appearing(status)}));
+                }
+                let wants = json!({"channels": {scroll.channel.to_string(): ranges}});
+                self.desk.say(&json!({"op": 37, "d": {"subscriptions": {scroll.guild.to_string(): wants}}}));
+                self.flush(at);
+            }
+        }
+    }
+
+    /// The server has cut a connection whose session does not read.
+    fn cut_while_frozen(&mut self, at: usize) {
+        let seat = &self.seats[at];
+        self.desk.round.step(seat.client.index, clock::now_ns(), None);
+        if let Some(socket) = &seat.socket {
+            // It would be told again and again.
+            epoll::delete(&self.epoll, socket).expect("the socket was added");
+        }
+    }
+
+    /// Has epoll tell of everything again.
+    fn watch_again(&mut self, at: usize) {
+        let seat = &mut self.seats[at];
+        let Some(socket) = &seat.socket else { return };
+        seat.watched = seat.unsent.is_some();
+        let data = EventData::new_u64((at as u64) << 32 | u64::from(seat.generation));
+        let flags = interest(seat.watched);
+        if epoll::modify(&self.epoll, socket.as_fd(), data, flags).is_err() {
+            epoll::add(&self.epoll, socket, data, flags).expect("it was taken out when the server cut it");
+        }
+    }
+
+    /// The errand is over: what does not add up by now is wrong.
+    fn end_errand(&mut self) {
+        for (session, wrong) in self.desk.round.lists.at_rest() {
+            let client = &self.seats[(session - self.first) as usize].client;
+            self.desk.tally.fault(Fault::new(FaultKind::Inconsistent, client, wrong));
+        }
+    }
+
+    fn keep_times(&mut self, (number, took): (u32, hdrhistogram::Histogram<u64>)) {
+        if !took.is_empty() {
+            self.desk.tally.errands.push((number, took));
+        }
     }
 
     // ── deeds ──
@@ -559,8 +738,8 @@ impl Reactor {
             }
             Deed::Cut => self.hang_up(at, Hangup::Cut),
             Deed::Presence(status, mark) => {
-                let d = json!({"since": null, "activities": [], "status": status, "afk": false});
-                self.say_marked(at, EventKind::Presence, *mark, intended_ns, &json!({"op": 3, "d": d}));
+                let payload = json!({"op": 3, "d": appearing(*status)});
+                self.say_marked(at, EventKind::Presence, *mark, intended_ns, &payload);
             }
             Deed::Voice(guild, channel, mark) => {
                 let channel = channel.map(|channel| channel.to_string());
@@ -570,7 +749,8 @@ impl Reactor {
             }
             Deed::Scroll(guild, channel, first, last) => {
                 let rows = json!({channel.to_string(): [[first, last]]});
-                self.desk.say(&json!({"op": 14, "d": {"guild_id": guild.to_string(), "channels": rows}}));
+                let subscriptions = json!({guild.to_string(): {"channels": rows}});
+                self.desk.say(&json!({"op": 37, "d": {"subscriptions": subscriptions}}));
                 self.flush(at);
             }
         }
@@ -618,6 +798,17 @@ impl Reactor {
         self.flush(at);
         self.set_timer(at);
     }
+}
+
+/// What op 3 says of a status.
+fn appearing(status: Status) -> serde_json::Value {
+    json!({"since": null, "activities": [], "status": status, "afk": false})
+}
+
+/// What epoll is to tell of a socket; `waiting`: there is something to be sent.
+fn interest(waiting: bool) -> EventFlags {
+    let flags = EventFlags::IN | EventFlags::RDHUP;
+    if waiting { flags | EventFlags::OUT } else { flags }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Payloads in another shape are parsed whole: correct, but slower.
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -98,6 +99,23 @@ pub fn front<'a, T: Deserialize<'a>>(d: &'a [u8]) -> Option<T> {
 pub fn guild_id(d: &[u8]) -> Option<u64> {
     let front = d.strip_prefix(b"{\"id\":\"").and_then(number).filter(|(_, rest)| rest.first() == Some(&b'"'));
     front.map(|(id, _)| id).or_else(|| names(d).id)
+}
+
+/// The latest message that an update of what is unread names.
+pub fn last_message(d: &[u8]) -> Option<u64> {
+    const KEY: &[u8] = b"\"last_message_id\":\"";
+    memmem::find_iter(d, KEY).filter_map(|at| number(&d[at + KEY.len()..])).map(|(id, _)| id).max()
+}
+
+/// All ranges that stand in an event.
+pub fn ranges(d: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    const KEY: &[u8] = b"\"range\":[";
+    let read = |text: &[u8]| {
+        let (first, rest) = number(text)?;
+        let (last, _) = number(rest.strip_prefix(b",")?)?;
+        Some((u32::try_from(first).ok()?, u32::try_from(last).ok()?))
+    };
+    memmem::find_iter(d, KEY).filter_map(move |at| read(&d[at + KEY.len()..]))
 }
 
 fn from_front(payload: &[u8]) -> Option<Envelope<'_>> {

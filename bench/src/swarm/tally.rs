@@ -112,6 +112,10 @@ pub struct Counts {
     pub skipped: u64,
     /// What they could not do, since they were not live at the time.
     pub missed: u64,
+    /// Events about member lists that do not add up.
+    pub inconsistent: u64,
+    /// Events about member lists that were checked row by row.
+    pub rows_checked: u64,
 }
 
 impl Counts {
@@ -138,6 +142,8 @@ impl Counts {
             deeds,
             skipped,
             missed,
+            inconsistent,
+            rows_checked,
         } = other;
         self.delivered += delivered;
         self.delivered_bytes += delivered_bytes;
@@ -158,11 +164,19 @@ impl Counts {
         self.deeds += deeds;
         self.skipped += skipped;
         self.missed += missed;
+        self.inconsistent += inconsistent;
+        self.rows_checked += rows_checked;
     }
 
     /// Faults that show themselves while the run goes on.
     pub fn faults(&self) -> u64 {
-        self.duplicated + self.leaked + self.sequence_gaps + self.sequence_duplicates + self.invalidated + self.dead
+        self.duplicated
+            + self.leaked
+            + self.sequence_gaps
+            + self.sequence_duplicates
+            + self.invalidated
+            + self.dead
+            + self.inconsistent
     }
 }
 
@@ -190,6 +204,8 @@ pub enum FaultKind {
     Invalidated,
     /// The session was given up.
     Dead,
+    /// A member list does not add up.
+    Inconsistent,
 }
 
 /// Something that went wrong, and where.
@@ -247,6 +263,8 @@ pub struct Tally {
     pub resume: Histogram<u64>,
     /// From the connection to the last guild.
     pub identify: Histogram<u64>,
+    /// By number of an errand: how long it took those for whom that is of interest.
+    pub errands: Vec<(u32, Histogram<u64>)>,
     /// When the last delivery came, in nanoseconds since 1970.
     pub last_ns: u64,
     /// When the first and the last session went on, in nanoseconds since 1970.
@@ -271,6 +289,7 @@ impl Default for Tally {
             latencies: Latencies::default(),
             resume: coarse(),
             identify: coarse(),
+            errands: Vec::new(),
             last_ns: 0,
             resumes_ns: None,
             groups: Vec::new(),
@@ -328,6 +347,7 @@ impl Tally {
             FaultKind::Disconnected => counts.disconnects += 1,
             FaultKind::Invalidated => counts.invalidated += 1,
             FaultKind::Dead => counts.dead += 1,
+            FaultKind::Inconsistent => counts.inconsistent += 1,
         }
         if self.faults.len() < limits::FAULTS_TOLD {
             self.faults.push(fault);

@@ -341,6 +341,18 @@ pub enum Status {
     Invisible,
 }
 
+impl Status {
+    /// As the gateway calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Online => "online",
+            Status::Idle => "idle",
+            Status::Dnd => "dnd",
+            Status::Invisible => "invisible",
+        }
+    }
+}
+
 fn whole() -> f64 {
     1.0
 }

@@ -1,6 +1,8 @@
 //! A small server with the guilds of a trace that does exactly one thing wrong: what it delivers is known, so the checker can be
 //! checked.
 
+pub mod list;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -83,6 +85,7 @@ impl Plot {
 enum Say {
     Dispatch(String),
     Other(String),
+    Pong(usize),
     HangUp,
 }
 
@@ -97,6 +100,12 @@ struct Session {
     held: Option<Say>,
     /// An event that waits for its successor.
     swapped: Option<Value>,
+    /// It has subscribed to the guilds.
+    looks: bool,
+    /// How it appears.
+    status: String,
+    /// What it sees of the member list, and what it was last told of that.
+    windows: Vec<list::Window>,
 }
 
 #[derive(Debug)]
@@ -118,6 +127,8 @@ struct Hall {
     events: BTreeMap<&'static str, usize>,
     resumes: usize,
     left_out: usize,
+    /// Who has not subscribed gets no messages.
+    large: bool,
 }
 
 /// The server. It lives as long as the test's process.
@@ -177,6 +188,11 @@ impl Fake {
             }
         });
         fake
+    }
+
+    /// From now on the guilds are large: who has not subscribed gets no messages, and is told what is unread.
+    pub fn grow(&self) {
+        self.hall.lock().expect("no panic").large = true;
     }
 
     /// How many sessions were resumed.
@@ -243,6 +259,16 @@ impl Fake {
     fn answer(&self, asked: &Asked<'_>, hall: &mut Hall) -> Answer {
         let user = asked.who.map(|who| user_id(who).to_string());
         match (asked.method, &asked.path[..]) {
+            // No part of the wire: what the raw loop's command asks for.
+            ("POST", ["pulse", bytes]) => {
+                let bytes = bytes.parse().expect("a number");
+                hall.sessions.iter().for_each(|session| session.say(Say::Pong(bytes)));
+                let now = guildhall_bench::clock::now_ns();
+                let written = hall.sessions.len();
+                let round =
+                    json!({"written": written, "cut_short": 0, "skipped": 0, "cpu_ms": 1.0, "ordered_at_ns": now});
+                ("200 Pulse", json!({"frames": pongs(bytes).count(), "rounds": [round]}))
+            }
             ("GET", ["channels", _, "messages"]) => (OK, json!([])),
             (method, ["channels", channel, rest @ ..]) => {
                 let id: u64 = channel.parse().expect("an id");
@@ -268,7 +294,17 @@ impl Fake {
                         let id = (FIRST_MESSAGE + hall.messages).to_string();
                         hall.messages += 1;
                         let body = about(json!({"id": id, "content": content}));
-                        self.tell(hall, "MESSAGE_CREATE", sees, body, OK)
+                        if !hall.large {
+                            return self.tell(hall, "MESSAGE_CREATE", sees, body, OK);
+                        }
+                        let looks: BTreeSet<u32> =
+                            hall.sessions.iter().filter(|one| one.looks).map(|one| one.who).collect();
+                        let marks = json!([{"id": channel, "last_message_id": id}]);
+                        let unread = json!({"guild_id": guild_id(guild).to_string(), "channel_unread_updates": marks});
+                        let answer =
+                            self.tell(hall, "MESSAGE_CREATE", |who| sees(who) && looks.contains(&who), body, OK);
+                        self.tell(hall, "CHANNEL_UNREAD_UPDATE", |who| sees(who) && !looks.contains(&who), unread, OK);
+                        answer
                     }
                     ("PATCH", ["messages", id]) => {
                         self.tell(hall, "MESSAGE_UPDATE", sees, about(json!({"id": id, "content": content})), OK)
@@ -380,7 +416,9 @@ impl Fake {
         let Ok(mut socket) = tungstenite::accept(stream) else { return };
         socket.get_ref().set_read_timeout(Some(TICK)).expect("an open socket");
         let (sender, receiver) = channel();
-        let hello = json!({"heartbeat_interval": BEAT_MS});
+        // Sessions of large guilds are many.
+        let large = self.hall.lock().expect("no panic").large;
+        let hello = json!({"heartbeat_interval": if large { 20 * BEAT_MS } else { BEAT_MS }});
         sender.send(Say::Other(payload(10, &hello))).expect("the receiver is here");
         // Whatever ends the connection ends this thread; the session stays.
         let _ = self.converse(&mut socket, &sender, &receiver);
@@ -392,15 +430,21 @@ impl Fake {
         sender: &Sender<Say>,
         receiver: &Receiver<Say>,
     ) -> Result<(), tungstenite::Error> {
+        let mut who = None;
         loop {
             for say in receiver.try_iter() {
                 match say {
                     Say::Dispatch(text) | Say::Other(text) => socket.send(Message::text(text))?,
+                    Say::Pong(bytes) => {
+                        for length in pongs(bytes) {
+                            socket.send(Message::Pong(vec![0; length].into()))?;
+                        }
+                    }
                     Say::HangUp => socket.close(None)?,
                 }
             }
             match socket.read() {
-                Ok(Message::Text(text)) => self.understand(&text, sender),
+                Ok(Message::Text(text)) => self.understand(&text, &mut who, sender),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -408,7 +452,7 @@ impl Fake {
         }
     }
 
-    fn understand(&self, text: &str, sender: &Sender<Say>) {
+    fn understand(&self, text: &str, who: &mut Option<u32>, sender: &Sender<Say>) {
         let command: Value = serde_json::from_str(text).expect("JSON");
         let d = &command["d"];
         let mut hall = self.hall.lock().expect("no panic");
@@ -417,10 +461,20 @@ impl Fake {
             Some(1) => say(payload(11, &Value::Null)),
             Some(2) => {
                 let user = user_of(d["token"].as_str().expect("a token")).expect("a token that names its user");
-                let who = (user - FIRST_USER) as u32;
+                *who = Some((user - FIRST_USER) as u32);
+                let who = who.expect("it was just set");
                 hall.sessions.retain(|session| session.who != who);
                 let connection = Some(sender.clone());
-                hall.sessions.push(Session { who, log: Vec::new(), connection, held: None, swapped: None });
+                hall.sessions.push(Session {
+                    who,
+                    log: Vec::new(),
+                    connection,
+                    held: None,
+                    swapped: None,
+                    looks: false,
+                    status: "online".into(),
+                    windows: Vec::new(),
+                });
                 let all = hall.members.iter().enumerate();
                 let guilds: Vec<String> = all
                     .filter(|(_, members)| members.contains(&who))
@@ -441,6 +495,7 @@ impl Fake {
                 let Some(session) = known.filter(|_| self.plot.mischief != Mischief::NoResumes) else {
                     return say(payload(9, &json!(false)));
                 };
+                *who = Some(session.who);
                 session.connection = Some(sender.clone());
                 let seen = d["seq"].as_u64().expect("a number") as usize;
                 let mut missed = session.log[seen..].to_vec();
@@ -453,7 +508,47 @@ impl Fake {
                 hall.resumes += 1;
                 hall.left_out += usize::from(left_out.is_some());
             }
+            Some(3) => {
+                let who = who.expect("it has identified");
+                let mut sessions = hall.sessions.iter_mut();
+                let session = sessions.find(|session| session.who == who).expect("a session");
+                session.status = d["status"].as_str().expect("a status").to_owned();
+                self.show(&mut hall);
+            }
+            Some(37) => {
+                let who = who.expect("it has identified");
+                let subscriptions = d["subscriptions"].as_object().expect("guilds");
+                let mut sessions = hall.sessions.iter_mut();
+                let session = sessions.find(|session| session.who == who).expect("a session");
+                for wants in subscriptions.values() {
+                    session.looks |= wants["typing"] == true;
+                    if let Some(channels) = wants["channels"].as_object() {
+                        let ranges = channels.values().flat_map(|ranges| ranges.as_array().expect("ranges"));
+                        session.windows = list::look(&session.windows, ranges);
+                    }
+                }
+                self.show(&mut hall);
+            }
             op => panic!("the client says {op:?}"),
+        }
+    }
+
+    /// Tells everybody what has changed in the rows that they see.
+    fn show(&self, hall: &mut Hall) {
+        let people: Vec<(u32, String)> = hall
+            .sessions
+            .iter()
+            .filter(|one| one.status != "invisible")
+            .map(|one| (one.who, one.status.clone()))
+            .collect();
+        let count = hall.members.first().map_or(0, BTreeSet::len);
+        let looking = hall.sessions.iter().filter(|session| !session.windows.is_empty());
+        let numbers: BTreeSet<u32> = looking.map(|session| session.who).collect();
+        for who in numbers {
+            let session = hall.sessions.iter_mut().find(|session| session.who == who).expect("a session");
+            if let Some(update) = list::update(&mut session.windows, &people, count) {
+                self.tell(hall, "GUILD_MEMBER_LIST_UPDATE", |other| other == who, update, OK);
+            }
         }
     }
 }
@@ -499,6 +594,12 @@ impl Session {
             let _ = connection.send(say);
         }
     }
+}
+
+/// The lengths of pongs that have so many bytes together: each has two bytes of head, and up to 125 more.
+fn pongs(bytes: usize) -> impl Iterator<Item = usize> {
+    let whole = bytes / 127;
+    std::iter::repeat_n(125, whole).chain((bytes % 127 > 1).then(|| bytes % 127 - 2))
 }
 
 /// The id of a swarm's session.

@@ -1,0 +1,389 @@
+//! A member list as its client sees it: the rows of the ranges that it looks at, changed by what the server tells, and the question
+//! whether that adds up.
+//!
+//! Rows are numbered from 0. A group begins with a row of its own, and its members follow. Source: the notes on guild subscriptions
+//! and GUILD_MEMBER_LIST_UPDATE that authors of clients have written down; Discord does not document it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Deserialize;
+
+use crate::swarm::lists::Range;
+use crate::swarm::scan;
+
+/// The group of those who are offline. Large guilds leave it out.
+const OFFLINE: &str = "offline";
+
+/// What stands in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Row {
+    /// A group's heading.
+    Group(String),
+    /// A member.
+    Member { user: u64, name: String, status: String },
+}
+
+/// The rows that are known.
+#[derive(Debug, Default)]
+pub struct Rows {
+    rows: BTreeMap<u32, Row>,
+    /// What it looks at.
+    ranges: Vec<Range>,
+    /// Those of them that are here.
+    synced: Vec<Range>,
+    /// The groups with how many are in each, in order.
+    groups: Vec<(String, u32)>,
+    /// How everybody appears, if that is known.
+    expected: Option<&'static str>,
+}
+
+#[derive(Deserialize)]
+struct Update<'a> {
+    #[serde(borrow)]
+    groups: Vec<Group<'a>>,
+    online_count: u64,
+    member_count: u64,
+    #[serde(borrow)]
+    ops: Vec<Op<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Group<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    count: u32,
+}
+
+#[derive(Deserialize)]
+struct Op<'a> {
+    op: &'a str,
+    #[serde(default)]
+    range: Option<(u32, u32)>,
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    item: Option<Item<'a>>,
+    #[serde(borrow, default)]
+    items: Option<Vec<Item<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow, default)]
+    group: Option<Heading<'a>>,
+    #[serde(borrow, default)]
+    member: Option<Member<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Heading<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Member<'a> {
+    #[serde(borrow)]
+    user: User<'a>,
+    #[serde(borrow, default)]
+    nick: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    presence: Option<Presence<'a>>,
+}
+
+#[derive(Deserialize)]
+struct User<'a> {
+    id: &'a str,
+    #[serde(borrow, default)]
+    global_name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    username: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Presence<'a> {
+    status: &'a str,
+}
+
+impl Rows {
+    /// It looks at these ranges from now on, in which everybody appears so, if that is known. What is in none of them is forgotten.
+    pub fn look_at(&mut self, ranges: &[Range], expected: Option<&'static str>) {
+        self.expected = expected;
+        self.ranges = ranges.to_vec();
+        self.synced.retain(|range| ranges.contains(range));
+        self.rows.retain(|index, _| ranges.iter().any(|range| within(*range, *index)));
+    }
+
+    /// The server has told of a change. Says which ranges have come whole, or what does not add up.
+    pub fn apply(&mut self, d: &[u8]) -> Result<Vec<Range>, String> {
+        let Some(update) = scan::front::<Update<'_>>(d) else { return Err("it is no GUILD_MEMBER_LIST_UPDATE".into()) };
+        self.groups = update.groups.iter().map(|group| (group.id.to_string(), group.count)).collect();
+        let listed: u64 = self.groups.iter().filter(|(id, _)| id != OFFLINE).map(|(_, count)| u64::from(*count)).sum();
+        if listed != update.online_count {
+            return Err(format!("{listed} are in groups, and {} are online", update.online_count));
+        }
+        if update.online_count > update.member_count {
+            return Err(format!("{} are online of {} members", update.online_count, update.member_count));
+        }
+        let mut synced = Vec::new();
+        let mut touched = HashSet::new();
+        for op in &update.ops {
+            self.change(op, &mut synced, &mut touched)?;
+        }
+        for range in touched {
+            self.check(range)?;
+        }
+        Ok(synced)
+    }
+
+    /// What does not add up in all ranges together, once nothing changes any more.
+    pub fn at_rest(&self) -> Option<String> {
+        self.synced.iter().find_map(|range| self.check(*range).err())
+    }
+
+    fn change(&mut self, op: &Op<'_>, synced: &mut Vec<Range>, touched: &mut HashSet<Range>) -> Result<(), String> {
+        let lacks = || format!("{} says too little", op.op);
+        match op.op {
+            "SYNC" => {
+                let (range, items) = op.range.zip(op.items.as_ref()).ok_or_else(lacks)?;
+                let expected = self.length(range);
+                if items.len() as u32 != expected {
+                    return Err(format!("SYNC {range:?} has {} rows instead of {expected}", items.len()));
+                }
+                // A range that it no longer looks at, since the order and the answer have met: it is not kept.
+                if !self.ranges.contains(&range) {
+                    return Ok(());
+                }
+                self.forget(range);
+                for (index, item) in (range.0..).zip(items) {
+                    self.rows.insert(index, row(item)?);
+                }
+                self.synced.push(range);
+                synced.push(range);
+                touched.insert(range);
+            }
+            "INVALIDATE" => {
+                let range = op.range.ok_or_else(lacks)?;
+                if self.ranges.contains(&range) && self.synced.contains(&range) {
+                    return Err(format!("INVALIDATE {range:?}, which is looked at"));
+                }
+            }
+            "INSERT" | "UPDATE" => {
+                let (index, item) = op.index.zip(op.item.as_ref()).ok_or_else(lacks)?;
+                let row = row(item)?;
+                let Some(range) = self.range_of(index) else { return self.unseen(op.op, index) };
+                touched.insert(range);
+                if op.op == "INSERT" {
+                    self.shift(index, true);
+                } else if let (Some(Row::Member { user, .. }), Row::Member { user: other, .. }) =
+                    (self.rows.get(&index), &row)
+                    && user != other
+                {
+                    return Err(format!("UPDATE {index} is about {other}, and {user} is there"));
+                }
+                self.rows.insert(index, row);
+            }
+            "DELETE" => {
+                let index = op.index.ok_or_else(lacks)?;
+                let Some(range) = self.range_of(index) else { return self.unseen(op.op, index) };
+                touched.insert(range);
+                if self.rows.remove(&index).is_none() {
+                    return Err(format!("DELETE {index}, where nothing is"));
+                }
+                self.shift(index, false);
+            }
+            other => return Err(format!("there is no op {other}")),
+        }
+        Ok(())
+    }
+
+    /// A range that is here and has this row in it, or that this row would follow.
+    fn range_of(&self, index: u32) -> Option<Range> {
+        self.synced.iter().copied().find(|range| within(*range, index))
+    }
+
+    /// An op about a row that it has not.
+    fn unseen(&self, op: &str, index: u32) -> Result<(), String> {
+        // It may be of a range that was looked at a moment ago.
+        let waits = self.ranges.len() > self.synced.len();
+        if waits { Ok(()) } else { Err(format!("{op} {index}, which is not looked at")) }
+    }
+
+    /// Makes room at a row, or closes the gap there: all rows below move, in all ranges.
+    fn shift(&mut self, from: u32, up: bool) {
+        let below = self.rows.split_off(&from);
+        let moved = below.into_iter().map(|(index, row)| (if up { index + 1 } else { index - 1 }, row));
+        self.rows.extend(moved);
+    }
+
+    fn forget(&mut self, range: Range) {
+        self.synced.retain(|other| *other != range);
+        self.rows.retain(|index, _| !within(range, *index));
+    }
+
+    /// Rows that the whole list has, as its groups say.
+    fn total(&self) -> u32 {
+        self.groups.iter().filter(|(_, count)| *count > 0).map(|(_, count)| count + 1).sum()
+    }
+
+    /// Rows that a range has, given the groups.
+    fn length(&self, (first, last): Range) -> u32 {
+        self.total().saturating_sub(first).min(last + 1 - first)
+    }
+
+    /// Whether the rows of a range are all there, each in the group that the counts say, and members in the order of their names.
+    fn check(&self, range: Range) -> Result<(), String> {
+        let end = range.0 + self.length(range);
+        let mut headings = BTreeMap::new();
+        let mut at = 0;
+        for (id, count) in self.groups.iter().filter(|(_, count)| *count > 0) {
+            headings.insert(at, id.as_str());
+            at += count + 1;
+        }
+        let mut before: Option<&str> = None;
+        let mut users = HashSet::new();
+        for index in range.0..end {
+            let row = self.rows.get(&index).ok_or_else(|| format!("row {index} of {range:?} is not there"))?;
+            match (row, headings.get(&index)) {
+                (Row::Group(id), Some(expected)) if id == expected => before = None,
+                (Row::Member { user, name, status }, None) => {
+                    if !users.insert(*user) {
+                        return Err(format!("{user} is in two rows of {range:?}"));
+                    }
+                    if before.is_some_and(|before| before > name.as_str()) {
+                        return Err(format!("row {index}: {name} comes after {}", before.unwrap_or_default()));
+                    }
+                    let group = headings.range(..index).next_back().map_or("", |(_, id)| *id);
+                    if (group == OFFLINE) != (status == OFFLINE) {
+                        return Err(format!("row {index}: somebody {status} is in the group {group}"));
+                    }
+                    if self.expected.is_some_and(|expected| expected != status) {
+                        return Err(format!("row {index}: {user} is {status}, and has said something else"));
+                    }
+                    before = Some(name);
+                }
+                (row, expected) => return Err(format!("row {index} is {row:?}; a group there is {expected:?}")),
+            }
+        }
+        if end <= range.1
+            && let Some((index, _)) = self.rows.range(end..=range.1).next()
+        {
+            return Err(format!("row {index} is past the end, {end}"));
+        }
+        Ok(())
+    }
+}
+
+fn within((first, last): Range, index: u32) -> bool {
+    (first..=last).contains(&index)
+}
+
+fn row(item: &Item<'_>) -> Result<Row, String> {
+    match (&item.group, &item.member) {
+        (Some(group), None) => Ok(Row::Group(group.id.to_string())),
+        (None, Some(member)) => {
+            let user = member.user.id.parse().map_err(|_| "a member's id is no number".to_owned())?;
+            let names = [&member.nick, &member.user.global_name, &member.user.username];
+            let name = names.into_iter().flatten().next().map(|name| name.to_lowercase()).unwrap_or_default();
+            let status = member.presence.as_ref().map_or(OFFLINE, |presence| presence.status).to_owned();
+            Ok(Row::Member { user, name, status })
+        }
+        _ => Err("an item is neither a group nor a member".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const RANGE: Range = (0, 4);
+
+    fn member(user: u32) -> Value {
+        json!({"member": {"user": {"id": user.to_string(), "username": format!("u{user}")}, "roles": [],
+            "presence": {"user": {"id": user.to_string()}, "status": "online"}}})
+    }
+
+    fn group(id: &str, count: u32) -> Value {
+        json!({"group": {"id": id, "count": count}})
+    }
+
+    fn update(groups: &[(&str, u32)], ops: Value) -> Vec<u8> {
+        let online: u32 = groups.iter().map(|(_, count)| count).sum();
+        let groups: Vec<Value> = groups.iter().map(|(id, count)| json!({"id": id, "count": count})).collect();
+        let d = json!({"guild_id": "1", "id": "everyone", "online_count": online, "member_count": 50, "groups": groups, "ops": ops});
+        format!("{d}}}").into_bytes()
+    }
+
+    /// Four members in two groups: six rows, of which five are seen.
+    fn seen() -> Rows {
+        let mut rows = Rows::default();
+        rows.look_at(&[RANGE], None);
+        let items = json!([group("7", 1), member(9), group("online", 3), member(1), member(3)]);
+        let came =
+            rows.apply(&update(&[("7", 1), ("online", 3)], json!([{"op": "SYNC", "range": [0, 4], "items": items}])));
+        assert_eq!(came, Ok(vec![RANGE]));
+        rows
+    }
+
+    #[test]
+    fn somebody_comes_goes_and_moves() {
+        let mut rows = seen();
+        let insert = json!([{"op": "DELETE", "index": 4}, {"op": "INSERT", "index": 4, "item": member(2)}]);
+        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 4)], insert)), Ok(vec![]));
+        // The same without the row that goes beyond the window.
+        let mut rows = seen();
+        let insert = json!([{"op": "INSERT", "index": 4, "item": member(2)}]);
+        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 4)], insert)), Ok(vec![]));
+        // The row that went beyond the window is still known.
+        let delete = json!([{"op": "DELETE", "index": 4}]);
+        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 3)], delete)), Ok(vec![]));
+        // The last of a group leaves, and the group goes too.
+        let gone = json!([{"op": "DELETE", "index": 0}, {"op": "DELETE", "index": 0}, {"op": "INSERT", "index": 3, "item": member(4)}]);
+        assert_eq!(rows.apply(&update(&[("online", 3)], gone)), Ok(vec![]));
+        assert_eq!(rows.at_rest(), None);
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_found() {
+        let apply = |groups: &[(&str, u32)], ops: Value| seen().apply(&update(groups, ops)).is_err();
+        let groups = [("7", 1), ("online", 3)];
+        assert!(apply(
+            &groups,
+            json!([{"op": "INSERT", "index": 4, "item": member(2)}, {"op": "DELETE", "index": 3}, {"op": "DELETE", "index": 3}])
+        ));
+        assert!(apply(&groups, json!([{"op": "DELETE", "index": 4}])), "a row is missing");
+        assert!(
+            apply(&[("7", 2), ("online", 3)], json!([{"op": "UPDATE", "index": 3, "item": member(1)}])),
+            "a heading moves"
+        );
+        assert!(apply(&groups, json!([{"op": "UPDATE", "index": 3, "item": member(2)}])), "somebody else is there");
+        assert!(apply(&groups, json!([{"op": "INSERT", "index": 9, "item": member(2)}])), "it is not looked at");
+        assert!(apply(&groups, json!([{"op": "INVALIDATE", "range": [0, 4]}])), "it is looked at");
+        assert!(apply(&groups, json!([{"op": "SYNC", "range": [0, 4], "items": [group("7", 1)]}])), "too short");
+        assert!(
+            apply(&groups, json!([{"op": "DELETE", "index": 3}, {"op": "INSERT", "index": 4, "item": member(1)}])),
+            "order"
+        );
+        let mut wrong =
+            json!({"groups": [{"id": "online", "count": 3}], "online_count": 4, "member_count": 9, "ops": []})
+                .to_string();
+        wrong.push('}');
+        assert!(seen().apply(wrong.as_bytes()).is_err(), "counts");
+        assert!(!apply(&groups, json!([{"op": "UPDATE", "index": 3, "item": member(1)}])));
+    }
+
+    #[test]
+    fn what_is_no_longer_looked_at_is_forgotten() {
+        let mut rows = seen();
+        rows.look_at(&[(5, 9)], None);
+        assert!(rows.rows.is_empty() && rows.synced.is_empty());
+        let late = json!([{"op": "UPDATE", "index": 3, "item": member(1)}]);
+        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 3)], late)), Ok(vec![]));
+        let items = json!([member(5)]);
+        let came =
+            rows.apply(&update(&[("7", 1), ("online", 3)], json!([{"op": "SYNC", "range": [5, 9], "items": items}])));
+        assert_eq!(came, Ok(vec![(5, 9)]));
+    }
+}
