@@ -105,6 +105,23 @@ pub const PASSIVE_ABOVE: u64 = 75_000;
 pub const PASSIVE_UPDATE_TIME: Duration = Duration::from_secs(30);
 /// Earlier messages remembered for `enforce_nonce`, per guild: a few minutes of one busy channel.
 pub const NONCES_MAX: usize = 1_024;
+/// Members up to which people get the presences of everybody: what costs the square of them stays small, and no client calls such
+/// a guild large (`large_threshold` is 250 at most).
+pub const PRESENCES_TO_ALL: u64 = 250;
+/// Members up to which a guild comes to bots with its presences (documented).
+pub const PRESENCES_MEMBERS_MAX: u64 = 75_000;
+/// Presence updates that a session may send in [`PRESENCE_WINDOW`]; what is more is dropped without a word (documented).
+pub const PRESENCE_UPDATES_MAX: u8 = 5;
+/// See [`PRESENCE_UPDATES_MAX`].
+pub const PRESENCE_WINDOW: Duration = Duration::from_secs(20);
+/// Activities of a session, and of a member. More are left out.
+pub const ACTIVITIES_MAX: usize = 5;
+/// Characters of each text of an activity; what is longer is cut.
+pub const ACTIVITY_CHARS_MAX: usize = 128;
+/// Bytes of what an activity has besides its texts (times, images, buttons); if it has more, that is left out.
+pub const ACTIVITY_EXTRA_BYTES_MAX: usize = 1_024;
+/// Members that a session follows in one guild, by op 14 or 37: as many as their payload has room for, roughly.
+pub const FOLLOWED_MAX: usize = 500;
 /// Members in memory who are not online, per guild: whoever writes over REST, and known strangers.
 pub const GUILD_VISITORS_MAX: usize = 4_096;
 /// Embeds of a message.

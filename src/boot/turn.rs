@@ -114,11 +114,17 @@ impl Turns {
 
     /// Takes up to `room` letters out of the mailbox. Says how many there were.
     fn work(&mut self, now: Time, room: usize) -> usize {
-        for taken in 0..room {
-            let Some((_, letter)) = self.desk.next_letter() else { return taken };
+        let mut taken = 0;
+        while taken < room
+            && let Some((_, letter)) = self.desk.next_letter()
+        {
             self.desk.with(|shard, out| shard.receive(now, letter, out));
+            taken += 1;
         }
-        room
+        if self.desk.shard().has_to_settle() {
+            self.desk.with(|shard, out| shard.settle(now, out));
+        }
+        taken
     }
 
     /// Sends what was left in the outbox, by letters received or by the doors.

@@ -12,7 +12,7 @@ use crate::base::clock::Time;
 use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::desk::settings::Settings;
-use crate::gateway::commands::{heartbeat, identify, members, resume, subscriptions};
+use crate::gateway::commands::{heartbeat, identify, members, presence, resume, subscriptions};
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
@@ -188,16 +188,10 @@ fn understand(
         Opcode::RequestGuildMembers => members::take(now, key, d, shard, out),
         Opcode::GuildSubscriptions => subscriptions::take_one(now, key, d, shard, out),
         Opcode::GuildSubscriptionsBulk => subscriptions::take_many(now, key, d, shard, out),
-        // Understood, and without effect: there are no presences, voice states or sounds yet.
-        Opcode::PresenceUpdate
-        | Opcode::VoiceStateUpdate
-        | Opcode::RequestSoundboardSounds
-        | Opcode::RequestChannelInfo => {
-            if d.starts_with('{') {
-                Verdict::Done
-            } else {
-                Verdict::Close(CloseCode::UnknownOpcode)
-            }
+        Opcode::PresenceUpdate => presence::take(now, key, d, shard, out),
+        // Understood, and without effect: there are no voice states or sounds yet.
+        Opcode::VoiceStateUpdate | Opcode::RequestSoundboardSounds | Opcode::RequestChannelInfo => {
+            if d.starts_with('{') { Verdict::Done } else { Verdict::Close(CloseCode::UnknownOpcode) }
         }
         // Never sent by clients; `from_client` does not give them.
         Opcode::Dispatch | Opcode::Reconnect | Opcode::InvalidSession | Opcode::Hello | Opcode::HeartbeatAck => {

@@ -15,6 +15,7 @@ pub mod member;
 pub mod mention;
 pub mod message;
 pub mod overwrite;
+pub mod presence;
 pub mod role;
 pub mod settings;
 pub mod snapshot;
@@ -29,15 +30,18 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, Mint, UserId};
+use crate::guild::presence::{Changes, Here, Onlookers};
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply};
 use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
 use crate::mail::placement::{CoreId, VirtualShard};
+use crate::mail::presence::Coming;
 use crate::mail::session_id::SessionId;
 use crate::store::{Found, GuildRecord, Query, Write};
 use crate::wire::event::EventName;
 use crate::wire::model::member::Member;
+use crate::wire::model::presence::{Activities, Showing};
 use crate::wire::refusal::Refusal;
 
 /// Why there is no plan.
@@ -140,9 +144,16 @@ struct Resident {
     /// `None`: known not to be one.
     member: Option<Arc<Member>>,
     /// Sessions that see the guild. With none the resident may be forgotten.
-    sessions: SmallVec<[SessionId; 1]>,
+    sessions: SmallVec<[Here; 1]>,
     /// Counts uses, to forget the least recent.
     used: u64,
+}
+
+impl Resident {
+    /// Whether others see it online.
+    fn is_visible(&self) -> bool {
+        self.sessions.iter().any(Here::is_visible)
+    }
 }
 
 /// A guild.
@@ -155,7 +166,12 @@ pub struct Guild {
     /// Visitors in the order of their last use, with the count that it had; stale entries are skipped.
     visitors: VecDeque<(UserId, u64)>,
     uses: u64,
+    /// Members who are seen to be online.
     online: u64,
+    /// What sessions do, by user and secret, of those that do something.
+    activities: BTreeMap<(UserId, u64), Activities>,
+    changes: Changes,
+    onlookers: Onlookers,
     watchers: BTreeMap<CoreId, u64>,
     common: Option<Bytes>,
     nonces: VecDeque<message::Sent>,
@@ -178,6 +194,9 @@ impl Guild {
             visitors: VecDeque::new(),
             uses: 0,
             online: 0,
+            activities: BTreeMap::new(),
+            changes: Changes::default(),
+            onlookers: Onlookers::default(),
             watchers: BTreeMap::new(),
             common: None,
             nonces: VecDeque::new(),
@@ -326,15 +345,18 @@ impl Guild {
                         self.member_count += 1;
                     }
                     self.remember(user, Some(Arc::clone(member)), true);
+                    self.note_member(user);
                 }
                 Change::MemberLeft(user) => {
                     self.member_count = self.member_count.saturating_sub(1);
-                    if self.residents.get(user).is_some_and(|resident| !resident.sessions.is_empty()) {
-                        self.online -= 1;
+                    let before = self.presence_of(*user);
+                    for here in self.residents.remove(user).map(|resident| resident.sessions).unwrap_or_default() {
+                        self.forget_session(*user, &here);
                     }
-                    self.residents.remove(user);
                     // Known not to be one: a look-up under way may still find the old row.
                     self.remember(*user, None, true);
+                    self.note_presence(*user, before);
+                    self.note_member(*user);
                 }
                 Change::ChannelGone(channel) => {
                     self.last_messages.remove(channel);
@@ -392,30 +414,45 @@ impl Guild {
     }
 
     /// A session of a member comes to see the guild; `None` if it must be looked up first.
-    pub fn enter(&mut self, user: UserId, session: SessionId) -> Option<Entrance> {
+    pub fn enter(&mut self, coming: &Coming) -> Option<Entrance> {
+        let (user, here) = (coming.user, Here::new(coming));
+        let before = self.presence_of(user);
         let resident = self.residents.get_mut(&user)?;
         let Some(member) = resident.member.clone() else { return Some(Entrance::Stranger) };
-        if resident.sessions.is_empty() {
-            self.online += 1;
+        let twin = resident.sessions.iter().find(|other| other.id() == coming.session).copied();
+        resident.sessions.push(twin.unwrap_or(here));
+        self.count_onlooker(&here, true);
+        // If it is there already, this has been on its way for long, and what is known is newer.
+        if twin.is_none() {
+            self.keep_activities(user, coming.session.secret, &coming.showing.activities);
         }
-        resident.sessions.push(session);
-        let new = !self.watchers.contains_key(&session.home);
-        *self.watchers.entry(session.home).or_default() += 1;
+        self.note_presence(user, before);
+        let home = coming.session.home;
+        let new = !self.watchers.contains_key(&home);
+        *self.watchers.entry(home).or_default() += 1;
         let facts = new.then(|| Arc::new(self.facts.clone()));
-        Some(Entrance::Member { member, facts })
+        let showing = self.showing_of(user, &twin.unwrap_or(here));
+        Some(Entrance::Member { member, facts, showing })
     }
 
     /// A session of a member is over. Says whether it saw the guild until now.
     pub fn leave(&mut self, user: UserId, session: SessionId) -> bool {
+        let before = self.presence_of(user);
         let Some(resident) = self.residents.get_mut(&user) else { return false };
-        let Some(index) = resident.sessions.iter().position(|other| *other == session) else {
+        let Some(index) = resident.sessions.iter().position(|here| here.id() == session) else {
             return false; // removed from the guild meanwhile, and perhaps back
         };
-        resident.sessions.swap_remove(index);
+        let here = resident.sessions.swap_remove(index);
+        let is_still_there = resident.sessions.iter().any(|here| here.id() == session);
         if resident.sessions.is_empty() {
-            self.online -= 1;
             self.visitors.push_back((user, resident.used));
         }
+        if is_still_there {
+            self.count_onlooker(&here, false);
+        } else {
+            self.forget_session(user, &here);
+        }
+        self.note_presence(user, before);
         true
     }
 
@@ -423,6 +460,7 @@ impl Guild {
     pub fn unwatch(&mut self, core: CoreId, seen: u64) -> bool {
         if self.watchers.get(&core) == Some(&seen) {
             self.watchers.remove(&core);
+            self.forget_onlookers(core);
             return true;
         }
         false
@@ -434,8 +472,8 @@ impl Guild {
     }
 
     /// Sessions of a member that see the guild.
-    pub fn sessions_of(&self, user: UserId) -> &[SessionId] {
-        self.residents.get(&user).map_or(&[], |resident| &resident.sessions)
+    pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = SessionId> {
+        self.residents.get(&user).into_iter().flat_map(|resident| &resident.sessions).map(Here::id)
     }
 
     /// Members who are in memory.
@@ -443,15 +481,14 @@ impl Guild {
         self.residents.values().filter_map(|resident| resident.member.as_ref())
     }
 
-    /// `(members, online members)`.
+    /// `(members, members who are seen to be online)`.
     pub fn counts(&self) -> (u64, u64) {
         (self.member_count, self.online)
     }
 
     /// Panics if something that must hold does not.
     pub fn invariants(&self) {
-        let online = self.residents.values().filter(|resident| !resident.sessions.is_empty()).count() as u64;
-        assert_eq!(online, self.online, "the count of the online is right");
+        self.presence_invariants();
         for resident in self.residents.values().filter(|resident| !resident.sessions.is_empty()) {
             assert!(resident.member.is_some(), "only members have sessions");
         }
@@ -500,6 +537,8 @@ pub enum Entrance {
         member: Arc<Member>,
         /// For the relay to be born.
         facts: Option<Arc<Facts>>,
+        /// How its session is taken to show itself.
+        showing: Showing,
     },
 }
 

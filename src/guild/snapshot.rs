@@ -34,7 +34,6 @@ impl Serialize for Common<'_> {
         map.serialize_entry("channels", &channels)?;
         for empty in [
             "threads",
-            "presences",
             "voice_states",
             "stage_instances",
             "guild_scheduled_events",

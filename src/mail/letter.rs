@@ -14,11 +14,13 @@ use crate::mail::ask::{Answer, Ask, Ticket};
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::placement::CoreId;
+use crate::mail::presence::{Coming, Presences};
 use crate::mail::session_id::SessionId;
 use crate::net::compression::Format;
 use crate::store::{Found, StoreError};
 use crate::wire::model::account::Account;
 use crate::wire::model::member::Member;
+use crate::wire::model::presence::{PresenceOf, Showing};
 
 /// One letter.
 #[derive(Debug)]
@@ -67,12 +69,8 @@ pub enum Letter {
     Join {
         /// Which guild.
         guild: GuildId,
-        /// The session; its home gets the snapshot.
-        session: SessionId,
-        /// Whose.
-        user: UserId,
-        /// Up to how many members the guild comes with all of them; 0: never.
-        whole: u16,
+        /// Which session, and how it shows itself.
+        coming: Coming,
     },
     /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed and nothing comes
     /// twice. Lost: as `Join`, and the relay would not be born.
@@ -96,6 +94,32 @@ pub enum Letter {
         /// The session.
         session: SessionId,
     },
+    /// Home → guild: a session that sees it shows itself in another way. Lost: others go on seeing what it was like.
+    Show {
+        /// Which guild.
+        guild: GuildId,
+        /// Whose.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+        /// What it is like.
+        showing: Showing,
+    },
+    /// Relay → guild: the first session here follows a user, which `Presences` answers, or the last one does no more.
+    /// Lost: followers hear nothing, or letters come for nobody.
+    Follow {
+        /// Which guild.
+        guild: GuildId,
+        /// The relay's core.
+        core: CoreId,
+        /// Who is followed.
+        user: UserId,
+        /// Or no more.
+        follows: bool,
+    },
+    /// Guild → each core where somebody may know: what presences have become, once a turn, behind what was published in it.
+    /// Lost: somebody is seen as he no longer is.
+    Presences(Arc<Presences>),
     /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
     Publish(Arc<Event>),
     /// Relay → guild: nobody is left here. `seen` counts the snapshots that came, so that one on its way is noticed.
@@ -172,8 +196,12 @@ pub struct Snapshot {
     pub common: Bytes,
     /// How many members the guild has.
     pub member_count: u64,
-    /// All members, if the session asked for them and they are few enough; else none.
+    /// All members, or those who are online, if the session asked for them and they are few enough; else none.
     pub members: Arc<[Arc<Member>]>,
+    /// Presences of all others who are online, if the session may know them; else none.
+    pub presences: Arc<[PresenceOf]>,
+    /// How the guild takes the session to show itself. If that is out of date the home says so.
+    pub showing: Showing,
 }
 
 /// A socket on its way to the core where its session lives.

@@ -9,4 +9,5 @@ pub mod letter;
 pub mod note;
 pub mod outbox;
 pub mod placement;
+pub mod presence;
 pub mod session_id;

@@ -6,6 +6,7 @@
 //! Invariant: every seated session is in exactly one audience, and its seat says which and where.
 
 pub mod audience;
+pub mod following;
 pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,7 +20,9 @@ use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
 use crate::base::slab::{Key, Slab};
 use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
+use crate::mail::presence::Reach;
 use crate::relay::audience::{AccessClass, Audience};
+use crate::relay::following::{Following, takes_presences};
 use crate::session::body::{Body, SharedBody};
 use crate::session::interest::Interest;
 use crate::session::{Seat, Session};
@@ -38,6 +41,8 @@ pub struct Aftermath {
     pub ready: Vec<Key>,
     /// Sessions that have missed something for good: they are over.
     pub lost: Vec<Key>,
+    /// Users whom sessions here follow from now on, or no more.
+    pub follows: Vec<(GuildId, UserId, bool)>,
     /// A guild in which something has become unread for those who get no messages, the first since they were told.
     pub unread: Option<GuildId>,
 }
@@ -58,6 +63,9 @@ pub struct Relay {
     present: BTreeMap<UserId, Present>,
     /// Users who are classes of their own: the owner, and whom an overwrite names.
     named: BTreeSet<UserId>,
+    following: Following,
+    /// Audiences of bots that asked for presences.
+    seers: BTreeSet<Key>,
     /// Snapshots that ever came.
     pub seen: u64,
     /// The guild was told that nobody is left.
@@ -76,6 +84,8 @@ impl Relay {
             by_class: HashMap::default(),
             present: BTreeMap::new(),
             named,
+            following: Following::default(),
+            seers: BTreeSet::new(),
             seen: 0,
             leaving: false,
             unread: false,
@@ -141,6 +151,7 @@ impl Relay {
         }
         let seat = session.seats.remove(index);
         let user = session.user;
+        self.follow_nobody(key, after);
         self.displace(seat.audience, seat.place, sessions, after);
         if let Some(present) = self.present.get_mut(&user) {
             present.sessions.retain(|other| *other != key);
@@ -215,6 +226,7 @@ impl Relay {
                 session.seats[seat].cursor += 1;
             }
         }
+        self.tell_followers(event, || bodies.full(), sessions, after);
         if let Some(user) = event.always_to {
             self.deliver_to_self(user, event, &mut bodies, sessions, after);
         }
@@ -239,6 +251,7 @@ impl Relay {
         }
         let present: usize = self.present.values().map(|present| present.sessions.len()).sum();
         assert_eq!(seated, present, "who is present is seated, once");
+        self.following_invariants();
     }
 
     /// Whom the event is about to name becomes a class of its own before it, while that changes nothing for anybody: then the
@@ -450,6 +463,9 @@ impl Relay {
             Some(found) => *found,
             None => {
                 let made = self.audiences.insert(Audience::new(class.clone()));
+                if takes_presences(&class, Reach::Bots) {
+                    self.seers.insert(made);
+                }
                 self.by_class.insert(class, made);
                 made
             }
@@ -481,6 +497,7 @@ impl Relay {
             && let Some(audience) = self.audiences.remove(audience_key)
         {
             self.by_class.remove(&audience.class);
+            self.seers.remove(&audience_key);
         }
     }
 }

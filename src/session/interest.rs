@@ -9,7 +9,7 @@ use bitflags::bitflags;
 use crate::wire::event::EventName;
 
 bitflags! {
-    /// What a session asks of a guild. Empty: everything.
+    /// What a session asks of a guild. Empty: everything, as bots get it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
     pub struct Interest: u8 {
         /// Only what the other bits say.
@@ -21,13 +21,16 @@ bitflags! {
         /// While passive: PASSIVE_UPDATE_V2 rather than CHANNEL_UNREAD_UPDATE. An active session does not have it, so that it
         /// makes no classes of its own.
         const DELTAS = 1 << 3;
+        /// It is a person's: presences come in a small guild, and of the members that it follows.
+        const PERSON = 1 << 4;
     }
 }
 
 impl Interest {
     /// Of a session that enters a large guild; `deltas`: it can read PASSIVE_UPDATE_V2.
     pub fn passive(deltas: bool) -> Interest {
-        if deltas { Interest::LIMITED | Interest::DELTAS } else { Interest::LIMITED }
+        let limited = Interest::LIMITED | Interest::PERSON;
+        if deltas { limited | Interest::DELTAS } else { limited }
     }
 
     /// Whether it gets unread marks in place of messages.
@@ -73,6 +76,8 @@ impl Interest {
             | EventName::GuildRoleDelete
             | EventName::PassiveUpdateV2
             | EventName::ChannelUnreadUpdate => true,
+            // `relay/following.rs` decides, since it depends on whose it is.
+            EventName::PresenceUpdate => false,
             EventName::GuildMemberAdd | EventName::GuildMemberUpdate | EventName::GuildMemberRemove => {
                 self.contains(Interest::MEMBERS)
             }
@@ -107,8 +112,8 @@ mod tests {
 
     #[test]
     fn nothing_is_limited_where_nothing_was() {
-        let everything = Interest::empty().subscribed(Some(true), Some(false));
-        assert_eq!(everything, Interest::empty());
+        let everything = Interest::PERSON.subscribed(Some(true), Some(false));
+        assert_eq!(everything, Interest::PERSON);
         assert!(everything.takes(EventName::GuildMemberAdd) && !everything.is_passive());
     }
 }

@@ -29,6 +29,8 @@ use crate::session::listing::Listings;
 use crate::session::replay::{Lost, Replay};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
+use crate::wire::model::presence::{Activities, Platform, Showing, Status};
+use crate::wire::request::presence::Update;
 use crate::wire::request::subscription::Subscription;
 
 /// An identified client; outlives its socket.
@@ -42,6 +44,10 @@ pub struct Session {
     pub user: UserId,
     /// Whether the user is a bot.
     pub bot: bool,
+    /// How present it says that it is.
+    pub status: Status,
+    /// With what it is there.
+    pub platform: Platform,
     /// What it asked for.
     pub intents: Intents,
     /// Whether it can read PASSIVE_UPDATE_V2.
@@ -84,6 +90,10 @@ pub struct Aside {
     pub subscriptions: Vec<(GuildId, Subscription)>,
     /// Requests for members.
     pub listings: Listings,
+    /// What it says that it does.
+    pub activities: Activities,
+    /// How many updates of its presence came since when.
+    pub updates: (u8, Time),
 }
 
 /// How far a session is.
@@ -102,6 +112,8 @@ pub struct Attaching {
     pub gateway_url: Box<str>,
     /// Intents were left out, or have bits that only people may send: good for people, not for bots.
     pub personal_intents: bool,
+    /// How it shows itself.
+    pub update: Update,
     /// When identify was read.
     pub identified_at: Time,
 }
@@ -188,13 +200,54 @@ impl Session {
         Some(subscription)
     }
 
+    /// How the session shows itself.
+    pub fn showing(&self) -> Showing {
+        let activities = self.aside.as_ref().map(|aside| aside.activities.clone()).unwrap_or_default();
+        Showing { status: self.status, platform: self.platform, activities }
+    }
+
+    /// Shows itself in another way. Says whether it is another.
+    pub fn show(&mut self, status: Status, activities: Activities) -> bool {
+        let known = self.aside.as_ref().is_some_and(|aside| !aside.activities.is_empty());
+        let same = status == self.status && !known && activities.is_empty();
+        self.status = status;
+        if known || !activities.is_empty() {
+            self.aside.get_or_insert_default().activities = activities;
+            self.put_aside();
+        }
+        !same
+    }
+
+    /// Counts an update of its presence; false when there were too many. Source: Discord docs, Gateway Events/Update Presence.
+    pub fn count_update(&mut self, now: Time) -> bool {
+        let (count, since) = &mut self.aside.get_or_insert_default().updates;
+        if *count == 0 || now.since(*since) >= limits::PRESENCE_WINDOW {
+            (*count, *since) = (0, now);
+        }
+        *count = count.saturating_add(1);
+        *count <= limits::PRESENCE_UPDATES_MAX
+    }
+
+    /// Time has passed: what was kept for a while only is let go.
+    pub fn tidy(&mut self, now: Time) {
+        if let Some(aside) = &mut self.aside
+            && now.since(aside.updates.1) >= limits::PRESENCE_WINDOW
+        {
+            aside.updates = (0, now);
+            self.put_aside();
+        }
+    }
+
     /// Gives the memory back if nothing is aside.
     pub fn put_aside(&mut self) {
-        if let Some(Aside { awaited, members_asked, subscriptions, listings }) = self.aside.as_deref()
+        if let Some(Aside { awaited, members_asked, subscriptions, listings, activities, updates: (updates, _) }) =
+            self.aside.as_deref()
             && awaited.is_empty()
             && members_asked.is_empty()
             && subscriptions.is_empty()
             && listings.is_idle()
+            && activities.is_empty()
+            && *updates == 0
         {
             self.aside = None;
         }

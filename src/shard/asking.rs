@@ -249,7 +249,8 @@ impl Shard {
                 for pending in waiting {
                     match pending {
                         Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::UNKNOWN_GUILD)),
-                        Pending::Join { session, .. } => {
+                        Pending::Join(coming) => {
+                            let session = coming.session;
                             out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
                         }
                     }
@@ -260,7 +261,8 @@ impl Shard {
                 for pending in waiting {
                     match pending {
                         Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::INTERNAL)),
-                        Pending::Join { session, .. } => {
+                        Pending::Join(coming) => {
+                            let session = coming.session;
                             out.post(session.home, Letter::JoinRefused { guild, session, unavailable: true })
                         }
                     }
@@ -340,6 +342,9 @@ impl Shard {
             noting::note_plan(now, hosted, &plan, deeds, out);
         }
         hosted.guild.commit(&plan);
+        if hosted.guild.has_changes() {
+            self.stirred.push(guild);
+        }
         self.metrics.count(Counter::EventsPublished, plan.events.len() as u64);
         let mut deleted = false;
         for mut event in plan.events {
@@ -377,7 +382,7 @@ impl Shard {
     pub(super) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
         match pending {
             Pending::Ask(ask) => self.ask_guild(now, *ask, out),
-            Pending::Join { session, user, whole } => self.join(now, guild, session, user, whole, out),
+            Pending::Join(coming) => self.join(now, guild, *coming, out),
         }
     }
 

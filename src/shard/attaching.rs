@@ -14,6 +14,7 @@ use crate::base::metrics::Metric;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
+use crate::mail::presence::{Coming, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::session::body::Body;
 use crate::session::{Attaching, Session, Stage};
@@ -24,6 +25,7 @@ use crate::wire::close::CloseCode;
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::model::account::Account;
+use crate::wire::model::presence::Platform;
 use crate::wire::model::user::CurrentUser;
 
 impl Shard {
@@ -187,8 +189,12 @@ impl Shard {
             return;
         };
         let Stage::Attaching(attaching) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
-        let Attaching { gateway_url, personal_intents, identified_at } = *attaching;
+        let Attaching { gateway_url, personal_intents, update, identified_at } = *attaching;
         session.bot = account.user.bot;
+        if session.bot {
+            session.platform = Platform::Web;
+        }
+        session.show(update.status, update.activities(session.bot, now));
         let allowed = account.allows(session.intents);
         let seen: Vec<GuildId> = guilds.iter().copied().filter(|guild| session.covers(*guild)).collect();
         let objection = if session.bot && personal_intents {
@@ -231,7 +237,7 @@ impl Shard {
         };
         let ready = serde_json::to_vec(&ready).expect("READY is JSON");
         session.dispatch(Body::new(EventName::Ready, Bytes::from(ready), now));
-        let (user, whole) = (session.user, whole_up_to(session));
+        let coming = coming(session);
         self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
         // It goes out with the first guild, in one write, unless that takes long.
         if seen.is_empty() {
@@ -240,7 +246,7 @@ impl Shard {
             self.held.push(key);
         }
         for guild in seen {
-            out.post(self.placement.owner(guild), Letter::Join { guild, session: id, user, whole });
+            out.post(self.placement.owner(guild), Letter::Join { guild, coming: coming.clone() });
         }
     }
 
@@ -261,8 +267,7 @@ impl Shard {
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
         // guild's answer comes behind the removal; whoever is seated then ignores it.
         if session.covers(guild) && session.stage == Stage::Ready {
-            let (user, whole) = (session.user, whole_up_to(session));
-            out.post(placement.owner(guild), Letter::Join { guild, session: id, user, whole });
+            out.post(placement.owner(guild), Letter::Join { guild, coming: coming(session) });
         }
     }
 
@@ -282,6 +287,17 @@ impl Shard {
             self.end_session(now, key, out);
         }
     }
+}
+
+/// What a guild needs to know of a session that comes to see it.
+fn coming(session: &Session) -> Coming {
+    let onlooker = match session.intents.contains(Intents::GUILD_PRESENCES) {
+        false => Onlooker::Nobody,
+        true if session.bot => Onlooker::Bot,
+        true => Onlooker::Person,
+    };
+    let whole = whole_up_to(session);
+    Coming { session: session.id, user: session.user, whole, onlooker, showing: session.showing() }
 }
 
 /// Up to how many members a guild comes to a session with all of them. Source: Discord docs, Gateway/Gateway Intents.

@@ -21,6 +21,8 @@ use crate::shard::Shard;
 use crate::wire::close::{self, CloseCode};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
+use crate::wire::model::presence::{Platform, Status};
+use crate::wire::request::presence::Update;
 
 /// What an identify asks for, its form checked and its token verified.
 #[derive(Debug, Clone)]
@@ -37,6 +39,10 @@ pub struct Identify {
     pub guild_sharding: Option<(u32, u32)>,
     /// Members up to which a guild is not `large`.
     pub large_threshold: u16,
+    /// How it shows itself.
+    pub update: Update,
+    /// With what it is there, if it is a person's.
+    pub platform: Platform,
     /// It can read PASSIVE_UPDATE_V2.
     pub deltas: bool,
     /// What READY names as `resume_gateway_url`.
@@ -111,6 +117,8 @@ impl Shard {
             id: SessionId { home, key: Key { index: 0, generation: 0 }, secret },
             user: identify.user,
             bot: false,
+            status: Status::Online,
+            platform: identify.platform,
             intents: identify.intents,
             deltas: identify.deltas,
             guild_sharding: identify.guild_sharding.map(Box::new),
@@ -119,6 +127,7 @@ impl Shard {
             stage: Stage::Attaching(Box::new(Attaching {
                 gateway_url: identify.gateway_url.into(),
                 personal_intents: identify.personal_intents,
+                update: identify.update,
                 identified_at: now,
             })),
             connection: Some(key),

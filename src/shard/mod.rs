@@ -12,6 +12,7 @@ pub mod connecting;
 pub mod flushing;
 pub mod members;
 pub mod noting;
+pub mod presences;
 pub mod seating;
 pub mod subscribing;
 pub mod sweeping;
@@ -29,6 +30,7 @@ use crate::mail::ask::{Ask, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
+use crate::mail::presence::Coming;
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Session;
@@ -77,6 +79,8 @@ pub struct Shard {
     passivity: Passivity,
     /// Guilds in which something is unread, and when those who get no messages are told.
     unread: VecDeque<(Time, GuildId)>,
+    /// Guilds here of whose members something has changed in this turn.
+    stirred: Vec<GuildId>,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
@@ -123,7 +127,7 @@ enum UserSlot {
 #[derive(Debug)]
 enum Pending {
     Ask(Box<asking::PendingAsk>),
-    Join { session: SessionId, user: UserId, whole: u16 },
+    Join(Box<Coming>),
 }
 
 /// Who waits for the store.
@@ -138,7 +142,7 @@ enum Waiting {
     /// A plan that needs something looked up.
     Ask(Box<asking::PendingAsk>, Query),
     /// A session that comes to see a guild, whose member, or all members, must be looked up.
-    Join { guild: GuildId, session: SessionId, user: UserId, whole: u16 },
+    Join { guild: GuildId, coming: Box<Coming> },
     /// A plan being committed.
     Commit(Box<asking::Committing>),
     /// A request about a channel whose guild must be looked up.
@@ -175,6 +179,7 @@ impl Shard {
             pages: members::Pages::default(),
             passivity: settings.passivity,
             unread: VecDeque::new(),
+            stirred: Vec::new(),
             held: Vec::new(),
             packer: Packer::default(),
             scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
@@ -193,10 +198,13 @@ impl Shard {
             Letter::Attached { session, account, guilds } => self.attached(now, session, &account, &guilds, out),
             Letter::AttachRefused { session, bad_token } => self.attach_refused(now, session, bad_token, out),
             Letter::Detach { session, user } => self.detach(session, user),
-            Letter::Join { guild, session, user, whole } => self.join(now, guild, session, user, whole, out),
+            Letter::Join { guild, coming } => self.join(now, guild, coming, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
             Letter::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
             Letter::Leave { guild, user, session } => self.leave(now, guild, user, session, out),
+            Letter::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
+            Letter::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
+            Letter::Presences(presences) => self.tell_presences(now, &presences, out),
             Letter::Publish(event) => self.fan_out(now, &event, out),
             Letter::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
             Letter::Unwatched { guild } => self.unwatched(guild),
@@ -283,9 +291,7 @@ impl Shard {
             Waiting::User(user) => self.user_loaded(now, user, result, out),
             Waiting::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
             Waiting::Ask(pending, query) => self.looked_up(now, *pending, query, result, out),
-            Waiting::Join { guild, session, user, whole } => {
-                self.member_loaded(now, guild, session, user, whole, result, out);
-            }
+            Waiting::Join { guild, coming } => self.member_loaded(now, guild, *coming, result, out),
             Waiting::Commit(committing) => self.committed(now, *committing, result, out),
             Waiting::Channel(ask) => self.channel_found(now, *ask, result, out),
             Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),
@@ -306,6 +312,9 @@ impl Shard {
         }
         for session in after.lost {
             self.end_session(now, session, out);
+        }
+        for (guild, user, follows) in after.follows {
+            out.post(self.placement.owner(guild), Letter::Follow { guild, core: self.me, user, follows });
         }
         if let Some(guild) = after.unread {
             self.unread.push_back((now + self.passivity.every, guild));

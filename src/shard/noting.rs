@@ -109,7 +109,7 @@ pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<
         Some((who, Membership::Gained)) => note(Deed::Join { guild: guild.id(), who }),
         Some((who, Membership::Parted)) => {
             note(Deed::Leave { guild: guild.id(), who });
-            let mut sessions = guild.sessions_of(who).to_vec();
+            let mut sessions = guild.sessions_of(who).collect::<Vec<_>>();
             sessions.sort_unstable();
             sessions.dedup();
             for session in sessions {

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::guild::Entrance;
+use crate::guild::presence::is_small;
+use crate::limits;
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::letter::{Letter, Snapshot};
 use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::CoreId;
+use crate::mail::presence::{Coming, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Stage;
@@ -26,70 +29,75 @@ use crate::wire::model::arrival::Arrival;
 use crate::wire::model::member::Member;
 
 impl Shard {
-    /// Guild: a session of a member wants to see it; with all its members, if they are no more than `whole`.
-    pub(super) fn join(
-        &mut self,
-        now: Time,
-        guild: GuildId,
-        session: SessionId,
-        user: UserId,
-        whole: u16,
-        out: &mut Outbox,
-    ) {
+    /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.
+    pub(super) fn join(&mut self, now: Time, guild: GuildId, coming: Coming, out: &mut Outbox) {
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
-                self.guilds.insert(guild, GuildSlot::Loading([Pending::Join { session, user, whole }].into()));
+                self.guilds.insert(guild, GuildSlot::Loading([Pending::Join(Box::new(coming))].into()));
                 self.query(Query::Guild(guild), Waiting::Guild(guild), out);
                 return;
             }
             Some(GuildSlot::Loading(waiting)) => {
-                waiting.push_back(Pending::Join { session, user, whole });
+                waiting.push_back(Pending::Join(Box::new(coming)));
                 return;
             }
             Some(GuildSlot::Here(hosted)) => hosted,
         };
         let (member_count, _) = hosted.guild.counts();
-        if (2..=u64::from(whole)).contains(&member_count) {
-            let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(whole) };
-            self.query(query, Waiting::Join { guild, session, user, whole }, out);
+        if (2..=u64::from(coming.whole)).contains(&member_count) {
+            let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(coming.whole) };
+            self.query(query, Waiting::Join { guild, coming: Box::new(coming) }, out);
         } else {
-            self.admit(now, guild, session, user, None, out);
+            self.admit(now, guild, coming, None, out);
         }
     }
 
     /// Guild: lets a session in, or looks up its member first.
-    fn admit(
-        &mut self,
-        now: Time,
-        guild: GuildId,
-        session: SessionId,
-        user: UserId,
-        members: Option<&[Member]>,
-        out: &mut Outbox,
-    ) {
+    fn admit(&mut self, now: Time, guild: GuildId, mut coming: Coming, members: Option<&[Member]>, out: &mut Outbox) {
+        let (session, user, onlooker) = (coming.session, coming.user, coming.onlooker);
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
             out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
             return;
         };
         // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
-        let noted = self.recording && !hosted.guild.sessions_of(user).contains(&session);
+        let noted = self.recording && !hosted.guild.sessions_of(user).any(|other| other == session);
         if noted {
             noting::declare(now, hosted, out);
         }
-        match hosted.guild.enter(user, session) {
-            None => self.query(Query::Member(guild, user), Waiting::Join { guild, session, user, whole: 0 }, out),
+        match hosted.guild.enter(&coming) {
+            None => {
+                coming.whole = 0;
+                self.query(Query::Member(guild, user), Waiting::Join { guild, coming: Box::new(coming) }, out);
+            }
             Some(Entrance::Stranger) => {
                 out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
             }
-            Some(Entrance::Member { member, facts }) => {
+            Some(Entrance::Member { member, facts, showing }) => {
                 if noted {
                     noting::note_connect(now, hosted, &member, session, out);
                 }
                 let (member_count, _) = hosted.guild.counts();
                 let common = hosted.guild.common();
-                let members = members.map(|found| hosted.guild.renewed(found)).unwrap_or_default();
-                let snapshot = Snapshot { guild, session, member, facts, common, member_count, members };
+                let (small, all) = (is_small(member_count, self.passivity.above), limits::PRESENCES_MEMBERS_MAX);
+                let told = match onlooker {
+                    Onlooker::Nobody => false,
+                    Onlooker::Person => small,
+                    Onlooker::Bot => member_count <= all,
+                };
+                let (mut here, presences) = if told { hosted.guild.all_present(user) } else { Default::default() };
+                let members = match members {
+                    Some(found) => hosted.guild.renewed(found),
+                    None if here.is_empty() => Arc::default(),
+                    None => {
+                        here.push(Arc::clone(&member));
+                        here.into()
+                    }
+                };
+                let presences = presences.into();
+                let snapshot =
+                    Snapshot { guild, session, member, facts, common, member_count, members, presences, showing };
                 out.post(session.home, Letter::Snapshot(Box::new(snapshot)));
+                self.stirred.push(guild);
             }
         }
     }
@@ -99,12 +107,11 @@ impl Shard {
         &mut self,
         now: Time,
         guild: GuildId,
-        session: SessionId,
-        user: UserId,
-        whole: u16,
+        coming: Coming,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
+        let (session, user) = (coming.session, coming.user);
         let (Ok(Some(found)), Some(GuildSlot::Here(hosted))) = (&result, self.guilds.get_mut(&guild)) else {
             let unavailable = result.is_err();
             out.post(session.home, Letter::JoinRefused { guild, session, unavailable });
@@ -113,22 +120,22 @@ impl Shard {
         if let Found::Members(members) = found {
             let member = members.iter().find(|member| member.user.id == user);
             hosted.guild.remember(user, member.map(|member| Arc::new(member.clone())), false);
-            self.admit(now, guild, session, user, Some(members), out);
+            self.admit(now, guild, coming, Some(members), out);
             return;
         }
         hosted.guild.learn(&Query::Member(guild, user), found);
-        self.join(now, guild, session, user, whole, out);
+        self.join(now, guild, coming, out);
     }
 
     /// Guild: a session of a member is over.
     pub(super) fn leave(&mut self, now: Time, guild: GuildId, user: UserId, session: SessionId, out: &mut Outbox) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild)
             && hosted.guild.leave(user, session)
-            && self.recording
-            && !self.draining
-            && !hosted.guild.sessions_of(user).contains(&session)
         {
-            out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
+            self.stirred.push(guild);
+            if self.recording && !self.draining && !hosted.guild.sessions_of(user).any(|other| other == session) {
+                out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
+            }
         }
     }
 
@@ -178,12 +185,21 @@ impl Shard {
                 large_threshold: session.large_threshold,
                 awaited,
                 members: Arc::clone(&snapshot.members),
+                presences: Arc::clone(&snapshot.presences),
             };
             Body::arrival(snapshot.common.clone(), arrival, now)
         });
-        let limited = !session.bot && snapshot.member_count > self.passivity.above;
-        let interest = if limited { Interest::passive(session.deltas) } else { Interest::empty() };
+        let interest = match session.bot {
+            true => Interest::empty(),
+            false if snapshot.member_count > self.passivity.above => Interest::passive(session.deltas),
+            false => Interest::PERSON,
+        };
         let asked = session.asked_ahead(guild);
+        let showing = session.showing();
+        if showing != snapshot.showing {
+            let letter = Letter::Show { guild, user, session: snapshot.session, showing };
+            out.post(self.placement.owner(guild), letter);
+        }
         let mut after = Aftermath::default();
         relay.seat(key, &snapshot.member, interest, first, &mut self.sessions, &mut after);
         self.clear_up(now, after, out);

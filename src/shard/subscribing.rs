@@ -66,6 +66,9 @@ impl Shard {
         let mut after = Aftermath::default();
         let wanted = (subscription.typing, subscription.member_updates);
         relay.subscribe(key, wanted, now, &mut self.sessions, &mut after);
+        if let Some(members) = subscription.members {
+            relay.follow(key, members, &mut self.sessions, &mut after);
+        }
         self.clear_up(now, after, out);
     }
 

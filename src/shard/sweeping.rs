@@ -77,6 +77,7 @@ impl Shard {
         for key in keys {
             let session = self.sessions.get_mut(key).expect("listed just now");
             session.let_go_before(horizon);
+            session.tidy(now);
             if let Some(since) = session.disconnected_at {
                 // What comes for it alone is not bounded by its reading, since there is none.
                 let too_much = session.replay.own_bytes() > limits::REPLAY_OWN_BYTES_MAX + limits::BACKLOG_BYTES_MAX;

@@ -43,6 +43,7 @@ events! {
     GuildMemberAdd = "GUILD_MEMBER_ADD", Intents::GUILD_MEMBERS;
     GuildMemberUpdate = "GUILD_MEMBER_UPDATE", Intents::GUILD_MEMBERS;
     GuildMemberRemove = "GUILD_MEMBER_REMOVE", Intents::GUILD_MEMBERS;
+    PresenceUpdate = "PRESENCE_UPDATE", Intents::GUILD_PRESENCES;
     MessageCreate = "MESSAGE_CREATE", Intents::GUILD_MESSAGES;
     MessageUpdate = "MESSAGE_UPDATE", Intents::GUILD_MESSAGES;
     MessageDelete = "MESSAGE_DELETE", Intents::GUILD_MESSAGES;

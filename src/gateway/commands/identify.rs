@@ -14,6 +14,8 @@ use crate::shard::Shard;
 use crate::shard::connecting::Identify;
 use crate::wire::close::CloseCode;
 use crate::wire::intents::Intents;
+use crate::wire::model::presence::Platform;
+use crate::wire::request::presence::Update;
 
 #[derive(Deserialize)]
 struct Form {
@@ -28,6 +30,12 @@ struct Form {
     /// What people's clients can read; a number, or it counts as absent.
     #[serde(default)]
     capabilities: Option<Value>,
+    /// What is no presence counts as absent, as libraries send odd types here too.
+    #[serde(default)]
+    presence: Option<Value>,
+    /// The system and the client, also in an old form with `$` before the keys.
+    #[serde(default)]
+    properties: Option<Value>,
 }
 
 /// The capability of reading PASSIVE_UPDATE_V2.
@@ -69,9 +77,19 @@ pub(in crate::gateway) fn take(
         personal_intents,
         guild_sharding: form.shard,
         large_threshold: threshold as u16,
+        update: form.presence.as_ref().and_then(Update::parse).unwrap_or_default(),
+        platform: platform(form.properties.as_ref()),
         deltas: form.capabilities.and_then(|value| value.as_u64()).unwrap_or(0) & PASSIVE_GUILD_UPDATE_V2 != 0,
         gateway_url: gate.settings.gateway_url(host),
     };
     shard.identify(now, key, identify, out);
     Verdict::Done
+}
+
+fn platform(properties: Option<&Value>) -> Platform {
+    let text = |key: &str, old: &str| -> &str {
+        let value = properties.and_then(|properties| properties.get(key).or_else(|| properties.get(old)));
+        value.and_then(Value::as_str).unwrap_or_default()
+    };
+    Platform::of(text("os", "$os"), text("browser", "$browser"))
 }

@@ -5,5 +5,6 @@
 pub(super) mod heartbeat;
 pub(super) mod identify;
 pub(super) mod members;
+pub(super) mod presence;
 pub(super) mod resume;
 pub(super) mod subscriptions;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::base::clock;
 use crate::wire::model::member::Member;
+use crate::wire::model::presence::PresenceOf;
 
 /// What GUILD_CREATE tells one session besides what it tells all.
 #[derive(Debug, Clone)]
@@ -20,17 +21,19 @@ pub struct Arrival {
     /// The guild was in READY, so the key `unavailable` is there and false; on a real join it is absent, by which discord.py
     /// tells "available" from "joined".
     pub awaited: bool,
-    /// All members, if the session is to see them at once; else none.
+    /// All members, or those who are online, if the session is to see them at once; else none.
     pub members: Arc<[Arc<Member>]>,
+    /// Presences of all others who are online, if the session may know them; else none.
+    pub presences: Arc<[PresenceOf]>,
 }
 
 impl Arrival {
     /// Follows the common part, an object without its closing brace.
     pub fn json(&self) -> String {
-        let Arrival { member, member_count, large_threshold, awaited, members } = self;
+        let Arrival { member, member_count, large_threshold, awaited, members, presences } = self;
         let alone = [Arc::clone(member)];
         let members = if members.is_empty() { &alone[..] } else { members };
-        let mut json = Vec::with_capacity(ARRIVAL_BYTES * members.len());
+        let mut json = Vec::with_capacity(ARRIVAL_BYTES * members.len() + PRESENCE_BYTES * presences.len());
         let joined = clock::iso8601(member.joined_at_ms);
         let large = *member_count > u64::from(*large_threshold);
         let unavailable = if *awaited { r#","unavailable":false"# } else { "" };
@@ -45,10 +48,14 @@ impl Arrival {
             }
             serde_json::to_writer(&mut json, &**member).expect("a member is JSON");
         }
-        json.extend_from_slice(b"]}");
+        json.extend_from_slice(br#"],"presences":"#);
+        serde_json::to_writer(&mut json, &**presences).expect("presences are JSON");
+        json.push(b'}');
         String::from_utf8(json).expect("JSON is UTF-8")
     }
 }
 
 /// Bytes that one member takes with what stands before it, as a rule.
 const ARRIVAL_BYTES: usize = 640;
+/// Bytes that one presence takes, as a rule.
+const PRESENCE_BYTES: usize = 160;

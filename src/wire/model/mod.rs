@@ -11,5 +11,6 @@ pub mod guild;
 pub mod invite;
 pub mod member;
 pub mod message;
+pub mod presence;
 pub mod role;
 pub mod user;

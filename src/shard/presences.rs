@@ -1,0 +1,92 @@
+//! Presences: sessions show themselves, guilds hear of it, and tell whoever may know.
+//!
+//! Lives on: `present`, `tell_presences` on the sessions' homes; `show_in`, `follow`, `settle` on the guild's core.
+//! Source: Discord docs, Gateway Events/Update Presence and Presence Update.
+
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::base::slab::Key;
+use crate::guild::presence::is_small;
+use crate::mail::letter::Letter;
+use crate::mail::outbox::Outbox;
+use crate::mail::placement::CoreId;
+use crate::mail::presence::Presences;
+use crate::mail::session_id::SessionId;
+use crate::relay::Aftermath;
+use crate::shard::{GuildSlot, Shard};
+use crate::wire::model::presence::Showing;
+use crate::wire::request::presence::Update;
+
+impl Shard {
+    /// A client shows itself in another way (op 3). Too many updates are dropped without a word.
+    pub fn present(&mut self, now: Time, connection: Key, update: &Update, out: &mut Outbox) {
+        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.count_update(now) {
+            return;
+        }
+        let bot = session.bot;
+        if !session.show(update.status, update.activities(bot, now)) {
+            return;
+        }
+        // Guilds that have not come yet say with their snapshot what they know of it.
+        for seat in &session.seats {
+            let (guild, user, session, showing) = (seat.guild, session.user, session.id, session.showing());
+            out.post(self.placement.owner(guild), Letter::Show { guild, user, session, showing });
+        }
+    }
+
+    /// Guild: a session shows itself in another way.
+    pub(super) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
+        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
+            hosted.guild.show(user, session, showing);
+            self.stirred.push(guild);
+        }
+    }
+
+    /// Guild: a core follows a user from now on, or no more.
+    pub(super) fn follow(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        core: CoreId,
+        user: UserId,
+        follows: bool,
+        out: &mut Outbox,
+    ) {
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        if let Some(presence) = hosted.guild.follow(core, user, follows) {
+            let answer = hosted.guild.answer_follower(now, user, presence);
+            out.post(core, Letter::Presences(Arc::new(answer)));
+        }
+    }
+
+    /// Whether [`Shard::settle`] has anything to do.
+    pub fn has_to_settle(&self) -> bool {
+        !self.stirred.is_empty()
+    }
+
+    /// Guild: the end of a turn. What has changed of members is told to whoever may know.
+    pub fn settle(&mut self, now: Time, out: &mut Outbox) {
+        self.stirred.sort_unstable();
+        self.stirred.dedup();
+        for guild in std::mem::take(&mut self.stirred) {
+            let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { continue };
+            let changed = hosted.guild.take_changes();
+            let small = is_small(hosted.guild.counts().0, self.passivity.above);
+            for (core, presences) in hosted.guild.tell_presences(now, &changed, small) {
+                out.post(core, Letter::Presences(presences));
+            }
+        }
+    }
+
+    /// Home: what presences have become, for whoever may know here.
+    pub(super) fn tell_presences(&mut self, now: Time, presences: &Presences, out: &mut Outbox) {
+        let Some(relay) = self.relays.get_mut(&presences.guild) else { return };
+        let mut after = Aftermath::default();
+        relay.tell_presences(presences, &mut self.sessions, &mut after);
+        self.clear_up(now, after, out);
+    }
+}
