@@ -255,6 +255,8 @@ impl World {
             let Some(letter) = self.cores[core].mailbox.pop_front() else { break };
             self.receive(core, letter);
         }
+        let Core { shard, out, .. } = &mut self.cores[core];
+        shard.settle(self.now, out);
         self.send(core);
         let budget = if self.calm { limits::FLUSH_SLICE } else { 1 + self.prng.below(8) as usize };
         let Core { shard, out, table, .. } = &mut self.cores[core];
