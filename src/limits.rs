@@ -214,6 +214,14 @@ pub const SLEEP_MAX: Duration = Duration::from_millis(10);
 pub const SLEEP_MAX_CROWDED: Duration = Duration::from_millis(125);
 /// Cores on one CPU that are no crowd yet.
 pub const CROWD: usize = 4;
+/// Places of one drawer of sockets at most, where the limit of open files allows so many: 8 bytes of the kernel's memory each,
+/// taken when the drawer is opened.
+pub const DRAWER_PLACES: u32 = 65_536;
+/// Drawers of one core at most. A drawer is one descriptor, and with the smallest usual limit of 1,024 it is room for a quarter
+/// of a million sockets.
+pub const DRAWERS_MAX: usize = 256;
+/// Entries of a drawer's ring: one operation is under way at a time.
+pub const DRAWER_DEPTH: u32 = 4;
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
 /// Sockets that are read from before other tasks get their turn: about a millisecond of identifies.

@@ -29,6 +29,7 @@ use crate::desk::Desk;
 use crate::desk::settings::Settings;
 use crate::gateway::handshake;
 use crate::gateway::socket::Door;
+use crate::gateway::sockets::SocketTable;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Request as Asked};
 use crate::mail::placement::Placement;
@@ -113,7 +114,15 @@ pub async fn run(parts: CoreParts) -> Metrics {
     }
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
-    let door = Door::new(desk.clone(), courier);
+    let sockets = if room.is_direct() { SocketTable::without_numbers() } else { SocketTable::new() };
+    let sockets = match sockets {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return Metrics::default();
+        }
+    };
+    let door = Door::new(desk.clone(), sockets, courier);
     glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();

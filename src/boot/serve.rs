@@ -21,7 +21,7 @@ use crate::boot::core::{self, CoreParts, Lifeline, Order};
 use crate::boot::histograms::{self, Dump, Folder};
 use crate::boot::recording::Recording;
 use crate::boot::signals::{self, Wish};
-use crate::boot::tables::{Room, Split};
+use crate::boot::tables::{Laid, Room, Split};
 use crate::boot::{Fatal, control, listener, preflight};
 use crate::limits;
 use crate::mail::placement::{CoreId, Placement};
@@ -38,7 +38,8 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     log_to_stderr(&config)?;
     preflight::io_uring()?;
     preflight::raise_open_files();
-    let private_tables = config.descriptor_tables.become_private(config.cores)?;
+    let laid = config.descriptor_tables.lay(config.cores)?;
+    let private_tables = laid == Laid::Private;
     let directory = DataDir::lock(&config.data)?;
     let (listeners, address) = listener::listen(config.listen, config.cores)?;
     let (wisher, wishes) = signals::listen()?;
@@ -65,7 +66,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         reading.into_iter().flatten().chain([listener.as_raw_fd()]).collect()
     });
     let split = private_tables.then(|| Arc::new(Split::new(owned.collect())));
-    let room = Room::new(private_tables);
+    let room = Room::new(laid);
     let is_crowded = config.cores > cpus * limits::CROWD;
     let longest_sleep = if is_crowded { limits::SLEEP_MAX_CROWDED } else { limits::SLEEP_MAX };
     let (recording, recorders) = match &config.record_trace {
@@ -118,7 +119,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         let served = readiness.recv_timeout(Duration::from_secs(30));
         served
             .map_err(|_| Fatal("a core did not come up within 30 seconds".to_owned()))?
-            .map_err(|error| Fatal(format!("a core could not have a descriptor table of its own: {error}")))?;
+            .map_err(|error| Fatal(format!("a core could not have its descriptors: {error}")))?;
     }
     if let Some(split) = &split {
         split.leave_to_cores();

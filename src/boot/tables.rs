@@ -1,4 +1,4 @@
-//! Descriptor tables: one that all threads share, or one for each core; and how much room they have.
+//! Descriptor tables: one that all threads share, or one for each core, or one without sockets; and how much room they have.
 //!
 //! Lives on: the main thread, which lays the split out, and each core, which carries it out for itself.
 //! The limit of open files counts per table, and a thread may have a table of its own. What a core opens after the split is
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::base::clock;
 use crate::boot::Fatal;
 use crate::limits;
+use crate::net::drawers::Drawers;
 
 /// Who has which table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -27,26 +28,49 @@ pub enum Tables {
     Shared,
     /// One for each core.
     Private,
-    /// Private if there are several cores and the kernel lets us.
+    /// One for the process, in which gateway sockets take no numbers.
+    Direct,
+    /// Direct if the kernel lets us; else private if there are several cores; else shared.
     Auto,
 }
 
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Laid {
+    /// One table, with all sockets.
+    Shared,
+    /// A table for each core.
+    Private,
+    /// One table, without the gateway's sockets, of which each core has room for so many.
+    Direct(u64),
+}
+
 impl Tables {
-    /// Whether tables become private, found out by trying.
-    pub fn become_private(self, cores: usize) -> Result<bool, Fatal> {
-        let try_it = || {
+    /// What the kernel lets us have of it, found out by trying.
+    pub fn lay(self, cores: usize) -> Result<Laid, Fatal> {
+        let unshared = || {
             // A thread of its own: it ends with its table.
             let thread = std::thread::spawn(unshare);
             thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
         };
         match self {
-            Tables::Shared => Ok(false),
-            Tables::Auto => Ok(cores > 1 && try_it().is_ok()),
-            Tables::Private => try_it().map(|()| true).map_err(|error| {
+            Tables::Shared => Ok(Laid::Shared),
+            Tables::Private => unshared().map(|()| Laid::Private).map_err(|error| {
                 Fatal(format!(
                     "a thread cannot have a descriptor table of its own here ({error}): a seccomp profile must allow \
                      unshare(CLONE_FILES), or use --descriptor-tables shared"
                 ))
+            }),
+            Tables::Direct => Drawers::new().map(|drawers| Laid::Direct(drawers.room())).map_err(|error| {
+                Fatal(format!(
+                    "this kernel does not keep sockets outside of the descriptor table ({error}): that needs Linux 6.8; \
+                     use --descriptor-tables private or shared"
+                ))
+            }),
+            Tables::Auto => Ok(match Drawers::new() {
+                Ok(drawers) => Laid::Direct(drawers.room()),
+                Err(_) if cores > 1 && unshared().is_ok() => Laid::Private,
+                Err(_) => Laid::Shared,
             }),
         }
     }
@@ -108,8 +132,8 @@ pub struct Room {
     ceiling: RawFd,
     /// Up to this number of these, they may go to connections that wait already when the ceiling is reached.
     last_ceiling: RawFd,
-    /// Whether each core fills a table of its own.
-    private: bool,
+    /// Who has which table.
+    laid: Laid,
     told: Arc<Told>,
 }
 
@@ -122,19 +146,24 @@ struct Told {
 
 impl Room {
     /// By the limit of open files as it is now.
-    pub fn new(private: bool) -> Room {
+    pub fn new(laid: Laid) -> Room {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let kept = (limit / limits::DESCRIPTORS_KEPT_PART).max(limits::DESCRIPTORS_KEPT_MIN);
         // The kernel's numbers are below this anyhow.
         let number = |limit: u64| RawFd::try_from(limit).unwrap_or(RawFd::MAX);
         let ceiling = number(limit.saturating_sub(kept));
         let last_ceiling = number(limit.saturating_sub(kept / 2));
-        Room { ceiling, last_ceiling, private, told: Arc::default() }
+        Room { ceiling, last_ceiling, laid, told: Arc::default() }
     }
 
     /// Whether each core fills a table of its own.
     pub fn is_private(&self) -> bool {
-        self.private
+        self.laid == Laid::Private
+    }
+
+    /// Whether gateway sockets take no numbers.
+    pub fn is_direct(&self) -> bool {
+        matches!(self.laid, Laid::Direct(_))
     }
 
     /// Whether a connection that got this descriptor is the last one for now: the kernel gives the lowest number that is free.
@@ -170,7 +199,7 @@ impl Room {
         if long_ago && exchange().is_ok() {
             self.told.unsaid.fetch_sub(unsaid, Ordering::Relaxed);
             let why = error.map_or_else(|| "the limit of open files is reached".to_owned(), io::Error::to_string);
-            let new_ones = if self.private { "go to other cores" } else { "wait" };
+            let new_ones = if self.is_private() { "go to other cores" } else { "wait" };
             tracing::warn!(core, times = unsaid, %why, "no room for connections: new ones {new_ones}");
         }
     }
@@ -181,10 +210,11 @@ impl Room {
         let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
         let each = u64::try_from(self.ceiling).unwrap_or(0).saturating_sub(open);
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let (room, words) = if self.private {
-            (each.saturating_mul(cores as u64), format!("{limit} open files in each of {cores} descriptor tables"))
-        } else {
-            (each, format!("{limit} open files in one descriptor table"))
+        let all = |each: u64| each.saturating_mul(cores as u64);
+        let (room, words) = match self.laid {
+            Laid::Private => (all(each), format!("{limit} open files in each of {cores} descriptor tables")),
+            Laid::Shared => (each, format!("{limit} open files in one descriptor table")),
+            Laid::Direct(room) => (all(room), format!("{room} sockets outside of the descriptor table on each core")),
         };
         let system = std::fs::read_to_string("/proc/sys/fs/file-max").ok().and_then(|text| text.trim().parse().ok());
         match system {
@@ -239,13 +269,13 @@ mod tests {
 
     #[test]
     fn there_is_room_below_the_ceiling_and_none_above() {
-        let room = Room::new(false);
+        let room = Room::new(Laid::Shared);
         assert!(room.is_there());
         let none = Room { ceiling: 0, ..room.clone() };
         assert!(!none.is_there() && none.ends_with(&io::stderr()));
         let (with, words) = room.estimate(4);
         assert!(with > 0 && words.contains("one descriptor table"), "{words}");
-        let (all, words) = Room { private: true, ..room }.estimate(4);
+        let (all, words) = Room { laid: Laid::Private, ..room }.estimate(4);
         assert!(all > with && words.contains("4 descriptor tables"), "{words}");
     }
 }

@@ -80,12 +80,8 @@ enum End {
 
 impl Door {
     /// A door without connections.
-    ///
-    /// # Panics
-    /// If there is no descriptor left to wait for sockets with.
-    pub fn new(desk: Desk, courier: Courier) -> Door {
+    pub fn new(desk: Desk, table: SocketTable, courier: Courier) -> Door {
         let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()), courier };
-        let table = SocketTable::new().expect("a core that starts has a descriptor to wait for sockets with");
         Door { desk, table, lent: Rc::new(lent) }
     }
 
@@ -171,7 +167,9 @@ impl Door {
 
     /// A connection has said its last: its socket is shut.
     pub fn finish(&self, key: Key) {
-        if let Some(line) = self.let_go(key) {
+        let line = self.table.leave(key);
+        self.desk.with(|shard, out| shard.drop_connection(clock::now(), key, out));
+        if let Some(line) = line {
             glommio::spawn_local(linger(sockets::to_executor(line.socket))).detach();
         }
     }
@@ -211,8 +209,7 @@ impl Door {
 
     fn begin(self, stream: TcpStream, conversation: Conversation, behind: &[u8]) {
         let key = conversation.key();
-        let line = Line { socket: sockets::from_executor(stream), conversation };
-        let end = match self.table.enter(key, line) {
+        let end = match self.table.enter(sockets::from_executor(stream), conversation) {
             Ok(()) if behind.is_empty() => None,
             Ok(()) => self.understand(key, behind),
             Err(error) => {
@@ -228,15 +225,11 @@ impl Door {
     fn end(&self, key: Key, end: End) {
         match end {
             End::Moves(to) => self.hand_over(key, to),
-            End::Gone => drop(self.let_go(key)),
+            End::Gone => {
+                self.table.close(key);
+                self.desk.with(|shard, out| shard.drop_connection(clock::now(), key, out));
+            }
         }
-    }
-
-    /// Neither the table nor the shard knows the connection any more.
-    fn let_go(&self, key: Key) -> Option<Line> {
-        let line = self.table.leave(key);
-        self.desk.with(|shard, out| shard.drop_connection(clock::now(), key, out));
-        line
     }
 
     /// Writes what was blocked and reads what there is.
@@ -292,9 +285,9 @@ impl Door {
 
     fn understand(&self, key: Key, bytes: &[u8]) -> Option<End> {
         let gate = Gate { signer: self.desk.signer(), settings: self.desk.settings() };
-        let next = self
-            .table
-            .at(key, |line| self.desk.with(|shard, out| line.conversation.read(clock::now(), bytes, gate, shard, out)));
+        let next = self.table.at(key, |conversation| {
+            self.desk.with(|shard, out| conversation.read(clock::now(), bytes, gate, shard, out))
+        });
         match next? {
             Next::Read => None,
             Next::Move(to) => Some(End::Moves(to)),

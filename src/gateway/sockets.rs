@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use glommio::net::TcpStream;
@@ -20,15 +20,26 @@ use rustix::time::Timespec;
 use crate::base::slab::Key;
 use crate::gateway::conversation::Conversation;
 use crate::limits;
+use crate::net::drawers::Drawers;
 use crate::shard::flushing::{Sent, Sockets};
 
+/// One connection's socket and what is said on it.
 #[derive(Debug)]
-struct Place {
-    generation: u32,
-    line: Option<Line>,
+struct Kept {
+    socket: Keeping,
+    conversation: Conversation,
 }
 
-/// A socket and what is said on it.
+/// Where a socket is.
+#[derive(Debug)]
+enum Keeping {
+    /// In the descriptor table.
+    Number(OwnedFd),
+    /// In this place of the drawers.
+    Drawer(u32),
+}
+
+/// A socket that has left, and what was said on it.
 #[derive(Debug)]
 pub struct Line {
     /// The socket, open.
@@ -67,15 +78,73 @@ pub struct SocketTable(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    places: RefCell<Vec<Place>>,
+    places: RefCell<Places>,
     readiness: OwnedFd,
+    without_numbers: Option<RefCell<Unnumbered>>,
+}
+
+/// Sockets by connection. They come in pages, as connections do in the shard's slab.
+#[derive(Debug, Default)]
+struct Places(Vec<Vec<Option<Kept>>>);
+
+/// Where sockets are that have no numbers.
+#[derive(Debug)]
+struct Unnumbered {
+    drawers: Drawers,
+    /// The one number under which all of them are entered for epoll and taken out again: epoll knows a file by the number that it
+    /// was entered with, also when it has none any more. In between the number leads to the epoll instance itself.
+    number: OwnedFd,
+}
+
+impl Unnumbered {
+    /// Does something while the number leads to the socket.
+    fn lend<R>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        readiness: &OwnedFd,
+        act: impl FnOnce(&OwnedFd) -> R,
+    ) -> io::Result<R> {
+        rustix::io::dup2(socket, &mut self.number)?;
+        let result = act(&self.number);
+        rustix::io::dup2(readiness, &mut self.number)?;
+        Ok(result)
+    }
+}
+
+const PAGE: usize = 1_024;
+
+impl Places {
+    fn get(&mut self, key: Key) -> Option<&mut Option<Kept>> {
+        let place = self.0.get_mut(key.index as usize / PAGE)?.get_mut(key.index as usize % PAGE)?;
+        place.as_ref().is_some_and(|kept| kept.conversation.key() == key).then_some(place)
+    }
+
+    fn make(&mut self, index: u32) -> &mut Option<Kept> {
+        let (page, place) = (index as usize / PAGE, index as usize % PAGE);
+        while self.0.len() <= page {
+            self.0.push(Vec::new());
+        }
+        let page = &mut self.0[page];
+        if page.len() <= place {
+            page.resize_with(place + 1, || None);
+        }
+        &mut page[place]
+    }
 }
 
 impl SocketTable {
-    /// An empty table. It takes one descriptor.
+    /// An empty table. It takes one descriptor; sockets have numbers.
     pub fn new() -> io::Result<SocketTable> {
         let readiness = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(SocketTable(Rc::new(Inner { places: RefCell::default(), readiness })))
+        Ok(SocketTable(Rc::new(Inner { places: RefCell::default(), readiness, without_numbers: None })))
+    }
+
+    /// An empty table of sockets that take no descriptors.
+    pub fn without_numbers() -> io::Result<SocketTable> {
+        let readiness = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let number = rustix::io::fcntl_dupfd_cloexec(&readiness, 0)?;
+        let without_numbers = Some(RefCell::new(Unnumbered { drawers: Drawers::new()?, number }));
+        Ok(SocketTable(Rc::new(Inner { places: RefCell::default(), readiness, without_numbers })))
     }
 
     /// The descriptor that is readable while sockets have stirred.
@@ -84,27 +153,61 @@ impl SocketTable {
     }
 
     /// A connection gets its socket. What is there to be read already will be told.
-    pub fn enter(&self, key: Key, line: Line) -> io::Result<()> {
+    pub fn enter(&self, socket: OwnedFd, conversation: Conversation) -> io::Result<()> {
+        let key = conversation.key();
         let told = EventData::new_u64(u64::from(key.index) << 32 | u64::from(key.generation));
         let what = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.0.readiness, &line.socket, told, what)?;
-        let mut places = self.0.places.borrow_mut();
-        let index = key.index as usize;
-        if places.len() <= index {
-            places.resize_with(index + 1, || Place { generation: 0, line: None });
-        }
-        places[index] = Place { generation: key.generation, line: Some(line) };
+        let readiness = &self.0.readiness;
+        let socket = match &self.0.without_numbers {
+            None => {
+                epoll::add(readiness, &socket, told, what)?;
+                Keeping::Number(socket)
+            }
+            Some(unnumbered) => {
+                let mut unnumbered = unnumbered.borrow_mut();
+                let place = unnumbered.drawers.put(&socket)?;
+                let added =
+                    unnumbered.lend(socket.as_fd(), readiness, |number| epoll::add(readiness, number, told, what));
+                if let Err(error) = added.and_then(|added| added.map_err(io::Error::from)) {
+                    unnumbered.drawers.discard(place);
+                    return Err(error);
+                }
+                Keeping::Drawer(place)
+            }
+        };
+        *self.0.places.borrow_mut().make(key.index) = Some(Kept { socket, conversation });
         Ok(())
     }
 
     /// A connection gives up its socket, which is not listened to any more.
     pub fn leave(&self, key: Key) -> Option<Line> {
-        let mut places = self.0.places.borrow_mut();
-        let place = places.get_mut(key.index as usize).filter(|place| place.generation == key.generation)?;
-        let line = place.line.take()?;
-        // It may be open elsewhere after this, so that closing it here would not be enough.
-        let _ = epoll::delete(&self.0.readiness, &line.socket);
-        Some(line)
+        let Kept { socket, conversation } = self.0.places.borrow_mut().get(key)?.take()?;
+        let readiness = &self.0.readiness;
+        let socket = match socket {
+            Keeping::Number(socket) => {
+                // It may be open elsewhere after this, so that closing it here would not be enough.
+                let _ = epoll::delete(readiness, &socket);
+                socket
+            }
+            Keeping::Drawer(place) => {
+                let mut unnumbered = self.0.without_numbers.as_ref()?.borrow_mut();
+                // Without a number to be had it is closed.
+                let socket = unnumbered.drawers.take(place).ok()?;
+                let _ = unnumbered.lend(socket.as_fd(), readiness, |number| epoll::delete(readiness, number));
+                socket
+            }
+        };
+        Some(Line { socket, conversation })
+    }
+
+    /// A connection's socket is closed.
+    pub fn close(&self, key: Key) {
+        let Some(kept) = self.0.places.borrow_mut().get(key).and_then(Option::take) else { return };
+        match (kept.socket, &self.0.without_numbers) {
+            // Its last reference goes, and epoll forgets it.
+            (Keeping::Drawer(place), Some(unnumbered)) => unnumbered.borrow_mut().drawers.discard(place),
+            (Keeping::Drawer(_) | Keeping::Number(_), _) => {}
+        }
     }
 
     /// Lists sockets that have stirred since they were last listed, as many as are listened to at once.
@@ -127,11 +230,18 @@ impl SocketTable {
 
     /// Reads without waiting.
     pub fn receive(&self, key: Key, bytes: &mut [u8]) -> Received {
-        let read = self.at(key, |line| {
+        let read = self.on(key, |socket, drawers| {
             loop {
-                match rustix::net::recv(&line.socket, &mut *bytes, RecvFlags::DONTWAIT) {
-                    Ok((0, _)) => return Received::Gone,
-                    Ok((read, _)) => return Received::Bytes(read),
+                let read = match (socket, drawers.as_deref_mut()) {
+                    (Keeping::Number(socket), _) => {
+                        rustix::net::recv(socket, &mut *bytes, RecvFlags::DONTWAIT).map(|(read, _)| read)
+                    }
+                    (Keeping::Drawer(place), Some(drawers)) => drawers.receive(*place, bytes),
+                    (Keeping::Drawer(_), None) => return Received::Gone,
+                };
+                match read {
+                    Ok(0) => return Received::Gone,
+                    Ok(read) => return Received::Bytes(read),
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) => return Received::Nothing,
                     Err(_) => return Received::Gone,
@@ -143,30 +253,45 @@ impl SocketTable {
 
     /// The connections at places `from..from + count`.
     pub fn keys_in(&self, from: u32, count: u32) -> Vec<Key> {
-        let places = self.0.places.borrow();
-        let all = places.iter().enumerate().skip(from as usize).take(count as usize);
-        let taken = all.filter(|(_, place)| place.line.is_some());
-        taken.map(|(index, place)| Key { index: index as u32, generation: place.generation }).collect()
+        let pages = &self.0.places.borrow().0;
+        let kept = |index: u32| pages.get(index as usize / PAGE)?.get(index as usize % PAGE)?.as_ref();
+        (from..from.saturating_add(count)).filter_map(kept).map(|kept| kept.conversation.key()).collect()
     }
 
     /// How many places there are, taken or free.
     pub fn places(&self) -> u32 {
-        self.0.places.borrow().len() as u32
+        let pages = &self.0.places.borrow().0;
+        pages.last().map_or(0, |last| (pages.len() - 1) * PAGE + last.len()) as u32
     }
 
     /// Does something with what is said on a socket; nothing if there is no such socket any more.
-    pub fn at<R>(&self, key: Key, act: impl FnOnce(&mut Line) -> R) -> Option<R> {
+    pub fn at<R>(&self, key: Key, act: impl FnOnce(&mut Conversation) -> R) -> Option<R> {
         let mut places = self.0.places.borrow_mut();
-        let place = places.get_mut(key.index as usize).filter(|place| place.generation == key.generation)?;
-        place.line.as_mut().map(act)
+        Some(act(&mut places.get(key)?.as_mut()?.conversation))
+    }
+
+    /// Does something with a socket; nothing if there is no such socket any more.
+    fn on<R>(&self, key: Key, act: impl FnOnce(&Keeping, &mut Option<&mut Drawers>) -> R) -> Option<R> {
+        let mut places = self.0.places.borrow_mut();
+        let kept = places.get(key)?.as_ref()?;
+        let mut unnumbered = self.0.without_numbers.as_ref().map(RefCell::borrow_mut);
+        let mut drawers = unnumbered.as_mut().map(|unnumbered| &mut unnumbered.drawers);
+        Some(act(&kept.socket, &mut drawers))
     }
 }
 
 impl Sockets for SocketTable {
     fn send(&mut self, connection: Key, bytes: &[u8]) -> Sent {
-        let sent = self.at(connection, |line| {
+        let sent = self.on(connection, |socket, drawers| {
             loop {
-                match rustix::net::send(&line.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                let sent = match (socket, drawers.as_deref_mut()) {
+                    (Keeping::Number(socket), _) => {
+                        rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+                    }
+                    (Keeping::Drawer(place), Some(drawers)) => drawers.send(*place, bytes),
+                    (Keeping::Drawer(_), None) => return Sent::Gone,
+                };
+                match sent {
                     Ok(sent) => return Sent::Bytes(sent),
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) => return Sent::Bytes(0),
@@ -200,14 +325,18 @@ mod tests {
     /// A million of them are a million times this.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Place>() <= 72, "{}", size_of::<Place>());
+        assert!(size_of::<Option<Kept>>() <= 40, "{}", size_of::<Option<Kept>>());
     }
 
     fn enter(table: &SocketTable, key: Key) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let conversation = Conversation::new(key, "".into());
-        table.enter(key, Line { socket: ours.into(), conversation }).unwrap();
+        table.enter(ours.into(), Conversation::new(key, "".into())).unwrap();
         theirs
+    }
+
+    /// Both kinds.
+    fn tables() -> [SocketTable; 2] {
+        [SocketTable::new().unwrap(), SocketTable::without_numbers().unwrap()]
     }
 
     fn stirs(table: &SocketTable) -> Vec<Stir> {
@@ -218,58 +347,61 @@ mod tests {
 
     #[test]
     fn a_socket_stirs_once_for_each_thing_that_happens_to_it() {
-        let table = SocketTable::new().unwrap();
-        let key = Key { index: 3, generation: 7 };
-        let mut peer = enter(&table, key);
-        let quiet = Stir { key, readable: false, ended: false, writable: true };
-        assert_eq!(stirs(&table), [quiet]);
-        assert_eq!(stirs(&table), []);
-        peer.write_all(b"hello").unwrap();
-        assert_eq!(stirs(&table), [Stir { readable: true, ..quiet }]);
-        assert_eq!(stirs(&table), []);
-        let mut bytes = [0; 64];
-        assert_eq!(table.receive(key, &mut bytes), Received::Bytes(5));
-        assert_eq!(table.receive(key, &mut bytes), Received::Nothing);
-        // The last word and the end come as one.
-        peer.write_all(b"bye").unwrap();
-        drop(peer);
-        assert_eq!(stirs(&table), [Stir { readable: true, ended: true, ..quiet }]);
-        assert_eq!(table.receive(key, &mut bytes), Received::Bytes(3));
-        assert_eq!(table.receive(key, &mut bytes), Received::Gone);
-        assert_eq!(stirs(&table), []);
+        for table in tables() {
+            let key = Key { index: 3, generation: 7 };
+            let mut peer = enter(&table, key);
+            let quiet = Stir { key, readable: false, ended: false, writable: true };
+            assert_eq!(stirs(&table), [quiet]);
+            assert_eq!(stirs(&table), []);
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(stirs(&table), [Stir { readable: true, ..quiet }]);
+            assert_eq!(stirs(&table), []);
+            let mut bytes = [0; 64];
+            assert_eq!(table.receive(key, &mut bytes), Received::Bytes(5));
+            assert_eq!(table.receive(key, &mut bytes), Received::Nothing);
+            // The last word and the end come as one.
+            peer.write_all(b"bye").unwrap();
+            drop(peer);
+            assert_eq!(stirs(&table), [Stir { readable: true, ended: true, ..quiet }]);
+            assert_eq!(table.receive(key, &mut bytes), Received::Bytes(3));
+            assert_eq!(table.receive(key, &mut bytes), Received::Gone);
+            assert_eq!(stirs(&table), []);
+        }
     }
 
     #[test]
     fn a_full_socket_stirs_when_it_can_take_more() {
-        let mut table = SocketTable::new().unwrap();
-        let key = Key { index: 0, generation: 0 };
-        let mut peer = enter(&table, key);
-        stirs(&table);
-        let much = vec![0; 1 << 20];
-        let mut taken = 0;
-        while let Sent::Bytes(sent @ 1..) = table.send(key, &much) {
-            taken += sent;
+        for mut table in tables() {
+            let key = Key { index: 0, generation: 0 };
+            let mut peer = enter(&table, key);
+            stirs(&table);
+            let much = vec![0; 1 << 20];
+            let mut taken = 0;
+            while let Sent::Bytes(sent @ 1..) = table.send(key, &much) {
+                taken += sent;
+            }
+            assert_eq!(stirs(&table), []);
+            let mut sink = vec![0; taken];
+            peer.read_exact(&mut sink).unwrap();
+            assert!(stirs(&table).iter().any(|stir| stir.key == key && stir.writable));
+            drop(peer);
+            assert_eq!(table.send(key, b"x"), Sent::Gone);
         }
-        assert_eq!(stirs(&table), []);
-        let mut sink = vec![0; taken];
-        peer.read_exact(&mut sink).unwrap();
-        assert!(stirs(&table).iter().any(|stir| stir.key == key && stir.writable));
-        drop(peer);
-        assert_eq!(table.send(key, b"x"), Sent::Gone);
     }
 
     #[test]
     fn who_has_left_is_not_heard_of() {
-        let mut table = SocketTable::new().unwrap();
-        let key = Key { index: 0, generation: 1 };
-        let mut peer = enter(&table, key);
-        let stale = Key { generation: 0, ..key };
-        assert!(table.leave(stale).is_none());
-        let line = table.leave(key).unwrap();
-        peer.write_all(b"hello").unwrap();
-        assert_eq!(stirs(&table), []);
-        assert_eq!(table.send(key, b"x"), Sent::Gone);
-        assert_eq!(table.receive(key, &mut [0; 8]), Received::Nothing);
-        drop(line);
+        for mut table in tables() {
+            let key = Key { index: 0, generation: 1 };
+            let mut peer = enter(&table, key);
+            let stale = Key { generation: 0, ..key };
+            assert!(table.leave(stale).is_none());
+            let line = table.leave(key).unwrap();
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(stirs(&table), []);
+            assert_eq!(table.send(key, b"x"), Sent::Gone);
+            assert_eq!(table.receive(key, &mut [0; 8]), Received::Nothing);
+            drop(line);
+        }
     }
 }

@@ -323,7 +323,7 @@ impl Guild {
             return Ok(());
         }
         let known = |user: &UserId| -> Option<User> {
-            self.residents.get(user)?.member.as_ref().map(|member| member.user.clone())
+            self.residents.get(user)?.member.as_ref().map(|member| member.member().user)
         };
         if let Some(mentions) = wanted.iter().map(known).collect::<Option<Vec<User>>>() {
             extra.mentions = mentions;

@@ -29,6 +29,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
+use crate::base::few::Few;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, Mint, UserId};
 use crate::guild::presence::{Changes, Here, Onlookers};
 use crate::limits;
@@ -40,6 +41,7 @@ use crate::mail::presence::Coming;
 use crate::mail::session_id::SessionId;
 use crate::store::{Found, GuildRecord, Query, Write};
 use crate::wire::event::EventName;
+use crate::wire::model::kept::KeptMember;
 use crate::wire::model::member::Member;
 use crate::wire::model::presence::{Activities, Showing};
 use crate::wire::refusal::Refusal;
@@ -142,9 +144,9 @@ impl Circumstances<'_> {
 #[derive(Debug)]
 struct Resident {
     /// `None`: known not to be one.
-    member: Option<Arc<Member>>,
+    member: Option<KeptMember>,
     /// Sessions that see the guild. With none the resident may be forgotten.
-    sessions: SmallVec<[Here; 1]>,
+    sessions: Few<Here>,
     /// Counts uses, to forget the least recent.
     used: u64,
 }
@@ -350,8 +352,9 @@ impl Guild {
                 Change::MemberLeft(user) => {
                     self.member_count = self.member_count.saturating_sub(1);
                     let before = self.presence_of(*user);
-                    for here in self.residents.remove(user).map(|resident| resident.sessions).unwrap_or_default() {
-                        self.forget_session(*user, &here);
+                    let sessions = self.residents.remove(user).map(|resident| resident.sessions).unwrap_or_default();
+                    for here in sessions.iter() {
+                        self.forget_session(*user, here);
                     }
                     // Known not to be one: a look-up under way may still find the old row.
                     self.remember(*user, None, true);
@@ -368,6 +371,10 @@ impl Guild {
 
     /// Notes what the store knows of a user, unless something newer is known; `newest` overrides.
     pub fn remember(&mut self, user: UserId, member: Option<Arc<Member>>, newest: bool) {
+        self.note(user, member.map(|member| KeptMember::new(&member)), newest);
+    }
+
+    fn note(&mut self, user: UserId, member: Option<KeptMember>, newest: bool) {
         self.uses += 1;
         let used = self.uses;
         match self.residents.get_mut(&user) {
@@ -378,7 +385,7 @@ impl Guild {
                 resident.used = used;
             }
             None => {
-                self.residents.insert(user, Resident { member, sessions: SmallVec::new(), used });
+                self.residents.insert(user, Resident { member, sessions: Few::None, used });
             }
         }
         self.visitors.push_back((user, used));
@@ -394,7 +401,7 @@ impl Guild {
     /// Takes over what the store found for a plan, so far as it is about members.
     pub fn learn(&mut self, query: &Query, found: &Found) {
         if let (Query::Member(_, user), Found::Member(member)) = (query, found) {
-            self.remember(*user, member.as_deref().map(|member| Arc::new(member.clone())), false);
+            self.note(*user, member.as_deref().map(KeptMember::new), false);
         }
     }
 
@@ -406,7 +413,7 @@ impl Guild {
         }
         for (user, resident) in &self.residents {
             match &resident.member {
-                Some(member) => members.insert(*user, Arc::clone(member)),
+                Some(member) => members.insert(*user, Arc::new(member.member())),
                 None => members.remove(user),
             };
         }
@@ -442,7 +449,7 @@ impl Guild {
         let Some(index) = resident.sessions.iter().position(|here| here.id() == session) else {
             return false; // removed from the guild meanwhile, and perhaps back
         };
-        let here = resident.sessions.swap_remove(index);
+        let here = resident.sessions.remove_at(index);
         let is_still_there = resident.sessions.iter().any(|here| here.id() == session);
         if resident.sessions.is_empty() {
             self.visitors.push_back((user, resident.used));
@@ -473,12 +480,12 @@ impl Guild {
 
     /// Sessions of a member that see the guild.
     pub fn sessions_of(&self, user: UserId) -> impl Iterator<Item = SessionId> {
-        self.residents.get(&user).into_iter().flat_map(|resident| &resident.sessions).map(Here::id)
+        self.residents.get(&user).into_iter().flat_map(|resident| resident.sessions.iter()).map(Here::id)
     }
 
     /// Members who are in memory.
-    pub fn known_members(&self) -> impl Iterator<Item = &Arc<Member>> {
-        self.residents.values().filter_map(|resident| resident.member.as_ref())
+    pub fn known_members(&self) -> impl Iterator<Item = Member> {
+        self.residents.values().filter_map(|resident| resident.member.as_ref().map(KeptMember::member))
     }
 
     /// `(members, members who are seen to be online)`.
@@ -499,7 +506,7 @@ impl Guild {
     /// The member, if known to be one; else a refusal or the wish to look it up.
     fn member(&self, user: UserId) -> Result<Arc<Member>, Halt> {
         match self.residents.get(&user) {
-            Some(Resident { member: Some(member), .. }) => Ok(Arc::clone(member)),
+            Some(Resident { member: Some(member), .. }) => Ok(Arc::new(member.member())),
             Some(_) => Err(Refusal::UNKNOWN_MEMBER.into()),
             None => Err(Halt::Needs(Query::Member(self.id(), user))),
         }
@@ -534,7 +541,7 @@ pub enum Entrance {
     /// A member; with the facts if its core did not watch the guild so far.
     Member {
         /// The member.
-        member: Arc<Member>,
+        member: KeptMember,
         /// For the relay to be born.
         facts: Option<Arc<Facts>>,
         /// How its session is taken to show itself.
@@ -545,4 +552,15 @@ pub enum Entrance {
 /// Renders JSON.
 fn json<T: Serialize + ?Sized>(value: &T) -> Bytes {
     Bytes::from(serde_json::to_vec(value).expect("wire models are JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of them are a million times this.
+    #[test]
+    fn an_online_member_is_small() {
+        assert!(size_of::<Resident>() <= 48, "{}", size_of::<Resident>());
+    }
 }

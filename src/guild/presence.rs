@@ -104,7 +104,7 @@ impl Guild {
         if let [one] = resident.sessions.as_slice() {
             add(one);
         } else {
-            let mut sessions: SmallVec<[Here; 4]> = SmallVec::from_slice(&resident.sessions);
+            let mut sessions: SmallVec<[Here; 4]> = SmallVec::from_slice(resident.sessions.as_slice());
             sessions.sort_by_key(|here| (here.status, here.secret));
             sessions.iter().for_each(add);
         }
@@ -148,7 +148,7 @@ impl Guild {
         self.changes.given += 1;
         let guild = self.id();
         let here = self.residents.iter().filter(|(user, resident)| **user != but && resident.is_visible());
-        let members = here.clone().filter_map(|(_, resident)| resident.member.clone()).collect();
+        let members = here.clone().filter_map(|(_, resident)| resident.member.as_ref()).map(|kept| Arc::new(kept.member())).collect();
         let presences = here.map(|(user, _)| PresenceOf { guild, user: *user, presence: self.presence_of(*user) });
         (members, presences.collect())
     }
@@ -281,7 +281,7 @@ impl Guild {
         let online = self.residents.values().filter(|resident| resident.is_visible()).count() as u64;
         assert_eq!(online, self.online, "the count of the online is right");
         let mut bots: BTreeMap<CoreId, u64> = BTreeMap::new();
-        for here in self.residents.values().flat_map(|resident| &resident.sessions).filter(|here| here.looks_on) {
+        for here in self.residents.values().flat_map(|resident| resident.sessions.iter()).filter(|here| here.looks_on) {
             *bots.entry(here.home).or_default() += 1;
         }
         assert_eq!(bots, self.onlookers.bots, "cores with onlooking bots are known");

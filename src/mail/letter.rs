@@ -19,6 +19,7 @@ use crate::mail::session_id::SessionId;
 use crate::net::compression::Format;
 use crate::store::{Found, StoreError};
 use crate::wire::model::account::Account;
+use crate::wire::model::kept::KeptMember;
 use crate::wire::model::member::Member;
 use crate::wire::model::presence::{PresenceOf, Showing};
 
@@ -189,7 +190,7 @@ pub struct Snapshot {
     /// For which session.
     pub session: SessionId,
     /// The member whose session it is.
-    pub member: Arc<Member>,
+    pub member: KeptMember,
     /// Present when the core has not watched the guild so far: the state that the coming events change.
     pub facts: Option<Arc<Facts>>,
     /// The part of GUILD_CREATE that is the same for everybody: a JSON object without its closing brace.

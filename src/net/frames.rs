@@ -70,13 +70,17 @@ pub enum Broken {
     Protocol,
 }
 
-/// The incoming half of one connection. Empty between messages: 32 bytes and no allocation.
+/// The incoming half of one connection. Empty between messages: one word and no allocation.
 #[derive(Debug, Default)]
-pub struct Inbox {
+pub struct Inbox(Option<Box<Unfinished>>);
+
+/// What is not whole yet.
+#[derive(Debug, Default)]
+struct Unfinished {
     /// An incomplete frame.
     partial: Vec<u8>,
     /// Lives while a fragmented message is open.
-    open: Option<Box<WebSocketContext>>,
+    open: Option<WebSocketContext>,
 }
 
 impl Inbox {
@@ -90,7 +94,7 @@ impl Inbox {
         replies: &mut Vec<u8>,
         mut each: impl FnMut(Incoming),
     ) -> Result<(), Broken> {
-        let kept = std::mem::take(&mut self.partial);
+        let Unfinished { partial: kept, mut open } = self.0.take().map(|unfinished| *unfinished).unwrap_or_default();
         let joined;
         let mut rest: &[u8] = if kept.is_empty() {
             bytes
@@ -111,71 +115,77 @@ impl Inbox {
             }
             let (frame, behind) = rest.split_at(whole);
             rest = behind;
-            self.decode(frame, &header, limit, replies, &mut each)?;
+            decode(&mut open, frame, &header, limit, replies, &mut each)?;
         }
-        self.partial = rest.to_vec();
+        if !rest.is_empty() || open.is_some() {
+            self.0 = Some(Box::new(Unfinished { partial: rest.to_vec(), open }));
+        }
         Ok(())
     }
 
     /// Puts whole frames before whatever is incomplete.
     pub fn prepend(&mut self, frames: &[u8]) {
-        self.partial.splice(0..0, frames.iter().copied());
+        self.0.get_or_insert_default().partial.splice(0..0, frames.iter().copied());
     }
 
     /// The bytes of an incomplete frame, to go with a socket that moves; `None` while a fragmented message is open.
     pub fn unread(&self) -> Option<&[u8]> {
-        self.open.is_none().then_some(self.partial.as_slice())
+        match &self.0 {
+            None => Some(&[]),
+            Some(unfinished) => unfinished.open.is_none().then_some(unfinished.partial.as_slice()),
+        }
     }
+}
 
-    fn decode(
-        &mut self,
-        frame: &[u8],
-        header: &FrameHeader,
-        limit: usize,
-        replies: &mut Vec<u8>,
-        each: &mut impl FnMut(Incoming),
-    ) -> Result<(), Broken> {
-        let amid_fragments = self.open.is_some();
-        let mut context = self.open.take().unwrap_or_else(|| {
-            let config = WebSocketConfig::default()
-                .read_buffer_size(0)
-                .write_buffer_size(0)
-                .max_message_size(Some(limit))
-                .max_frame_size(Some(limit));
-            Box::new(WebSocketContext::new(Role::Server, Some(config)))
-        });
-        let mut pipe = Pipe { unread: frame, written: replies };
-        loop {
-            match context.read(&mut pipe) {
-                Ok(Message::Text(text)) => each(Incoming::Payload(text.as_bytes().to_vec())),
-                Ok(Message::Binary(bytes)) => each(Incoming::Payload(bytes.to_vec())),
-                Ok(Message::Close(close)) => {
-                    each(Incoming::Close(close.map(|close| close.code.into())));
-                    // The answer is only queued so far; without it clients see 1006, and discordeno then comes back.
-                    return match context.flush(&mut pipe) {
-                        Ok(()) | Err(Error::ConnectionClosed) => Ok(()),
-                        Err(_) => Err(Broken::Protocol),
-                    };
-                }
-                // Counted below.
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Err(Broken::TooLong),
-                Err(Error::Utf8(_)) => return Err(Broken::NotUtf8),
-                Err(Error::ConnectionClosed | Error::Protocol(ProtocolError::ReceivedAfterClosing)) => return Ok(()),
-                Err(_) => return Err(Broken::Protocol),
+/// One whole frame.
+fn decode(
+    open: &mut Option<WebSocketContext>,
+    frame: &[u8],
+    header: &FrameHeader,
+    limit: usize,
+    replies: &mut Vec<u8>,
+    each: &mut impl FnMut(Incoming),
+) -> Result<(), Broken> {
+    let amid_fragments = open.is_some();
+    let mut context = open.take().unwrap_or_else(|| {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(0)
+            .write_buffer_size(0)
+            .max_message_size(Some(limit))
+            .max_frame_size(Some(limit));
+        WebSocketContext::new(Role::Server, Some(config))
+    });
+    let mut pipe = Pipe { unread: frame, written: replies };
+    loop {
+        match context.read(&mut pipe) {
+            Ok(Message::Text(text)) => each(Incoming::Payload(text.as_bytes().to_vec())),
+            Ok(Message::Binary(bytes)) => each(Incoming::Payload(bytes.to_vec())),
+            Ok(Message::Close(close)) => {
+                each(Incoming::Close(close.map(|close| close.code.into())));
+                // The answer is only queued so far; without it clients see 1006, and discordeno then comes back.
+                return match context.flush(&mut pipe) {
+                    Ok(()) | Err(Error::ConnectionClosed) => Ok(()),
+                    Err(_) => Err(Broken::Protocol),
+                };
             }
+            // Counted below.
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Err(Broken::TooLong),
+            Err(Error::Utf8(_)) => return Err(Broken::NotUtf8),
+            Err(Error::ConnectionClosed | Error::Protocol(ProtocolError::ReceivedAfterClosing)) => return Ok(()),
+            Err(_) => return Err(Broken::Protocol),
         }
-        // A control frame amid fragments leaves the message open; the last fragment closes it.
-        let control = matches!(header.opcode, OpCode::Control(_));
-        if control || !header.is_final {
-            each(Incoming::Aside);
-        }
-        if if control { amid_fragments } else { !header.is_final } {
-            self.open = Some(context);
-        }
-        Ok(())
     }
+    // A control frame amid fragments leaves the message open; the last fragment closes it.
+    let control = matches!(header.opcode, OpCode::Control(_));
+    if control || !header.is_final {
+        each(Incoming::Aside);
+    }
+    if if control { amid_fragments } else { !header.is_final } {
+        *open = Some(context);
+    }
+    Ok(())
 }
 
 /// One frame to read, and a place for what tungstenite answers by itself.
@@ -260,7 +270,7 @@ mod tests {
             }
             assert_eq!(got, expected, "cut every {step} bytes");
             assert_eq!(pongs, [&[0x8a, 19][..], b"ping amid fragments"].concat());
-            assert!(inbox.partial.is_empty() && inbox.open.is_none(), "nothing is kept between messages");
+            assert!(inbox.0.is_none(), "nothing is kept between messages");
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod compression;
 pub mod deflate;
+pub mod drawers;
 pub mod frames;
 pub mod hyper_io;
 pub mod zstd;

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
+use crate::base::few::Few;
 use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
 use crate::base::slab::{Key, Slab};
 use crate::mail::event::{Change, Event, Scope};
@@ -29,7 +30,6 @@ use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::model::channel::{Channel, OverwriteKind};
-use crate::wire::model::member::Member;
 use crate::wire::permissions::Permissions;
 
 /// What a relay leaves for the shard to do after an event.
@@ -47,20 +47,14 @@ pub struct Aftermath {
     pub unread: Option<GuildId>,
 }
 
-/// A member with sessions here.
-#[derive(Debug)]
-struct Present {
-    roles: SmallVec<[RoleId; 2]>,
-    sessions: SmallVec<[Key; 1]>,
-}
-
 /// One guild's sessions on one core.
 #[derive(Debug)]
 pub struct Relay {
     facts: Facts,
     audiences: Slab<Audience>,
     by_class: HashMap<AccessClass, Key, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>,
-    present: BTreeMap<UserId, Present>,
+    /// Members with sessions here. What roles they have is what their audience's class says.
+    present: BTreeMap<UserId, Few<Key>>,
     /// Users who are classes of their own: the owner, and whom an overwrite names.
     named: BTreeSet<UserId>,
     following: Following,
@@ -121,7 +115,7 @@ impl Relay {
     pub fn seat(
         &mut self,
         key: Key,
-        member: &Member,
+        roles: &[RoleId],
         interest: Interest,
         first: Option<SharedBody>,
         sessions: &mut Slab<Session>,
@@ -132,14 +126,9 @@ impl Relay {
             session.dispatch(body);
             after.ready.push(key);
         }
-        let present = self
-            .present
-            .entry(session.user)
-            .or_insert_with(|| Present { roles: member.roles.clone(), sessions: SmallVec::new() });
-        // The guild's lane is in order, so the snapshot's roles are the newest.
-        present.roles.clone_from(&member.roles);
-        present.sessions.push(key);
-        self.place(key, interest, sessions);
+        self.present.entry(session.user).or_default().push(key);
+        // The guild's lane is in order, so the snapshot's roles are those of all sessions of the member.
+        self.place(key, roles, interest, sessions);
     }
 
     /// Takes a session's seat away. The caller lets go of the session's own record of it.
@@ -154,8 +143,8 @@ impl Relay {
         self.follow_nobody(key, after);
         self.displace(seat.audience, seat.place, sessions, after);
         if let Some(present) = self.present.get_mut(&user) {
-            present.sessions.retain(|other| *other != key);
-            if present.sessions.is_empty() {
+            present.remove(key);
+            if present.is_empty() {
                 self.present.remove(&user);
             }
         }
@@ -239,17 +228,19 @@ impl Relay {
         for (key, audience) in self.audiences.iter() {
             assert_eq!(self.by_class.get(&audience.class), Some(&key), "every class is found by its own key");
             assert!(!audience.sessions.is_empty(), "no audience is empty");
-            for (place, session) in audience.sessions.iter().enumerate() {
-                let session = sessions.get(*session).expect("an audience holds living sessions");
+            for (place, seat_key) in audience.sessions.iter().copied().enumerate() {
+                let session = sessions.get(seat_key).expect("an audience holds living sessions");
                 let seat =
                     session.seats.iter().find(|seat| seat.guild == self.guild()).expect("who is listed is seated");
                 assert_eq!((seat.audience, seat.place as usize), (key, place), "a seat says where it is");
                 let present = &self.present[&session.user];
-                assert_eq!(audience.class, self.class_of(session.user, &present.roles, session.intents, seat.interest));
+                assert!(present.as_slice().contains(&seat_key), "who is seated is present");
+                let roles = self.roles_of(present, sessions);
+                assert_eq!(audience.class, self.class_of(session.user, roles, session.intents, seat.interest));
                 seated += 1;
             }
         }
-        let present: usize = self.present.values().map(|present| present.sessions.len()).sum();
+        let present: usize = self.present.values().map(|present| present.as_slice().len()).sum();
         assert_eq!(seated, present, "who is present is seated, once");
         self.following_invariants();
     }
@@ -273,7 +264,7 @@ impl Relay {
         };
         self.named.extend(ahead.iter().copied());
         for user in ahead {
-            self.reclass(user, event.published, sessions, after);
+            self.reclass(user, None, event.published, sessions, after);
         }
     }
 
@@ -306,7 +297,7 @@ impl Relay {
         after: &mut Aftermath,
     ) {
         let Some(present) = self.present.get(&user) else { return };
-        for key in &present.sessions {
+        for key in present.as_slice() {
             let Some(session) = sessions.get_mut(*key) else { continue };
             let Some(seat) = session.seat_in(event.guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
@@ -343,7 +334,7 @@ impl Relay {
                         after.walks.push((guild, *key));
                     }
                 }
-                let everybody: Vec<Key> = self.present.values().flat_map(|present| present.sessions.clone()).collect();
+                let everybody: Vec<Key> = self.present.values().flat_map(Few::as_slice).copied().collect();
                 for key in everybody {
                     self.unseat(key, sessions, after);
                     after.ready.push(key);
@@ -351,8 +342,8 @@ impl Relay {
                 return false;
             }
             Some(Change::MemberLeft(user)) => {
-                let gone = self.present.get(user).map(|present| present.sessions.clone()).unwrap_or_default();
-                for key in gone {
+                let gone = self.present.get(user).cloned().unwrap_or_default();
+                for key in gone.as_slice().iter().copied() {
                     self.unseat(key, sessions, after);
                     let Some(session) = sessions.get_mut(key) else { continue };
                     if session.intents.contains(Intents::GUILDS) {
@@ -362,11 +353,7 @@ impl Relay {
                 }
             }
             Some(Change::Member(member)) => {
-                let Some(present) = self.present.get_mut(&member.user.id) else { return true };
-                if present.roles != member.roles {
-                    present.roles.clone_from(&member.roles);
-                    self.reclass(member.user.id, event.published, sessions, after);
-                }
+                self.reclass(member.user.id, Some(&member.roles), event.published, sessions, after);
             }
             Some(
                 Change::Guild(_) | Change::Channel(_) | Change::ChannelGone(_) | Change::Role(_) | Change::RoleGone(_),
@@ -386,19 +373,31 @@ impl Relay {
                 let changed: Vec<UserId> = named.symmetric_difference(&self.named).copied().collect();
                 self.named = named;
                 for user in changed {
-                    self.reclass(user, event.published, sessions, after);
+                    self.reclass(user, None, event.published, sessions, after);
                 }
             }
         }
         true
     }
 
-    /// Puts a user's sessions into the audience of their present class, and tells them of channels that come into sight.
-    fn reclass(&mut self, user: UserId, now: Time, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+    /// Puts a user's sessions into the audience of their present class, and tells them of channels that come into sight. `roles` are
+    /// given if they have changed.
+    fn reclass(
+        &mut self,
+        user: UserId,
+        roles: Option<&[RoleId]>,
+        now: Time,
+        sessions: &mut Slab<Session>,
+        after: &mut Aftermath,
+    ) {
         let guild = self.facts.id();
         let Some(present) = self.present.get(&user) else { return };
-        let (roles, keys) = (present.roles.clone(), present.sessions.clone());
-        for key in keys {
+        let roles: SmallVec<[RoleId; 2]> = SmallVec::from_slice(match roles {
+            Some(roles) => roles,
+            None => self.roles_of(present, sessions),
+        });
+        let keys = present.clone();
+        for key in keys.as_slice().iter().copied() {
             let Some(session) = sessions.get_mut(key) else { continue };
             let Some(index) = session.seat_in(guild) else { continue };
             let Seat { audience: old, interest, .. } = session.seats[index];
@@ -408,7 +407,7 @@ impl Relay {
                 Some(audience) => audience.views(&self.facts),
                 None => Vec::new(),
             };
-            self.move_to(key, interest, now, sessions, after);
+            self.move_to(key, &roles, interest, now, sessions, after);
             let session = sessions.get_mut(key).expect("found just now");
             if !session.intents.contains(Intents::GUILDS) {
                 continue;
@@ -423,6 +422,13 @@ impl Relay {
         }
     }
 
+    /// The roles of somebody present: those of the first session's audience.
+    fn roles_of(&self, present: &Few<Key>, sessions: &Slab<Session>) -> &[RoleId] {
+        let first = present.as_slice().first().and_then(|key| sessions.get(*key));
+        let seat = first.and_then(|session| session.seats.iter().find(|seat| seat.guild == self.guild()));
+        seat.and_then(|seat| self.audiences.get(seat.audience)).map_or(&[], |audience| &audience.class.roles)
+    }
+
     fn class_of(&self, user: UserId, roles: &[RoleId], intents: Intents, interest: Interest) -> AccessClass {
         let user = self.named.contains(&user).then_some(user);
         AccessClass { roles: SmallVec::from_slice(roles), user, intents, interest }
@@ -433,6 +439,7 @@ impl Relay {
     fn move_to(
         &mut self,
         key: Key,
+        roles: &[RoleId],
         interest: Interest,
         now: Time,
         sessions: &mut Slab<Session>,
@@ -450,14 +457,13 @@ impl Relay {
             session.dispatch(body);
         }
         self.displace(seat.audience, seat.place, sessions, after);
-        self.place(key, interest, sessions);
+        self.place(key, roles, interest, sessions);
         after.ready.push(key);
     }
 
     /// Seats a session that is present but has no seat, at the end of its class's journal.
-    fn place(&mut self, key: Key, interest: Interest, sessions: &mut Slab<Session>) {
+    fn place(&mut self, key: Key, roles: &[RoleId], interest: Interest, sessions: &mut Slab<Session>) {
         let Some(session) = sessions.get_mut(key) else { return };
-        let roles = &self.present[&session.user].roles;
         let class = self.class_of(session.user, roles, session.intents, interest);
         let audience_key = match self.by_class.get(&class) {
             Some(found) => *found,
@@ -528,13 +534,13 @@ impl Bodies<'_> {
 fn dispatch_alone(
     audience: Key,
     event: &Event,
-    present: &BTreeMap<UserId, Present>,
+    present: &BTreeMap<UserId, Few<Key>>,
     bodies: &mut Bodies<'_>,
     sessions: &mut Slab<Session>,
     after: &mut Aftermath,
 ) -> SmallVec<[Key; 2]> {
     let mut got = SmallVec::new();
-    for key in event.open_to.iter().filter_map(|user| present.get(user)).flat_map(|present| &present.sessions) {
+    for key in event.open_to.iter().filter_map(|user| present.get(user)).flat_map(Few::as_slice) {
         let Some(session) = sessions.get_mut(*key) else { continue };
         let seat = session.seat_in(event.guild).filter(|seat| session.seats[*seat].audience == audience);
         let Some(seat) = seat else { continue };

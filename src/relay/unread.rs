@@ -15,9 +15,9 @@ use crate::mail::event::{Event, Mark, Scope};
 use crate::mail::facts::Facts;
 use crate::relay::audience::Audience;
 use crate::relay::{Aftermath, Relay};
-use crate::session::Session;
 use crate::session::body::{Body, SharedBody};
 use crate::session::interest::Interest;
+use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
 
 impl Relay {
@@ -49,10 +49,12 @@ impl Relay {
     ) {
         let Some(session) = sessions.get(key) else { return };
         let Some(index) = session.seat_in(self.guild()) else { return };
-        let before = session.seats[index].interest;
+        let Seat { interest: before, audience, .. } = session.seats[index];
         let interest = before.subscribed(typing, member_updates);
         if interest != before {
-            self.move_to(key, interest, now, sessions, after);
+            let audience = self.audiences.get(audience).expect("a seat is in an audience");
+            let roles = audience.class.roles.clone();
+            self.move_to(key, &roles, interest, now, sessions, after);
         }
     }
 }

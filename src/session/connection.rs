@@ -143,3 +143,14 @@ impl Connection {
         now.since(self.conduct.beat_at) > patience
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of them are a million times this.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 80, "{}", size_of::<Connection>());
+    }
+}

@@ -153,7 +153,9 @@ impl Replay {
 
     /// Gives memory back that many runs have needed.
     fn give_back(&mut self) {
-        if self.runs.capacity() > 2 && self.runs.len() < 2 || self.runs.capacity() > 8 * self.runs.len() + 64 {
+        if self.runs.is_empty() {
+            self.runs = VecDeque::new();
+        } else if self.runs.capacity() > 2 && self.runs.len() < 2 || self.runs.capacity() > 8 * self.runs.len() + 64 {
             self.runs.shrink_to_fit();
         }
     }

@@ -34,7 +34,7 @@ impl Shard {
         match self.users.get_mut(&user) {
             None => {
                 let letter = Letter::Attach { session, user, issued_ms };
-                self.users.insert(user, UserSlot::Loading(vec![letter]));
+                self.users.insert(user, UserSlot::Loading(Box::new(vec![letter])));
                 self.query(Query::AccountWithGuilds(user), Waiting::User(user), out);
             }
             Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Attach { session, user, issued_ms }),
@@ -127,7 +127,7 @@ impl Shard {
                 if let Err(error) = other {
                     tracing::error!(%user, %error, "a user could not be loaded");
                 }
-                for letter in waiting {
+                for letter in *waiting {
                     if let Letter::Attach { session, .. } = letter {
                         out.post(session.home, Letter::AttachRefused { session, bad_token });
                     }

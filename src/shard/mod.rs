@@ -118,7 +118,8 @@ struct Hosted {
 #[derive(Debug)]
 enum UserSlot {
     /// The store was asked; letters about the user wait.
-    Loading(Vec<Letter>),
+    #[expect(clippy::box_collection, reason = "what is loading is rare, and each user has the room for it")]
+    Loading(Box<Vec<Letter>>),
     /// Here.
     Here(Box<OnlineUser>),
 }

@@ -154,7 +154,7 @@ pub(super) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
 }
 
 /// The members who are asked what they may view.
-fn counted(guild: &Guild) -> impl Iterator<Item = &Arc<Member>> {
+fn counted(guild: &Guild) -> impl Iterator<Item = Member> {
     guild.known_members().take(limits::RECORD_COUNTED)
 }
 

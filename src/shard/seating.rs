@@ -74,7 +74,7 @@ impl Shard {
             }
             Some(Entrance::Member { member, facts, showing }) => {
                 if noted {
-                    noting::note_connect(now, hosted, &member, session, out);
+                    noting::note_connect(now, hosted, &member.member(), session, out);
                 }
                 let (member_count, _) = hosted.guild.counts();
                 let common = hosted.guild.common();
@@ -167,7 +167,7 @@ impl Shard {
         };
         relay.seen += 1;
         relay.leaving = false;
-        let user = snapshot.member.user.id;
+        let user = snapshot.member.user();
         let Some(key) = self.sessions.keys_in(snapshot.session.key.index, 1).next().filter(|key| {
             let session = self.sessions.get(*key).expect("listed just now");
             session.id == snapshot.session && session.seat_in(guild).is_none() && session.stage == Stage::Ready
@@ -180,7 +180,7 @@ impl Shard {
         let awaited = session.came(guild);
         let first = session.intents.contains(Intents::GUILDS).then(|| {
             let arrival = Arrival {
-                member: Arc::clone(&snapshot.member),
+                member: snapshot.member.clone(),
                 member_count: snapshot.member_count,
                 large_threshold: session.large_threshold,
                 awaited,
@@ -201,7 +201,7 @@ impl Shard {
             out.post(self.placement.owner(guild), letter);
         }
         let mut after = Aftermath::default();
-        relay.seat(key, &snapshot.member, interest, first, &mut self.sessions, &mut after);
+        relay.seat(key, &snapshot.member.member().roles, interest, first, &mut self.sessions, &mut after);
         self.clear_up(now, after, out);
         if let Some(subscription) = asked {
             self.take_subscription(now, key, guild, subscription, out);

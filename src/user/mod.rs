@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
+use crate::base::few::Few;
 use crate::base::id::GuildId;
 use crate::mail::session_id::SessionId;
 use crate::wire::model::account::Account;
@@ -18,19 +17,17 @@ pub struct OnlineUser {
     /// Tokens issued before this Unix millisecond are void.
     tokens_valid_from_ms: u64,
     /// Ascending.
-    guilds: SmallVec<[GuildId; 1]>,
+    guilds: Few<GuildId>,
     /// One, nearly always.
-    sessions: SmallVec<[SessionId; 1]>,
+    sessions: Few<SessionId>,
 }
 
 impl OnlineUser {
     /// A user as the store has it, without sessions.
-    pub fn load(account: &Account, guilds: Vec<GuildId>) -> OnlineUser {
-        let mut guilds = SmallVec::from_vec(guilds);
+    pub fn load(account: &Account, mut guilds: Vec<GuildId>) -> OnlineUser {
         guilds.sort_unstable();
-        // Back from the heap, where there is room for one.
-        guilds.shrink_to_fit();
-        OnlineUser { tokens_valid_from_ms: account.tokens_valid_from_ms, guilds, sessions: SmallVec::new() }
+        let guilds = guilds.into_iter().collect();
+        OnlineUser { tokens_valid_from_ms: account.tokens_valid_from_ms, guilds, sessions: Few::None }
     }
 
     /// A session starts: from now on it hears of memberships.
@@ -45,7 +42,7 @@ impl OnlineUser {
 
     /// A session is over. Says whether it was the last.
     pub fn detach(&mut self, session: SessionId) -> bool {
-        self.sessions.retain(|other| *other != session);
+        self.sessions.remove(session);
         self.sessions.is_empty()
     }
 
@@ -57,17 +54,15 @@ impl OnlineUser {
     /// A new membership; the sessions to be told. They are told also when it was known: it may have been read from the store
     /// before the guild itself had heard that it was committed, and the guild may have refused them then.
     pub fn gain(&mut self, guild: GuildId) -> &[SessionId] {
-        if let Err(place) = self.guilds.binary_search(&guild) {
+        if let Err(place) = self.guilds.as_slice().binary_search(&guild) {
             self.guilds.insert(place, guild);
         }
-        &self.sessions
+        self.sessions.as_slice()
     }
 
     /// A membership has ended. The relays tell the sessions.
     pub fn part(&mut self, guild: GuildId) {
-        if let Ok(place) = self.guilds.binary_search(&guild) {
-            self.guilds.remove(place);
-        }
+        self.guilds.remove(guild);
     }
 
     /// Tokens issued before the moment are void.
@@ -79,6 +74,12 @@ impl OnlineUser {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A million of them are a million times this.
+    #[test]
+    fn an_online_user_is_small() {
+        assert!(size_of::<OnlineUser>() <= 56, "{}", size_of::<OnlineUser>());
+    }
     use crate::base::id::UserId;
     use crate::base::slab::Key;
     use crate::mail::placement::CoreId;

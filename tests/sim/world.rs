@@ -297,7 +297,7 @@ impl World {
         for (to, letter) in &self.cores[core].out.letters[from..] {
             match letter {
                 Letter::Snapshot(snapshot) => {
-                    let (guild, user) = (snapshot.guild.get(), snapshot.member.user.id.get());
+                    let (guild, user) = (snapshot.guild.get(), snapshot.member.user().get());
                     if self.verbose {
                         println!("snapshot of {guild} for {:016x} at {to:?}", snapshot.session.secret);
                     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::base::clock;
+use crate::wire::model::kept::KeptMember;
 use crate::wire::model::member::Member;
 use crate::wire::model::presence::PresenceOf;
 
@@ -13,7 +14,7 @@ use crate::wire::model::presence::PresenceOf;
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// The session's own member.
-    pub member: Arc<Member>,
+    pub member: KeptMember,
     /// Members of the guild.
     pub member_count: u64,
     /// Members from which on the session calls a guild large.
@@ -31,10 +32,10 @@ impl Arrival {
     /// Follows the common part, an object without its closing brace.
     pub fn json(&self) -> String {
         let Arrival { member, member_count, large_threshold, awaited, members, presences } = self;
-        let alone = [Arc::clone(member)];
+        let alone = [Arc::new(member.member())];
+        let joined = clock::iso8601(alone[0].joined_at_ms);
         let members = if members.is_empty() { &alone[..] } else { members };
         let mut json = Vec::with_capacity(ARRIVAL_BYTES * members.len() + PRESENCE_BYTES * presences.len());
-        let joined = clock::iso8601(member.joined_at_ms);
         let large = *member_count > u64::from(*large_threshold);
         let unavailable = if *awaited { r#","unavailable":false"# } else { "" };
         let rest = write!(

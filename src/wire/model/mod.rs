@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod channel;
 pub mod guild;
 pub mod invite;
+pub mod kept;
 pub mod member;
 pub mod message;
 pub mod presence;
