@@ -251,6 +251,46 @@ pub const MEMBERS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const MEMBERS_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two ticks of a shard.
 pub const TICK: Duration = Duration::from_millis(250);
+/// Identifies per second that a core admits when it starts, before anything was measured.
+pub const IDENTIFY_RATE_START: u64 = 10_000;
+/// The least that strain makes of it: a core that cannot do that does nothing else either.
+pub const IDENTIFY_RATE_MIN: u64 = 50;
+/// The most that it may rise to, and the operator's bound unless another is set: more than any core manages.
+pub const IDENTIFY_RATE_MAX: u64 = 100_000;
+/// The same for resumes, each of which costs a third of an identify.
+pub const RESUME_RATE_START: u64 = 30_000;
+/// See [`IDENTIFY_RATE_MIN`].
+pub const RESUME_RATE_MIN: u64 = 200;
+/// See [`IDENTIFY_RATE_MAX`].
+pub const RESUME_RATE_MAX: u64 = 300_000;
+/// What a bucket holds when nobody has come for a while, as time: what a core does at once is late for no more than this.
+pub const ADMISSION_BURST: Duration = Duration::from_millis(250);
+/// Sessions of one core that have identified and are not yet ready: what the store and the guilds' cores may have before them.
+pub const IDENTIFIES_UNDERWAY_MAX: usize = 4_096;
+/// Clients that wait in one line for their turn to identify, or to resume: some 200 bytes each.
+pub const ADMISSION_LINE_MAX: usize = 16_384;
+/// How long somebody waits in line. With what comes after it, a client that waits 15 s for READY has had an answer.
+pub const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Clients that are let in, or sent away, in one turn: two milliseconds, and then it is the turn of those who are here.
+pub const ADMISSION_SLICE: usize = 32;
+/// Clients of one core that wait or are to be sent away; past it upgrades are refused.
+pub const ADMISSION_CROWD_MAX: usize = 65_536;
+/// Who is sent away is told so not before this time: many libraries come back at once.
+pub const DISMISSAL_MIN: Duration = Duration::from_secs(1);
+/// And not after this one, however many are sent away.
+pub const DISMISSAL_MAX: Duration = Duration::from_secs(10);
+/// Time from identify to READY above which a core takes fewer.
+pub const ADMISSION_READY_MAX: Duration = Duration::from_secs(1);
+/// How late a tick may come before a core takes fewer: others' events are as late.
+pub const ADMISSION_LAG_MAX: Duration = Duration::from_millis(250);
+/// After a rate was lowered, until it may be lowered again.
+pub const ADMISSION_SETTLING: Duration = Duration::from_secs(1);
+/// `Retry-After` of a refused upgrade, at least.
+pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);
+/// See [`RETRY_AFTER_MIN`].
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+/// Identifies in 5 seconds that bots are told to make at most (`max_concurrency`), as Discord's documents have it for large bots.
+pub const CONCURRENCY_MAX: u64 = 16;
 /// Ticks in which every connection and session is looked at once: four seconds, small against the heartbeat's tolerance.
 pub const SWEEP_TICKS: u32 = 16;
 /// Connections, and sessions, looked at in one tick at least.
@@ -340,6 +380,13 @@ const _: () = {
         "notes come before their time"
     );
     assert!(EMBED_CHARS_MAX > CONTENT_CHARS_MAX);
+    assert!(
+        ADMISSION_WAIT_MAX.as_millis() + DISMISSAL_MAX.as_millis() < IDENTIFY_TIME.as_millis(),
+        "who waits in line is not taken for somebody who says nothing"
+    );
+    assert!(DISMISSAL_MIN.as_millis() * 4 <= DISMISSAL_MAX.as_millis());
+    assert!(RETRY_AFTER_MIN.as_secs() <= RETRY_AFTER_MAX.as_secs());
+    assert!(IDENTIFIES_UNDERWAY_MAX < STORE_QUEUE, "one core's newcomers do not fill the store's queue");
     assert!(SLEEP_MAX_CROWDED.as_millis() * 2 <= TICK.as_millis());
     assert!(CORES_MAX <= 1 << (31 - TICKET_BITS), "a ticket with its core's number is no negative number");
     assert!(32 * 32 * LANE_LETTERS <= LANES_LETTERS, "lanes only shrink on large machines");

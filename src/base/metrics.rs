@@ -63,6 +63,12 @@ list! {
         Resumes = "resumes",
         /// Resumes answered with Invalid Session.
         ResumesRefused = "resumes_refused",
+        /// Identifies and resumes that had to wait in line.
+        AdmissionsDelayed = "admissions_delayed",
+        /// Identifies and resumes that were told to come back.
+        AdmissionsRefused = "admissions_refused",
+        /// Upgrades answered with 503 because of the crowd.
+        UpgradesRefused = "upgrades_refused",
         /// Sockets of resumes lost on their way to another core, whose descriptor table was full.
         HandOversLost = "hand_overs_lost",
         /// Sessions over.

@@ -13,6 +13,7 @@ use crate::boot::commandline::DataArg;
 use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
 use crate::limits;
+use crate::shard::admission::Pace;
 use crate::shard::subscribing::Passivity;
 
 /// Flags of `serve`; clap takes the environment where a flag is missing.
@@ -50,6 +51,12 @@ pub struct ServeArgs {
     /// Seconds between two updates of what is unread, for those who get no messages.
     #[arg(long, value_name = "S", env = "GUILDHALL_PASSIVE_UPDATE_SECONDS")]
     passive_update_seconds: Option<u64>,
+    /// Identifies per second that each core takes at most; it takes fewer when it does not manage them.
+    #[arg(long, value_name = "N", env = "GUILDHALL_IDENTIFY_RATE")]
+    identify_rate: Option<u64>,
+    /// Resumes per second that each core takes at most; it takes fewer when it does not manage them.
+    #[arg(long, value_name = "N", env = "GUILDHALL_RESUME_RATE")]
+    resume_rate: Option<u64>,
     /// Seconds that a shutdown may take to send everybody away.
     #[arg(long, value_name = "S", env = "GUILDHALL_DRAIN_SECONDS")]
     drain_seconds: Option<u64>,
@@ -87,6 +94,8 @@ struct File {
     global_rate: Option<u32>,
     passive_above: Option<u64>,
     passive_update_seconds: Option<u64>,
+    identify_rate: Option<u64>,
+    resume_rate: Option<u64>,
     drain_seconds: Option<u64>,
     record_trace: Option<PathBuf>,
     log: Option<String>,
@@ -108,6 +117,8 @@ pub struct Config {
     pub settings: Settings,
     /// Who gets no messages until it subscribes.
     pub passivity: Passivity,
+    /// How many may identify and resume.
+    pub pace: Pace,
     /// Seconds for a drain.
     pub drain_seconds: u64,
     /// Where the traffic is recorded, if it is.
@@ -152,6 +163,11 @@ impl Config {
                         .or(file.passive_update_seconds)
                         .map_or(limits::PASSIVE_UPDATE_TIME.as_secs(), |seconds| seconds.max(1)),
                 ),
+            },
+            pace: Pace {
+                identifies: args.identify_rate.or(file.identify_rate).unwrap_or(limits::IDENTIFY_RATE_MAX),
+                resumes: args.resume_rate.or(file.resume_rate).unwrap_or(limits::RESUME_RATE_MAX),
+                line: limits::ADMISSION_LINE_MAX,
             },
             drain_seconds: args.drain_seconds.or(file.drain_seconds).unwrap_or(10),
             record_trace: args.record_trace.or(file.record_trace),

@@ -325,6 +325,13 @@ async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door:
     match handshake::open(&request) {
         Ok(opening) => {
             drop(request);
+            // Before there is a WebSocket a refusal costs least.
+            let stay_away = door.desk.shard().turns_away();
+            if let Some(seconds) = stay_away {
+                let _ = stream.write_all(&handshake::come_back(seconds)).await;
+                let _ = stream.shutdown(std::net::Shutdown::Write).await;
+                return;
+            }
             door.serve(stream, opening, &behind);
         }
         Err(refusal) => {

@@ -87,6 +87,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
                 placement,
                 prng: Prng::from_entropy(errand::entropy()?),
                 passivity: config.passivity,
+                pace: config.pace,
                 revoked: revoked.clone(),
             },
             settings: config.settings.clone(),

@@ -89,6 +89,12 @@ fn terms(query: &str) -> Result<Terms, Objection> {
     Ok(terms)
 }
 
+/// Refuses an upgrade for a while.
+pub fn come_back(seconds: u64) -> Vec<u8> {
+    let body = r#"{"message":"API resource is currently overloaded. Try again a little later","code":130000}"#;
+    refusal(&format!("503 Service Unavailable\r\nRetry-After: {seconds}"), body)
+}
+
 fn refusal(status: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

@@ -25,6 +25,8 @@ use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
 use crate::mesh::courier::{Courier, Unsent};
 use crate::net::frames;
+use crate::shard::admission::Resume;
+use crate::shard::connecting::Resumption;
 use crate::shard::flushing::{Sent, Sockets};
 use crate::wire::close::CloseCode;
 
@@ -149,13 +151,10 @@ impl Door {
         let now = clock::now();
         let key = self.desk.with(|shard, _| shard.adopt(&hand_over));
         self.desk.with(|shard, out| {
-            let HandOver { session, user, seq, .. } = hand_over;
-            match shard.resume(now, key, Some(session), user, seq, out) {
-                crate::shard::connecting::Resumption::Resumed => shard.note_resume(now, hand_over.asked),
-                crate::shard::connecting::Resumption::FromTheFuture => {
-                    shard.close_connection(now, key, CloseCode::InvalidSeq, None, out);
-                }
-                crate::shard::connecting::Resumption::Refused | crate::shard::connecting::Resumption::Elsewhere => {}
+            let HandOver { session, user, seq, asked, .. } = hand_over;
+            match shard.resume(now, key, Resume { session: Some(session), user, seq, asked }, out) {
+                Resumption::FromTheFuture => shard.close_connection(now, key, CloseCode::InvalidSeq, None, out),
+                Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
             }
         });
         // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the one

@@ -28,6 +28,8 @@ pub struct Connection {
     pub blocked: bool,
     /// When the socket, being full, took something last.
     pub moved_at: Time,
+    /// Its identify or resume waits in line.
+    pub waits: bool,
     /// On the list of connections that have something to say.
     pub listed: bool,
     /// Nothing more will be said after `pending`; then the socket is shut.
@@ -56,6 +58,7 @@ impl Connection {
             tail: None,
             blocked: false,
             moved_at: Time::default(),
+            waits: false,
             listed: false,
             closing: false,
             conduct,
@@ -151,6 +154,6 @@ mod tests {
     /// A million of them are a million times this.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 80, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 88, "{}", size_of::<Connection>());
     }
 }

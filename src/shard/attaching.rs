@@ -183,12 +183,14 @@ impl Shard {
         guilds: &Arc<[GuildId]>,
         out: &mut Outbox,
     ) {
-        let Some((key, session)) = self.session(id) else {
+        let Some(key) = self.session_key(id) else {
             // The session ended while the owner was asked; it must not stay on the owner's list.
             out.post(self.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
             return;
         };
+        let session = self.sessions.get_mut(key).expect("found just now");
         let Stage::Attaching(attaching) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
+        self.admission.underway -= 1;
         let Attaching { gateway_url, personal_intents, update, identified_at } = *attaching;
         session.bot = account.user.bot;
         if session.bot {
@@ -238,7 +240,9 @@ impl Shard {
         let ready = serde_json::to_vec(&ready).expect("READY is JSON");
         session.dispatch(Body::new(EventName::Ready, Bytes::from(ready), now));
         let coming = coming(session);
-        self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
+        let took = now.since(identified_at);
+        self.metrics.record(Metric::IdentifyToReady, took);
+        self.admission.ready_after(took);
         // It goes out with the first guild, in one write, unless that takes long.
         if seen.is_empty() {
             self.list_session(key);

@@ -18,6 +18,7 @@ use crate::session::connection::Connection;
 use crate::session::replay::Replay;
 use crate::session::{Attaching, Session, Stage};
 use crate::shard::Shard;
+use crate::shard::admission::Resume;
 use crate::wire::close::{self, CloseCode};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -60,6 +61,8 @@ pub enum Resumption {
     FromTheFuture,
     /// The session lives on another core: the socket must go there.
     Elsewhere,
+    /// It is not its turn yet. The shard goes on with it by itself.
+    Waits,
 }
 
 impl Shard {
@@ -108,9 +111,9 @@ impl Shard {
         self.list_connection(key);
     }
 
-    /// A client identifies on a connection without a session: one begins.
-    pub fn identify(&mut self, now: Time, key: Key, identify: Identify, out: &mut Outbox) {
-        self.metrics.count(Counter::Identifies, 1);
+    /// A session begins.
+    pub(super) fn begin(&mut self, now: Time, key: Key, identify: Identify, out: &mut Outbox) {
+        self.admission.underway += 1;
         let secret = self.prng.next_u64();
         let home = self.me;
         let session = Session {
@@ -150,17 +153,10 @@ impl Shard {
         out.post(self.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
     }
 
-    /// A client wants to continue a session on a connection without one.
-    pub fn resume(
-        &mut self,
-        now: Time,
-        key: Key,
-        id: Option<SessionId>,
-        user: UserId,
-        seq: u64,
-        out: &mut Outbox,
-    ) -> Resumption {
-        let Some(id) = id.filter(|id| id.home.0 < self.placement.cores()) else { return self.refuse(key) };
+    /// A session goes on, if it can.
+    pub(super) fn go_on(&mut self, now: Time, key: Key, resume: Resume, out: &mut Outbox) -> Resumption {
+        let Resume { session, user, seq, asked } = resume;
+        let Some(id) = session.filter(|id| id.home.0 < self.placement.cores()) else { return self.refuse(key) };
         if id.home != self.me {
             return Resumption::Elsewhere;
         }
@@ -209,12 +205,8 @@ impl Shard {
             connection.conduct.beat_at = now;
         }
         self.list_connection(key);
-        Resumption::Resumed
-    }
-
-    /// How long a resume took, from the client's words to RESUMED being dispatched.
-    pub fn note_resume(&mut self, now: Time, asked: Time) {
         self.metrics.record(Metric::Resume, now.since(asked));
+        Resumption::Resumed
     }
 
     /// Takes a connection out so that its socket can go to another core.
@@ -270,6 +262,7 @@ impl Shard {
         let (id, user) = (session.id, session.user);
         let guilds: SmallVec<[_; 4]> = session.seats.iter().map(|seat| seat.guild).collect();
         let attaching = session.stage != Stage::Ready;
+        self.admission.underway -= usize::from(attaching);
         let connection = session.connection.take();
         session.disconnected_at = Some(now);
         if let Some(connection_key) = connection

@@ -79,9 +79,14 @@ impl Shard {
         self.metrics.count(Counter::TextsCompressedBehind, work.behind);
         // Journals may have come and gone since: their addresses mean nothing any more.
         self.flushing.last = None;
+        self.let_in(now, out);
         let mut written = 0;
+        // Newcomers have much to be told and all at once. While there are walks too they get half, so that nobody waits for them.
+        let for_ready = if self.flushing.walks.is_empty() { budget } else { budget.div_ceil(2) };
         while written < budget {
-            if let Some(key) = self.flushing.ready.pop_front() {
+            if (written < for_ready || self.flushing.walks.is_empty())
+                && let Some(key) = self.flushing.ready.pop_front()
+            {
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.listed = false;
                     written += 1;

@@ -6,6 +6,7 @@
 //! the simulator drive it in the same way.
 //! Read next: `asking` (requests to guilds), `attaching` (identify), `seating` (snapshots and events), `flushing`.
 
+pub mod admission;
 pub mod asking;
 pub mod attaching;
 pub mod connecting;
@@ -33,9 +34,10 @@ use crate::mail::placement::{CoreId, Placement};
 use crate::mail::presence::Coming;
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
-use crate::session::Session;
 use crate::session::connection::Connection;
 use crate::session::packing::Packer;
+use crate::session::{Session, Stage};
+use crate::shard::admission::{Admission, Pace};
 use crate::shard::subscribing::Passivity;
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
@@ -51,6 +53,8 @@ pub struct ShardSettings {
     pub prng: Prng,
     /// Who gets no messages until it subscribes.
     pub passivity: Passivity,
+    /// How many may come.
+    pub pace: Pace,
     /// Users with revoked tokens, and from which Unix millisecond on tokens are good.
     pub revoked: Vec<(UserId, u64)>,
 }
@@ -77,6 +81,7 @@ pub struct Shard {
     sweeping: sweeping::Sweeping,
     pages: members::Pages,
     passivity: Passivity,
+    admission: Admission,
     /// Guilds in which something is unread, and when those who get no messages are told.
     unread: VecDeque<(Time, GuildId)>,
     /// Guilds here of whose members something has changed in this turn.
@@ -179,6 +184,7 @@ impl Shard {
             sweeping: sweeping::Sweeping::default(),
             pages: members::Pages::default(),
             passivity: settings.passivity,
+            admission: Admission::new(settings.pace),
             unread: VecDeque::new(),
             stirred: Vec::new(),
             held: Vec::new(),
@@ -256,7 +262,10 @@ impl Shard {
                 assert!(self.relays.contains_key(&seat.guild), "a seat is in a relay");
             }
         }
+        let attaching = self.sessions.iter().filter(|(_, session)| session.stage != Stage::Ready).count();
+        assert_eq!(attaching, self.admission.underway, "who is not yet ready is counted");
         for (key, connection) in self.connections.iter() {
+            assert!(!(connection.waits && connection.session.is_some()), "who waits carries no session");
             if let Some(session) = connection.session {
                 let session = self.sessions.get(session).expect("a connection's session exists");
                 assert_eq!(session.connection, Some(key), "connection and session name each other");

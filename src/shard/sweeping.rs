@@ -23,6 +23,8 @@ pub(super) struct Sweeping {
 impl Shard {
     /// Time has passed. To be called about every [`limits::TICK`].
     pub fn tick(&mut self, now: Time, out: &mut Outbox) {
+        self.admission.review(now);
+        self.let_in(now, out);
         self.stop_holding();
         self.sweep_connections(now, out);
         self.sweep_sessions(now, out);

@@ -275,11 +275,21 @@ impl Client {
                 }
             }
             9 => {
+                if link.phase == Phase::Identifying {
+                    // Not its turn yet: it tries again.
+                    assert_eq!(payload["d"], false, "judge wire: there is no session yet to be resumed");
+                    return self.identify(wish);
+                }
                 assert!(
                     matches!(link.phase, Phase::Resuming | Phase::Live),
                     "judge wire: Invalid Session in {:?}",
                     link.phase
                 );
+                if payload["d"] == true {
+                    assert_eq!(link.phase, Phase::Resuming, "judge wire: nobody asked for a resume");
+                    report.resumes_retried += 1;
+                    return self.resume(meddling, prng, wish);
+                }
                 report.resumes_refused += 1;
                 if let Some(session) = &self.session {
                     let away = session.lost_at.map_or(Duration::ZERO, |lost_at| now.since(lost_at));

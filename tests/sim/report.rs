@@ -47,6 +47,12 @@ report! {
     resumes_with_replay,
     /// Events that came a second time by a resume, and were the same.
     replayed_again,
+    /// Identifies and resumes that waited in line.
+    admissions_delayed,
+    /// Identifies and resumes that were told to come back.
+    admissions_refused,
+    /// Resumes that were told to come back, and tried again.
+    resumes_retried,
     /// Resumes refused, as they had to be.
     resumes_refused,
     /// Sockets that went to another core.

@@ -9,6 +9,7 @@ use guildhall::guild::founding;
 use guildhall::mail::ask::{Actor, GuildRequest, Request};
 use guildhall::mail::placement::VirtualShard;
 use guildhall::net::compression::Format;
+use guildhall::shard::admission::Pace;
 use guildhall::store::{Found, Query, Write};
 use guildhall::wire::model::account::Account;
 use guildhall::wire::model::channel::{ChannelKind, Overwrite, OverwriteKind};
@@ -61,6 +62,8 @@ pub struct Temper {
     pub passive_above: u64,
     /// One guild has thousands of members.
     pub crowd: bool,
+    /// How many may come: all, or so few that they wait and are sent away.
+    pub pace: Pace,
 }
 
 impl Temper {
@@ -82,6 +85,11 @@ impl Temper {
             flood,
             crowd,
             passive_above: if flood || prng.chance(1, 2) { u64::MAX } else { prng.below(5) },
+            pace: if prng.chance(1, 2) {
+                Pace::default()
+            } else {
+                Pace { identifies: 1 + prng.below(6), resumes: 1 + prng.below(6), line: prng.below(4) as usize }
+            },
         }
     }
 }

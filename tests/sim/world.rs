@@ -20,6 +20,7 @@ use guildhall::mail::event::{Change, Event};
 use guildhall::mail::letter::{HandOver, Letter, Terms};
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
+use guildhall::shard::admission::Resume;
 use guildhall::shard::connecting::Resumption;
 use guildhall::shard::flushing::Sent;
 use guildhall::shard::subscribing::Passivity;
@@ -128,6 +129,7 @@ impl World {
                 placement: self.placement,
                 prng,
                 passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
+                pace: self.temper.pace,
                 revoked: revoked.clone(),
             };
             let mut shard = Shard::new(settings);
@@ -485,11 +487,10 @@ impl World {
         let Core { shard, out, table, .. } = &mut self.cores[core];
         let key = shard.adopt(&hand_over);
         table.insert(key, wire);
-        let HandOver { session, user, seq, .. } = hand_over;
-        match shard.resume(self.now, key, Some(session), user, seq, out) {
-            Resumption::Resumed => shard.note_resume(self.now, hand_over.asked),
+        let HandOver { session, user, seq, asked, .. } = hand_over;
+        match shard.resume(self.now, key, Resume { session: Some(session), user, seq, asked }, out) {
             Resumption::FromTheFuture => shard.close_connection(self.now, key, CloseCode::InvalidSeq, None, out),
-            Resumption::Refused | Resumption::Elsewhere => {}
+            Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
         }
         let conversation = Conversation::new(key, "simulated".into());
         self.wires[wire].server = Some(ServerEnd { core, key, conversation, signal: Signal::None });
@@ -687,6 +688,8 @@ impl World {
             self.notes.take(std::mem::take(&mut core.out.notes));
             let metrics = &core.shard.metrics;
             messages += metrics.counter(Counter::MessagesCreated);
+            self.report.admissions_delayed += metrics.counter(Counter::AdmissionsDelayed);
+            self.report.admissions_refused += metrics.counter(Counter::AdmissionsRefused);
             self.report.backlog_disconnects += metrics.counter(Counter::BacklogDisconnects);
             self.report.zombies += metrics.counter(Counter::Zombies);
             let behind = metrics.counter(Counter::TextsCompressedBehind);

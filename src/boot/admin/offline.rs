@@ -12,6 +12,7 @@ use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
+use crate::shard::admission::Pace;
 use crate::shard::subscribing::Passivity;
 use crate::shard::{Shard, ShardSettings};
 use crate::store::directory::DataDir;
@@ -30,6 +31,7 @@ pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fa
         placement: Placement::over(1),
         prng: Prng::from_entropy(errand::entropy()?),
         passivity: Passivity::default(),
+        pace: Pace::default(),
         revoked: Vec::new(),
     });
     let mut ask = |request: Request| answer(&mut shard, &caller, me, request);

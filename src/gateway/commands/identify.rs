@@ -50,7 +50,7 @@ pub(in crate::gateway) fn take(
     shard: &mut Shard,
     out: &mut Outbox,
 ) -> Verdict {
-    if shard.connection(key).is_some_and(|connection| connection.session.is_some()) {
+    if shard.connection(key).is_some_and(|connection| connection.session.is_some() || connection.waits) {
         return Verdict::Close(CloseCode::AlreadyAuthenticated);
     }
     let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };

@@ -11,6 +11,7 @@ use crate::gateway::conversation::{Gate, Move, Verdict};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::shard::Shard;
+use crate::shard::admission::Resume;
 use crate::shard::connecting::Resumption;
 use crate::wire::close::CloseCode;
 
@@ -43,12 +44,11 @@ pub(in crate::gateway) fn take(
             Verdict::Close(CloseCode::AlreadyAuthenticated)
         };
     }
-    match shard.resume(now, key, session, user, seq, out) {
-        Resumption::Resumed => {
-            shard.note_resume(now, now);
-            Verdict::Done
-        }
-        Resumption::Refused => Verdict::Done,
+    if shard.connection(key).is_some_and(|connection| connection.waits) {
+        return Verdict::Done;
+    }
+    match shard.resume(now, key, Resume { session, user, seq, asked: now }, out) {
+        Resumption::Resumed | Resumption::Refused | Resumption::Waits => Verdict::Done,
         Resumption::FromTheFuture => Verdict::Close(CloseCode::InvalidSeq),
         Resumption::Elsewhere => match session {
             Some(session) => Verdict::Move(Move { session, user, seq }),

@@ -21,13 +21,17 @@ pub async fn get_bot(call: Call) -> Outcome {
         Found::AccountWithGuilds(Some(found)) => found.1.len(),
         _ => 0,
     };
+    // As many as this core admits at present: others may do better, and a crowd is spread over all.
+    let concurrency = (call.desk.shard().identify_rate() * 5).clamp(1, limits::CONCURRENCY_MAX);
     respond::json(
         200,
         &json!({
             "url": call.desk.settings().gateway_url(&call.host),
             "shards": guilds.div_ceil(limits::GUILDS_PER_RECOMMENDED_SHARD).max(1),
             // Identifies are limited by what the server can take, not by a daily count.
-            "session_start_limit": { "total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": 16 },
+            "session_start_limit": {
+                "total": 1000, "remaining": 1000, "reset_after": 86_400_000, "max_concurrency": concurrency,
+            },
         }),
     )
 }
