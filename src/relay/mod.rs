@@ -92,8 +92,9 @@ impl Relay {
     }
 
     /// What a user who is here may do in the guild as a whole.
-    pub fn granted(&self, user: UserId) -> Permissions {
-        self.present.get(&user).map_or(Permissions::empty(), |present| self.facts.in_guild(user, &present.roles))
+    pub fn granted(&self, user: UserId, sessions: &Slab<Session>) -> Permissions {
+        let granted = |present| self.facts.in_guild(user, self.roles_of(present, sessions));
+        self.present.get(&user).map_or(Permissions::empty(), granted)
     }
 
     /// Whether nobody is left.

@@ -87,6 +87,11 @@ impl Body {
         (&self.json, self.arrival.as_ref().map(|arrival| arrival.json()).unwrap_or_default())
     }
 
+    /// What of the JSON is the same for all who get it.
+    pub(super) fn shared(&self) -> &Bytes {
+        &self.json
+    }
+
     /// The session's own part of a GUILD_CREATE.
     pub(super) fn arrival_json(&self) -> Option<String> {
         self.arrival.as_ref().map(|arrival| arrival.json())

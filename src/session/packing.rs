@@ -54,8 +54,9 @@ pub struct Packer {
     /// A text being put together, and the one before it.
     text: Vec<u8>,
     past: Vec<u8>,
-    /// The last guild that was seen to be entered: many come at once, and most of GUILD_CREATE is the same for all.
-    entered: Option<Entered>,
+    /// The last guilds that were seen to be entered, one for each format: many come at once, and most of GUILD_CREATE is the same for
+    /// all.
+    entered: [Option<Entered>; 2],
     /// What it has done.
     pub work: Work,
 }
@@ -84,7 +85,6 @@ pub struct Place<'a> {
 #[derive(Debug)]
 struct Entered {
     json: Bytes,
-    format: Format,
     packed: Bytes,
 }
 
@@ -157,16 +157,20 @@ impl Packer {
 
     /// The common part of a GUILD_CREATE.
     fn enter(&mut self, body: &Body, format: Format) -> Bytes {
-        let (json, _) = body.json();
+        let json = body.shared();
+        let of_format = match format {
+            Format::Zlib => 0,
+            Format::Zstd => 1,
+        };
         // The same bytes in memory, which `entered` keeps from being given to another guild.
-        let same = |entered: &&Entered| (entered.json.as_ptr(), entered.format) == (json.as_ptr(), format);
-        if let Some(entered) = self.entered.as_ref().filter(same) {
+        let same = |entered: &&Entered| entered.json.as_ptr() == json.as_ptr();
+        if let Some(entered) = self.entered[of_format].as_ref().filter(same) {
             return entered.packed.clone();
         }
         write_text(&mut self.text, body);
         self.work.alone += 1;
         let packed = self.compressor.compress(format, &[], &self.text);
-        self.entered = Some(Entered { json: json.clone(), format, packed: packed.clone() });
+        self.entered[of_format] = Some(Entered { json: json.clone(), packed: packed.clone() });
         packed
     }
 
@@ -198,7 +202,7 @@ fn write_text(text: &mut Vec<u8>, body: &Body) {
     text.extend_from_slice(b"\"t\":\"");
     text.extend_from_slice(body.name.as_str().as_bytes());
     text.extend_from_slice(b"\",\"op\":0,\"d\":");
-    text.extend_from_slice(body.json().0);
+    text.extend_from_slice(body.shared());
 }
 
 #[cfg(test)]

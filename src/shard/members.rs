@@ -39,7 +39,7 @@ impl Shard {
     /// A session asks for members. A guild that it does not see is not answered.
     pub fn request_members(&mut self, now: Time, connection: Key, request: MembersWanted, out: &mut Outbox) {
         let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get(key) else { return };
         if session.seat_in(request.guild).is_none() {
             return;
         }
@@ -49,12 +49,13 @@ impl Shard {
             } else {
                 let some = Permissions::MANAGE_ROLES | Permissions::KICK_MEMBERS | Permissions::BAN_MEMBERS;
                 let relay = self.relays.get(&request.guild).expect("a seat is in a relay");
-                relay.granted(session.user).intersects(some)
+                relay.granted(session.user, &self.sessions).intersects(some)
             };
             if !allowed {
                 return;
             }
             // All members of one guild: once in 30 seconds. Source: Gateway Events/Request Guild Members (rate limit).
+            let Some(session) = self.sessions.get_mut(key) else { return };
             let asked = &mut session.aside.get_or_insert_default().members_asked;
             let allowed_at =
                 asked.iter().find(|(guild, _)| *guild == request.guild).map(|(_, at)| *at + limits::MEMBERS_INTERVAL);
@@ -66,6 +67,7 @@ impl Shard {
             asked.retain(|(guild, at)| *guild != request.guild && now.since(*at) < limits::MEMBERS_INTERVAL);
             asked.push((request.guild, now));
         }
+        let Some(session) = self.sessions.get_mut(key) else { return };
         if session.aside.get_or_insert_default().listings.push(request.clone()) {
             self.go_on_listing(key, out);
         } else {
