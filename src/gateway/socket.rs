@@ -295,8 +295,14 @@ impl Door {
 
     /// Sends the socket to the core where the session lives.
     fn hand_over(&self, key: Key, to: Move) {
-        let Some(Line { socket, conversation }) = self.table.leave(key) else { return };
         let asked = clock::now();
+        let Some(Line { socket, conversation }) = self.table.leave(key) else {
+            // There is no descriptor left to move it with, and it is closed. Its session waits for the client.
+            return self.desk.with(|shard, out| {
+                shard.metrics.count(Counter::HandOversLost, 1);
+                shard.drop_connection(asked, key, out);
+            });
+        };
         let Some(connection) = self.desk.with(|shard, _| shard.release(key)) else { return };
         let Move { session, user, seq } = to;
         let hand_over = Box::new(HandOver {
