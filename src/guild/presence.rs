@@ -148,7 +148,11 @@ impl Guild {
         self.changes.given += 1;
         let guild = self.id();
         let here = self.residents.iter().filter(|(user, resident)| **user != but && resident.is_visible());
-        let members = here.clone().filter_map(|(_, resident)| resident.member.as_ref()).map(|kept| Arc::new(kept.member())).collect();
+        let members = here
+            .clone()
+            .filter_map(|(_, resident)| resident.member.as_ref())
+            .map(|kept| Arc::new(kept.member()))
+            .collect();
         let presences = here.map(|(user, _)| PresenceOf { guild, user: *user, presence: self.presence_of(*user) });
         (members, presences.collect())
     }

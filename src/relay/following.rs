@@ -153,7 +153,7 @@ impl Relay {
     ) {
         let guild = self.facts.id();
         let mut own: SmallVec<[(Key, usize); 2]> = SmallVec::new();
-        for session_key in self.present.get(&user).into_iter().flat_map(|present| &present.sessions) {
+        for session_key in self.present.get(&user).into_iter().flat_map(|present| present.iter()) {
             let Some(session) = sessions.get_mut(*session_key) else { continue };
             let Some(seat) = session.seat_in(guild).filter(|seat| session.seats[*seat].audience == key) else {
                 continue;

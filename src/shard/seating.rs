@@ -89,7 +89,7 @@ impl Shard {
                     Some(found) => hosted.guild.renewed(found),
                     None if here.is_empty() => Arc::default(),
                     None => {
-                        here.push(Arc::clone(&member));
+                        here.push(Arc::new(member.member()));
                         here.into()
                     }
                 };
