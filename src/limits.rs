@@ -34,7 +34,8 @@ pub const WAITING_CALLERS_MAX: usize = 16_384;
 pub const STORE_QUEUE: usize = 16_384;
 /// Commits put into one transaction. 1,000 a commit reach 78,000 rows/s on one disk; more only adds latency.
 pub const STORE_GROUP_MAX: usize = 1_024;
-/// Threads that answer reads. WAL readers do not block the writer or each other.
+/// Threads that answer reads, besides the one for those that walk through thousands of rows. WAL readers do not block the writer
+/// or each other.
 pub const STORE_READERS: usize = 2;
 /// Quick questions asked of one snapshot. Half a millisecond; more only keeps the other readers from them.
 pub const STORE_QUERIES_GROUP: usize = 32;
@@ -145,6 +146,10 @@ pub const COMMANDS_MAX: u16 = 125;
 pub const COMMANDS_WINDOW: Duration = Duration::from_secs(60);
 /// Bytes of one client payload. Documented as 4,096; the official client uses 15 KiB, libraries rely on it.
 pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
+/// Bytes that the kernel takes for a connection and has not sent, because the peer has no room: twice what a flush writes. By
+/// itself it would take megabytes for a client that does not read; here that client's events stay in the journals, which it
+/// shares with others. What is on its way is not counted, so a fast connection is as fast.
+pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
 /// Connections that the kernel keeps until they are accepted. It cuts this to net.core.somaxconn; a storm needs all of it.
 pub const ACCEPT_BACKLOG: i32 = 65_535;
 /// After a failed accept, and between two looks for room when descriptors have run out.
@@ -369,6 +374,7 @@ const _: () = {
             > RESUME_WINDOW.as_millis() + HEARTBEAT_INTERVAL.as_millis() + HEARTBEAT_TOLERANCE.as_millis(),
         "whoever is still resumable finds its events"
     );
+    assert!(SOCKET_UNSENT_BYTES as usize >= FLUSH_BYTES_MAX);
     assert!(PAYLOAD_BYTES_MAX > 4096);
     assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
     assert!(STORE_GROUP_MAX <= STORE_QUEUE);

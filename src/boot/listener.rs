@@ -73,6 +73,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     }
     socket.bind(&address.into())?;
     if shared {
+        // Accepted sockets have it too.
+        socket.set_tcp_notsent_lowat(limits::SOCKET_UNSENT_BYTES)?;
         socket.listen(limits::ACCEPT_BACKLOG)?;
     }
     Ok(socket)

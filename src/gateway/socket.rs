@@ -194,7 +194,7 @@ impl Door {
                     pulsed.cut_short += 1;
                     bytes += taken as u64;
                     connection.pending = frames[taken..].to_vec();
-                    connection.blocked = true;
+                    connection.block(clock::now());
                 }
                 // Whoever is gone stirs.
                 Sent::Bytes(0..) | Sent::Gone => pulsed.skipped += 1,

@@ -138,7 +138,8 @@ pub enum Query {
         /// 1 to 1,000.
         limit: u32,
     },
-    /// Members whose username or nickname starts with the text, without regard to case, by user id. → [`Found::Members`]
+    /// Members whose username or nickname starts with the text, without regard to case: up to so
+    /// many of them, by user id. → [`Found::Members`]
     MembersByPrefix {
         /// Of which guild.
         guild: GuildId,
@@ -196,6 +197,27 @@ pub enum Query {
 }
 
 impl Query {
+    /// Whether it may walk through thousands of rows: the others do not wait behind such questions.
+    pub fn is_long(&self) -> bool {
+        match self {
+            Query::Members { .. } | Query::MembersListed { .. } | Query::MembersByPrefix { .. } => true,
+            Query::Guild(_)
+            | Query::Member(..)
+            | Query::MembersAmong(..)
+            | Query::Account(_)
+            | Query::AccountWithGuilds(_)
+            | Query::GuildsOf { .. }
+            | Query::GuildOfChannel(_)
+            | Query::Message(..)
+            | Query::Messages { .. }
+            | Query::Invite(_)
+            | Query::Invites(_)
+            | Query::Login(_)
+            | Query::Revocations
+            | Query::Users(_) => false,
+        }
+    }
+
     /// Whether it is answered by a row or two, found by key.
     pub fn is_quick(&self) -> bool {
         match self {

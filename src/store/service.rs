@@ -1,6 +1,6 @@
 //! The store's threads, and the ends through which cores and commands reach them.
 //!
-//! Lives on: `store-writer`, `store-reader-N` and `store-password`, threads of their own; a [`StoreEnd`] lives on its core.
+//! Lives on: `store-writer`, `store-reader-N`, `store-walker` and `store-password`, threads of their own; a [`StoreEnd`] lives on its core.
 //! Promises: every job that was taken is answered exactly once, also when a thread panics over it; the commits of one core are
 //! carried out in the order of submission; a query that was submitted after a commit's answer sees that commit.
 //! Invariant: jobs and answers that a core has outstanding are bounded, so nothing here ever waits for a core.
@@ -118,6 +118,8 @@ impl Cores {
 struct Queues {
     commits: Sender<Order>,
     queries: Sender<Order>,
+    /// Queries that take long have a thread of their own, so that nobody else waits behind them.
+    walks: Sender<Order>,
     passwords: Sender<Order>,
 }
 
@@ -125,6 +127,7 @@ impl Queues {
     fn of(&self, work: &Work) -> &Sender<Order> {
         match work {
             Work::Commit(_) => &self.commits,
+            Work::Query(query) if query.is_long() => &self.walks,
             Work::Query(_) => &self.queries,
             Work::HashPassword(_) | Work::CheckPassword { .. } => &self.passwords,
         }
@@ -210,7 +213,7 @@ pub struct Service {
     secret: [u8; 32],
     queues: Queues,
     /// The other ends, to answer what is left after the threads have ended.
-    left: [Receiver<Order>; 3],
+    left: [Receiver<Order>; 4],
     cores: Cores,
     writer: JoinHandle<Result<(), StoreError>>,
     readers: Vec<JoinHandle<()>>,
@@ -224,31 +227,36 @@ impl Service {
         let secret = writer.secret()?;
         let readers =
             (0..limits::STORE_READERS).map(|_| writer.reader()).collect::<Result<Vec<SqliteStore>, StoreError>>()?;
-        Service::run(writer, readers, |mut writer| writer.checkpoint(), secret, cores)
+        let walker = writer.reader()?;
+        Service::run(writer, readers, walker, |mut writer| writer.checkpoint(), secret, cores)
     }
 
     /// `finish` is given the writer's store after the last commit.
     fn run<S: Store + 'static>(
         writer: S,
         readers: Vec<S>,
+        walker: S,
         finish: fn(S) -> Result<(), StoreError>,
         secret: [u8; 32],
         cores: usize,
     ) -> Result<(Service, Vec<StoreEnd>), StoreError> {
         let (commits, committing) = flume::bounded(limits::STORE_QUEUE);
         let (queries, reading) = flume::bounded(limits::STORE_QUEUE);
+        let (walks, walking) = flume::bounded(limits::STORE_QUEUE);
         let (passwords, hashing) = flume::bounded(limits::PASSWORD_QUEUE);
-        let queues = Queues { commits, queries, passwords };
+        let queues = Queues { commits, queries, walks, passwords };
         let (senders, answers): (Vec<_>, Vec<_>) = (0..cores).map(|_| flume::unbounded()).unzip();
         let ends = answers.into_iter().map(|answers| StoreEnd { queues: queues.clone(), cores, answers }).collect();
         let cores = Cores(senders);
-        let left = [committing.clone(), reading.clone(), hashing.clone()];
+        let left = [committing.clone(), reading.clone(), walking.clone(), hashing.clone()];
 
         let mut reader_threads = Vec::new();
         for (number, reader) in readers.into_iter().enumerate() {
             let (queue, cores) = (reading.clone(), cores.clone());
             reader_threads.push(spawn(&format!("store-reader-{number}"), move || read_all(reader, &queue, &cores))?);
         }
+        let to_cores = cores.clone();
+        reader_threads.push(spawn("store-walker", move || read_all(walker, &walking, &to_cores))?);
         let to_cores = cores.clone();
         let hasher = spawn("store-password", move || hash_all(&hashing, &to_cores))?;
         let to_cores = cores.clone();
@@ -277,6 +285,7 @@ impl Service {
         for _ in &readers {
             let _ = queues.queries.send(Order::Stop);
         }
+        let _ = queues.walks.send(Order::Stop);
         let _ = queues.passwords.send(Order::Stop);
         let mut panicked = false;
         for thread in readers.into_iter().chain([hasher]) {
@@ -549,6 +558,10 @@ mod tests {
             match query {
                 Query::Guild(guild) if guild.get() == 13 => panic!("{} again", "thirteen"),
                 Query::Guild(_) => Ok(Found::Guild(None)),
+                Query::MembersListed { .. } => {
+                    self.gate.recv().unwrap();
+                    Ok(Found::Listed(None))
+                }
                 _ => Err(StoreError::Failed("not asked".to_owned())),
             }
         }
@@ -565,7 +578,7 @@ mod tests {
         let (open, gate) = flume::unbounded();
         let groups = Arc::new(AtomicUsize::new(0));
         let store = || Odd { gate: gate.clone(), groups: groups.clone() };
-        let (service, ends) = Service::run(store(), vec![store()], |_| Ok(()), [0; 32], 2).unwrap();
+        let (service, ends) = Service::run(store(), vec![store()], store(), |_| Ok(()), [0; 32], 2).unwrap();
         OddService { service, ends, gate: open, groups }
     }
 
@@ -610,6 +623,23 @@ mod tests {
         }
         assert_eq!(ends[0].answers.recv().unwrap().id, 0);
         assert_eq!(groups.load(Ordering::SeqCst), 1 + limits::STORE_QUEUE / limits::STORE_GROUP_MAX);
+        service.stop().unwrap();
+    }
+
+    #[test]
+    fn nobody_waits_behind_a_walk() {
+        let OddService { service, ends, gate, .. } = odd();
+        let walk = || Work::Query(Query::MembersListed { guild: GuildId::new(2), after: UserId::new(0) });
+        for id in 0..3 {
+            ends[0].try_submit(Job { core: 0, id, work: walk() }).unwrap();
+        }
+        let found = ends[1].caller().call(Work::Query(Query::Guild(GuildId::new(2)))).unwrap();
+        assert_eq!(found, Outcome::Found(Found::Guild(None)));
+        assert!(ends[0].answers.is_empty(), "the walks wait for the gate");
+        for _ in 0..3 {
+            gate.send(()).unwrap();
+        }
+        assert_eq!((0..3).map(|_| ends[0].answers.recv().unwrap().id).collect::<Vec<_>>(), [0, 1, 2]);
         service.stop().unwrap();
     }
 

@@ -293,9 +293,9 @@ fn without_gone_roles(
 
 /// Each walk looks at [`limits::STORE_SEARCH_ROWS_MAX`] rows at most, so a guild of millions costs no more than a small one.
 ///
-/// A rare start of a name is walked along the names of all users and is answered exactly. A start that more users than that
-/// have is walked along the guild's members by id; in a guild with more members than that, hits behind the end of the walk
-/// are left out. Nicknames have an index per guild.
+/// All users with such names are walked through until enough of them are members. If that walk had to be broken off, for there are
+/// more such users, of whom few are members, the guild's members are walked through by id: a guild with no more members than a
+/// walk has rows is answered exactly in any case. Nicknames have an index per guild.
 fn members_by_prefix(
     connection: &Connection,
     guild: GuildId,
@@ -304,21 +304,23 @@ fn members_by_prefix(
 ) -> Result<Vec<Member>, StoreError> {
     let rows = limits::STORE_SEARCH_ROWS_MAX;
     let end = after_prefix(prefix);
-    let named: Vec<UserId> = all(
-        connection,
-        "SELECT id FROM users WHERE name_key >= ?1 AND name_key < ?2 LIMIT ?3",
-        params![prefix, end, rows + 1],
-        |row| id(row, 0),
-    )?;
     let mut hits = BTreeSet::new();
-    if named.len() <= rows as usize {
+    let mut walked = 0;
+    {
         let mut is_member = statement(connection, "SELECT 1 FROM members WHERE guild_id = ?1 AND user_id = ?2")?;
-        for user in named {
+        let mut names = statement(connection, "SELECT id FROM users WHERE name_key >= ?1 AND name_key < ?2 LIMIT ?3")?;
+        let mut named = names.query(params![prefix, end, rows])?;
+        while hits.len() < limit as usize
+            && let Some(row) = named.next()?
+        {
+            walked += 1;
+            let user = id(row, 0)?;
             if is_member.exists(params![asked(guild), asked(user)])? {
                 hits.insert(user);
             }
         }
-    } else {
+    }
+    if walked == rows && hits.len() < limit as usize {
         hits.extend(all(
             connection,
             "SELECT m.user_id
@@ -329,12 +331,14 @@ fn members_by_prefix(
             |row| id(row, 0),
         )?);
     }
-    hits.extend(all(
-        connection,
-        "SELECT user_id FROM members WHERE guild_id = ?1 AND nick_key >= ?2 AND nick_key < ?3 LIMIT ?4",
-        params![asked(guild), prefix, end, rows],
-        |row| id(row, 0),
-    )?);
+    if hits.len() < limit as usize {
+        hits.extend(all(
+            connection,
+            "SELECT user_id FROM members WHERE guild_id = ?1 AND nick_key >= ?2 AND nick_key < ?3 LIMIT ?4",
+            params![asked(guild), prefix, end, limit],
+            |row| id(row, 0),
+        )?);
+    }
     members_among(connection, guild, hits.into_iter().take(limit as usize))
 }
 
