@@ -125,8 +125,8 @@ impl Desk {
     pub fn flush(&self, now: Time, sockets: &mut impl Sockets, budget: usize) -> bool {
         let mut outbox = self.0.outbox.borrow_mut();
         let more = self.0.shard.borrow_mut().flush(now, sockets, budget, &mut outbox);
-        // Whatever ended while flushing has letters to send.
-        more || !outbox.letters.is_empty()
+        // Whatever ended while flushing has letters to send, and who has read its members has more of them looked up.
+        more || !outbox.letters.is_empty() || !outbox.jobs.is_empty()
     }
 
     /// The shard, for the turn alone.
