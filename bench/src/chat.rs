@@ -66,7 +66,7 @@ pub fn run(chat: &Chat) -> Result<Findings, String> {
     let place = Place { id: 0, channels: vec![chat.channel], invite: None };
     let town = Arc::new(Town { guilds: vec![place], owner: String::new(), tokens });
     town.check(&trace)?;
-    let cast = Arc::new(cast(&trace, &town, |_| true));
+    let cast = Arc::new(cast(&trace, &town, &[], |_| true));
     let run = Run {
         trace,
         town,

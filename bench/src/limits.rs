@@ -70,6 +70,10 @@ pub const SERVER_START_TIME: Duration = Duration::from_secs(60);
 pub const SERVER_STOP_TIME: Duration = Duration::from_secs(90);
 /// How long a server has to show that it supports something.
 pub const PROBE_TIME: Duration = Duration::from_secs(2);
+/// Members of a guild that a server may count as large at least: Discord's bound is 75,000.
+pub const LARGE_MEMBERS_MIN: u64 = 1_000;
+/// After a message has come to whoever looks at a guild: until then it has come to all others who get it.
+pub const PASSIVE_TIME: Duration = Duration::from_millis(500);
 /// Bytes of a trace's line: a guild's declaration with [`TRACE_CHANNELS_MAX`] channels needs a quarter of it.
 pub const TRACE_LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Actions of a trace, 32 bytes each: 1.6 GB.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http;
+use crate::http::{self, Line, Mailbox};
 use crate::limits;
 use crate::swarm::framing::{self, Kind};
 use crate::swarm::{scan, upgrade};
-use crate::town::Town;
-use crate::trace::{Action, Channel, ChannelKind, Line, Trace};
+use crate::town::{Town, user_of};
+use crate::trace::{self, Action, Channel, ChannelKind, Trace};
 
 /// Actions that a server may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ impl Feature {
 pub fn lacking(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<Feature>, String> {
     let mut lacking = Vec::new();
     let mut asked = Vec::new();
-    for Line { action, .. } in &trace.actions {
+    for trace::Line { action, .. } in &trace.actions {
         let Some(feature) = Feature::of(action).filter(|feature| !asked.contains(feature)) else { continue };
         asked.push(feature);
         if !has(server, town, trace, feature)? {
@@ -66,6 +66,58 @@ pub fn lacking(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<Fea
 /// Whether the server has a feature. It is asked in a guild that has two sessions, and a channel of the kind that it takes.
 pub fn has(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> Result<bool, String> {
     ask(server, town, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))
+}
+
+/// By guild, whether those get no messages who do not look at it. Guilds of the same size are alike, and so are all that are larger.
+pub fn passive(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<bool>, String> {
+    let mut sizes: Vec<u64> = trace
+        .guilds
+        .iter()
+        .map(|guild| guild.members)
+        .filter(|members| *members >= limits::LARGE_MEMBERS_MIN)
+        .collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    // From the largest down by halves: the first size that is passive.
+    let mut failure = None;
+    let mut is_passive = |members: u64| {
+        let found =
+            trace.guilds.iter().position(|guild| guild.members == members && guild.sessions - guild.joining >= 2);
+        let answer = found.map_or(Ok(false), |guild| passes_over(server, town, trace, guild));
+        answer.unwrap_or_else(|error| {
+            failure.get_or_insert(format!("asking who gets messages: {error}"));
+            false
+        })
+    };
+    let least = match sizes.split_last() {
+        Some((largest, smaller)) if is_passive(*largest) => {
+            let at = smaller.partition_point(|members| !is_passive(*members));
+            smaller.get(at).copied().unwrap_or(*largest)
+        }
+        _ => u64::MAX,
+    };
+    failure.map_or_else(|| Ok(trace.guilds.iter().map(|guild| guild.members >= least).collect()), Err)
+}
+
+/// Whether a message in a guild passes over those who do not look at it.
+fn passes_over(server: SocketAddr, town: &Town, trace: &Trace, guild: usize) -> io::Result<bool> {
+    let (place, first) = (&town.guilds[guild], trace.firsts()[guild]);
+    let open = |channel: &Channel| channel.kind == ChannelKind::Text && channel.share.is_none();
+    let channel = trace.guilds[guild].channels.iter().position(open).and_then(|channel| place.channels.get(channel));
+    let (Some(channel), false) = (channel, place.id == 0) else { return Ok(false) };
+    let mut one = Peek::open(server, town.tokens.get(first))?;
+    let mut other = Peek::open(server, town.tokens.get(first + 1))?;
+    one.say(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}))?;
+    // A server that does not know the op closes the connection, or says nothing about it.
+    one.hears("GUILD_CREATE")?;
+    other.hears("GUILD_CREATE")?;
+    let mailbox = Mailbox { server, channel: channel.to_string(), token: town.tokens.get(first).to_owned() };
+    Line::open(mailbox)?.post("who gets this?")?;
+    one.hears("MESSAGE_CREATE")?;
+    let hears = other.wait("MESSAGE_CREATE", Instant::now() + limits::PASSIVE_TIME)?;
+    one.close()?;
+    other.close()?;
+    Ok(!hears)
 }
 
 fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::Result<bool> {
@@ -85,6 +137,11 @@ fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::
         Feature::Reactions => unreachable!("asked above"),
         Feature::Presences => {
             let mut other = Peek::open(server, token(first + 1))?;
+            // In large guilds only those hear of it who follow somebody.
+            if let Some(user) = user_of(token(first)) {
+                let follows = json!({"typing": true, "activities": true, "members": [user.to_string()]});
+                other.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): follows}}}))?;
+            }
             let says =
                 |status: &str| json!({"op": 3, "d": {"since": 0, "activities": [], "status": status, "afk": false}});
             one.say(&says("idle"))?;

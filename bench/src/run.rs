@@ -86,12 +86,14 @@ pub fn run(run: &Run) -> Result<Findings, String> {
     run.town.check(&run.trace)?;
     let lacking = probe::lacking(run.server, &run.town, &run.trace)?;
     let plays = |action: &Action| Feature::of(action).is_none_or(|feature| !lacking.contains(&feature));
-    let cast = Arc::new(cast(&run.trace, &run.town, plays));
+    let passive = probe::passive(run.server, &run.town, &run.trace)?;
+    let cast = Arc::new(cast(&run.trace, &run.town, &passive, plays));
     let commands = Commands {
         presence: !lacking.contains(&Feature::Presences),
         voice: !lacking.contains(&Feature::Voice),
         look: cast.script.looking.contains(&true)
-            && probe::has(run.server, &run.town, &run.trace, Feature::MemberLists)?,
+            && (passive.contains(&true) || probe::has(run.server, &run.town, &run.trace, Feature::MemberLists)?),
+        scroll: !lacking.contains(&Feature::MemberLists),
     };
     let mut findings = play(run, &cast, commands, plays)?;
     let warnings = &mut findings.report.warnings;
@@ -103,9 +105,11 @@ pub fn run(run: &Run) -> Result<Findings, String> {
         warnings.push(what.into());
     }
     leave_out(&mut findings.report, run, &lacking);
-    if !commands.look && cast.script.looking.contains(&true) && run.trace.guilds.iter().any(|guild| guild.looking < 1.0)
+    if !passive.contains(&true)
+        && cast.script.looking.contains(&true)
+        && run.trace.guilds.iter().any(|guild| guild.looking < 1.0)
     {
-        let what = "the server knows no guild subscriptions: everybody gets what those get who look at a guild";
+        let what = "no guild is large for this server: everybody gets what those get who look at a guild";
         findings.report.warnings.push(what.into());
     }
     Ok(findings)

@@ -144,6 +144,8 @@ pub struct Script {
     pub starts: Vec<u32>,
     /// Which guild, by number, a stream belongs to.
     pub guild_of: Vec<u32>,
+    /// Whether only those see a stream who look at its guild, and say so; empty: none is such.
+    pub looked_at: Vec<bool>,
     /// Kinds of guilds, whose latencies are told apart; fewer than two: none are.
     pub groups: Vec<String>,
     /// Which of them a stream belongs to.
@@ -259,6 +261,11 @@ impl Script {
     /// Whether a session looks at its guilds.
     pub fn is_looking(&self, session: u32) -> bool {
         self.looking.get(session as usize).copied().unwrap_or(false)
+    }
+
+    /// Whether only those see a stream who look at its guild.
+    pub fn is_looked_at(&self, stream: u32) -> bool {
+        self.looked_at.get(stream as usize).copied().unwrap_or(false)
     }
 
     /// The streams that a session may ever see.

@@ -238,6 +238,10 @@ fn together(lines: &[String]) -> String {
 fn play(lines: &[String], plot: Plot) -> (RunReport, Fake) {
     let trace = trace(&together(lines));
     let fake = Fake::open(&trace, plot);
+    play_on(fake, trace)
+}
+
+fn play_on(fake: Fake, trace: Trace) -> (RunReport, Fake) {
     let run = Run {
         trace: Arc::new(trace),
         town: Arc::new(fake.town.clone()),
@@ -270,6 +274,29 @@ fn an_event_of_a_hidden_channel_is_a_leak_to_those_who_may_not_see_it() {
     assert_eq!(found(&report), Found { leaked: 1, ..Found::default() });
     assert!(names(&report, "leaked", 4));
     assert_eq!((report.all.expected, report.all.latency_ms.count), (180, 180));
+}
+
+#[test]
+fn in_a_large_guild_only_those_get_messages_who_look() {
+    // Sessions 1, 3 and 5 look; 0, 1 and 2 see the hidden channel. The first message is the one that asks who gets any.
+    let large =
+        guild(0, 6, "").replace(r#""members":6"#, r#""members":5000"#).replace(r#""looking":0"#, r#""looking":0.5"#);
+    let lines = [large, talk((0..40).map(|number| number % 2))];
+    let play_large = |plot: Plot| {
+        let trace = trace(&together(&lines));
+        let fake = Fake::open(&trace, plot);
+        fake.grow();
+        play_on(fake, trace).0
+    };
+    let report = play_large(nothing());
+    assert_eq!(found(&report), Found::default());
+    assert_eq!((report.all.events, report.all.expected), (40, 20 * 3 + 20));
+    let report = play_large(Mischief::Leak.at(2, MESSAGE, 21));
+    assert_eq!(found(&report), Found { leaked: 1, ..Found::default() });
+    assert!(names(&report, "leaked", 2));
+    let report = play_large(Mischief::Forget.at(3, MESSAGE, 21));
+    assert_eq!(found(&report), Found { lost: 1, ..Found::default() });
+    assert!(names(&report, "lost", 3));
 }
 
 #[test]

@@ -44,18 +44,20 @@ pub struct Cast {
     pub nameless: bool,
 }
 
-/// Casts a trace for a town. `supported` says which actions are to be done at all.
-pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> Cast {
+/// Casts a trace for a town. `supported` says which actions are to be done at all; `passive`, by guild, where those who do not look get
+/// nothing but what the guild is made of.
+pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Action) -> bool) -> Cast {
     let guilds = &trace.guilds;
     let firsts = trace.firsts();
     let sessions = trace.sessions();
     let mut script = Script { intents: BASE_INTENTS, ..Script::default() };
-    // By guild: the stream of everybody, and by channel the stream that it belongs to.
+    // By guild: the stream of everybody, that of what everybody sees who looks, and by channel the stream that it belongs to.
     let mut channels: Vec<Vec<u32>> = Vec::new();
     let mut open: Vec<u32> = Vec::new();
+    let mut talk: Vec<u32> = Vec::new();
     let mut viewers: Vec<(u32, u32, u32)> = Vec::new();
     for (number, (guild, first)) in guilds.iter().zip(&firsts).enumerate() {
-        let everybody = script.streams.len() as u32;
+        let is_passive = passive.get(number).copied().unwrap_or(false);
         let name = guild.group.as_deref().unwrap_or_default();
         let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
             // More groups than that are told together with the last.
@@ -65,19 +67,22 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
             script.groups.len() - 1
         });
         let group = group as u8;
-        let mut add = |script: &mut Script, count: u32| {
+        let mut add = |script: &mut Script, count: u32, looked_at: bool| {
             let stream = script.streams.len() as u32;
             script.streams.push(Stream::default());
             script.guild_of.push(number as u32);
+            script.looked_at.push(looked_at);
             script.group_of.push(group);
             viewers.push((stream, *first, count));
             stream
         };
-        add(&mut script, guild.sessions);
+        let everybody = add(&mut script, guild.sessions, false);
         open.push(everybody);
+        let all_who_look = if is_passive { add(&mut script, guild.sessions, true) } else { everybody };
+        talk.push(all_who_look);
         let streams = guild.channels.iter().enumerate().map(|(number, channel)| match channel.share {
-            None => everybody,
-            Some(_) => add(&mut script, guild.viewers(number as u32)),
+            None => all_who_look,
+            Some(_) => add(&mut script, guild.viewers(number as u32), is_passive),
         });
         channels.push(streams.collect());
         let place = &town.guilds[number];
@@ -91,8 +96,8 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
         let channel = shown.and_then(|shown| place.channels.get(shown).copied()).unwrap_or_default();
         script.views.push(View { guild: place.id, channel });
     }
-    entitle(&mut script, sessions, &viewers);
     seat(&mut script, sessions, guilds, &firsts);
+    entitle(&mut script, sessions, &viewers);
 
     let nameless = town.tokens.iter().take(sessions as usize).any(|token| user_of(token).is_none());
     if nameless {
@@ -130,7 +135,7 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
                 }
             }
             Action::ChannelCreate { guild } => {
-                channels[guild as usize].push(open[guild as usize]);
+                channels[guild as usize].push(talk[guild as usize]);
                 if plays {
                     event(&mut script, open[guild as usize], Kind::ChannelCreate);
                 }
@@ -152,17 +157,20 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
                 event(&mut script, channels[guild as usize][channel as usize], Kind::Typing);
             }
             Action::Join { guild, .. } => {
-                event(&mut script, open[guild as usize], Kind::Join);
+                event(&mut script, talk[guild as usize], Kind::Join);
             }
             Action::Leave { guild, .. } => {
-                event(&mut script, open[guild as usize], Kind::Leave);
+                event(&mut script, talk[guild as usize], Kind::Leave);
             }
             Action::ChannelDelete { guild, channel } => {
-                event(&mut script, channels[guild as usize][channel as usize], Kind::ChannelDelete);
+                // Everybody sees an open channel go, whoever looks. Traces delete no hidden ones.
+                let stream = channels[guild as usize][channel as usize];
+                let stream = if stream == talk[guild as usize] { open[guild as usize] } else { stream };
+                event(&mut script, stream, Kind::ChannelDelete);
             }
             Action::Presence { guild, who, status } => {
                 // One event in each guild that somebody is in: told apart only if that is one guild.
-                let mark = (!several).then(|| event(&mut script, open[guild as usize], Kind::Presence));
+                let mark = (!several).then(|| event(&mut script, talk[guild as usize], Kind::Presence));
                 script.duties.insert(Kind::Presence, Duty::Optional);
                 script.intents |= intent(Kind::Presence);
                 push(&mut script, *at, session(guild, who), Deed::Presence(status, mark));
@@ -179,7 +187,7 @@ pub fn cast(trace: &Trace, town: &Town, supported: impl Fn(&Action) -> bool) -> 
                 // Who leaves is seen to leave by those who saw the channel.
                 let stream = match channel.or_else(|| talking.get(&(guild, session)).copied()) {
                     Some(channel) => channels[guild as usize][channel as usize],
-                    None => open[guild as usize],
+                    None => talk[guild as usize],
                 };
                 match channel {
                     Some(channel) => talking.insert((guild, session), channel),
@@ -240,8 +248,9 @@ fn push(script: &mut Script, at_us: u64, session: u32, deed: Deed) {
 /// Fills in which streams each session may see.
 fn entitle(script: &mut Script, sessions: u32, viewers: &[(u32, u32, u32)]) {
     let mut starts = vec![0u32; sessions as usize + 1];
-    for (_, first, count) in viewers {
-        for session in *first..first + count {
+    let sees = |stream: u32, session: u32| !script.is_looked_at(stream) || script.is_looking(session);
+    for (stream, first, count) in viewers {
+        for session in (*first..first + count).filter(|session| sees(*stream, *session)) {
             starts[session as usize + 1] += 1;
         }
     }
@@ -251,7 +260,7 @@ fn entitle(script: &mut Script, sessions: u32, viewers: &[(u32, u32, u32)]) {
     let mut next = starts.clone();
     let mut entitled = vec![0; starts.last().copied().unwrap_or(0) as usize];
     for (stream, first, count) in viewers {
-        for session in *first..first + count {
+        for session in (*first..first + count).filter(|session| sees(*stream, *session)) {
             let at = &mut next[session as usize];
             entitled[*at as usize] = *stream;
             *at += 1;
@@ -314,10 +323,27 @@ mod tests {
 
     #[test]
     fn each_hidden_channel_is_a_stream_of_those_who_see_it() {
-        let cast = cast(&trace(&[GUILD]), &town(1, 2, TOKEN), |_| true);
+        let cast = cast(&trace(&[GUILD]), &town(1, 2, TOKEN), &[], |_| true);
         let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
         assert_eq!(streams.collect::<Vec<_>>(), [vec![0, 1], vec![0, 1], vec![0], vec![0]]);
         assert_eq!((cast.script.guild_of.clone(), cast.present_at_the_end()), (vec![0, 0], 4));
+    }
+
+    #[test]
+    fn where_only_those_get_messages_who_look_they_are_a_stream() {
+        let guild = GUILD.replace(r#""sessions":4,"#, r#""sessions":4,"looking":0.5,"#);
+        let lines = [
+            &*guild,
+            r#"{"at":1,"do":"channel_create","guild":0}"#,
+            r#"{"at":2,"do":"message","guild":0,"channel":0,"who":1,"size":9}"#,
+            r#"{"at":3,"do":"message","guild":0,"channel":1,"who":1,"size":9}"#,
+            r#"{"at":4,"do":"channel_delete","guild":0,"channel":2}"#,
+        ];
+        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), &[true], |_| true);
+        // Two of four look: 1 and 3. Two of four see the hidden channel: 0 and 1.
+        let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
+        assert_eq!(streams.collect::<Vec<_>>(), [vec![0], vec![0, 1, 2], vec![0], vec![0, 1]]);
+        assert_eq!(cast.marks, [(0, 0), (1, 0), (2, 0), (0, 1)]);
     }
 
     #[test]
@@ -329,7 +355,7 @@ mod tests {
             r#"{"at":3,"do":"scroll","guild":0,"who":1,"channel":2,"first":0,"last":9}"#,
             r#"{"at":4,"do":"voice","guild":0,"who":1,"channel":0}"#,
         ];
-        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), |_| true);
+        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), &[], |_| true);
         assert_eq!((cast.left_out, cast.script.tasks.len(), cast.nameless), (2, 1, false));
         assert_eq!(cast.marks, [(0, 0), NO_MARK, NO_MARK, (0, 1)]);
         assert_eq!(cast.script.streams[0].kinds, [Kind::ChannelCreate, Kind::Voice]);
@@ -344,13 +370,13 @@ mod tests {
             r#"{"at":2,"do":"voice","guild":0,"who":1,"channel":0}"#,
             r#"{"at":3,"do":"voice","guild":1,"who":1,"channel":null}"#,
         ];
-        let cast = cast(&trace(&lines), &town(2, 2, TOKEN), |_| true);
+        let cast = cast(&trace(&lines), &town(2, 2, TOKEN), &[], |_| true);
         assert_eq!(cast.marks, [(0, 0), (2, 0)]);
     }
 
     #[test]
     fn what_is_known_by_its_user_is_not_owed_if_tokens_do_not_say_whose_they_are() {
-        let cast = cast(&trace(&[GUILD]), &town(1, 2, "token"), |_| true);
+        let cast = cast(&trace(&[GUILD]), &town(1, 2, "token"), &[], |_| true);
         assert!(cast.nameless);
         assert_eq!([Kind::Typing, Kind::Message].map(|kind| cast.script.duty(kind)), [Duty::Optional, Duty::All]);
     }

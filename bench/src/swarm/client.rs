@@ -209,6 +209,8 @@ pub struct Client {
     pub acknowledged: bool,
     /// Whether it ever became live.
     pub was_live: bool,
+    /// Acknowledgements until the server surely knows at which guilds the session looks; 0: it does, or the session does not look.
+    fence: u8,
 }
 
 impl Client {
@@ -224,7 +226,13 @@ impl Client {
             address: None,
             acknowledged: true,
             was_live: false,
+            fence: 0,
         }
+    }
+
+    /// Whether it waits for the server to notice at which guilds it looks.
+    pub fn is_fenced(&self) -> bool {
+        self.fence > 0
     }
 
     /// A new connection begins: [`Desk::upgrade`] is the first to be said.
@@ -254,6 +262,7 @@ impl Client {
     pub fn forget(&mut self, desk: &mut Desk, ending: Ending) {
         self.identity = Identity::None;
         self.sequence = Sequence::default();
+        self.fence = 0;
         desk.entitlements.end_all(self.index, desk.now_ns, ending);
     }
 
@@ -405,6 +414,13 @@ impl Client {
             10 => self.hello(envelope.d, desk),
             11 => {
                 self.acknowledged = true;
+                if self.fence > 0 && self.stage == Stage::Live {
+                    self.fence -= 1;
+                    if self.fence == 0 {
+                        let guilds = desk.entitlements.guilds_of(self.index);
+                        desk.entitlements.begin_looking(self.index, &guilds, desk.now_ns);
+                    }
+                }
                 desk.round.acknowledge(self.index, desk.now_ns);
                 Ok(())
             }
@@ -461,6 +477,11 @@ impl Client {
             "RESUMED" if self.stage == Stage::Resuming => {
                 self.stage = Stage::Live;
                 desk.wishes.push(Wish::Live(true));
+                // It was cut before it was known whether the server had heard it.
+                if std::mem::take(&mut self.fence) > 0 {
+                    let guilds = desk.entitlements.guilds_of(self.index);
+                    self.look(&guilds, desk);
+                }
             }
             // Whatever else the server tells: its number has been checked, and nothing else is of interest here.
             _ => {}
@@ -472,6 +493,9 @@ impl Client {
     fn marked(&mut self, kind: EventKind, d: &[u8], wire: usize, desk: &mut Desk) {
         if let Some(mark) = desk.marker.find_near(d, &mut desk.place) {
             let verdict = desk.entitlements.take(self.index, kind, mark);
+            // What it has written itself, it may see wherever it looks.
+            let verdict =
+                verdict.filter(|verdict| verdict.taken != Taken::Leaked || scan::author(d) != Some(self.user));
             self.judge(verdict, wire, desk);
         }
     }
@@ -485,6 +509,8 @@ impl Client {
         let names = scan::names(d);
         if let Some(id) = id(&names) {
             let verdict = desk.entitlements.take_named(self.index, Named { kind, id }, names.guild);
+            let own = names.user == Some(self.user);
+            let verdict = verdict.filter(|verdict| verdict.taken != Taken::Leaked || !own);
             self.judge(verdict, wire, desk);
         }
     }
@@ -586,20 +612,28 @@ impl Client {
     }
 
     /// Says that the session has these guilds open, if it is one that looks.
-    fn look(&self, guilds: &[u32], desk: &mut Desk) {
+    fn look(&mut self, guilds: &[u32], desk: &mut Desk) {
         let script = desk.entitlements.script().clone();
         if !script.is_looking(self.index) {
             return;
         }
+        let mut said = false;
         for View { guild, channel } in guilds.iter().filter_map(|guild| script.views.get(*guild as usize)) {
             if !desk.commands.look {
                 desk.tally.counts.skipped += 1;
                 continue;
             }
-            let wants = json!({
-                "typing": true, "activities": true, "threads": true, "channels": {channel.to_string(): [[0, 99]]},
-            });
+            let mut wants = json!({"typing": true, "activities": true, "threads": true, "member_updates": true});
+            if desk.commands.scroll {
+                wants["channels"] = json!({channel.to_string(): [[0, 99]]});
+            }
             desk.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+            said = true;
+        }
+        // Commands are taken in their order: when a heartbeat behind it is acknowledged, the server has heard it.
+        if said && script.looked_at.contains(&true) {
+            self.fence += if self.acknowledged || self.fence > 0 { 1 } else { 2 };
+            self.beat(desk);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Which streams a thread's sessions are entitled to, from when until when, and what of them they have received.
 //!
 //! A session's time in a stream begins when the guild's GUILD_CREATE comes (or, if the script knows no guilds, when the session
-//! becomes live), at the first event that is intended then or later. It ends with the guild's GUILD_DELETE, or when the session
+//! becomes live), at the first event that is intended then or later; in streams of those who look at a guild, when the server has taken
+//! notice that the session does. It ends with the guild's GUILD_DELETE, or when the session
 //! does. A session that is cut and resumes keeps its times: nothing may be missing.
 
 use std::sync::Arc;
@@ -103,7 +104,16 @@ impl Entitlements {
 
     /// A session is in a guild from now on.
     pub fn begin_guild(&mut self, session: u32, guild: u32, now_ns: u64) {
-        self.begin(session, now_ns, |script, stream| script.guild_of[stream as usize] == guild);
+        self.begin(session, now_ns, |script, stream| {
+            script.guild_of[stream as usize] == guild && !script.is_looked_at(stream)
+        });
+    }
+
+    /// The server knows that a session looks at these guilds.
+    pub fn begin_looking(&mut self, session: u32, guilds: &[u32], now_ns: u64) {
+        self.begin(session, now_ns, |script, stream| {
+            script.is_looked_at(stream) && guilds.contains(&script.guild_of[stream as usize])
+        });
     }
 
     /// A session is live: that is all that there is to know if the script knows no guilds.

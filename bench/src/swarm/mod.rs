@@ -72,15 +72,17 @@ pub struct Commands {
     pub presence: bool,
     /// Op 4.
     pub voice: bool,
-    /// Op 14: guild subscriptions and the rows of member lists.
+    /// Op 37: guild subscriptions.
     pub look: bool,
+    /// Op 37: the rows of member lists.
+    pub scroll: bool,
 }
 
 impl Commands {
     /// Everything.
-    pub const ALL: Commands = Commands { presence: true, voice: true, look: true };
+    pub const ALL: Commands = Commands { presence: true, voice: true, look: true, scroll: true };
     /// None of them.
-    pub const NONE: Commands = Commands { presence: false, voice: false, look: false };
+    pub const NONE: Commands = Commands { presence: false, voice: false, look: false, scroll: false };
 }
 
 /// What a look at a running swarm shows.

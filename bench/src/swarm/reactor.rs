@@ -539,7 +539,8 @@ impl Reactor {
         let seat = &mut self.seats[at];
         if now >= seat.due_ns {
             // What was asked of all may take longer than a beat.
-            if !seat.client.acknowledged && !self.desk.round.awaits(seat.client.index) {
+            let asked = self.desk.round.awaits(seat.client.index) || seat.client.is_fenced();
+            if !seat.client.acknowledged && !asked {
                 return self.hang_up(at, Hangup::Zombie);
             }
             seat.client.beat(&mut self.desk);
@@ -706,7 +707,7 @@ impl Reactor {
             Deed::Connect | Deed::Close | Deed::Cut => true,
             Deed::Presence(..) => commands.presence,
             Deed::Voice(..) => commands.voice,
-            Deed::Scroll(..) => commands.look,
+            Deed::Scroll(..) => commands.scroll,
         };
         if !understood {
             self.desk.tally.counts.skipped += 1;
@@ -748,7 +749,8 @@ impl Reactor {
                 self.say_marked(at, EventKind::Voice, *mark, intended_ns, &json!({"op": 4, "d": d}));
             }
             Deed::Scroll(guild, channel, first, last) => {
-                let rows = json!({channel.to_string(): [[first, last]]});
+                // Clients keep the top.
+                let rows = json!({channel.to_string(): [[0, 99], [first, last]]});
                 let subscriptions = json!({guild.to_string(): {"channels": rows}});
                 self.desk.say(&json!({"op": 37, "d": {"subscriptions": subscriptions}}));
                 self.flush(at);

@@ -107,6 +107,20 @@ pub fn last_message(d: &[u8]) -> Option<u64> {
     memmem::find_iter(d, KEY).filter_map(|at| number(&d[at + KEY.len()..])).map(|(id, _)| id).max()
 }
 
+/// Whose message it is.
+pub fn author(d: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Author<'a> {
+        id: &'a str,
+    }
+    #[derive(Deserialize)]
+    struct Form<'a> {
+        #[serde(borrow)]
+        author: Author<'a>,
+    }
+    front::<Form<'_>>(d)?.author.id.parse().ok()
+}
+
 /// All ranges that stand in an event.
 pub fn ranges(d: &[u8]) -> impl Iterator<Item = (u32, u32)> {
     const KEY: &[u8] = b"\"range\":[";
