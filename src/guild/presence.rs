@@ -8,6 +8,7 @@
 //! Invariant: what is not among the changes is what was last told.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::limits;
 use crate::mail::placement::CoreId;
 use crate::mail::presence::{Coming, Onlooker, Presences, Reach};
 use crate::mail::session_id::SessionId;
+use crate::store::Found;
 use crate::wire::model::member::Member;
 use crate::wire::model::presence::{Activities, Platform, Presence, PresenceOf, Showing, Status};
 
@@ -155,6 +157,28 @@ impl Guild {
             .collect();
         let presences = here.map(|(user, _)| PresenceOf { guild, user: *user, presence: self.presence_of(*user) });
         (members, presences.collect())
+    }
+
+    /// The presences of those who are to be seen among members that were found; `after`: whom listed ones come behind.
+    pub fn presences_among(&mut self, found: &Found, after: UserId) -> Vec<PresenceOf> {
+        self.changes.given += 1;
+        let guild = self.id();
+        let of = |user: UserId, presence: Presence| PresenceOf { guild, user, presence };
+        match found {
+            Found::Members(members) => {
+                let all = members.iter().map(|member| of(member.user.id, self.presence_of(member.user.id)));
+                all.filter(|one| one.presence.is_visible()).collect()
+            }
+            Found::Listed(Some(listed)) => {
+                let page = (Bound::Excluded(after), Bound::Included(listed.last.unwrap_or(after).max(after)));
+                if listed.last.is_none_or(|last| last <= after) {
+                    return Vec::new();
+                }
+                let here = self.residents.range(page).filter(|(_, resident)| resident.is_visible());
+                here.map(|(user, _)| of(*user, self.presence_of(*user))).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Whether something has changed that was not told.

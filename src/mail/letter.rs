@@ -121,6 +121,29 @@ pub enum Letter {
     /// Guild → each core where somebody may know: what presences have become, once a turn, behind what was published in it.
     /// Lost: somebody is seen as he no longer is.
     Presences(Arc<Presences>),
+    /// Home → guild: members were found for a session, which may know their presences too. Answered by `PresencesFound`.
+    /// Lost: the session's requests for members hang.
+    FindPresences {
+        /// Which guild.
+        guild: GuildId,
+        /// The session's home.
+        core: CoreId,
+        /// Its job.
+        job: u64,
+        /// The members.
+        found: Box<Found>,
+        /// The listed ones are those behind this one.
+        after: UserId,
+    },
+    /// Guild → home: the same, with the presences of those who are to be seen. Lost: as above.
+    PresencesFound {
+        /// The job.
+        job: u64,
+        /// The members.
+        found: Box<Found>,
+        /// The presences.
+        presences: Vec<PresenceOf>,
+    },
     /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
     Publish(Arc<Event>),
     /// Relay → guild: nobody is left here. `seen` counts the snapshots that came, so that one on its way is noticed.

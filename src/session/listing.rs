@@ -11,6 +11,7 @@ use std::io::Write;
 use crate::base::id::{GuildId, UserId};
 use crate::limits;
 use crate::store::{Found, Query};
+use crate::wire::model::presence::PresenceOf;
 
 /// Which members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct MembersWanted {
     pub guild: GuildId,
     /// Which.
     pub wanted: Wanted,
+    /// Their presences too.
+    pub presences: bool,
     /// Comes back with the answer.
     pub nonce: Option<String>,
 }
@@ -123,6 +126,16 @@ impl Listing {
         self.request.guild
     }
 
+    /// The last member sent.
+    pub fn after(&self) -> UserId {
+        self.after
+    }
+
+    /// Whether presences come with the members.
+    pub fn wants_presences(&self) -> bool {
+        self.request.presences
+    }
+
     /// What the store is to be asked for the next chunk.
     pub fn query(&self) -> Query {
         let guild = self.request.guild;
@@ -145,13 +158,13 @@ impl Listing {
     ///
     /// How many chunks there will be is known by the count of members, which changes meanwhile: the last chunk is the one with
     /// the number before that.
-    pub fn chunk(&mut self, found: &Found) -> Option<Chunk> {
+    pub fn chunk(&mut self, found: &Found, presences: &[PresenceOf]) -> Option<Chunk> {
         let chunk = match found {
             Found::Listed(Some(listed)) => {
                 let foreseen = listed.member_count.div_ceil(u64::from(limits::MEMBERS_CHUNK));
                 let count = if listed.more { foreseen.max(self.index + 2) } else { self.index + 1 };
                 self.after = listed.last.unwrap_or(self.after);
-                Chunk { json: self.render(&listed.json, count, None), more: listed.more }
+                Chunk { json: self.render(&listed.json, count, None, presences), more: listed.more }
             }
             Found::Members(members) => {
                 let json = serde_json::to_vec(members).expect("members are JSON");
@@ -161,7 +174,7 @@ impl Listing {
                 } else {
                     None
                 };
-                Chunk { json: self.render(&json, 1, missing.as_deref()), more: false }
+                Chunk { json: self.render(&json, 1, missing.as_deref(), presences), more: false }
             }
             _ => return None,
         };
@@ -169,9 +182,9 @@ impl Listing {
         Some(chunk)
     }
 
-    /// The body, `members` being a list in JSON. Presences, where they are asked for, belong behind the members.
-    fn render(&self, members: &[u8], count: u64, missing: Option<&[UserId]>) -> Vec<u8> {
-        let MembersWanted { guild, nonce, .. } = &self.request;
+    /// The body, `members` being a list in JSON.
+    fn render(&self, members: &[u8], count: u64, missing: Option<&[UserId]>, known: &[PresenceOf]) -> Vec<u8> {
+        let MembersWanted { guild, nonce, presences, .. } = &self.request;
         let mut json = Vec::with_capacity(members.len() + CHUNK_BYTES);
         let room = "memory can be written to";
         write!(json, r#"{{"guild_id":"{guild}","members":"#).expect(room);
@@ -180,6 +193,10 @@ impl Listing {
         if let Some(missing) = missing {
             json.extend_from_slice(br#","not_found":"#);
             serde_json::to_writer(&mut json, missing).expect(room);
+        }
+        if *presences {
+            json.extend_from_slice(br#","presences":"#);
+            serde_json::to_writer(&mut json, known).expect(room);
         }
         if let Some(nonce) = nonce {
             json.extend_from_slice(br#","nonce":"#);
@@ -206,7 +223,12 @@ mod tests {
 
     fn asked(wanted: Wanted, nonce: Option<&str>) -> Listings {
         let mut listings = Listings::default();
-        assert!(listings.push(MembersWanted { guild: GUILD, wanted, nonce: nonce.map(str::to_owned) }));
+        assert!(listings.push(MembersWanted {
+            guild: GUILD,
+            wanted,
+            presences: false,
+            nonce: nonce.map(str::to_owned)
+        }));
         listings
     }
 
@@ -216,7 +238,7 @@ mod tests {
     }
 
     fn next(listings: &mut Listings, found: &Found) -> (Value, bool) {
-        let Chunk { json, more } = listings.first().unwrap().chunk(found).unwrap();
+        let Chunk { json, more } = listings.first().unwrap().chunk(found, &[]).unwrap();
         (serde_json::from_slice(&json).unwrap(), more)
     }
 
@@ -252,7 +274,7 @@ mod tests {
     #[test]
     fn requests_that_wait_are_bounded() {
         let mut listings = Listings::default();
-        let request = MembersWanted { guild: GUILD, wanted: Wanted::Everybody, nonce: None };
+        let request = MembersWanted { guild: GUILD, wanted: Wanted::Everybody, presences: false, nonce: None };
         for _ in 0..limits::MEMBERS_WAITING_MAX {
             assert!(listings.push(request.clone()));
         }

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::base::clock::Time;
 use crate::base::slab::Key;
 use crate::limits;
+use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::session::Session;
 use crate::session::body::{Body, Purse};
@@ -20,6 +21,7 @@ use crate::shard::{Shard, Waiting};
 use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
+use crate::wire::model::presence::PresenceOf;
 use crate::wire::permissions::Permissions;
 
 /// Pages of members, of all sessions of a core.
@@ -37,12 +39,14 @@ pub(super) struct Pages {
 
 impl Shard {
     /// A session asks for members. A guild that it does not see is not answered.
-    pub fn request_members(&mut self, now: Time, connection: Key, request: MembersWanted, out: &mut Outbox) {
+    pub fn request_members(&mut self, now: Time, connection: Key, mut request: MembersWanted, out: &mut Outbox) {
         let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get(key) else { return };
         if session.seat_in(request.guild).is_none() {
             return;
         }
+        // Without the intent it counts as not asked for. Source: Gateway Events/Request Guild Members.
+        request.presences &= session.intents.contains(Intents::GUILD_PRESENCES);
         if request.wanted == Wanted::Everybody {
             let allowed = if session.bot {
                 session.intents.contains(Intents::GUILD_MEMBERS)
@@ -135,6 +139,7 @@ impl Shard {
         now: Time,
         key: Key,
         result: Result<Option<Found>, StoreError>,
+        presences: Option<&[PresenceOf]>,
         out: &mut Outbox,
     ) {
         self.pages.asked -= 1;
@@ -145,8 +150,21 @@ impl Shard {
             let guild = listing.guild();
             // It may have left the guild meanwhile.
             let sees = session.seats.iter().any(|seat| seat.guild == guild);
+            let after = listing.after();
+            let asks = sees && listing.wants_presences() && presences.is_none();
+            let result = match result {
+                // The guild knows who of them is there.
+                Ok(Some(found)) if asks => {
+                    let (core, found) = (self.me, Box::new(found));
+                    self.pages.asked += 1;
+                    let job = self.job(Waiting::Members(key));
+                    return out
+                        .post(self.placement.owner(guild), Letter::FindPresences { guild, core, job, found, after });
+                }
+                result => result,
+            };
             let chunk = match &result {
-                Ok(Some(found)) if sees => listing.chunk(found),
+                Ok(Some(found)) if sees => listing.chunk(found, presences.unwrap_or_default()),
                 Ok(Some(_)) => None,
                 Ok(None) => None,
                 Err(error) => {

@@ -212,6 +212,12 @@ impl Shard {
             Letter::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
             Letter::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
             Letter::Presences(presences) => self.tell_presences(now, &presences, out),
+            Letter::FindPresences { guild, core, job, found, after } => {
+                self.find_presences(guild, core, job, found, after, out);
+            }
+            Letter::PresencesFound { job, found, presences } => {
+                self.presences_found(now, job, *found, &presences, out);
+            }
             Letter::Publish(event) => self.fan_out(now, &event, out),
             Letter::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
             Letter::Unwatched { guild } => self.unwatched(guild),
@@ -306,7 +312,7 @@ impl Shard {
             Waiting::Channel(ask) => self.channel_found(now, *ask, result, out),
             Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),
             Waiting::Own(own) => self.own_committed(*own, result, out),
-            Waiting::Members(session) => self.members_found(now, session, result, out),
+            Waiting::Members(session) => self.members_found(now, session, result, None, out),
             Waiting::Door(ticket) => {
                 let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
                 out.findings.push((ticket, finding));

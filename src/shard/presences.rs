@@ -1,6 +1,7 @@
 //! Presences: sessions show themselves, guilds hear of it, and tell whoever may know.
 //!
-//! Lives on: `present`, `tell_presences` on the sessions' homes; `show_in`, `follow`, `settle` on the guild's core.
+//! Lives on: `present`, `tell_presences`, `presences_found` on the sessions' homes; `show_in`, `follow`, `find_presences`, `settle` on the
+//! guild's core.
 //! Source: Discord docs, Gateway Events/Update Presence and Presence Update.
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use crate::mail::placement::CoreId;
 use crate::mail::presence::Presences;
 use crate::mail::session_id::SessionId;
 use crate::relay::Aftermath;
-use crate::shard::{GuildSlot, Shard};
-use crate::wire::model::presence::Showing;
+use crate::shard::{GuildSlot, Shard, Waiting};
+use crate::store::Found;
+use crate::wire::model::presence::{PresenceOf, Showing};
 use crate::wire::request::presence::Update;
 
 impl Shard {
@@ -60,6 +62,37 @@ impl Shard {
         if let Some(presence) = hosted.guild.follow(core, user, follows) {
             let answer = hosted.guild.answer_follower(now, user, presence);
             out.post(core, Letter::Presences(Arc::new(answer)));
+        }
+    }
+
+    /// Guild: members were found for a session on another core, whose presences it wants too.
+    pub(super) fn find_presences(
+        &mut self,
+        guild: GuildId,
+        core: CoreId,
+        job: u64,
+        found: Box<Found>,
+        after: UserId,
+        out: &mut Outbox,
+    ) {
+        let presences = match self.guilds.get_mut(&guild) {
+            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(&found, after),
+            Some(GuildSlot::Loading(_)) | None => Vec::new(),
+        };
+        out.post(core, Letter::PresencesFound { job, found, presences });
+    }
+
+    /// Home: members with their presences, for a session that asked for both.
+    pub(super) fn presences_found(
+        &mut self,
+        now: Time,
+        job: u64,
+        found: Found,
+        presences: &[PresenceOf],
+        out: &mut Outbox,
+    ) {
+        if let Some(Waiting::Members(session)) = self.jobs.remove(&job) {
+            self.members_found(now, session, Ok(Some(found)), Some(presences), out);
         }
     }
 

@@ -67,7 +67,7 @@ impl Question {
     /// The command.
     pub fn payload(&self, odd: bool) -> Vec<u8> {
         let guild = if odd { json!([self.guild.to_string()]) } else { json!(self.guild.to_string()) };
-        let mut d = json!({ "guild_id": guild, "nonce": self.nonce });
+        let mut d = json!({ "guild_id": guild, "nonce": self.nonce, "presences": true });
         match &self.what {
             What::Everybody => {
                 d["query"] = json!("");

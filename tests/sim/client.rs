@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::asking::{Asking, Circumstances};
 use crate::essence;
 use crate::oracle::{Oracle, SessionView};
+use crate::presence::{Beliefs, Shown};
 use crate::report::Report;
 use crate::stream::{Said, Stream, masked};
 
@@ -29,6 +30,9 @@ pub struct Known {
     /// Guilds of which it has asked for all messages.
     pub asked: BTreeSet<u64>,
     deltas: bool,
+    /// What it last said of itself.
+    pub said: Shown,
+    pub beliefs: Beliefs,
     /// What it asked about members, and was told.
     pub asking: Asking,
     /// By sequence number, from 1.
@@ -85,6 +89,11 @@ pub struct Client {
     pub intents: u32,
     /// It can read PASSIVE_UPDATE_V2.
     pub deltas: bool,
+    /// How it shows itself.
+    pub shows: Shown,
+    /// It never shows itself.
+    pub hides: bool,
+    pub bot: bool,
     pub link: Option<Link>,
     pub session: Option<Known>,
     past: Vec<Known>,
@@ -136,6 +145,9 @@ impl Client {
             token,
             intents,
             deltas: false,
+            shows: Shown::default(),
+            hides: false,
+            bot: false,
             link: None,
             session: None,
             past: Vec::new(),
@@ -310,6 +322,12 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         link.phase = Phase::Identifying;
         let mut d = json!({ "token": self.token, "intents": self.intents, "properties": {} });
+        if self.shows.on == "desktop" {
+            d["properties"] = json!({ "os": "Linux", "browser": "Discord Client" });
+        }
+        if self.shows.status != "online" || self.shows.does.is_some() {
+            d["presence"] = presence(&self.shows);
+        }
         if self.deltas {
             d["capabilities"] = json!(1 << 14);
         }
@@ -353,7 +371,7 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         let name = payload["t"].as_str().expect("judge wire: an event has a name");
         let s = payload["s"].as_u64().expect("judge wire: an event has a number");
-        let (guild, line) = essence::of_dispatch(name, &payload["d"]);
+        let (guild, line) = essence::of_dispatch(name, &payload["d"], self.user);
         if name == "READY" {
             assert_eq!(link.phase, Phase::Identifying, "judge wire: READY answers an identify");
             assert_eq!(s, 1, "judge sequence: READY is the first event of a session");
@@ -371,6 +389,8 @@ impl Client {
                 intents: self.intents,
                 asked: BTreeSet::new(),
                 deltas: self.deltas,
+                said: self.shows.clone(),
+                beliefs: Beliefs::default(),
                 asking: Asking::default(),
                 announced: announced.collect(),
                 received: vec![(None, line)],
@@ -394,6 +414,7 @@ impl Client {
             None => {
                 session.received.push((guild, line));
                 session.asking.hear(name, &payload["d"]);
+                session.beliefs.hear(name, &payload["d"], (self.user, self.bot), session.intents, report);
             }
         }
         if link.phase == Phase::Resuming {
@@ -424,6 +445,8 @@ impl Client {
                 complete,
                 deltas: known.deltas,
                 asked: &known.asked,
+                follows: &known.beliefs.follows,
+                ever_followed: &known.beliefs.ever_followed,
             }
         })
         .collect()
@@ -451,6 +474,42 @@ impl Client {
             payload(&json!({ "op": 37, "d": { "subscriptions": { guild.to_string(): what } } }))
         }
     }
+}
+
+impl Client {
+    /// Says what it is like from now on.
+    pub fn present(&mut self, said: Shown) -> Vec<u8> {
+        let Some(session) = &mut self.session else { return Vec::new() };
+        session.said = said.clone();
+        self.shows = said;
+        payload(&json!({ "op": 3, "d": presence(&self.shows) }))
+    }
+
+    /// Follows these, and nobody else, in a guild.
+    pub fn follow(&mut self, guild: u64, users: BTreeSet<u64>) -> Vec<u8> {
+        let Some(session) = &mut self.session else { return Vec::new() };
+        session.beliefs.ever_followed.extend(users.iter().map(|user| (guild, *user)));
+        let named: Vec<String> = users.iter().map(u64::to_string).collect();
+        session.beliefs.follows.insert(guild, users);
+        payload(&json!({ "op": 14, "d": { "guild_id": guild.to_string(), "members": named } }))
+    }
+
+    /// All sessions that it ever had; the last may be alive.
+    pub fn all_known(&self, at_rest: bool) -> impl Iterator<Item = (&Known, bool)> {
+        self.past.iter().map(|known| (known, false)).chain(self.session.iter().map(move |known| (known, at_rest)))
+    }
+}
+
+impl Known {
+    /// What it asked for.
+    pub fn intents(&self) -> u32 {
+        self.intents
+    }
+}
+
+fn presence(said: &Shown) -> Value {
+    let activities: Vec<Value> = said.does.iter().map(|name| json!({ "name": name, "type": 0 })).collect();
+    json!({ "status": said.status, "activities": activities, "since": null, "afk": false })
 }
 
 /// A client's payload as a frame.

@@ -50,7 +50,7 @@ pub fn guild_create(guild: &GuildModel, user: u64) -> String {
 }
 
 /// The guild that a dispatched event belongs to, if any, and its line.
-pub fn of_dispatch(name: &str, d: &Value) -> (Option<u64>, String) {
+pub fn of_dispatch(name: &str, d: &Value, me: u64) -> (Option<u64>, String) {
     let guild = id(&d["guild_id"]);
     match name {
         "GUILD_CREATE" => {
@@ -62,10 +62,12 @@ pub fn of_dispatch(name: &str, d: &Value) -> (Option<u64>, String) {
                 roles: list(&d["roles"]).map(|it| (id(&it["id"]).unwrap_or(0), role_of(it))).collect(),
                 members: list(&d["members"]).map(|it| (id(&it["user"]["id"]).unwrap_or(0), member_of(it))).collect(),
             };
-            let me = model.members.keys().next().copied().unwrap_or(0);
+            let listed = model.members.len();
+            assert!(model.members.contains_key(&me), "judge oracle: GUILD_CREATE has the own member");
             let count = d["member_count"].as_u64().unwrap_or(0);
-            // Only the own member is in it; the count stands for the others.
-            let line = guild_create(&model, me).replacen(" members=1 ", &format!(" members={count} "), 1);
+            // The own member is in it, and those who are to be seen; the count stands for the others.
+            let line = guild_create(&model, me);
+            let line = line.replacen(&format!(" members={listed} "), &format!(" members={count} "), 1);
             let awaited = if d.get("unavailable").is_some() { " awaited" } else { "" };
             (Some(model.id), line + awaited)
         }
@@ -102,6 +104,7 @@ pub fn of_dispatch(name: &str, d: &Value) -> (Option<u64>, String) {
         "PASSIVE_UPDATE_V2" => (guild, unread("DELTA", &d["updated_channels"])),
         "CHANNEL_UNREAD_UPDATE" => (guild, unread("PLAIN", &d["channel_unread_updates"])),
         // The session's own: no guild's order holds for them.
+        "PRESENCE_UPDATE" => (None, format!("{name} {d}")),
         "READY" | "RESUMED" | "RATE_LIMITED" => (None, name.to_owned()),
         "GUILD_MEMBERS_CHUNK" => {
             let (nonce, of) = (text(&d["nonce"]), (&d["chunk_index"], &d["chunk_count"]));

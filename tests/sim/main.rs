@@ -14,6 +14,7 @@ mod notes;
 mod oracle;
 mod passive;
 mod plant;
+mod presence;
 mod report;
 mod sockets;
 mod store;
@@ -21,7 +22,7 @@ mod stream;
 mod workload;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ use guildhall::limits;
 
 use crate::digest::Digest;
 use crate::plant::Plant;
+use crate::presence::{Onlooker, Shown};
 use crate::report::Report;
 use crate::workload::Temper;
 use crate::world::World;
@@ -68,6 +70,13 @@ fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest)
     settle(&mut world);
     world.ask_members_at_rest();
     settle(&mut world);
+    if world.temper.presences {
+        // Whoever was given up is gone for good; whoever is there says once more what it is like.
+        world.wait(limits::RESUME_WINDOW + Duration::from_secs(20));
+        settle(&mut world);
+        world.present_again();
+        settle(&mut world);
+    }
     if world.temper.passive_above < u64::MAX {
         world.subscribe_again();
         settle(&mut world);
@@ -123,6 +132,7 @@ fn judge(world: &mut World) {
             client.user
         );
     }
+    judge_presences(world);
     world.ledger.judge(world.oracle.guilds(), &mut world.store, &mut world.report);
     assert!(
         world.ledger.internal <= world.report.commits_failed,
@@ -130,6 +140,35 @@ fn judge(world: &mut World) {
         world.ledger.internal,
         world.report.commits_failed
     );
+}
+
+/// What everybody believes of everybody else.
+fn judge_presences(world: &mut World) {
+    let guilds = world.oracle.guilds();
+    let hides = |user: u64| world.clients.iter().filter(|client| client.user == user).all(|client| client.hides);
+    let hidden: BTreeSet<u64> = world.clients.iter().map(|client| client.user).filter(|user| hides(*user)).collect();
+    let mut present: BTreeMap<(u64, u64), Vec<(u64, Shown)>> = BTreeMap::new();
+    for client in &world.clients {
+        let Some(session) = &client.session else { continue };
+        for guild in world.oracle.seats_of(session.secret).intersection(&guilds.keys().copied().collect()) {
+            present.entry((*guild, client.user)).or_default().push((session.secret, session.said.clone()));
+        }
+    }
+    for client in &world.clients {
+        for (known, complete) in client.all_known(world.temper.presences) {
+            let onlooker = Onlooker {
+                secret: known.secret,
+                user: client.user,
+                bot: world.oracle.is_bot(client.user),
+                intents: known.intents(),
+                beliefs: &known.beliefs,
+                complete,
+            };
+            presence::judge_told(&onlooker, &world.oracle, &hidden);
+            presence::judge_believed(&onlooker, &world.oracle, &present, &mut world.report);
+        }
+    }
+    world.report.hidden += hidden.len() as u64;
 }
 
 /// Everybody leaves: nothing may stay behind.
@@ -265,6 +304,21 @@ fn a_planted_page_of_members_with_one_too_few_is_caught() {
 #[test]
 fn a_planted_page_of_members_that_comes_again_is_caught() {
     assert_caught(Plant::SamePage, &["members"]);
+}
+
+#[test]
+fn a_planted_loss_of_presences_is_caught() {
+    assert_caught(Plant::DropPresences, &["presence"]);
+}
+
+#[test]
+fn planted_presences_of_those_who_hide_are_caught() {
+    assert_caught(Plant::ShowHidden, &["presence"]);
+}
+
+#[test]
+fn planted_presences_for_everybody_are_caught() {
+    assert_caught(Plant::TellEverybody, &["presence"]);
 }
 
 #[test]

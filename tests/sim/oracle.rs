@@ -13,6 +13,7 @@ use guildhall::store::Write;
 use crate::essence;
 use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleModel};
 use crate::passive::{self, Item};
+use crate::presence::is_small;
 use crate::report::Report;
 
 const GUILDS: u32 = 1;
@@ -91,6 +92,10 @@ pub struct SessionView<'a> {
     pub deltas: bool,
     /// Guilds of which it has asked for all messages.
     pub asked: &'a BTreeSet<u64>,
+    /// Whom it follows, by guild.
+    pub follows: &'a BTreeMap<u64, BTreeSet<u64>>,
+    /// Whom it ever followed: guild and user.
+    pub ever_followed: &'a BTreeSet<(u64, u64)>,
 }
 
 /// What the sessions of this run should see.
@@ -102,6 +107,8 @@ pub struct Oracle {
     expected: BTreeMap<(u64, u64), Vec<Entry>>,
     /// Sessions, with the guilds that are large for them.
     limited: BTreeSet<(u64, u64)>,
+    /// For which sessions, by secret and guild, the guild was small, always and ever.
+    small: BTreeMap<(u64, u64), (bool, bool)>,
     bots: BTreeSet<u64>,
     /// Who joined or left which guild, or 0 for a guild that went, in order.
     pub changes: Vec<(u64, u64)>,
@@ -122,6 +129,27 @@ impl Oracle {
     /// Whether a user is a bot.
     pub fn is_bot(&self, user: u64) -> bool {
         self.bots.contains(&user)
+    }
+
+    /// Whether the guild was small as long as the session has seen it.
+    pub fn always_small(&self, secret: u64, guild: u64) -> bool {
+        self.small.get(&(secret, guild)).is_some_and(|(always, _)| *always)
+    }
+
+    /// Whether the guild was small at some time while the session saw it.
+    pub fn ever_small(&self, secret: u64, guild: u64) -> bool {
+        self.small.get(&(secret, guild)).is_some_and(|(_, ever)| *ever)
+    }
+
+    fn note_sizes(&mut self) {
+        for (guild, model) in &self.guilds {
+            let small = is_small(model.members.len() as u64, self.passive_above);
+            for secret in self.seated.get(guild).into_iter().flat_map(BTreeMap::keys) {
+                if let Some((always, ever)) = self.small.get_mut(&(*secret, *guild)) {
+                    (*always, *ever) = (*always && small, *ever || small);
+                }
+            }
+        }
     }
 
     /// Guilds as committed.
@@ -152,6 +180,9 @@ impl Oracle {
             return; // it is there already, and ignores the second one
         }
         report.snapshots += 1;
+        let small = is_small(model.members.len() as u64, self.passive_above);
+        let ever = self.ever_small(secret, guild) || small;
+        self.small.insert((secret, guild), (small, ever));
         if model.members.len() as u64 > self.passive_above && !self.bots.contains(&user) {
             self.limited.insert((secret, guild));
         } else {
@@ -199,6 +230,7 @@ impl Oracle {
         for write in writes {
             self.apply(write, report);
         }
+        self.note_sizes();
     }
 
     fn guild_of(&self, channel: u64) -> Option<u64> {
@@ -428,6 +460,7 @@ impl Oracle {
             let got = received.remove(&guild).unwrap_or_default();
             report.events_checked += got.len() as u64;
             if items.iter().any(|item| item.limited) {
+                let got = self.without_followed(session, guild, got, report);
                 self.judge_limited(session, guild, &items, &got, report);
                 continue;
             }
@@ -455,6 +488,36 @@ impl Oracle {
                 );
             }
         }
+    }
+
+    /// Takes out changes of members whom the session follows, which come whether it is passive or not. At the end they must.
+    fn without_followed<'a>(
+        &self,
+        session: &SessionView<'_>,
+        guild: u64,
+        got: Vec<&'a str>,
+        report: &mut Report,
+    ) -> Vec<&'a str> {
+        let entries = || self.expected.get(&(session.secret, guild)).into_iter().flatten();
+        let changes = entries().filter_map(|entry| Some((entry, entry.expected.as_ref()?)));
+        let changes = changes.filter(|(_, expected)| expected.line.starts_with("GUILD_MEMBER_UPDATE"));
+        let follows = session.follows.get(&guild);
+        let mut known: BTreeMap<&str, bool> = BTreeMap::new();
+        for (entry, expected) in changes {
+            let user = expected.always_to.unwrap_or(0);
+            if !entry.limited || user == session.user || !session.ever_followed.contains(&(guild, user)) {
+                continue;
+            }
+            let must = entry.last && session.complete && follows.is_some_and(|follows| follows.contains(&user));
+            let must = must && session.intents & GUILD_MEMBERS != 0;
+            *known.entry(&expected.line).or_default() |= must;
+        }
+        for (line, _) in known.iter().filter(|(_, must)| **must) {
+            let came = got.contains(line);
+            assert!(came, "judge oracle: {line} did not come to {:016x}, which follows", session.secret);
+            report.changes_followed += 1;
+        }
+        got.into_iter().filter(|line| !known.contains_key(line)).collect()
     }
 
     /// Judges a session for which the guild was large at some time.

@@ -23,6 +23,12 @@ pub enum Plant {
     SkipBytes,
     /// A member's `Gained` letter vanishes.
     DropGained,
+    /// A `Presences` letter vanishes now and then.
+    DropPresences,
+    /// Who hides is shown as online.
+    ShowHidden,
+    /// Presences for few are told to everybody.
+    TellEverybody,
     /// An answer to a door vanishes.
     DropAnswer,
     /// A page of members lacks one of them.
@@ -32,7 +38,7 @@ pub enum Plant {
 }
 
 impl Plant {
-    const NAMES: [(&'static str, Plant); 12] = [
+    const NAMES: [(&'static str, Plant); 15] = [
         ("drop-letter", Plant::DropLetter),
         ("duplicate-letter", Plant::DuplicateLetter),
         ("reorder", Plant::Reorder),
@@ -42,6 +48,9 @@ impl Plant {
         ("short-resume", Plant::ShortResume),
         ("skip-bytes", Plant::SkipBytes),
         ("drop-gained", Plant::DropGained),
+        ("drop-presences", Plant::DropPresences),
+        ("show-hidden", Plant::ShowHidden),
+        ("tell-everybody", Plant::TellEverybody),
         ("drop-answer", Plant::DropAnswer),
         ("short-page", Plant::ShortPage),
         ("same-page", Plant::SamePage),

@@ -111,6 +111,18 @@ report! {
     members_listed,
     /// Requests for members that came too soon after another.
     members_limited,
+    /// Presence updates that came.
+    presences_told,
+    /// Presences of somebody who is there, believed as they are.
+    presences_right,
+    /// Of these, of members who are followed in a guild that is not small.
+    presences_followed,
+    /// Presences that came with members who were asked for.
+    presences_asked,
+    /// Users who always hide.
+    hidden,
+    /// Changes of members told to who follows them.
+    changes_followed,
     /// Connections with `zlib-stream` that ended.
     zlib_streams,
     /// Connections with `zstd-stream` that ended.

@@ -29,10 +29,11 @@ use crate::client::{Client, payload};
 use crate::ledger::Asked;
 use crate::model::GuildModel;
 use crate::oracle::MESSAGE_CONTENT;
+use crate::presence::Shown;
 use crate::world::World;
 
 /// All intents that this server knows an event for, and the one for text.
-const INTENTS: u32 = 0b1111 | 1 << 6 | 1 << 9 | 1 << 11 | MESSAGE_CONTENT;
+const INTENTS: u32 = 0b1111 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11 | MESSAGE_CONTENT;
 
 /// Members of a guild that has thousands: a few pages.
 const CROWD: u64 = 2_300;
@@ -64,6 +65,8 @@ pub struct Temper {
     pub crowd: bool,
     /// How many may come: all, or so few that they wait and are sent away.
     pub pace: Pace,
+    /// At rest everybody is asked what they believe of the others.
+    pub presences: bool,
 }
 
 impl Temper {
@@ -90,6 +93,7 @@ impl Temper {
             } else {
                 Pace { identifies: 1 + prng.below(6), resumes: 1 + prng.below(6), line: prng.below(4) as usize }
             },
+            presences: !flood && prng.chance(1, 2),
         }
     }
 }
@@ -159,6 +163,13 @@ impl World {
             let mut client = Client::new(user.id.get(), compression, sharding, token, self.some_intents());
             client.lenient = self.temper.flood;
             client.deltas = self.prng.chance(1, 2);
+            client.bot = user.bot;
+            // All clients of a user hide, or none.
+            client.hides = user.id.get() % 7 == 0;
+            if !user.bot && self.prng.chance(1, 2) {
+                client.shows.on = "desktop";
+            }
+            client.shows = self.some_presence(client.hides, client.shows.on);
             if self.temper.flood {
                 client.intents = INTENTS;
             }
@@ -193,6 +204,9 @@ impl World {
         if self.temper.crowd && self.prng.chance(1, 8) {
             let client = self.prng.below(self.clients.len() as u64) as usize;
             self.ask_members(client, None);
+        }
+        if self.prng.chance(1, 12) {
+            self.presence();
         }
         if self.temper.flood && self.prng.chance(1, 5) {
             self.huge_message();
@@ -254,6 +268,62 @@ impl World {
             let secret = self.clients[client].session.as_ref().map_or(0, |session| session.secret);
             let sees: Vec<u64> = self.oracle.seats_of(secret).into_iter().collect();
             self.ask_members(client, Some(&sees));
+        }
+    }
+
+    fn some_presence(&mut self, hides: bool, on: &'static str) -> Shown {
+        let status = match self.prng.below(8) {
+            _ if hides => ["invisible", "offline"][self.prng.below(2) as usize],
+            0..3 => "online",
+            3..5 => "idle",
+            5..7 => "dnd",
+            _ => "invisible",
+        };
+        let does = self.prng.chance(1, 3).then(|| format!("game {}", self.prng.below(5)));
+        Shown { status, does, on }
+    }
+
+    /// Somebody shows itself in another way, or follows others.
+    fn presence(&mut self) {
+        let client = self.prng.below(self.clients.len() as u64) as usize;
+        if !self.clients[client].is_live() {
+            return;
+        }
+        if self.prng.chance(2, 3) {
+            self.present(client);
+        } else {
+            let guilds: Vec<u64> = self.oracle.guilds().keys().copied().collect();
+            let Some(guild) = self.pick(&guilds) else { return };
+            let members: Vec<u64> = self.oracle.guilds()[&guild].members.keys().copied().collect();
+            let users = members.into_iter().filter(|_| self.prng.chance(1, 2)).collect();
+            let bytes = self.clients[client].follow(guild, users);
+            self.write(client, &bytes);
+        }
+    }
+
+    fn present(&mut self, client: usize) {
+        let (hides, on) = (self.clients[client].hides, self.clients[client].shows.on);
+        let said = self.some_presence(hides, on);
+        let bytes = self.clients[client].present(said);
+        self.write(client, &bytes);
+    }
+
+    /// Everybody says once more what it is like, and whom it follows.
+    pub fn present_again(&mut self) {
+        for client in 0..self.clients.len() {
+            self.present(client);
+            let Some(session) = &self.clients[client].session else { continue };
+            let mut follows = session.beliefs.follows.clone();
+            for guild in self.oracle.seats_of(session.secret) {
+                if self.prng.chance(1, 2) {
+                    let members: Vec<u64> = self.oracle.guilds()[&guild].members.keys().copied().collect();
+                    follows.insert(guild, members.into_iter().filter(|_| self.prng.chance(1, 2)).collect());
+                }
+            }
+            for (guild, users) in follows {
+                let bytes = self.clients[client].follow(guild, users);
+                self.write(client, &bytes);
+            }
         }
     }
 
@@ -427,6 +497,10 @@ impl World {
                 let request = GuildRequest::CreateMessage(ChannelId::new(*channel), draft);
                 self.ask_channel(model.owner, *channel, request, Asked::Message { tag });
             }
+            // Whoever follows the owner hears of it.
+            let patch = MemberPatch { nick: Some(Some("the last".to_owned())), ..MemberPatch::default() };
+            let request = GuildRequest::ModifyMember(UserId::new(model.owner), patch);
+            self.ask_guild(model.owner, model.id, request);
         }
     }
 

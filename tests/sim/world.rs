@@ -20,6 +20,7 @@ use guildhall::mail::event::{Change, Event};
 use guildhall::mail::letter::{HandOver, Letter, Terms};
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
+use guildhall::mail::presence::{Coming, Presences, Reach};
 use guildhall::shard::admission::Resume;
 use guildhall::shard::connecting::Resumption;
 use guildhall::shard::flushing::Sent;
@@ -30,6 +31,7 @@ use guildhall::store::{Found, Query};
 use guildhall::wire::close::CloseCode;
 use guildhall::wire::event::EventName;
 use guildhall::wire::model::channel::Channel;
+use guildhall::wire::model::presence::Status;
 
 use crate::PASSIVE_EVERY;
 use crate::client::{Client, Meddling, Wish};
@@ -232,6 +234,20 @@ impl World {
         self.now = end;
     }
 
+    /// Time passes while clients go on beating.
+    pub fn wait(&mut self, time: Duration) {
+        let step = Duration::from_secs(10);
+        let mut waited = Duration::ZERO;
+        while waited < time {
+            self.pass(step);
+            waited += step;
+            for _ in 0..3 {
+                self.round();
+                self.report.rounds -= 1;
+            }
+        }
+    }
+
     /// A door asks an owner.
     pub fn ask(&mut self, actor: Actor, request: Request, asked: Asked) {
         let core = self.prng.below(self.cores.len() as u64) as usize;
@@ -352,7 +368,7 @@ impl World {
     }
 
     /// A letter is posted; here the planted bugs are.
-    fn post(&mut self, core: usize, to: CoreId, letter: Letter) {
+    fn post(&mut self, core: usize, to: CoreId, mut letter: Letter) {
         let publishes = matches!(&letter, Letter::Publish(_));
         match self.plant {
             Some(Plant::DropLetter) if publishes && self.prng.chance(1, 20) => return,
@@ -376,6 +392,20 @@ impl World {
                 }
                 None => {}
             },
+            Some(Plant::DropPresences) if matches!(letter, Letter::Presences(_)) && self.prng.chance(1, 4) => return,
+            Some(Plant::ShowHidden) => {
+                if let Letter::Show { showing, .. } | Letter::Join { coming: Coming { showing, .. }, .. } = &mut letter
+                    && showing.status == Status::Offline
+                {
+                    showing.status = Status::Online;
+                }
+            }
+            Some(Plant::TellEverybody) => {
+                if let Letter::Presences(presences) = &letter {
+                    let leaking = Presences { reach: Reach::Everybody, ..Presences::clone(presences) };
+                    letter = Letter::Presences(Arc::new(leaking));
+                }
+            }
             Some(Plant::LeakHidden) => {
                 if let Letter::Publish(event) = &letter
                     && let Some(Change::Channel(channel)) = &event.change

@@ -3,6 +3,7 @@
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
@@ -41,6 +42,9 @@ struct Form {
     user_ids: Option<OneOrMany<UserId>>,
     #[serde(default)]
     nonce: Option<String>,
+    /// What is not `true` counts as absent.
+    #[serde(default)]
+    presences: Option<Value>,
 }
 
 pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, out: &mut Outbox) -> Verdict {
@@ -52,6 +56,7 @@ pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, 
         (None, Some(prefix)) => Wanted::Named { prefix, limit },
         (None, None) => return Verdict::Close(CloseCode::UnknownOpcode),
     };
+    let presences = form.presences == Some(Value::Bool(true));
     // Longer nonces are dropped, as documented.
     let nonce = form.nonce.filter(|nonce| nonce.len() <= 32);
     for (index, guild) in form.guild_id.into_vec().into_iter().enumerate() {
@@ -59,7 +64,7 @@ pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, 
         if index > 0 && !shard.connection(key).is_some_and(|connection| connection.count_command(now)) {
             return Verdict::Close(CloseCode::RateLimited);
         }
-        let request = MembersWanted { guild, wanted: wanted.clone(), nonce: nonce.clone() };
+        let request = MembersWanted { guild, wanted: wanted.clone(), presences, nonce: nonce.clone() };
         shard.request_members(now, key, request, out);
     }
     Verdict::Done

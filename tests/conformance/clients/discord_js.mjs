@@ -29,7 +29,7 @@ const heard = [];
 let waiting = null;
 for (const name of ["messageCreate", "messageUpdate", "messageDelete", "messageDeleteBulk", "shardResume", "channelCreate",
   "channelUpdate", "channelDelete", "roleCreate", "roleUpdate", "roleDelete", "guildMemberUpdate", "inviteCreate",
-  "inviteDelete", "guildUpdate", "typingStart"]) {
+  "inviteDelete", "guildUpdate", "typingStart", "presenceUpdate"]) {
   client.on(name, (...what) => {
     heard.push([name, what]);
     waiting?.();
@@ -68,6 +68,17 @@ async function day() {
   assert(guild.roles.everyone);
   const everyone = await guild.members.fetch();
   assert.deepEqual([...everyone.keys()].sort(), [annId, client.user.id].sort());
+
+  // Ann was here before, and idle; now she is not to be disturbed. She sees what this bot shows.
+  const idle = guild.presences.cache.get(annId);
+  assert.deepEqual([idle?.status, idle.activities[0].name, idle.clientStatus], ["idle", "gardening", { web: "idle" }]);
+  assert.equal(guild.members.cache.get(annId).presence.status, "idle");
+  console.log("LOOK");
+  const [before, after] = await expect("presenceUpdate");
+  assert.deepEqual([before.status, after.status, after.userId, after.activities], ["idle", "dnd", annId, []]);
+  client.user.setPresence({ status: "idle", activities: [{ name: "chess" }] });
+  console.log("SHOWN");
+  assert.equal((await expect("presenceUpdate"))[1].status, "offline");
   console.log("READY");
 
   const [first] = await expect("messageCreate");

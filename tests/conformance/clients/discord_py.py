@@ -36,7 +36,7 @@ def say(word):
 for name in ("message", "message_edit", "raw_message_delete", "resumed", "guild_channel_create",
              "guild_channel_update", "guild_channel_delete", "guild_role_create", "guild_role_update",
              "guild_role_delete", "member_update", "member_join", "member_remove", "guild_update",
-             "invite_create", "invite_delete", "typing", "bulk_message_delete"):
+             "invite_create", "invite_delete", "typing", "bulk_message_delete", "presence_update"):
     def listen(name):
         async def heard_it(*arguments):
             await heard.put((name, arguments))
@@ -64,6 +64,19 @@ async def day():
     assert guild.me.id == client.user.id and guild.owner_id == ann_id
     assert guild.member_count == 2, guild.member_count
     assert not guild.unavailable and guild.get_member(ann_id) is not None, "chunked members"
+
+    # Ann was here before, and idle; now she is not to be disturbed. She sees what this bot shows.
+    ann = guild.get_member(ann_id)
+    assert ann.status is discord.Status.idle and ann.activity.name == "gardening", (ann.status, ann.activity)
+    assert ann.web_status is discord.Status.idle and ann.desktop_status is discord.Status.offline
+    say("LOOK")
+    before, after = await expect("presence_update")
+    assert (before.status, after.status) == (discord.Status.idle, discord.Status.dnd), (before.status, after.status)
+    assert after.id == ann_id and after.activity is None
+    await client.change_presence(status=discord.Status.idle, activity=discord.Game("chess"))
+    say("SHOWN")
+    _, after = await expect("presence_update")
+    assert after.id == ann_id and after.status is discord.Status.offline
     say("READY")
 
     (message,) = await expect("message")

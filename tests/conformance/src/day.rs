@@ -1,6 +1,6 @@
 //! One day in the life of a script: it prints a word when it wants something to happen, and the town does it.
 //!
-//! `READY`: the operator has a pulse written, Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`] messages meanwhile. `PROMOTE`: Ann
+//! `LOOK`: Ann, who was idle, is not to be disturbed. `SHOWN`: she sees the bot idle and at chess, and leaves. `READY`: the operator has a pulse written, Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`] messages meanwhile. `PROMOTE`: Ann
 //! makes the bot an administrator. `DONE`: it was a good day.
 
 use std::io::{BufRead, BufReader};
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::proxy::Proxy;
 use crate::server::{Server, admin};
+use crate::socket::Socket;
 use crate::town::Town;
 
 /// Messages written while the client is cut off.
@@ -21,6 +22,11 @@ pub fn live_through(cores: usize, script: impl FnOnce(&Town, &Server, &Proxy) ->
     let server = town.serve(cores);
     let proxy = Proxy::before(server.address);
     let ann = town.ann(&server);
+    // Ann is there, idle, before the bot comes.
+    let mut here = Socket::greeted(server.address);
+    let idle = json!({ "status": "idle", "activities": [{ "name": "gardening", "type": 0 }] });
+    here.send(json!({ "op": 2, "d": { "token": town.ann.1, "properties": {}, "presence": idle } }));
+    here.event("GUILD_CREATE");
     let mut bot = script(&town, &server, &proxy)
         .args([&town.bot.1, &town.guild, &town.channel, &town.ann.0])
         .stdout(Stdio::piped())
@@ -30,6 +36,21 @@ pub fn live_through(cores: usize, script: impl FnOnce(&Town, &Server, &Proxy) ->
     for word in BufReader::new(bot.stdout.take().expect("it was piped")).lines() {
         let word = word.expect("it is text");
         match word.as_str() {
+            "LOOK" => {
+                let update = json!({ "since": null, "activities": [], "status": "dnd", "afk": false });
+                here.send(json!({ "op": 3, "d": update }));
+            }
+            "SHOWN" => {
+                // The bot shows itself, too.
+                let mut shown = here.event("PRESENCE_UPDATE")["d"].clone();
+                while shown["status"] != "idle" {
+                    shown = here.event("PRESENCE_UPDATE")["d"].clone();
+                }
+                assert_eq!(shown["user"]["id"], json!(town.bot.0));
+                assert_eq!(shown["activities"][0]["name"], "chess", "{shown}");
+                assert_eq!(shown["client_status"], json!({ "web": "idle" }));
+                here.leave();
+            }
             "READY" => {
                 // A pulse is nothing to a client, whatever library it is.
                 let pulse = admin(town.data.path(), &["pulse", "--bytes", "300", "--rounds", "3"]);
@@ -54,6 +75,6 @@ pub fn live_through(cores: usize, script: impl FnOnce(&Town, &Server, &Proxy) ->
     }
     let status = bot.wait().expect("it is our child");
     assert!(status.success(), "it failed after {words:?}");
-    assert_eq!(words, ["READY", "CUT", "PROMOTE", "DONE"]);
+    assert_eq!(words, ["LOOK", "SHOWN", "READY", "CUT", "PROMOTE", "DONE"]);
     assert_eq!(server.stop().code, Some(0));
 }

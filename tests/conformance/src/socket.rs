@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flate2::{Decompress, FlushDecompress};
 use serde_json::{Value, json};
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
@@ -108,6 +109,13 @@ impl Socket {
     /// Sends a payload.
     pub fn send(&mut self, payload: Value) {
         self.stream.send(Message::text(payload.to_string())).expect("the connection is open");
+    }
+
+    /// Closes for good, and waits until the server has done the same.
+    pub fn leave(&mut self) {
+        let frame = CloseFrame { code: 1000u16.into(), reason: "".into() };
+        self.send_raw(Message::Close(Some(frame)));
+        while matches!(self.hear(), Said::Payload(_)) {}
     }
 
     /// Sends anything.
