@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 use serde::Deserialize;
 
@@ -24,16 +25,20 @@ enum Row {
     Member { user: u64, name: String, status: String },
 }
 
+/// Groups with how many are in each, in order.
+type Groups = Rc<[(String, u32)]>;
+
 /// The rows that are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rows {
     rows: BTreeMap<u32, Row>,
     /// What it looks at.
     ranges: Vec<Range>,
-    /// Those of them that are here.
-    synced: Vec<Range>,
-    /// The groups with how many are in each, in order.
-    groups: Vec<(String, u32)>,
+    /// Those of them that are here, with the groups as they were when the server last told of it. It tells of each range for itself, and not of
+    /// all at the same time.
+    synced: Vec<(Range, Groups)>,
+    /// The groups as they were last told.
+    groups: Groups,
     /// How everybody appears, if that is known.
     expected: Option<&'static str>,
 }
@@ -106,12 +111,18 @@ struct Presence<'a> {
     status: &'a str,
 }
 
+impl Default for Rows {
+    fn default() -> Self {
+        Rows { rows: BTreeMap::new(), ranges: Vec::new(), synced: Vec::new(), groups: Rc::new([]), expected: None }
+    }
+}
+
 impl Rows {
     /// It looks at these ranges from now on, in which everybody appears so, if that is known. What is in none of them is forgotten.
     pub fn look_at(&mut self, ranges: &[Range], expected: Option<&'static str>) {
         self.expected = expected;
         self.ranges = ranges.to_vec();
-        self.synced.retain(|range| ranges.contains(range));
+        self.synced.retain(|(range, _)| ranges.contains(range));
         self.rows.retain(|index, _| ranges.iter().any(|range| within(*range, *index)));
     }
 
@@ -132,14 +143,17 @@ impl Rows {
             self.change(op, &mut synced, &mut touched)?;
         }
         for range in touched {
-            self.check(range)?;
+            for (_, groups) in self.synced.iter_mut().filter(|(other, _)| *other == range) {
+                groups.clone_from(&self.groups);
+            }
+            self.check(range, &self.groups)?;
         }
         Ok(synced)
     }
 
     /// What does not add up in all ranges together, once nothing changes any more.
     pub fn at_rest(&self) -> Option<String> {
-        self.synced.iter().find_map(|range| self.check(*range).err())
+        self.synced.iter().find_map(|(range, groups)| self.check(*range, groups).err())
     }
 
     fn change(&mut self, op: &Op<'_>, synced: &mut Vec<Range>, touched: &mut HashSet<Range>) -> Result<(), String> {
@@ -147,7 +161,7 @@ impl Rows {
         match op.op {
             "SYNC" => {
                 let (range, items) = op.range.zip(op.items.as_ref()).ok_or_else(lacks)?;
-                let expected = self.length(range);
+                let expected = length(range, &self.groups);
                 if items.len() as u32 != expected {
                     return Err(format!("SYNC {range:?} has {} rows instead of {expected}", items.len()));
                 }
@@ -159,13 +173,13 @@ impl Rows {
                 for (index, item) in (range.0..).zip(items) {
                     self.rows.insert(index, row(item)?);
                 }
-                self.synced.push(range);
+                self.synced.push((range, self.groups.clone()));
                 synced.push(range);
                 touched.insert(range);
             }
             "INVALIDATE" => {
                 let range = op.range.ok_or_else(lacks)?;
-                if self.ranges.contains(&range) && self.synced.contains(&range) {
+                if self.ranges.contains(&range) && self.synced.iter().any(|(other, _)| *other == range) {
                     return Err(format!("INVALIDATE {range:?}, which is looked at"));
                 }
             }
@@ -200,7 +214,7 @@ impl Rows {
 
     /// A range that is here and has this row in it, or that this row would follow.
     fn range_of(&self, index: u32) -> Option<Range> {
-        self.synced.iter().copied().find(|range| within(*range, index))
+        self.synced.iter().map(|(range, _)| *range).find(|range| within(*range, index))
     }
 
     /// An op about a row that it has not.
@@ -218,26 +232,16 @@ impl Rows {
     }
 
     fn forget(&mut self, range: Range) {
-        self.synced.retain(|other| *other != range);
+        self.synced.retain(|(other, _)| *other != range);
         self.rows.retain(|index, _| !within(range, *index));
     }
 
-    /// Rows that the whole list has, as its groups say.
-    fn total(&self) -> u32 {
-        self.groups.iter().filter(|(_, count)| *count > 0).map(|(_, count)| count + 1).sum()
-    }
-
-    /// Rows that a range has, given the groups.
-    fn length(&self, (first, last): Range) -> u32 {
-        self.total().saturating_sub(first).min(last + 1 - first)
-    }
-
     /// Whether the rows of a range are all there, each in the group that the counts say, and members in the order of their names.
-    fn check(&self, range: Range) -> Result<(), String> {
-        let end = range.0 + self.length(range);
+    fn check(&self, range: Range, groups: &[(String, u32)]) -> Result<(), String> {
+        let end = range.0 + length(range, groups);
         let mut headings = BTreeMap::new();
         let mut at = 0;
-        for (id, count) in self.groups.iter().filter(|(_, count)| *count > 0) {
+        for (id, count) in groups.iter().filter(|(_, count)| *count > 0) {
             headings.insert(at, id.as_str());
             at += count + 1;
         }
@@ -273,6 +277,12 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Rows that a range has, given the groups.
+fn length((first, last): Range, groups: &[(String, u32)]) -> u32 {
+    let total: u32 = groups.iter().filter(|(_, count)| *count > 0).map(|(_, count)| count + 1).sum();
+    total.saturating_sub(first).min(last + 1 - first)
 }
 
 fn within((first, last): Range, index: u32) -> bool {
@@ -372,6 +382,25 @@ mod tests {
         wrong.push('}');
         assert!(seen().apply(wrong.as_bytes()).is_err(), "counts");
         assert!(!apply(&groups, json!([{"op": "UPDATE", "index": 3, "item": member(1)}])));
+    }
+
+    #[test]
+    fn ranges_are_told_of_one_by_one() {
+        let mut rows = Rows::default();
+        rows.look_at(&[(0, 1), (2, 3)], None);
+        let sync = |first: u32, items: Value| json!([{"op": "SYNC", "range": [first, first + 1], "items": items}]);
+        let groups = [("online", 5)];
+        assert_eq!(rows.apply(&update(&groups, sync(0, json!([group("online", 5), member(1)])))), Ok(vec![(0, 1)]));
+        assert_eq!(rows.apply(&update(&groups, sync(2, json!([member(2), member(3)])))), Ok(vec![(2, 3)]));
+        // Somebody comes at the front, in a group of his own. The first range is told of it, the second not yet.
+        let change = json!([{"op": "DELETE", "index": 1}, {"op": "DELETE", "index": 0}, {"op": "INSERT", "index": 0, "item": group("7", 1)},
+            {"op": "INSERT", "index": 1, "item": member(9)}]);
+        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 5)], change)), Ok(vec![]));
+        assert_eq!(rows.at_rest(), None);
+        // One that moves what stands elsewhere is found.
+        let moves = json!([{"op": "INSERT", "index": 1, "item": member(8)}]);
+        assert_eq!(rows.apply(&update(&[("7", 2), ("online", 5)], moves)), Ok(vec![]));
+        assert!(rows.at_rest().is_some_and(|wrong| wrong.contains("row 3")));
     }
 
     #[test]
