@@ -294,11 +294,18 @@ impl World {
         } else {
             let guilds: Vec<u64> = self.oracle.guilds().keys().copied().collect();
             let Some(guild) = self.pick(&guilds) else { return };
-            let members: Vec<u64> = self.oracle.guilds()[&guild].members.keys().copied().collect();
-            let users = members.into_iter().filter(|_| self.prng.chance(1, 2)).collect();
+            let users = self.some_people(guild);
             let bytes = self.clients[client].follow(guild, users);
             self.write(client, &bytes);
         }
+    }
+
+    /// Some of those who have clients and are members: no more than one payload has room for.
+    fn some_people(&mut self, guild: u64) -> BTreeSet<u64> {
+        let members = &self.oracle.guilds()[&guild].members;
+        let people: BTreeSet<u64> = self.clients.iter().map(|client| client.user).collect();
+        let here: Vec<u64> = people.into_iter().filter(|user| members.contains_key(user)).collect();
+        here.into_iter().filter(|_| self.prng.chance(1, 2)).collect()
     }
 
     fn present(&mut self, client: usize) {
@@ -316,8 +323,7 @@ impl World {
             let mut follows = session.beliefs.follows.clone();
             for guild in self.oracle.seats_of(session.secret) {
                 if self.prng.chance(1, 2) {
-                    let members: Vec<u64> = self.oracle.guilds()[&guild].members.keys().copied().collect();
-                    follows.insert(guild, members.into_iter().filter(|_| self.prng.chance(1, 2)).collect());
+                    follows.insert(guild, self.some_people(guild));
                 }
             }
             for (guild, users) in follows {
