@@ -357,8 +357,20 @@ pub const PAST_BYTES_MAX: usize = 16 * 1024;
 /// Forms of one body, each compressed behind another past. Nearly all sessions have the same; audiences that see different
 /// channels have others.
 pub const PASTS_MAX: usize = 4;
+/// Writes that are kept as they were put together, for the next session with the same events: three forms, of sessions whose
+/// numbers have two neighbouring lengths.
+pub const ASSEMBLIES: usize = 8;
 /// Sockets written to before other work gets its turn: about a third of a millisecond.
 pub const FLUSH_SLICE: usize = 32;
+/// Bytes written before other work gets its turn, when many events have gathered: about as long.
+pub const FLUSH_SLICE_BYTES: usize = 1024 * 1024;
+/// Of a slice one in so many parts is kept for walks while sessions have something of their own, and of what is then left for the walks
+/// that have already had a slice while others begin.
+pub const WALKS_PART: usize = 2;
+/// Writes that go to the kernel together at most, where they are batched: those of a slice.
+pub const BATCH: usize = 2 * FLUSH_SLICE;
+/// Bytes of a write that is batched. They are copied, and to copy more takes as long as a system call.
+pub const BATCHED_BYTES_MAX: usize = 4_096;
 /// Seats of an audience looked at in one go while listing who has something to say.
 pub const FANOUT_SLICE: usize = 1_024;
 
@@ -369,6 +381,10 @@ const _: () = {
     assert!(BACKLOG_EVENTS_MAX as usize <= REPLAY_RUNS_MAX, "what is not sent is never let go of");
     assert!(MEMBERS_AHEAD_BYTES * 8 < BACKLOG_BYTES_MAX, "a listing by itself cuts nobody");
     assert!(REPLAY_OWN_BYTES_MAX * 4 <= MEMBERS_BYTES_MAX, "some listings go on at once without touching each other");
+    assert!(
+        FLUSH_BYTES_MAX * WALKS_PART <= FLUSH_SLICE_BYTES && WALKS_PART <= FLUSH_SLICE,
+        "every kind of walk proceeds"
+    );
     assert!(
         JOURNAL_TIME.as_millis()
             > RESUME_WINDOW.as_millis() + HEARTBEAT_INTERVAL.as_millis() + HEARTBEAT_TOLERANCE.as_millis(),

@@ -130,6 +130,11 @@ impl Metrics {
         self.metrics[metric as usize].saturating_record(nanos(took));
     }
 
+    /// Records the same duration so many times.
+    pub fn record_many(&mut self, metric: Metric, took: Duration, times: u64) {
+        self.metrics[metric as usize].saturating_record_n(nanos(took), times);
+    }
+
     /// Records one call of a REST route.
     pub fn record_route(&mut self, route: &'static str, took: Duration) {
         if self.routes.len() < ROUTES_MAX || self.routes.contains_key(route) {

@@ -12,6 +12,7 @@ use crate::boot::Fatal;
 use crate::boot::commandline::DataArg;
 use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
+use crate::gateway::sockets::Way;
 use crate::limits;
 use crate::shard::admission::Pace;
 use crate::shard::subscribing::Passivity;
@@ -30,6 +31,9 @@ pub struct ServeArgs {
     /// Whether all cores share one descriptor table, or each has its own, with a limit of open files of its own.
     #[arg(long, value_name = "WHICH", env = "GUILDHALL_DESCRIPTOR_TABLES")]
     descriptor_tables: Option<Tables>,
+    /// How a core hands its writes to the kernel: one by one, or those of a slice together, through an io_uring.
+    #[arg(long, value_name = "WAY", env = "GUILDHALL_FLUSH")]
+    flush: Option<Way>,
     /// A TOML file with the same settings (`listen = "…"`, `public_url = "…"`).
     #[arg(long, value_name = "FILE", env = "GUILDHALL_CONFIG")]
     config: Option<PathBuf>,
@@ -88,6 +92,7 @@ struct File {
     listen: Option<SocketAddr>,
     cores: Option<usize>,
     descriptor_tables: Option<Tables>,
+    flush: Option<Way>,
     public_url: Option<String>,
     registration: Option<bool>,
     rate_limits: Option<bool>,
@@ -113,6 +118,8 @@ pub struct Config {
     pub cores: usize,
     /// Who has which descriptor table.
     pub descriptor_tables: Tables,
+    /// How writes are handed to the kernel.
+    pub flush: Way,
     /// Settings of the doors.
     pub settings: Settings,
     /// Who gets no messages until it subscribes.
@@ -150,6 +157,7 @@ impl Config {
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             cores,
             descriptor_tables: args.descriptor_tables.or(file.descriptor_tables).unwrap_or(Tables::Shared),
+            flush: args.flush.or(file.flush).unwrap_or_default(),
             settings: Settings {
                 public_gateway_url: args.public_url.or(file.public_url),
                 registration: args.registration.or(file.registration).unwrap_or(true),

@@ -29,7 +29,7 @@ use crate::desk::Desk;
 use crate::desk::settings::Settings;
 use crate::gateway::handshake;
 use crate::gateway::socket::Door;
-use crate::gateway::sockets::SocketTable;
+use crate::gateway::sockets::{Sending, SocketTable, Way};
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Request as Asked};
 use crate::mail::placement::Placement;
@@ -75,6 +75,8 @@ pub struct CoreParts {
     pub room: Room,
     /// How long its executor sleeps at most.
     pub longest_sleep: Duration,
+    /// How writes are handed to the kernel.
+    pub flush: Way,
     /// The way to a descriptor table of its own, if it is to have one.
     pub split: Option<Arc<Split>>,
     /// Takes notes, if the process records.
@@ -105,7 +107,7 @@ pub enum Order {
 /// Runs a core until it is told to stop. Returns what it measured.
 pub async fn run(parts: CoreParts) -> Metrics {
     let CoreParts { shard, settings, signer, store, lanes, courier, listener, address, room, split, .. } = parts;
-    let CoreParts { recorder, orders, ready, lifeline, longest_sleep, .. } = parts;
+    let CoreParts { recorder, orders, ready, lifeline, longest_sleep, flush, .. } = parts;
     if let Some(split) = split
         && let Err(error) = split.separate(shard.me.index())
     {
@@ -123,6 +125,13 @@ pub async fn run(parts: CoreParts) -> Metrics {
         }
     };
     let door = Door::new(desk.clone(), sockets, courier);
+    let sending = match Sending::new(door.table.clone(), flush) {
+        Ok(sending) => sending,
+        Err(error) => {
+            let _ = ready.send(Err(io::Error::new(error.kind(), format!("no io_uring for batched writes: {error}"))));
+            return Metrics::default();
+        }
+    };
     glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
     glommio::spawn_local(tick(desk.clone())).detach();
@@ -132,7 +141,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     let listening = glommio::spawn_local(entrance.accept(Listener::adopt(listener)));
     glommio::spawn_local(obey(orders, door.clone(), listening, Rc::clone(&stop))).detach();
     let _ = ready.send(Ok(()));
-    Turns::new(desk.clone(), door, lanes, recorder, stop).run().await;
+    Turns::new(desk.clone(), door, sending, lanes, recorder, stop).run().await;
     drop(lifeline);
     desk.shard().metrics.clone()
 }

@@ -99,6 +99,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
             address,
             room: room.clone(),
             longest_sleep,
+            flush: config.flush,
             split: split.clone(),
             recorder,
             orders: receiver,
@@ -120,7 +121,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         let served = readiness.recv_timeout(Duration::from_secs(30));
         served
             .map_err(|_| Fatal("a core did not come up within 30 seconds".to_owned()))?
-            .map_err(|error| Fatal(format!("a core could not have its descriptors: {error}")))?;
+            .map_err(|error| Fatal(format!("a core could not begin: {error}")))?;
     }
     if let Some(split) = &split {
         split.leave_to_cores();

@@ -16,6 +16,7 @@ use crate::base::metrics::{Counter, Metric};
 use crate::boot::recording::Recorder;
 use crate::desk::Desk;
 use crate::gateway::socket::Door;
+use crate::gateway::sockets::Sending;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::note::Note;
@@ -38,6 +39,8 @@ pub struct Posted {
 pub struct Turns {
     desk: Desk,
     door: Door,
+    /// The sockets of the door.
+    sending: Sending,
     lanes: Lanes<Posted>,
     inbox: Inbox<Posted>,
     bell: Bell,
@@ -53,6 +56,7 @@ impl Turns {
     pub fn new(
         desk: Desk,
         door: Door,
+        sending: Sending,
         ends: LaneEnds<Posted>,
         recorder: Option<Recorder>,
         stop: Rc<Cell<bool>>,
@@ -60,7 +64,7 @@ impl Turns {
         desk.shard().record(recorder.is_some());
         let LaneEnds { lanes, inbox, mut bell } = ends;
         glommio::spawn_local(listen(bell.listen(), desk.clone())).detach();
-        Turns { desk, door, lanes, inbox, bell, jobs: VecDeque::new(), recorder, stop }
+        Turns { desk, door, sending, lanes, inbox, bell, jobs: VecDeque::new(), recorder, stop }
     }
 
     /// Moves until told to stop.
@@ -193,8 +197,7 @@ impl Turns {
     }
 
     fn flush(&mut self) -> bool {
-        let mut sockets = self.door.table.clone();
-        let more = self.desk.flush(clock::now(), &mut sockets, limits::FLUSH_SLICE);
+        let more = self.desk.flush(clock::now(), &mut self.sending, limits::FLUSH_SLICE);
         let finished = {
             let mut shard = self.desk.shard();
             // A socket that was full stirs by itself when it can take more.

@@ -27,7 +27,7 @@ use crate::mesh::courier::{Courier, Unsent};
 use crate::net::frames;
 use crate::shard::admission::Resume;
 use crate::shard::connecting::Resumption;
-use crate::shard::flushing::{Sent, Sockets};
+use crate::shard::flushing::Sent;
 use crate::wire::close::CloseCode;
 
 /// What the gateway door of one core shares between its connections.
@@ -175,9 +175,9 @@ impl Door {
 
     /// Writes whole frames to the connections at so many places from `from` on. Says where to go on.
     pub fn pulse(&self, from: u32, count: u32, frames: &[u8], pulsed: &mut Pulsed) -> Option<u32> {
-        let mut table = self.table.clone();
+        let table = &self.table;
         let mut shard = self.desk.shard();
-        let before = *pulsed;
+        let (now, before) = (clock::now(), *pulsed);
         let mut bytes = 0;
         for key in table.keys_in(from, count) {
             let Some(connection) = shard.connection(key) else { continue };
@@ -194,7 +194,7 @@ impl Door {
                     pulsed.cut_short += 1;
                     bytes += taken as u64;
                     connection.pending = frames[taken..].to_vec();
-                    connection.block(clock::now());
+                    connection.block(now);
                 }
                 // Whoever is gone stirs.
                 Sent::Bytes(0..) | Sent::Gone => pulsed.skipped += 1,
@@ -268,7 +268,7 @@ impl Door {
         let pending = self.desk.with(|shard, _| {
             shard.connection(key).map(|connection| std::mem::take(&mut connection.pending)).unwrap_or_default()
         });
-        let taken = match self.table.clone().send(key, &pending) {
+        let taken = match self.table.send(key, &pending) {
             Sent::Bytes(taken) => taken,
             Sent::Gone => return Some(End::Gone),
         };

@@ -16,12 +16,14 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::time::Timespec;
+use serde::Deserialize;
 
 use crate::base::slab::Key;
 use crate::gateway::conversation::Conversation;
 use crate::limits;
 use crate::net::drawers::Drawers;
-use crate::shard::flushing::{Sent, Sockets};
+use crate::net::ring::Ring;
+use crate::shard::flushing::{Sent, Sockets, Told};
 
 /// One connection's socket and what is said on it.
 #[derive(Debug)]
@@ -264,6 +266,26 @@ impl SocketTable {
         pages.last().map_or(0, |last| (pages.len() - 1) * PAGE + last.len()) as u32
     }
 
+    /// Writes without waiting.
+    pub fn send(&self, connection: Key, bytes: &[u8]) -> Sent {
+        let sent = self.on(connection, |socket, drawers| {
+            loop {
+                let sent = match (socket, drawers.as_deref_mut()) {
+                    (Keeping::Number(socket), _) => {
+                        rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+                    }
+                    (Keeping::Drawer(place), Some(drawers)) => drawers.send(*place, bytes),
+                    (Keeping::Drawer(_), None) => return Sent::Gone,
+                };
+                match sent {
+                    Err(Errno::INTR) => {}
+                    result => return told(result),
+                }
+            }
+        });
+        sent.unwrap_or(Sent::Gone)
+    }
+
     /// Does something with what is said on a socket; nothing if there is no such socket any more.
     pub fn at<R>(&self, key: Key, act: impl FnOnce(&mut Conversation) -> R) -> Option<R> {
         let mut places = self.0.places.borrow_mut();
@@ -280,26 +302,78 @@ impl SocketTable {
     }
 }
 
-impl Sockets for SocketTable {
-    fn send(&mut self, connection: Key, bytes: &[u8]) -> Sent {
-        let sent = self.on(connection, |socket, drawers| {
-            loop {
-                let sent = match (socket, drawers.as_deref_mut()) {
-                    (Keeping::Number(socket), _) => {
-                        rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
-                    }
-                    (Keeping::Drawer(place), Some(drawers)) => drawers.send(*place, bytes),
-                    (Keeping::Drawer(_), None) => return Sent::Gone,
-                };
-                match sent {
-                    Ok(sent) => return Sent::Bytes(sent),
-                    Err(Errno::INTR) => {}
-                    Err(Errno::AGAIN) => return Sent::Bytes(0),
-                    Err(_) => return Sent::Gone,
-                }
+/// What the result of a write means.
+fn told(result: Result<usize, Errno>) -> Sent {
+    match result {
+        Ok(taken) => Sent::Bytes(taken),
+        Err(Errno::AGAIN | Errno::INTR) => Sent::Bytes(0),
+        Err(_) => Sent::Gone,
+    }
+}
+
+/// How a core's shard writes to its sockets.
+#[derive(Debug)]
+pub struct Sending {
+    table: SocketTable,
+    /// Set if writes are handed to the kernel in batches.
+    ring: Option<Ring>,
+    staged: Vec<Key>,
+}
+
+/// How writes are handed to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// One by one.
+    #[default]
+    Plain,
+    /// Those of a slice together, through an io_uring of the core's own.
+    Batched,
+}
+
+impl Sending {
+    /// Writes to the sockets of a table.
+    pub fn new(table: SocketTable, way: Way) -> io::Result<Sending> {
+        let ring = match way {
+            Way::Plain => None,
+            Way::Batched => Some(Ring::new()?),
+        };
+        Ok(Sending { table, ring, staged: Vec::new() })
+    }
+}
+
+impl Sockets for Sending {
+    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Sent> {
+        // To copy more than that costs as much as a system call saves.
+        let ring = self.ring.as_mut().filter(|ring| bytes.len() <= limits::BATCHED_BYTES_MAX && !ring.is_full());
+        let Some(ring) = ring else { return Some(self.table.send(connection, bytes)) };
+        let staged = self.table.on(connection, |socket, _| match socket {
+            Keeping::Number(socket) => {
+                ring.stage(socket.as_fd(), bytes);
+                true
             }
+            // What is in a drawer is written through the drawers' own ring.
+            Keeping::Drawer(_) => false,
         });
-        sent.unwrap_or(Sent::Gone)
+        match staged {
+            Some(true) => {
+                self.staged.push(connection);
+                None
+            }
+            Some(false) => Some(self.table.send(connection, bytes)),
+            None => Some(Sent::Gone),
+        }
+    }
+
+    fn commit(&mut self, told: &mut Vec<Told>) {
+        if let Some(ring) = &mut self.ring {
+            let mut staged = self.staged.drain(..);
+            ring.commit(|bytes, result| {
+                let connection = staged.next().expect("each was staged under its connection");
+                let sent = self::told(result);
+                told.push(Told { connection, sent, rest: sent.rest(bytes) });
+            });
+        }
     }
 }
 
@@ -371,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_full_socket_stirs_when_it_can_take_more() {
-        for mut table in tables() {
+        for table in tables() {
             let key = Key { index: 0, generation: 0 };
             let mut peer = enter(&table, key);
             stirs(&table);
@@ -391,7 +465,7 @@ mod tests {
 
     #[test]
     fn who_has_left_is_not_heard_of() {
-        for mut table in tables() {
+        for table in tables() {
             let key = Key { index: 0, generation: 1 };
             let mut peer = enter(&table, key);
             let stale = Key { generation: 0, ..key };
@@ -402,6 +476,63 @@ mod tests {
             assert_eq!(table.send(key, b"x"), Sent::Gone);
             assert_eq!(table.receive(key, &mut [0; 8]), Received::Nothing);
             drop(line);
+        }
+    }
+
+    /// What came of a write, now or when it is done.
+    fn outcome(sending: &mut Sending, connection: Key, bytes: &[u8]) -> (Sent, Vec<u8>) {
+        if let Some(sent) = sending.send(connection, bytes) {
+            return (sent, sent.rest(bytes));
+        }
+        let mut told = Vec::new();
+        sending.commit(&mut told);
+        assert_eq!((told.len(), told[0].connection), (1, connection));
+        let Told { sent, rest, .. } = told.remove(0);
+        (sent, rest)
+    }
+
+    #[test]
+    fn both_ways_write_the_same_and_tell_the_same() {
+        for way in [Way::Plain, Way::Batched] {
+            for table in tables() {
+                let mut sending = Sending::new(table.clone(), way).unwrap();
+                let keys: Vec<Key> =
+                    (0..limits::FLUSH_SLICE as u32 * 3).map(|index| Key { index, generation: 1 }).collect();
+                let mut peers: Vec<UnixStream> = keys.iter().map(|key| enter(&table, *key)).collect();
+                for round in 0..3 {
+                    let mut told = Vec::new();
+                    for key in &keys {
+                        let text = format!("{round} to {}", key.index);
+                        match sending.send(*key, text.as_bytes()) {
+                            Some(sent) => assert_eq!(sent, Sent::Bytes(text.len())),
+                            None => assert_eq!(way, Way::Batched),
+                        }
+                    }
+                    sending.commit(&mut told);
+                    let whole = |told: &Told| told.rest.is_empty() && matches!(told.sent, Sent::Bytes(6..));
+                    assert!(told.iter().all(whole), "{told:?}");
+                    for (key, peer) in keys.iter().zip(&mut peers) {
+                        let mut read = vec![0; format!("{round} to {}", key.index).len()];
+                        peer.read_exact(&mut read).unwrap();
+                        assert_eq!(read, format!("{round} to {}", key.index).into_bytes());
+                    }
+                }
+                // A socket that is full takes a part, then nothing; one that is gone takes nothing any more.
+                let piece = [b'x'; 3_000];
+                let last = loop {
+                    match outcome(&mut sending, keys[0], &piece) {
+                        (Sent::Bytes(3_000), rest) => assert!(rest.is_empty()),
+                        other => break other,
+                    }
+                };
+                let (Sent::Bytes(taken), rest) = last else { panic!("{last:?}") };
+                assert_eq!(rest, piece[taken..]);
+                assert_eq!(outcome(&mut sending, keys[0], b"more"), (Sent::Bytes(0), b"more".to_vec()));
+                peers.remove(1);
+                assert_eq!(outcome(&mut sending, keys[1], b"x").0, Sent::Gone);
+                let stranger = Key { index: 5, generation: 0 };
+                assert_eq!(outcome(&mut sending, stranger, b"x").0, Sent::Gone);
+            }
         }
     }
 }

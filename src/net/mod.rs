@@ -7,4 +7,5 @@ pub mod deflate;
 pub mod drawers;
 pub mod frames;
 pub mod hyper_io;
+pub mod ring;
 pub mod zstd;

@@ -30,6 +30,8 @@ pub struct Connection {
     pub moved_at: Time,
     /// Its identify or resume waits in line.
     pub waits: bool,
+    /// A write was put off to the end of the slice.
+    pub staged: bool,
     /// On the list of connections that have something to say.
     pub listed: bool,
     /// Nothing more will be said after `pending`; then the socket is shut.
@@ -59,6 +61,7 @@ impl Connection {
             blocked: false,
             moved_at: Time::default(),
             waits: false,
+            staged: false,
             listed: false,
             closing: false,
             conduct,

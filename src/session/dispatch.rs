@@ -9,28 +9,32 @@ use crate::net::frames::{self, FrameKind};
 use crate::session::body::Body;
 use crate::session::packing::{HEAD_LEN, Packer, Place};
 
-/// Appends the frame that dispatches `body` as event number `s`, uncompressed.
-pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) {
+/// Appends the frame that dispatches `body` as event number `s`, uncompressed. Says where the number stands.
+pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) -> usize {
     let mut head = Head::default();
     head.push(b"{\"t\":\"");
     head.push(body.name.as_str().as_bytes());
     head.push(b"\",\"s\":");
+    let before = head.length;
     head.push(itoa::Buffer::new().format(s).as_bytes());
     head.push(b",\"op\":0,\"d\":");
     let head = head.as_slice();
     let (shared, own) = body.json();
     frames::write_head(out, FrameKind::Text, head.len() + shared.len() + own.len() + 1);
+    let at = out.len() + before;
     out.extend_from_slice(head);
     out.extend_from_slice(shared);
     out.extend_from_slice(own.as_bytes());
     out.push(b'}');
+    at
 }
 
 /// The same for a compressed stream.
-pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, place: Place<'_>, packer: &mut Packer) {
+pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, place: Place<'_>, packer: &mut Packer) -> usize {
     let format = place.format;
     let mut head = Head::default();
     head.push(b"{\"s\":");
+    let before = head.length;
     head.push(itoa::Buffer::new().format(s).as_bytes());
     head.push(b",");
     head.push(&[b' '; HEAD_LEN][head.length.min(HEAD_LEN)..]);
@@ -39,8 +43,26 @@ pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, place: Place<'_>, pa
     let own = own.unwrap_or_default();
     frames::write_head(out, FrameKind::Binary, format.stored_len(head.len()) + shared.len() + own.len());
     format.store(out, head);
+    // A head is stored in one piece, at the end of what storing appends.
+    let at = out.len() - head.len() + before;
     out.extend_from_slice(&shared);
     out.extend_from_slice(&own);
+    at
+}
+
+/// How many digits a number takes.
+pub const fn digits(s: u64) -> u32 {
+    match s.checked_ilog10() {
+        Some(log) => log + 1,
+        None => 1,
+    }
+}
+
+/// Writes another number, of as many digits, over the one that stands at `at`.
+pub fn renumber(frames: &mut [u8], at: usize, s: u64) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(s).as_bytes();
+    frames[at..at + digits.len()].copy_from_slice(digits);
 }
 
 /// Appends a payload that is no event, such as HELLO. `first` begins a compressed stream.

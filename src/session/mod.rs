@@ -4,8 +4,9 @@
 //! Nothing is queued per session. An event goes once into the *journal* of each audience that may see it; a session is a
 //! cursor into the journals it follows, and its *replay* is the list of journal stretches that it was dispatched, each with
 //! the sequence number it began at. What is not yet written to the socket is simply the tail of the replay.
-//! Read next: `journal`, `replay`, `dispatch`, `packing`.
+//! Read next: `journal`, `replay`, `dispatch`, `packing`, `assembly`.
 
+pub mod assembly;
 pub mod body;
 pub mod connection;
 pub mod dispatch;

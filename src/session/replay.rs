@@ -224,14 +224,12 @@ impl Replay {
         Ok(())
     }
 
-    /// Where the events from `s` on come from, when all of them are one stretch of one journal: its address and the number
-    /// of the first. Sessions with equal stretches and equal `s` are sent equal bytes.
-    pub fn stretch_from(&self, s: u64) -> Option<(usize, u64)> {
+    /// Where the events from `s` on come from, when all of them are one stretch of one journal: the journal and the number
+    /// of the first. Sessions with equal stretches are sent equal bytes but for the numbers.
+    pub fn stretch_from(&self, s: u64) -> Option<(&SharedJournal, u64)> {
         let run = self.runs.back()?;
         match &run.events {
-            Events::Shared { journal, from, .. } if run.s <= s => {
-                Some((Rc::as_ptr(journal) as usize, from + (s - run.s)))
-            }
+            Events::Shared { journal, from, .. } if run.s <= s => Some((journal, from + (s - run.s))),
             Events::Shared { .. } | Events::Own(_) => None,
         }
     }

@@ -3,20 +3,19 @@
 //! Lives on: the sessions' homes.
 //! An event costs one journal entry per audience; only here is there work per session, and it is one write for everything a
 //! session has. A walk over a large audience proceeds in slices with a cursor, other work gets its turns in between, and
-//! events that come meanwhile are picked up by the walk or by the next one: under load they coalesce by themselves.
+//! events that come meanwhile are picked up by the walk or by the next one: under load they coalesce by themselves. Nothing waits:
+//! whatever there is to write is written by the turn that finds it, or by the next ones if it is more than a slice.
+//! A slice serves, in this order: sessions with something of their own, walks that have just begun, walks that go on. So a small
+//! audience is written to at once, however large the others are; and a part of each slice is for those that go on.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 
 use crate::base::clock::Time;
 use crate::base::id::GuildId;
-use crate::base::metrics::{Counter, Metric};
+use crate::base::metrics::{Counter, Metric, Metrics};
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
-use crate::net::compression::Format;
-use crate::session::dispatch;
-use crate::session::packing::{Mark, Place};
 use crate::shard::Shard;
 
 /// What came of a write.
@@ -28,77 +27,159 @@ pub enum Sent {
     Gone,
 }
 
+impl Sent {
+    /// What was not taken of these bytes. As a rule nothing, and then nothing is allocated.
+    pub fn rest(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Sent::Bytes(taken) => bytes[taken..].to_vec(),
+            Sent::Gone => Vec::new(),
+        }
+    }
+}
+
+/// What came of a write that was put off.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// To whom.
+    pub connection: Key,
+    /// What came of it.
+    pub sent: Sent,
+    /// The bytes that were not taken.
+    pub rest: Vec<u8>,
+}
+
 /// The sockets of a core, as the shard sees them.
 pub trait Sockets {
-    /// Writes without waiting.
-    fn send(&mut self, connection: Key, bytes: &[u8]) -> Sent;
+    /// Writes without waiting, and says what came of it; or copies the bytes to write them with others, which is done by
+    /// [`Sockets::commit`]. A connection with a write that was put off is given no other one before.
+    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Sent>;
+
+    /// Does what was put off.
+    fn commit(&mut self, told: &mut Vec<Told>);
 }
 
 /// The first event that is ever sent again: the one after READY.
 const FIRST_REPLAYED: u64 = 2;
+
+/// Sessions of an audience that are visited between two looks at what is left of the slice.
+const HANDFUL: usize = 8;
 
 /// Who has something to say.
 #[derive(Debug, Default)]
 pub(super) struct Flushing {
     /// Connections with a payload or an event of their own.
     pub(super) ready: VecDeque<Key>,
-    /// Audiences with new events, one walk each.
-    pub(super) walks: VecDeque<(GuildId, Key)>,
+    /// Audiences with new events, one walk each, that have not had a slice.
+    pub(super) begun: VecDeque<(GuildId, Key)>,
+    /// Walks that go on.
+    walks: VecDeque<(GuildId, Key)>,
     blocked: Vec<Key>,
     finished: Vec<Key>,
-    last: Option<Assembled>,
-    /// What a compressed stream ends with after it.
-    tail: Option<Mark>,
-    published: Vec<Time>,
-    /// Bytes of the bodies in it.
-    bytes: u64,
+    /// Who is visited in one go.
+    visited: Vec<Key>,
+    told: Vec<Told>,
+    deliveries: u64,
 }
 
-/// What the last assembled write was made of; sessions with equal stretches and numbers are sent equal bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Assembled {
-    journal: usize,
-    from: u64,
-    s: u64,
-    end: u64,
-    format: Option<Format>,
-    tail: Option<Mark>,
+/// What is left of a slice.
+#[derive(Debug, Clone, Copy)]
+struct Slice {
+    /// Sockets that may be written to.
+    sockets: usize,
+    /// Bytes that may be written.
+    bytes: usize,
+    /// Sessions that may be looked at, whether or not they have something to say.
+    visits: usize,
+}
+
+impl Slice {
+    fn is_over(self) -> bool {
+        self.sockets == 0 || self.bytes == 0 || self.visits == 0
+    }
+
+    /// So many bytes were written to a socket.
+    fn take(&mut self, bytes: usize) {
+        self.sockets -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Keeps a part for later.
+    fn set_aside(&mut self, part: usize) -> Slice {
+        let aside = Slice { sockets: self.sockets / part, bytes: self.bytes / part, visits: self.visits / part };
+        self.sockets -= aside.sockets;
+        self.bytes -= aside.bytes;
+        self.visits -= aside.visits;
+        aside
+    }
+
+    /// The part is used after all.
+    fn add(&mut self, aside: Slice) {
+        self.sockets += aside.sockets;
+        self.bytes += aside.bytes;
+        self.visits += aside.visits;
+    }
 }
 
 impl Flushing {
     pub(super) fn is_busy(&self) -> bool {
-        !self.ready.is_empty() || !self.walks.is_empty()
+        !self.ready.is_empty() || !self.begun.is_empty() || !self.walks.is_empty()
     }
 }
 
 impl Shard {
-    /// Writes to about `budget` sockets. Says whether there is more to do.
+    /// Writes to `budget` sockets at most, and leaves nothing to be written if that is enough. Says whether there is more to do.
     pub fn flush(&mut self, now: Time, sockets: &mut impl Sockets, budget: usize, out: &mut Outbox) -> bool {
         let work = std::mem::take(&mut self.packer.work);
         self.metrics.count(Counter::TextsCompressed, work.alone + work.behind);
         self.metrics.count(Counter::TextsCompressedBehind, work.behind);
-        // Journals may have come and gone since: their addresses mean nothing any more.
-        self.flushing.last = None;
         self.let_in(now, out);
-        let mut written = 0;
-        // Newcomers have much to be told and all at once. While there are walks too they get half, so that nobody waits for them.
-        let for_ready = if self.flushing.walks.is_empty() { budget } else { budget.div_ceil(2) };
-        while written < budget {
-            if (written < for_ready || self.flushing.walks.is_empty())
-                && let Some(key) = self.flushing.ready.pop_front()
-            {
-                if let Some(connection) = self.connections.get_mut(key) {
-                    connection.listed = false;
-                    written += 1;
-                    self.absorb_for(now, key, out);
-                    self.write(now, key, sockets, out);
-                }
-                continue;
-            }
-            let Some(walk) = self.flushing.walks.pop_front() else { break };
-            written += self.walk(now, walk, sockets, budget - written, out);
+        let mut slice =
+            Slice { sockets: budget.max(1), bytes: limits::FLUSH_SLICE_BYTES, visits: limits::FANOUT_SLICE };
+        while self.flushing.is_busy() && !slice.is_over() {
+            self.serve(now, sockets, &mut slice, out);
+            self.commit(now, sockets, out);
         }
+        let metrics = &mut self.metrics;
+        self.assemblies.tell(&mut |published, times| tell(metrics, now, published, times));
+        self.metrics.count(Counter::Deliveries, std::mem::take(&mut self.flushing.deliveries));
         self.flushing.is_busy()
+    }
+
+    /// Writes to whoever has something to say, as far as a slice goes; what is put off is not yet written.
+    fn serve(&mut self, now: Time, sockets: &mut impl Sockets, slice: &mut Slice, out: &mut Outbox) {
+        // Newcomers have much to be told, and all at once. While there are walks too they get half, so that nobody waits for them.
+        let walks = !self.flushing.begun.is_empty() || !self.flushing.walks.is_empty();
+        let aside = walks.then(|| slice.set_aside(limits::WALKS_PART));
+        while !slice.is_over()
+            && let Some(key) = self.flushing.ready.pop_front()
+        {
+            slice.visits -= 1;
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.listed = false;
+                self.absorb_for(now, key, None, out);
+                if let Some(bytes) = self.write(now, key, sockets, out) {
+                    slice.take(bytes);
+                }
+            }
+        }
+        if let Some(aside) = aside {
+            slice.add(aside);
+        }
+        let going_on = !self.flushing.walks.is_empty();
+        let aside = going_on.then(|| slice.set_aside(limits::WALKS_PART));
+        while !slice.is_over()
+            && let Some(walk) = self.flushing.begun.pop_front()
+        {
+            self.walk(now, walk, sockets, slice, out);
+        }
+        if let Some(aside) = aside {
+            slice.add(aside);
+        }
+        while !slice.is_over()
+            && let Some(walk) = self.flushing.walks.pop_front()
+        {
+            self.walk(now, walk, sockets, slice, out);
+        }
     }
 
     /// Whether [`Shard::flush`] has anything to do.
@@ -133,51 +214,63 @@ impl Shard {
         }
     }
 
-    /// Visits some more places of an audience. Says to how many sockets it wrote.
+    /// Visits some more places of an audience.
     fn walk(
         &mut self,
         now: Time,
         (guild, audience_key): (GuildId, Key),
         sockets: &mut impl Sockets,
-        budget: usize,
+        slice: &mut Slice,
         out: &mut Outbox,
-    ) -> usize {
-        let (mut visited, mut written) = (0, 0);
-        while visited < limits::FANOUT_SLICE && written < budget {
-            // Looked up anew each time: whoever is found to be lost ends, and that may end the audience.
+    ) {
+        while !slice.is_over() {
+            // Looked up anew after each handful: whoever is found to be lost ends, and that may end the audience.
             let Some(audience) = self.relays.get_mut(&guild).and_then(|relay| relay.audience_mut(audience_key)) else {
-                return written;
+                return;
             };
-            let Some(walk) = &mut audience.walk else { return written };
-            let Some(session_key) = audience.sessions.get(walk.at).copied() else {
+            let Some(walk) = &mut audience.walk else { return };
+            let from = walk.at.min(audience.sessions.len());
+            let count = (audience.sessions.len() - from).min(slice.sockets).min(slice.visits).min(HANDFUL);
+            if count == 0 {
                 let metrics = &mut self.metrics;
                 let again =
                     audience.finish_walk(|published| metrics.record(Metric::PublishToLastFlush, now.since(published)));
                 if again {
                     self.flushing.walks.push_back((guild, audience_key));
                 }
-                return written;
-            };
-            walk.at += 1;
-            visited += 1;
-            let Some(connection) = self.sessions.get(session_key).and_then(|session| session.connection) else {
-                continue; // it takes up its events when it resumes
-            };
-            self.absorb_for(now, connection, out);
-            if self.write(now, connection, sockets, out) {
-                written += 1;
+                return;
             }
+            // Whoever moves to a place before the cursor meanwhile is listed by itself.
+            walk.at = from + count;
+            slice.visits -= count;
+            let mut visited = std::mem::take(&mut self.flushing.visited);
+            visited.extend_from_slice(&audience.sessions[from..from + count]);
+            for session in visited.drain(..) {
+                let Some(connection) = self.sessions.get(session).and_then(|session| session.connection) else {
+                    continue; // it takes up its events when it resumes
+                };
+                self.absorb_for(now, connection, Some(guild), out);
+                if let Some(bytes) = self.write(now, connection, sockets, out) {
+                    slice.take(bytes);
+                }
+            }
+            self.flushing.visited = visited;
         }
         self.flushing.walks.push_back((guild, audience_key));
-        written
     }
 
-    /// Dispatches to the connection's session what its journals have gathered, within the bounds of its backlog.
-    fn absorb_for(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    /// Dispatches to the connection's session what its journals, or the one of a guild, have gathered, within the bounds of its
+    /// backlog.
+    fn absorb_for(&mut self, now: Time, key: Key, guild: Option<GuildId>, out: &mut Outbox) {
         let Some(connection) = self.connections.get(key) else { return };
         let Some(session_key) = connection.session else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
-        if session.absorb_all().is_err() {
+        let absorbed = match guild {
+            None => session.absorb_all(),
+            // A bot in thousands of guilds is visited for one.
+            Some(guild) => session.seat_in(guild).map_or(Ok(0), |seat| session.absorb(seat)),
+        };
+        if absorbed.is_err() {
             self.end_session(now, session_key, out);
             return;
         }
@@ -192,115 +285,128 @@ impl Shard {
         }
     }
 
-    /// Writes what a connection has to say. Says whether there was anything.
-    fn write(&mut self, now: Time, key: Key, sockets: &mut impl Sockets, out: &mut Outbox) -> bool {
-        let Some(connection) = self.connections.get_mut(key) else { return false };
-        if connection.blocked {
-            return false;
+    /// Writes what a connection has to say. Says how many bytes it was, if there was anything.
+    fn write(&mut self, now: Time, key: Key, sockets: &mut impl Sockets, out: &mut Outbox) -> Option<usize> {
+        if self.connections.get(key)?.staged {
+            // What came of the last write decides what the next one begins with.
+            self.commit(now, sockets, out);
         }
-        let (format, tail) = (connection.terms.compression, connection.tail);
-        let mut session = connection.session.and_then(|session| self.sessions.get_mut(session));
+        let connection = self.connections.get_mut(key)?;
+        if connection.blocked {
+            return None;
+        }
+        let session_key = connection.session;
+        let session = session_key.and_then(|session| self.sessions.get_mut(session));
         let unsent = session.as_ref().map_or(0, |session| session.unsent());
         if connection.pending.is_empty() && unsent == 0 {
             let rests = session.is_some_and(|session| session.wants_members());
-            let session_key = connection.session.filter(|_| rests);
             if connection.closing {
                 self.flushing.finished.push(key);
             }
-            if let Some(session_key) = session_key {
+            if let Some(session_key) = session_key.filter(|_| rests) {
                 self.go_on_listing(session_key, out);
             }
-            return false;
+            return None;
         }
-        let mut lost = false;
-        if let Some(session) = &mut session
-            && unsent > 0
-        {
-            let same = session.replay.stretch_from(session.sent_s).filter(|_| connection.pending.is_empty()).map(
-                |(journal, from)| {
-                    let (s, end) = (session.sent_s, session.replay.next_s());
-                    Assembled { journal, from, s, end, format, tail }
-                },
-            );
-            if same.is_none() || same != self.flushing.last {
-                self.scratch.clear();
-                self.scratch.append(&mut connection.pending);
-                self.flushing.published.clear();
-                self.flushing.bytes = 0;
-                let Flushing { published, bytes, .. } = &mut self.flushing;
-                let (scratch, packer) = (&mut self.scratch, &mut self.packer);
-                let mut tail = tail;
-                let result = session.replay.each_from(session.sent_s, |s, body, before| {
-                    match format {
-                        None => dispatch::write_dispatch(scratch, body, s),
-                        Some(format) => {
-                            let place = Place { format, before: before.map(|before| &**before), tail: &mut tail };
-                            dispatch::write_packed(scratch, body, s, place, packer);
-                        }
-                    }
-                    published.push(body.published);
-                    *bytes += body.size() as u64;
-                    if scratch.len() < limits::FLUSH_BYTES_MAX {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    }
-                });
-                lost = result.is_err();
-                self.flushing.last = same;
-                self.flushing.tail = tail;
+        let Some(session) = session.filter(|_| unsent > 0) else {
+            let bytes = std::mem::take(&mut connection.pending);
+            match sockets.send(key, &bytes) {
+                Some(sent) => self.settle(now, key, sent, sent.rest(&bytes), out),
+                None => connection.staged = true,
             }
-            connection.tail = self.flushing.tail;
-            let count = self.flushing.published.len() as u64;
-            // What is sent again after a resume was late through the client's absence.
-            let again = session.owed_s.saturating_sub(session.sent_s).min(count) as usize;
-            session.sent_s += count;
-            session.unsent_bytes = session.unsent_bytes.saturating_sub(self.flushing.bytes);
-            for published in &self.flushing.published[again..] {
-                self.metrics.record(Metric::PublishToFlush, now.since(*published));
-            }
-            self.metrics.count(Counter::Deliveries, count);
-        } else {
-            self.flushing.last = None;
-            self.scratch.clear();
-            self.scratch.append(&mut connection.pending);
-        }
-        if connection.pending.capacity() > 0 && connection.pending.is_empty() {
+            return Some(bytes.len());
+        };
+        let (format, tail) = (connection.terms.compression, connection.tail);
+        let (front, packer, metrics) = (&mut connection.pending, &mut self.packer, &mut self.metrics);
+        let mut told = |published, times| tell(metrics, now, published, times);
+        // What is sent again after a resume is reckoned otherwise.
+        let (s, alone) = (session.sent_s, session.owed_s > session.sent_s);
+        let (assembly, result) =
+            self.assemblies.next(&session.replay, s, alone, front, format, tail, packer, &mut told);
+        if connection.pending.capacity() > 0 {
             connection.pending = Vec::new();
         }
-        let session_key = connection.session;
-        let mut rests = false;
-        match sockets.send(key, &self.scratch) {
-            Sent::Bytes(sent) => {
-                self.metrics.count(Counter::Sends, 1);
-                self.metrics.count(Counter::BytesSent, sent as u64);
-                let more = session.is_some_and(|session| {
-                    // Nobody resumes a session whose READY has not arrived: its name is in there. So READY, which is as
-                    // large as everything else about an idle session, need not be kept.
-                    session.replay.trim(FIRST_REPLAYED.min(session.sent_s));
-                    session.replay.shed(limits::REPLAY_OWN_BYTES_MAX, session.sent_s);
-                    rests = session.wants_members();
-                    session.unsent() > 0
-                });
-                if sent < self.scratch.len() {
-                    connection.pending = self.scratch[sent..].to_vec();
-                    connection.block(now);
-                    self.flushing.blocked.push(key);
-                } else if connection.closing {
-                    self.flushing.finished.push(key);
-                } else if more {
-                    self.list_connection(key);
-                }
+        connection.tail = assembly.tail;
+        let count = assembly.published.len() as u64;
+        let length = assembly.bytes.len();
+        // What is sent again after a resume was late through the client's absence.
+        let again = session.owed_s.saturating_sub(session.sent_s).min(count) as usize;
+        session.sent_s += count;
+        session.unsent_bytes = session.unsent_bytes.saturating_sub(assembly.bodies);
+        assembly.written(again);
+        self.flushing.deliveries += count;
+        match sockets.send(key, &assembly.bytes) {
+            Some(sent) => {
+                let rest = sent.rest(&assembly.bytes);
+                self.settle(now, key, sent, rest, out);
             }
-            Sent::Gone => self.flushing.finished.push(key),
+            None => connection.staged = true,
         }
-        if let Some(session_key) = session_key {
-            if lost {
-                self.end_session(now, session_key, out);
-            } else if rests {
-                self.go_on_listing(session_key, out);
-            }
+        if result.is_err()
+            && let Some(session_key) = session_key
+        {
+            self.commit(now, sockets, out);
+            self.end_session(now, session_key, out);
         }
-        true
+        Some(length)
     }
+
+    /// Has what was put off written, and sees to what comes of it.
+    fn commit(&mut self, now: Time, sockets: &mut impl Sockets, out: &mut Outbox) {
+        let mut told = std::mem::take(&mut self.flushing.told);
+        sockets.commit(&mut told);
+        for Told { connection: key, sent, rest } in told.drain(..) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.staged = false;
+                self.settle(now, key, sent, rest, out);
+            }
+        }
+        self.flushing.told = told;
+    }
+
+    /// Sees to what came of a write. `rest` are the bytes that were not taken.
+    fn settle(&mut self, now: Time, key: Key, sent: Sent, rest: Vec<u8>, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Sent::Bytes(taken) = sent else {
+            self.flushing.finished.push(key);
+            return;
+        };
+        self.metrics.count(Counter::Sends, 1);
+        self.metrics.count(Counter::BytesSent, taken as u64);
+        let session_key = connection.session;
+        let session = session_key.and_then(|session| self.sessions.get_mut(session));
+        let mut rests = false;
+        let more = session.is_some_and(|session| {
+            // Nobody resumes a session whose READY has not arrived: its name is in there. So READY, which is as
+            // large as everything else about an idle session, need not be kept.
+            session.replay.trim(FIRST_REPLAYED.min(session.sent_s));
+            session.replay.shed(limits::REPLAY_OWN_BYTES_MAX, session.sent_s);
+            rests = session.wants_members();
+            session.unsent() > 0
+        });
+        if !rest.is_empty() {
+            if connection.pending.is_empty() {
+                connection.pending = rest;
+            } else {
+                // Said since the write was put off.
+                connection.pending.splice(0..0, rest);
+            }
+            connection.block(now);
+            self.flushing.blocked.push(key);
+        } else if !connection.pending.is_empty() {
+            self.list_connection(key);
+        } else if connection.closing {
+            self.flushing.finished.push(key);
+        } else if more {
+            self.list_connection(key);
+        }
+        if let Some(session_key) = session_key.filter(|_| rests) {
+            self.go_on_listing(session_key, out);
+        }
+    }
+}
+
+/// Events of that time were written just now, so many times.
+fn tell(metrics: &mut Metrics, now: Time, published: Time, times: u64) {
+    metrics.record_many(Metric::PublishToFlush, now.since(published), times);
 }

@@ -34,6 +34,7 @@ use crate::mail::placement::{CoreId, Placement};
 use crate::mail::presence::Coming;
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
+use crate::session::assembly::Assemblies;
 use crate::session::connection::Connection;
 use crate::session::packing::Packer;
 use crate::session::{Session, Stage};
@@ -89,7 +90,7 @@ pub struct Shard {
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
-    scratch: Vec<u8>,
+    assemblies: Assemblies,
     draining: bool,
     recording: bool,
     /// What this core measured.
@@ -189,7 +190,7 @@ impl Shard {
             stirred: Vec::new(),
             held: Vec::new(),
             packer: Packer::default(),
-            scratch: Vec::with_capacity(2 * crate::limits::FLUSH_BYTES_MAX),
+            assemblies: Assemblies::default(),
             draining: false,
             recording: false,
             metrics: Metrics::default(),
@@ -322,7 +323,7 @@ impl Shard {
 
     /// Does what a relay left to be done.
     fn clear_up(&mut self, now: Time, after: Aftermath, out: &mut Outbox) {
-        self.flushing.walks.extend(after.walks);
+        self.flushing.begun.extend(after.walks);
         for session in after.ready {
             self.list_session(session);
         }

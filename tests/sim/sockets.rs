@@ -6,7 +6,8 @@ use guildhall::base::clock::Time;
 use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
 use guildhall::gateway::conversation::Conversation;
-use guildhall::shard::flushing::{Sent, Sockets};
+use guildhall::limits;
+use guildhall::shard::flushing::{Sent, Sockets, Told};
 
 /// What the server's end of a wire is told to do, as by the real table of sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,13 +77,53 @@ pub struct CoreSockets<'a> {
     pub table: &'a BTreeMap<Key, usize>,
     pub wires: &'a mut Vec<Wire>,
     pub prng: &'a mut Prng,
+    /// Writes that were put off.
+    staged: Vec<(Key, Vec<u8>)>,
+    /// Writes asked for, and their bytes.
+    asked: (usize, usize),
 }
 
-impl Sockets for CoreSockets<'_> {
-    fn send(&mut self, connection: Key, bytes: &[u8]) -> Sent {
+impl<'a> CoreSockets<'a> {
+    pub fn new(table: &'a BTreeMap<Key, usize>, wires: &'a mut Vec<Wire>, prng: &'a mut Prng) -> CoreSockets<'a> {
+        CoreSockets { table, wires, prng, staged: Vec::new(), asked: (0, 0) }
+    }
+
+    /// Judges a flush that was allowed so many writes: nothing waits that could have been written, and nothing is put off for
+    /// ever. (There are too few sessions here for the bound on visits.)
+    pub fn judge(self, more: bool, budget: usize) {
+        let (writes, bytes) = self.asked;
+        assert!(writes <= budget, "{writes} writes where {budget} were allowed");
+        let over = writes == budget || bytes >= limits::FLUSH_SLICE_BYTES;
+        assert!(!more || over, "something waits after {writes} writes of {budget}");
+        assert!(self.staged.is_empty(), "every write that was put off is done");
+    }
+
+    fn write(&mut self, connection: Key, bytes: &[u8]) -> Sent {
         match self.table.get(&connection) {
             Some(wire) => self.wires[*wire].take(bytes, self.prng),
             None => Sent::Gone,
+        }
+    }
+}
+
+impl Sockets for CoreSockets<'_> {
+    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Sent> {
+        assert!(
+            self.staged.iter().all(|(key, _)| *key != connection),
+            "one write of a connection at a time is put off"
+        );
+        self.asked = (self.asked.0 + 1, self.asked.1 + bytes.len());
+        if self.prng.chance(1, 2) {
+            return Some(self.write(connection, bytes));
+        }
+        self.staged.push((connection, bytes.to_vec()));
+        None
+    }
+
+    fn commit(&mut self, told: &mut Vec<Told>) {
+        for (connection, bytes) in std::mem::take(&mut self.staged) {
+            let sent = self.write(connection, &bytes);
+            told.push(Told { connection, sent, rest: sent.rest(&bytes) });
         }
     }
 }

@@ -278,8 +278,9 @@ impl World {
         self.send(core);
         let budget = if self.calm { limits::FLUSH_SLICE } else { 1 + self.prng.below(8) as usize };
         let Core { shard, out, table, .. } = &mut self.cores[core];
-        let mut sockets = CoreSockets { table, wires: &mut self.wires, prng: &mut self.prng };
-        shard.flush(self.now, &mut sockets, budget, out);
+        let mut sockets = CoreSockets::new(table, &mut self.wires, &mut self.prng);
+        let more = shard.flush(self.now, &mut sockets, budget, out);
+        sockets.judge(more, budget);
         for (keys, signal) in [(shard.take_blocked(), Signal::Blocked), (shard.take_finished(), Signal::Finish)] {
             for key in keys {
                 self.report.blocked += u64::from(signal == Signal::Blocked);
