@@ -382,7 +382,7 @@ const _: () = {
     assert!(MEMBERS_AHEAD_BYTES * 8 < BACKLOG_BYTES_MAX, "a listing by itself cuts nobody");
     assert!(REPLAY_OWN_BYTES_MAX * 4 <= MEMBERS_BYTES_MAX, "some listings go on at once without touching each other");
     assert!(
-        FLUSH_BYTES_MAX * WALKS_PART <= FLUSH_SLICE_BYTES && WALKS_PART <= FLUSH_SLICE,
+        FLUSH_BYTES_MAX * WALKS_PART <= FLUSH_SLICE_BYTES && WALKS_PART * WALKS_PART <= FLUSH_SLICE,
         "every kind of walk proceeds"
     );
     assert!(

@@ -311,7 +311,7 @@ impl Shard {
         let Some(session) = session.filter(|_| unsent > 0) else {
             let bytes = std::mem::take(&mut connection.pending);
             match sockets.send(key, &bytes) {
-                Some(sent) => self.settle(now, key, sent, sent.rest(&bytes), out),
+                Some(sent) => self.after_write(now, key, sent, sent.rest(&bytes), out),
                 None => connection.staged = true,
             }
             return Some(bytes.len());
@@ -338,7 +338,7 @@ impl Shard {
         match sockets.send(key, &assembly.bytes) {
             Some(sent) => {
                 let rest = sent.rest(&assembly.bytes);
-                self.settle(now, key, sent, rest, out);
+                self.after_write(now, key, sent, rest, out);
             }
             None => connection.staged = true,
         }
@@ -358,14 +358,14 @@ impl Shard {
         for Told { connection: key, sent, rest } in told.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.staged = false;
-                self.settle(now, key, sent, rest, out);
+                self.after_write(now, key, sent, rest, out);
             }
         }
         self.flushing.told = told;
     }
 
     /// Sees to what came of a write. `rest` are the bytes that were not taken.
-    fn settle(&mut self, now: Time, key: Key, sent: Sent, rest: Vec<u8>, out: &mut Outbox) {
+    fn after_write(&mut self, now: Time, key: Key, sent: Sent, rest: Vec<u8>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Sent::Bytes(taken) = sent else {
             self.flushing.finished.push(key);
