@@ -123,6 +123,22 @@ pub const ACTIVITY_CHARS_MAX: usize = 128;
 pub const ACTIVITY_EXTRA_BYTES_MAX: usize = 1_024;
 /// Members that a session follows in one guild, by op 14 or 37: as many as their payload has room for, roughly.
 pub const FOLLOWED_MAX: usize = 500;
+/// Rows of a window of a member list: what clients ask for at once.
+pub const LIST_BLOCK: u32 = 100;
+/// Windows of a guild's lists that one session looks at: the first, and three where the client has scrolled to, in some channels.
+pub const LIST_WINDOWS_MAX: usize = 20;
+/// Members up to which lists show who is offline: all of them are held in memory while somebody looks.
+pub const LIST_OFFLINE_MAX: u64 = 1_000;
+/// Members that a new list takes in before others get their turn: about a millisecond.
+pub const LIST_SLICE: usize = 1_024;
+/// Windows that are compared, or rendered, before others get their turn: about half a millisecond.
+pub const LIST_WINDOWS: usize = 16;
+/// Between two updates of a window, for each session that looks at it: they cost a tenth of a CPU, however many look.
+pub const LIST_LOOKER_TIME: Duration = Duration::from_micros(100);
+/// Between two events that only tell how many members there are. In a large guild somebody always comes or goes.
+pub const LIST_NUMBERS_TIME: Duration = Duration::from_secs(5);
+/// How long a list is kept that nobody looks at. To make one of a million members takes a second.
+pub const LIST_UNSEEN_TIME: Duration = Duration::from_secs(60);
 /// Members in memory who are not online, per guild: whoever writes over REST, and known strangers.
 pub const GUILD_VISITORS_MAX: usize = 4_096;
 /// Embeds of a message.
@@ -395,6 +411,7 @@ const _: () = {
     assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
     assert!(STORE_GROUP_MAX <= STORE_QUEUE);
     assert!(MEMBERS_PAGE_MAX <= STORE_SEARCH_ROWS_MAX, "one page of hits must fit in one walk");
+    assert!(LIST_OFFLINE_MAX <= MEMBERS_PAGE_MAX as u64, "all members of a small guild are one answer of the store");
     assert!(IMPORT_BATCH as u64 <= IMPORT_ROWS);
     assert!(IMPORT_PREFIX_CHARS_MAX + 1 + IMPORT_USERS_MAX.ilog10() as usize + 2 <= 32, "names stay usernames");
     assert!(

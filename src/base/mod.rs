@@ -1,4 +1,4 @@
-//! The ground floor: ids, the clock, seeded randomness, slabs with generations, measurements. Knows nothing above it.
+//! The ground floor: ids, the clock, seeded randomness, slabs with generations, sets with ranks, measurements. Knows nothing above it.
 //!
 //! Lives on: every core.
 
@@ -7,5 +7,7 @@ pub mod few;
 pub mod id;
 pub mod idmap;
 pub mod metrics;
+pub mod murmur;
 pub mod prng;
+pub mod ranked;
 pub mod slab;

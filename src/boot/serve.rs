@@ -23,6 +23,7 @@ use crate::boot::recording::Recording;
 use crate::boot::signals::{self, Wish};
 use crate::boot::tables::{Laid, Room, Split};
 use crate::boot::{Fatal, control, listener, preflight};
+use crate::guild::list::Listing;
 use crate::limits;
 use crate::mail::placement::{CoreId, Placement};
 use crate::mesh::{self, courier};
@@ -88,6 +89,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
                 prng: Prng::from_entropy(errand::entropy()?),
                 passivity: config.passivity,
                 pace: config.pace,
+                listing: Listing::default(),
                 revoked: revoked.clone(),
             },
             settings: config.settings.clone(),

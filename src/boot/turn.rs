@@ -101,7 +101,7 @@ impl Turns {
         let more = self.flush();
         let took = clock::now().since(began);
         self.desk.shard().metrics.record(Metric::TurnLength, took);
-        more || self.desk.letters() > 0 || !self.inbox.is_empty()
+        more || self.desk.letters() > 0 || !self.inbox.is_empty() || self.desk.shard().has_to_settle()
     }
 
     fn receive(&mut self) {

@@ -11,6 +11,7 @@ pub mod acting;
 pub mod channel;
 pub mod founding;
 pub mod invite;
+pub mod list;
 pub mod member;
 pub mod mention;
 pub mod message;
@@ -31,6 +32,7 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::few::Few;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, Mint, UserId};
+use crate::guild::list::Lists;
 use crate::guild::presence::{Changes, Here, Onlookers};
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply};
@@ -174,6 +176,7 @@ pub struct Guild {
     activities: BTreeMap<(UserId, u64), Activities>,
     changes: Changes,
     onlookers: Onlookers,
+    lists: Lists,
     watchers: BTreeMap<CoreId, u64>,
     common: Option<Bytes>,
     nonces: VecDeque<message::Sent>,
@@ -199,6 +202,7 @@ impl Guild {
             activities: BTreeMap::new(),
             changes: Changes::default(),
             onlookers: Onlookers::default(),
+            lists: Lists::default(),
             watchers: BTreeMap::new(),
             common: None,
             nonces: VecDeque::new(),
@@ -343,15 +347,17 @@ impl Guild {
             match change {
                 Change::Member(member) => {
                     let user = member.user.id;
+                    let before = self.standing(user);
                     if event.name == EventName::GuildMemberAdd {
                         self.member_count += 1;
                     }
                     self.remember(user, Some(Arc::clone(member)), true);
                     self.note_member(user);
+                    self.restand(user, before);
                 }
                 Change::MemberLeft(user) => {
                     self.member_count = self.member_count.saturating_sub(1);
-                    let before = self.presence_of(*user);
+                    let (before, stood) = (self.presence_of(*user), self.standing(*user));
                     let sessions = self.residents.remove(user).map(|resident| resident.sessions).unwrap_or_default();
                     for here in sessions.iter() {
                         self.forget_session(*user, here);
@@ -360,11 +366,13 @@ impl Guild {
                     self.remember(*user, None, true);
                     self.note_presence(*user, before);
                     self.note_member(*user);
+                    self.restand(*user, stood);
                 }
                 Change::ChannelGone(channel) => {
                     self.last_messages.remove(channel);
                 }
-                Change::Guild(_) | Change::Channel(_) | Change::Role(_) | Change::RoleGone(_) | Change::Deleted => {}
+                Change::Guild(_) | Change::Role(_) | Change::RoleGone(_) => self.lists.regroup(&self.facts),
+                Change::Channel(_) | Change::Deleted => {}
             }
         }
     }
@@ -423,7 +431,7 @@ impl Guild {
     /// A session of a member comes to see the guild; `None` if it must be looked up first.
     pub fn enter(&mut self, coming: &Coming) -> Option<Entrance> {
         let (user, here) = (coming.user, Here::new(coming));
-        let before = self.presence_of(user);
+        let (before, stood) = (self.presence_of(user), self.standing(user));
         let resident = self.residents.get_mut(&user)?;
         let Some(member) = resident.member.clone() else { return Some(Entrance::Stranger) };
         let twin = resident.sessions.iter().find(|other| other.id() == coming.session).copied();
@@ -434,6 +442,7 @@ impl Guild {
             self.keep_activities(user, coming.session.secret, &coming.showing.activities);
         }
         self.note_presence(user, before);
+        self.restand(user, stood);
         let home = coming.session.home;
         let new = !self.watchers.contains_key(&home);
         *self.watchers.entry(home).or_default() += 1;
@@ -444,7 +453,7 @@ impl Guild {
 
     /// A session of a member is over. Says whether it saw the guild until now.
     pub fn leave(&mut self, user: UserId, session: SessionId) -> bool {
-        let before = self.presence_of(user);
+        let (before, stood) = (self.presence_of(user), self.standing(user));
         let Some(resident) = self.residents.get_mut(&user) else { return false };
         let Some(index) = resident.sessions.iter().position(|here| here.id() == session) else {
             return false; // removed from the guild meanwhile, and perhaps back
@@ -460,6 +469,7 @@ impl Guild {
             self.forget_session(user, &here);
         }
         self.note_presence(user, before);
+        self.restand(user, stood);
         true
     }
 
@@ -496,6 +506,7 @@ impl Guild {
     /// Panics if something that must hold does not.
     pub fn invariants(&self) {
         self.presence_invariants();
+        self.lists.invariants();
         for resident in self.residents.values().filter(|resident| !resident.sessions.is_empty()) {
             assert!(resident.member.is_some(), "only members have sessions");
         }

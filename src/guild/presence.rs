@@ -115,7 +115,7 @@ impl Guild {
 
     /// A session shows itself in another way.
     pub fn show(&mut self, user: UserId, session: SessionId, showing: &Showing) {
-        let before = self.presence_of(user);
+        let (before, stood) = (self.presence_of(user), self.standing(user));
         let Some(resident) = self.residents.get_mut(&user) else { return };
         let mut found = false;
         // It may be there twice for a while.
@@ -127,6 +127,7 @@ impl Guild {
         if found {
             self.keep_activities(user, session.secret, &showing.activities);
             self.note_presence(user, before);
+            self.restand(user, stood);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::{Answer, Ask, Ticket};
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
+use crate::mail::listing::{Look, Windows};
 use crate::mail::placement::CoreId;
 use crate::mail::presence::{Coming, Presences};
 use crate::mail::session_id::SessionId;
@@ -146,6 +147,12 @@ pub enum Letter {
     },
     /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
     Publish(Arc<Event>),
+    /// Relay → guild: somebody looks at windows of a member list, or away. Answered by `Windows`.
+    /// Lost: a client waits for its member list for ever, or windows are told of that nobody looks at.
+    Look(Box<Look>),
+    /// Guild → relay: what has become of windows that are looked at there. Lost: clients would apply what follows to rows that
+    /// they do not have.
+    Windows(Arc<Windows>),
     /// Relay → guild: nobody is left here. `seen` counts the snapshots that came, so that one on its way is noticed.
     /// Answered by `Unwatched` unless one is. Lost: events go on coming for nobody.
     Unwatch {

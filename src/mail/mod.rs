@@ -6,6 +6,7 @@ pub mod ask;
 pub mod event;
 pub mod facts;
 pub mod letter;
+pub mod listing;
 pub mod note;
 pub mod outbox;
 pub mod placement;

@@ -7,6 +7,7 @@
 
 pub mod audience;
 pub mod following;
+mod looking;
 pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,9 +22,11 @@ use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
 use crate::base::slab::{Key, Slab};
 use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
+use crate::mail::listing::Look;
 use crate::mail::presence::Reach;
 use crate::relay::audience::{AccessClass, Audience};
 use crate::relay::following::{Following, takes_presences};
+use crate::relay::looking::Looking;
 use crate::session::body::{Body, SharedBody};
 use crate::session::interest::Interest;
 use crate::session::{Seat, Session};
@@ -45,6 +48,8 @@ pub struct Aftermath {
     pub follows: Vec<(GuildId, UserId, bool)>,
     /// A guild in which something has become unread for those who get no messages, the first since they were told.
     pub unread: Option<GuildId>,
+    /// Windows of member lists that are looked at from now on, or no more.
+    pub looks: Vec<Look>,
 }
 
 /// One guild's sessions on one core.
@@ -60,6 +65,7 @@ pub struct Relay {
     following: Following,
     /// Audiences of bots that asked for presences.
     seers: BTreeSet<Key>,
+    looking: Looking,
     /// Snapshots that ever came.
     pub seen: u64,
     /// The guild was told that nobody is left.
@@ -80,6 +86,7 @@ impl Relay {
             named,
             following: Following::default(),
             seers: BTreeSet::new(),
+            looking: Looking::default(),
             seen: 0,
             leaving: false,
             unread: false,
@@ -142,6 +149,7 @@ impl Relay {
         let seat = session.seats.remove(index);
         let user = session.user;
         self.follow_nobody(key, after);
+        self.look_away(key, after);
         self.displace(seat.audience, seat.place, sessions, after);
         if let Some(present) = self.present.get_mut(&user) {
             present.remove(key);
@@ -174,9 +182,8 @@ impl Relay {
             let told = watched && audience.wants(EventName::ChannelUpdate);
             viewed_before.push(told.then(|| audience.views(&self.facts)));
         }
-        if let Some(change) = &event.change
-            && self.facts.apply(change)
-        {
+        let touched = event.change.as_ref().is_some_and(|change| self.facts.apply(change));
+        if touched {
             for key in &keys {
                 self.audiences.get_mut(*key).expect("listed just now").forget();
             }
@@ -220,7 +227,11 @@ impl Relay {
         if let Some(user) = event.always_to {
             self.deliver_to_self(user, event, &mut bodies, sessions, after);
         }
-        self.follow_up(event, &keys, &viewed_before, sessions, after)
+        let lives = self.follow_up(event, &keys, &viewed_before, sessions, after);
+        if touched {
+            self.all_look_again(sessions, after);
+        }
+        lives
     }
 
     /// Panics if something that must hold does not.
@@ -244,6 +255,7 @@ impl Relay {
         let present: usize = self.present.values().map(|present| present.as_slice().len()).sum();
         assert_eq!(seated, present, "who is present is seated, once");
         self.following_invariants();
+        self.looking_invariants(sessions);
     }
 
     /// Whom the event is about to name becomes a class of its own before it, while that changes nothing for anybody: then the
@@ -409,6 +421,7 @@ impl Relay {
                 None => Vec::new(),
             };
             self.move_to(key, &roles, interest, now, sessions, after);
+            self.look_again(key, false, &mut BTreeMap::new(), sessions, after);
             let session = sessions.get_mut(key).expect("found just now");
             if !session.intents.contains(Intents::GUILDS) {
                 continue;

@@ -65,6 +65,7 @@ impl Interest {
             | EventName::Resumed
             | EventName::RateLimited
             | EventName::GuildMembersChunk
+            | EventName::GuildMemberListUpdate
             | EventName::GuildCreate
             | EventName::GuildUpdate
             | EventName::GuildDelete

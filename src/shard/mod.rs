@@ -11,6 +11,7 @@ pub mod asking;
 pub mod attaching;
 pub mod connecting;
 pub mod flushing;
+pub mod listing;
 pub mod members;
 pub mod noting;
 pub mod presences;
@@ -26,6 +27,7 @@ use crate::base::idmap::IdMap;
 use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
 use crate::base::slab::{Key, Slab};
+use crate::guild::list::Listing;
 use crate::guild::{Claim, Guild};
 use crate::mail::ask::{Ask, Ticket};
 use crate::mail::letter::Letter;
@@ -56,6 +58,8 @@ pub struct ShardSettings {
     pub passivity: Passivity,
     /// How many may come.
     pub pace: Pace,
+    /// How member lists are made.
+    pub listing: Listing,
     /// Users with revoked tokens, and from which Unix millisecond on tokens are good.
     pub revoked: Vec<(UserId, u64)>,
 }
@@ -87,6 +91,7 @@ pub struct Shard {
     unread: VecDeque<(Time, GuildId)>,
     /// Guilds here of whose members something has changed in this turn.
     stirred: Vec<GuildId>,
+    listing: listing::Lists,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
@@ -158,6 +163,8 @@ enum Waiting {
     Founding(Box<asking::Founding>),
     /// A new account, or revoked tokens, being committed.
     Own(Box<asking::OwnCommit>),
+    /// Lists of a guild that show who is offline: all its members must be looked up.
+    Everybody(GuildId),
     /// A session that asked for members.
     Members(Key),
     /// A caller at this core's door.
@@ -188,6 +195,7 @@ impl Shard {
             admission: Admission::new(settings.pace),
             unread: VecDeque::new(),
             stirred: Vec::new(),
+            listing: listing::Lists::new(settings.listing),
             held: Vec::new(),
             packer: Packer::default(),
             assemblies: Assemblies::default(),
@@ -220,6 +228,8 @@ impl Shard {
                 self.presences_found(now, job, *found, &presences, out);
             }
             Letter::Publish(event) => self.fan_out(now, &event, out),
+            Letter::Look(look) => self.look(*look, out),
+            Letter::Windows(windows) => self.show_windows(now, &windows, out),
             Letter::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
             Letter::Unwatched { guild } => self.unwatched(guild),
             Letter::Gained { user, guild } => self.gained(user, guild, out),
@@ -314,6 +324,7 @@ impl Shard {
             Waiting::Founding(founding) => self.found_guild(now, *founding, result, out),
             Waiting::Own(own) => self.own_committed(*own, result, out),
             Waiting::Members(session) => self.members_found(now, session, result, None, out),
+            Waiting::Everybody(guild) => self.everybody_found(guild, result),
             Waiting::Door(ticket) => {
                 let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
                 out.findings.push((ticket, finding));
@@ -332,6 +343,9 @@ impl Shard {
         }
         for (guild, user, follows) in after.follows {
             out.post(self.placement.owner(guild), Letter::Follow { guild, core: self.me, user, follows });
+        }
+        for look in after.looks {
+            out.post(self.placement.owner(look.guild), Letter::Look(Box::new(look)));
         }
         if let Some(guild) = after.unread {
             self.unread.push_back((now + self.passivity.every, guild));

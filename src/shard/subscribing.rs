@@ -69,6 +69,9 @@ impl Shard {
         if let Some(members) = subscription.members {
             relay.follow(key, members, &mut self.sessions, &mut after);
         }
+        if let Some(channels) = &subscription.channels {
+            relay.look(key, channels, &mut self.sessions, &mut after);
+        }
         self.clear_up(now, after, out);
     }
 

@@ -53,4 +53,5 @@ events! {
     InviteDelete = "INVITE_DELETE", Intents::GUILD_INVITES;
     PassiveUpdateV2 = "PASSIVE_UPDATE_V2", Intents::GUILD_MESSAGES;
     ChannelUnreadUpdate = "CHANNEL_UNREAD_UPDATE", Intents::GUILD_MESSAGES;
+    GuildMemberListUpdate = "GUILD_MEMBER_LIST_UPDATE", Intents::empty();
 }

@@ -8,6 +8,7 @@ use crate::base::clock;
 use crate::base::prng::Prng;
 use crate::boot::Fatal;
 use crate::boot::admin::errand::{self, Errand, Means};
+use crate::guild::list::Listing;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreWork};
@@ -32,6 +33,7 @@ pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fa
         prng: Prng::from_entropy(errand::entropy()?),
         passivity: Passivity::default(),
         pace: Pace::default(),
+        listing: Listing::default(),
         revoked: Vec::new(),
     });
     let mut ask = |request: Request| answer(&mut shard, &caller, me, request);

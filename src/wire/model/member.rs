@@ -46,7 +46,7 @@ impl Member {
         self.roles.contains(&role)
     }
 
-    fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+    pub(super) fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("nick", &self.nick)?;
         map.serialize_entry("avatar", &())?;
         map.serialize_entry("banner", &())?;

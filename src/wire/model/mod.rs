@@ -10,6 +10,7 @@ pub mod channel;
 pub mod guild;
 pub mod invite;
 pub mod kept;
+pub mod listing;
 pub mod member;
 pub mod message;
 pub mod presence;

@@ -1,0 +1,114 @@
+//! Member lists: looked at, kept, told.
+//!
+//! Lives on: the guild's core; `show_windows` on the sessions' homes.
+//! At each tick a *round* begins for every guild that has lists: what has changed since the last one is worked out, in slices that
+//! are part of the turns, and told. Whoever begins to look is answered as soon as the list is there.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::guild::list::Listing;
+use crate::mail::letter::Letter;
+use crate::mail::listing::{Look, Windows};
+use crate::mail::outbox::Outbox;
+use crate::relay::Aftermath;
+use crate::shard::{GuildSlot, Shard, Waiting};
+use crate::store::{Found, Query, StoreError};
+
+/// Guilds with member lists that somebody looks at.
+#[derive(Debug)]
+pub(super) struct Lists {
+    settings: Listing,
+    guilds: BTreeSet<GuildId>,
+    /// Those that have something to do, each once.
+    busy: VecDeque<GuildId>,
+    queued: BTreeSet<GuildId>,
+}
+
+impl Lists {
+    pub(super) fn new(settings: Listing) -> Lists {
+        Lists { settings, guilds: BTreeSet::new(), busy: VecDeque::new(), queued: BTreeSet::new() }
+    }
+
+    /// Whether a turn has anything to do.
+    pub(super) fn are_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    fn busy(&mut self, guild: GuildId) {
+        if self.queued.insert(guild) {
+            self.busy.push_back(guild);
+        }
+    }
+
+    fn next(&mut self) -> Option<GuildId> {
+        let guild = self.busy.pop_front()?;
+        self.queued.remove(&guild);
+        Some(guild)
+    }
+}
+
+impl Shard {
+    /// Guild: a session, or the last on its core, looks at windows or away.
+    pub(super) fn look(&mut self, look: Look, out: &mut Outbox) {
+        let guild = look.guild;
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        if hosted.guild.look(look, self.listing.settings) {
+            let limit = self.listing.settings.offline_up_to as u32;
+            let query = Query::Members { guild, after: UserId::new(0), limit };
+            self.query(query, Waiting::Everybody(guild), out);
+        }
+        self.listing.guilds.insert(guild);
+        self.listing.busy(guild);
+    }
+
+    /// Guild: the store has answered about all members.
+    pub(super) fn everybody_found(&mut self, guild: GuildId, result: Result<Option<Found>, StoreError>) {
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        let found = match &result {
+            Ok(Some(Found::Members(members))) => Some(members.as_slice()),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(%guild, %error, "members could not be read");
+                None
+            }
+        };
+        hosted.guild.know_everybody(found);
+        self.listing.busy(guild);
+    }
+
+    /// Begins to work out what has changed in lists.
+    pub(super) fn begin_rounds(&mut self, now: Time) {
+        let (guilds, settings) = (&mut self.guilds, self.listing.settings);
+        self.listing.guilds.retain(|guild| match guilds.get_mut(guild) {
+            Some(GuildSlot::Here(hosted)) => hosted.guild.begin_round(now, settings),
+            Some(GuildSlot::Loading(_)) | None => false,
+        });
+        for guild in self.listing.guilds.clone() {
+            self.listing.busy(guild);
+        }
+    }
+
+    /// Does some of what is to be done in lists; once in a turn.
+    pub(super) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
+        let Some(guild) = self.listing.next() else { return };
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        let (posts, more) = hosted.guild.attend_lists(now, self.listing.settings);
+        for (core, windows) in posts {
+            out.post(core, Letter::Windows(windows));
+        }
+        if more {
+            self.listing.busy(guild);
+        }
+    }
+
+    /// Home: the guild tells what has become of windows.
+    pub(super) fn show_windows(&mut self, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
+        let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
+        let mut after = Aftermath::default();
+        relay.show(windows, &mut self.sessions, &mut after);
+        self.clear_up(now, after, out);
+    }
+}
