@@ -4,7 +4,7 @@
 //! It trusts nothing: numbers must rise by one, what is replayed must be what was seen before, and an Invalid Session must
 //! have a reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use guildhall::base::clock::Time;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::asking::{Asking, Circumstances};
 use crate::essence;
+use crate::lists::Lists;
 use crate::oracle::{Oracle, SessionView};
 use crate::presence::{Beliefs, Shown};
 use crate::report::Report;
@@ -35,6 +36,8 @@ pub struct Known {
     pub beliefs: Beliefs,
     /// What it asked about members, and was told.
     pub asking: Asking,
+    /// Member lists, as far as they have come.
+    pub lists: Lists,
     /// By sequence number, from 1.
     received: Vec<(Option<u64>, String)>,
     /// The last number seen on the present connection or claimed by a resume.
@@ -393,6 +396,7 @@ impl Client {
                 beliefs: Beliefs::default(),
                 asking: Asking::default(),
                 announced: announced.collect(),
+                lists: Lists::default(),
                 received: vec![(None, line)],
                 cursor: 1,
                 acknowledged: 0,
@@ -415,6 +419,9 @@ impl Client {
                 session.received.push((guild, line));
                 session.asking.hear(name, &payload["d"]);
                 session.beliefs.hear(name, &payload["d"], (self.user, self.bot), session.intents, report);
+                if name == "GUILD_MEMBER_LIST_UPDATE" {
+                    session.lists.apply(&payload["d"]);
+                }
             }
         }
         if link.phase == Phase::Resuming {
@@ -510,6 +517,19 @@ impl Known {
 fn presence(said: &Shown) -> Value {
     let activities: Vec<Value> = said.does.iter().map(|name| json!({ "name": name, "type": 0 })).collect();
     json!({ "status": said.status, "activities": activities, "since": null, "afk": false })
+}
+
+impl Client {
+    /// Looks at windows of member lists of a guild, in place of those that it looked at before: ranges by channel.
+    pub fn look(&mut self, guild: u64, channels: &BTreeMap<u64, Vec<(u32, u32)>>, old_form: bool) -> Vec<u8> {
+        let channels: serde_json::Map<String, Value> =
+            channels.iter().map(|(channel, ranges)| (channel.to_string(), json!(ranges))).collect();
+        if old_form {
+            payload(&json!({ "op": 14, "d": { "guild_id": guild.to_string(), "channels": channels } }))
+        } else {
+            payload(&json!({ "op": 37, "d": { "subscriptions": { guild.to_string(): { "channels": channels } } } }))
+        }
+    }
 }
 
 /// A client's payload as a frame.

@@ -103,6 +103,10 @@ pub fn of_dispatch(name: &str, d: &Value, me: u64) -> (Option<u64>, String) {
         "INVITE_CREATE" | "INVITE_DELETE" => (guild, format!("{name} {}", text(&d["code"]))),
         "PASSIVE_UPDATE_V2" => (guild, unread("DELTA", &d["updated_channels"])),
         "CHANNEL_UNREAD_UPDATE" => (guild, unread("PLAIN", &d["channel_unread_updates"])),
+        // Applied elsewhere; if it comes again by a resume it must be the same.
+        "GUILD_MEMBER_LIST_UPDATE" => {
+            (None, format!("{name} {:016x}", crate::digest::Digest::of(d.to_string().as_bytes())))
+        }
         // The session's own: no guild's order holds for them.
         "PRESENCE_UPDATE" => (None, format!("{name} {d}")),
         "READY" | "RESUMED" | "RATE_LIMITED" => (None, name.to_owned()),
@@ -155,10 +159,13 @@ fn channel_of(value: &Value) -> ChannelModel {
 }
 
 fn role_of(value: &Value) -> RoleModel {
-    RoleModel { name: text(&value["name"]), permissions: id(&value["permissions"]).unwrap_or(0) }
+    let position = value["position"].as_i64().unwrap_or(-1) as i32;
+    let (permissions, hoist) = (id(&value["permissions"]).unwrap_or(0), value["hoist"] == true);
+    RoleModel { name: text(&value["name"]), permissions, position, hoist }
 }
 
-fn member_of(value: &Value) -> MemberModel {
+/// A member in JSON.
+pub fn member_of(value: &Value) -> MemberModel {
     MemberModel {
         nick: value["nick"].as_str().map(str::to_owned),
         roles: list(&value["roles"]).filter_map(id).collect::<BTreeSet<u64>>().into_iter().collect(),

@@ -9,6 +9,7 @@ mod digest;
 mod essence;
 mod lanes;
 mod ledger;
+mod lists;
 mod model;
 mod notes;
 mod oracle;
@@ -87,6 +88,11 @@ fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest)
         world.pass(limits::TICK);
         settle(&mut world);
     }
+    world.look_at_rest();
+    settle(&mut world);
+    // And how many members there are is told.
+    world.pass(limits::LIST_NUMBERS_TIME + limits::TICK);
+    settle(&mut world);
     judge(&mut world);
     world.count();
     dismiss(&mut world);
@@ -133,6 +139,7 @@ fn judge(world: &mut World) {
         );
     }
     judge_presences(world);
+    judge_lists(world);
     world.ledger.judge(world.oracle.guilds(), &mut world.store, &mut world.report);
     assert!(
         world.ledger.internal <= world.report.commits_failed,
@@ -169,6 +176,52 @@ fn judge_presences(world: &mut World) {
         }
     }
     world.report.hidden += hidden.len() as u64;
+}
+
+/// At rest, everybody sees the lists that it looks at, and has never been shown another.
+fn judge_lists(world: &mut World) {
+    let oracle = &world.oracle;
+    // Elsewhere sessions may linger that nobody will resume.
+    let settled = world.temper.presences;
+    for model in oracle.guilds().values() {
+        // The most present session counts.
+        let order = ["online", "dnd", "idle"];
+        let mut online: BTreeMap<u64, &str> = BTreeMap::new();
+        for client in &world.clients {
+            let Some(session) = &client.session else { continue };
+            if !oracle.seats_of(session.secret).contains(&model.id) {
+                continue;
+            }
+            if let Some(place) = order.iter().position(|status| *status == session.said.status) {
+                let status = online.entry(client.user).or_insert(order[place]);
+                *status = order[place.min(order.iter().position(|other| other == status).unwrap_or(place))];
+            }
+        }
+        let offline = model.members.len() as u64 <= world.temper.offline_up_to;
+        let scene = lists::Scene { model, names: &oracle.names, online: &online, offline };
+        for client in &world.clients {
+            let Some(session) = &client.session else { continue };
+            if settled {
+                world.report.rows_checked += session.lists.judge(client.user, &scene);
+            }
+            for id in session.lists.ids(model.id) {
+                assert!(
+                    oracle.listed(model.id, id, client.user) && !oracle.is_bot(client.user),
+                    "judge lists: user {} was shown list {id} of guild {}",
+                    client.user,
+                    model.id
+                );
+            }
+        }
+    }
+    for (name, count) in world.clients.iter().filter_map(|client| client.session.as_ref()).flat_map(|it| &it.lists.ops)
+    {
+        match name.as_str() {
+            "SYNC" => world.report.windows_synced += count,
+            "INVALIDATE" => world.report.windows_left += count,
+            _ => world.report.rows_moved += count,
+        }
+    }
 }
 
 /// Everybody leaves: nothing may stay behind.
@@ -273,7 +326,7 @@ fn a_planted_leak_of_a_hidden_channel_is_caught() {
 #[test]
 fn a_planted_commit_that_was_acknowledged_and_lost_is_caught() {
     // Whoever signs in after a membership was lost sees a guild too few.
-    assert_caught(Plant::LoseCommit, &["durability", "membership"]);
+    assert_caught(Plant::LoseCommit, &["durability", "membership", "members", "lists"]);
 }
 
 #[test]
@@ -319,6 +372,11 @@ fn planted_presences_of_those_who_hide_are_caught() {
 #[test]
 fn planted_presences_for_everybody_are_caught() {
     assert_caught(Plant::TellEverybody, &["presence"]);
+}
+
+#[test]
+fn a_planted_loss_of_what_became_of_a_window_is_caught() {
+    assert_caught(Plant::DropWindows, &["lists"]);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct ChannelModel {
 pub struct RoleModel {
     pub name: String,
     pub permissions: u64,
+    pub position: i32,
+    pub hoist: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +75,8 @@ impl From<&Channel> for ChannelModel {
 
 impl From<&Role> for RoleModel {
     fn from(role: &Role) -> Self {
-        RoleModel { name: role.name.clone(), permissions: role.permissions.bits() }
+        let (permissions, position, hoist) = (role.permissions.bits(), role.position, role.hoist);
+        RoleModel { name: role.name.clone(), permissions, position, hoist }
     }
 }
 

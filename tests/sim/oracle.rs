@@ -11,6 +11,7 @@ use std::rc::Rc;
 use guildhall::store::Write;
 
 use crate::essence;
+use crate::lists::list_id;
 use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleModel};
 use crate::passive::{self, Item};
 use crate::presence::is_small;
@@ -110,6 +111,8 @@ pub struct Oracle {
     /// For which sessions, by secret and guild, the guild was small, always and ever.
     small: BTreeMap<(u64, u64), (bool, bool)>,
     bots: BTreeSet<u64>,
+    /// Who has ever been in sight of a member list, by guild and id.
+    listed: BTreeMap<(u64, String), BTreeSet<u64>>,
     /// Who joined or left which guild, or 0 for a guild that went, in order.
     pub changes: Vec<(u64, u64)>,
     /// Usernames.
@@ -190,6 +193,7 @@ impl Oracle {
         }
         let line = essence::guild_create(model, user);
         self.push(guild, secret, Expected { special: Special::Entrance, ..Expected::plain(GUILDS, line) });
+        self.note_lists(guild);
     }
 
     /// A guild has refused a session.
@@ -229,8 +233,32 @@ impl Oracle {
         }
         for write in writes {
             self.apply(write, report);
+            match write {
+                Write::PutGuild(guild) => self.note_lists(guild.id.get()),
+                Write::PutChannel(channel) => self.note_lists(channel.guild_id.get()),
+                Write::PutRole(guild, _)
+                | Write::DeleteRole(guild, _)
+                | Write::PutMember(guild, _)
+                | Write::DeleteChannel(guild, _) => self.note_lists(guild.get()),
+                _ => {}
+            }
         }
         self.note_sizes();
+    }
+
+    /// Notes who is in sight of which member list.
+    fn note_lists(&mut self, guild: u64) {
+        let (Some(model), Some(seated)) = (self.guilds.get(&guild), self.seated.get(&guild)) else { return };
+        for user in seated.values().copied().collect::<BTreeSet<u64>>() {
+            for channel in model.viewed_by(user) {
+                self.listed.entry((guild, list_id(model, channel))).or_default().insert(user);
+            }
+        }
+    }
+
+    /// Whether a user has ever been in sight of a member list.
+    pub fn listed(&self, guild: u64, id: &str, user: u64) -> bool {
+        self.listed.get(&(guild, id.to_owned())).is_some_and(|users| users.contains(&user))
     }
 
     fn guild_of(&self, channel: u64) -> Option<u64> {

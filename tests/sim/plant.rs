@@ -31,6 +31,8 @@ pub enum Plant {
     TellEverybody,
     /// An answer to a door vanishes.
     DropAnswer,
+    /// What became of a window of a member list vanishes now and then.
+    DropWindows,
     /// A page of members lacks one of them.
     ShortPage,
     /// A page of members is the first one now and then.
@@ -38,7 +40,7 @@ pub enum Plant {
 }
 
 impl Plant {
-    const NAMES: [(&'static str, Plant); 15] = [
+    const NAMES: [(&'static str, Plant); 16] = [
         ("drop-letter", Plant::DropLetter),
         ("duplicate-letter", Plant::DuplicateLetter),
         ("reorder", Plant::Reorder),
@@ -52,6 +54,7 @@ impl Plant {
         ("show-hidden", Plant::ShowHidden),
         ("tell-everybody", Plant::TellEverybody),
         ("drop-answer", Plant::DropAnswer),
+        ("drop-windows", Plant::DropWindows),
         ("short-page", Plant::ShortPage),
         ("same-page", Plant::SamePage),
     ];

@@ -123,6 +123,14 @@ report! {
     hidden,
     /// Changes of members told to who follows them.
     changes_followed,
+    /// Rows of member lists that were as they should be.
+    rows_checked,
+    /// Windows of member lists that were sent as a whole.
+    windows_synced,
+    /// Windows that were left.
+    windows_left,
+    /// Rows that came, went or changed.
+    rows_moved,
     /// Connections with `zlib-stream` that ended.
     zlib_streams,
     /// Connections with `zstd-stream` that ended.

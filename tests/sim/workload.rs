@@ -1,6 +1,6 @@
 //! The workload: who is there at the beginning, what is asked of the server, and what goes wrong, all of it drawn from the seed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use guildhall::base::id::{ChannelId, GuildId, Id, MessageId, Mint, RoleId, UserId};
@@ -67,6 +67,10 @@ pub struct Temper {
     pub pace: Pace,
     /// At rest everybody is asked what they believe of the others.
     pub presences: bool,
+    /// Members up to which lists show who is offline.
+    pub offline_up_to: u64,
+    /// Members that a list takes in in one turn.
+    pub list_slice: usize,
 }
 
 impl Temper {
@@ -94,6 +98,8 @@ impl Temper {
                 Pace { identifies: 1 + prng.below(6), resumes: 1 + prng.below(6), line: prng.below(4) as usize }
             },
             presences: !flood && prng.chance(1, 2),
+            offline_up_to: if prng.chance(1, 3) { 0 } else { 1_000 },
+            list_slice: if crowd { 500 } else { 1 + prng.below(4) as usize },
         }
     }
 }
@@ -201,6 +207,9 @@ impl World {
         if self.prng.chance(1, 25) {
             self.subscription();
         }
+        if self.prng.chance(1, 8) {
+            self.look_somewhere();
+        }
         if self.temper.crowd && self.prng.chance(1, 8) {
             let client = self.prng.below(self.clients.len() as u64) as usize;
             self.ask_members(client, None);
@@ -223,6 +232,52 @@ impl World {
             let old_form = self.prng.chance(1, 2);
             let bytes = self.clients[client].subscribe(guild, old_form);
             self.write(client, &bytes);
+        }
+    }
+
+    /// Somebody scrolls through the member lists of a guild, or looks elsewhere. Bots may, and get nothing.
+    fn look_somewhere(&mut self) {
+        let client = self.prng.below(self.clients.len() as u64) as usize;
+        let guilds: Vec<u64> = self.oracle.guilds().keys().copied().collect();
+        let Some(guild) = self.pick(&guilds).filter(|_| self.clients[client].is_live()) else { return };
+        let all: Vec<u64> = self.oracle.guilds()[&guild].channels.keys().copied().collect();
+        let mut channels = BTreeMap::new();
+        for _ in 0..self.prng.below(4) {
+            let ranges = match self.prng.below(8) {
+                0 => vec![(100, 199), (0, 99)],
+                1 => vec![(0, 99), (100, 199), (2_200, 2_299)],
+                2 => vec![(50, 149), (7, 3)],
+                3 => vec![(0, u32::MAX)],
+                _ => vec![(0, 99)],
+            };
+            if let Some(channel) = self.pick(&all) {
+                channels.insert(channel, ranges);
+            }
+        }
+        let old_form = self.prng.chance(1, 2);
+        let bytes = self.clients[client].look(guild, &channels, old_form);
+        self.write(client, &bytes);
+    }
+
+    /// Everybody looks at some lists of each guild that it sees, while nothing else happens.
+    pub fn look_at_rest(&mut self) {
+        for client in 0..self.clients.len() {
+            let secret = self.clients[client].session.as_ref().map_or(0, |session| session.secret);
+            for guild in self.oracle.seats_of(secret) {
+                let all: Vec<u64> = self.oracle.guilds()[&guild].channels.keys().copied().collect();
+                let windows: Vec<usize> = if self.prng.chance(1, 2) { vec![0] } else { vec![0, 1, 22] };
+                let channels: BTreeSet<u64> = (0..3).filter_map(|_| self.pick(&all)).collect();
+                let range = |window: &usize| (100 * *window as u32, 100 * *window as u32 + 99);
+                let ranges: Vec<(u32, u32)> = windows.iter().map(range).collect();
+                let asked = channels.iter().map(|channel| (*channel, ranges.clone())).collect();
+                let bytes = self.clients[client].look(guild, &asked, true);
+                self.write(client, &bytes);
+                let bot = self.oracle.is_bot(self.clients[client].user);
+                if let Some(session) = self.clients[client].session.as_mut().filter(|_| !bot) {
+                    let looks = channels.into_iter().map(|channel| (channel, windows.clone())).collect();
+                    session.lists.looks.insert(guild, looks);
+                }
+            }
         }
     }
 
@@ -694,6 +749,7 @@ impl World {
         let patch = RolePatch {
             name: Some(format!("role-{}", self.prng.below(1_000))),
             permissions: Some(permissions),
+            hoist: Some(self.prng.chance(1, 2)),
             ..RolePatch::default()
         };
         let roles: Vec<u64> = model.roles.keys().copied().filter(|role| *role != model.id).collect();

@@ -14,6 +14,7 @@ use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
 use guildhall::desk::settings::Settings;
 use guildhall::gateway::conversation::{Conversation, Gate, Next};
+use guildhall::guild::list::Listing;
 use guildhall::limits;
 use guildhall::mail::ask::{Actor, Ask, Request, Ticket};
 use guildhall::mail::event::{Change, Event};
@@ -132,6 +133,7 @@ impl World {
                 prng,
                 passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
                 pace: self.temper.pace,
+                listing: Listing { offline_up_to: self.temper.offline_up_to, slice: self.temper.list_slice },
                 revoked: revoked.clone(),
             };
             let mut shard = Shard::new(settings);
@@ -373,6 +375,7 @@ impl World {
         let publishes = matches!(&letter, Letter::Publish(_));
         match self.plant {
             Some(Plant::DropLetter) if publishes && self.prng.chance(1, 20) => return,
+            Some(Plant::DropWindows) if matches!(letter, Letter::Windows(_)) && self.prng.chance(1, 8) => return,
             Some(Plant::DropGained) if matches!(letter, Letter::Gained { .. }) && self.prng.chance(1, 2) => return,
             Some(Plant::DropAnswer) if matches!(letter, Letter::Answer(..)) && self.prng.chance(1, 20) => return,
             Some(Plant::DuplicateLetter) if self.prng.chance(1, 20) => {
@@ -664,6 +667,7 @@ impl World {
                 && out.answers.is_empty()
                 && out.arrivals.is_empty()
                 && !core.shard.has_to_flush()
+                && !core.shard.has_to_settle()
                 && !core.shard.awaits_store()
         });
         cores
