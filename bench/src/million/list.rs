@@ -11,8 +11,8 @@ use crate::swarm::errand::{Deed, Part, Scroll};
 
 /// Sessions that scroll, if there are ten times as many.
 const SCROLLERS: u32 = 10_000;
-/// Of them, one in so many keeps all rows and checks them.
-const CHECKED_ONE_IN: u32 = 50;
+/// Of them, about so many keep all rows and check them: an event takes a thread some hundred microseconds then.
+const CHECKED: u32 = 100;
 /// Pages that each turns: two at a time.
 const TURNS: u32 = 5;
 /// Between two turns: lists change meanwhile.
@@ -23,7 +23,7 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     let one_in = (stage.million.sessions / SCROLLERS).max(10);
     let part = Part::one_in(one_in, 3);
     let scrollers = part.count(stage.million.sessions);
-    let checked = if scrollers >= CHECKED_ONE_IN * 20 { CHECKED_ONE_IN } else { 1 };
+    let checked = (scrollers / CHECKED).max(1);
     let mut used = Used::default();
     let (mut asked, mut done, mut result) = (0, 0, Ok(()));
     for turn in 0..TURNS {
