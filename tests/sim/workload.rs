@@ -171,7 +171,7 @@ impl World {
             client.deltas = self.prng.chance(1, 2);
             client.bot = user.bot;
             // All clients of a user hide, or none.
-            client.hides = user.id.get() % 7 == 0;
+            client.hides = user.id.get().is_multiple_of(7);
             if !user.bot && self.prng.chance(1, 2) {
                 client.shows.on = "desktop";
             }
