@@ -8,7 +8,6 @@
 //! Invariant: what is not among the changes is what was last told.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -160,8 +159,8 @@ impl Guild {
         (members, presences.collect())
     }
 
-    /// The presences of those who are to be seen among members that were found; `after`: whom listed ones come behind.
-    pub fn presences_among(&mut self, found: &Found, after: UserId) -> Vec<PresenceOf> {
+    /// The presences of those who are to be seen among members that were found.
+    pub fn presences_among(&mut self, found: &Found) -> Vec<PresenceOf> {
         self.changes.given += 1;
         let guild = self.id();
         let of = |user: UserId, presence: Presence| PresenceOf { guild, user, presence };
@@ -171,12 +170,9 @@ impl Guild {
                 all.filter(|one| one.presence.is_visible()).collect()
             }
             Found::Listed(Some(listed)) => {
-                let page = (Bound::Excluded(after), Bound::Included(listed.last.unwrap_or(after).max(after)));
-                if listed.last.is_none_or(|last| last <= after) {
-                    return Vec::new();
-                }
-                let here = self.residents.range(page).filter(|(_, resident)| resident.is_visible());
-                here.map(|(user, _)| of(*user, self.presence_of(*user))).collect()
+                // Not whoever is between the first and the last: the store may not have heard of some of them.
+                let all = listed.users.iter().map(|user| of(*user, self.presence_of(*user)));
+                all.filter(|one| one.presence.is_visible()).collect()
             }
             _ => Vec::new(),
         }

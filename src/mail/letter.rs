@@ -133,8 +133,6 @@ pub enum Letter {
         job: u64,
         /// The members.
         found: Box<Found>,
-        /// The listed ones are those behind this one.
-        after: UserId,
     },
     /// Guild → home: the same, with the presences of those who are to be seen. Lost: as above.
     PresencesFound {

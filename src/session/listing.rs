@@ -126,11 +126,6 @@ impl Listing {
         self.request.guild
     }
 
-    /// The last member sent.
-    pub fn after(&self) -> UserId {
-        self.after
-    }
-
     /// Whether presences come with the members.
     pub fn wants_presences(&self) -> bool {
         self.request.presences
@@ -163,7 +158,7 @@ impl Listing {
             Found::Listed(Some(listed)) => {
                 let foreseen = listed.member_count.div_ceil(u64::from(limits::MEMBERS_CHUNK));
                 let count = if listed.more { foreseen.max(self.index + 2) } else { self.index + 1 };
-                self.after = listed.last.unwrap_or(self.after);
+                self.after = listed.users.last().copied().unwrap_or(self.after);
                 Chunk { json: self.render(&listed.json, count, None, presences), more: listed.more }
             }
             Found::Members(members) => {
@@ -233,8 +228,8 @@ mod tests {
     }
 
     fn page(member_count: u64, more: bool, last: u64) -> Found {
-        let last = Some(UserId::new(last));
-        Found::Listed(Some(Box::new(Listed { json: b"[]".to_vec(), last, more, member_count })))
+        let users = vec![UserId::new(last)];
+        Found::Listed(Some(Box::new(Listed { json: b"[]".to_vec(), users, more, member_count })))
     }
 
     fn next(listings: &mut Listings, found: &Found) -> (Value, bool) {

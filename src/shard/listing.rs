@@ -86,7 +86,9 @@ impl Shard {
             Some(GuildSlot::Here(hosted)) => hosted.guild.begin_round(now, settings),
             Some(GuildSlot::Loading(_)) | None => false,
         });
-        for guild in self.listing.guilds.clone() {
+        let busy = |guild: &GuildId| matches!(&guilds.get(guild), Some(GuildSlot::Here(hosted)) if hosted.guild.lists_are_busy());
+        let busy: Vec<GuildId> = self.listing.guilds.iter().copied().filter(busy).collect();
+        for guild in busy {
             self.listing.busy(guild);
         }
     }

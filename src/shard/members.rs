@@ -150,7 +150,6 @@ impl Shard {
             let guild = listing.guild();
             // It may have left the guild meanwhile.
             let sees = session.seats.iter().any(|seat| seat.guild == guild);
-            let after = listing.after();
             let asks = sees && listing.wants_presences() && presences.is_none();
             let result = match result {
                 // The guild knows who of them is there.
@@ -158,8 +157,7 @@ impl Shard {
                     let (core, found) = (self.me, Box::new(found));
                     self.pages.asked += 1;
                     let job = self.job(Waiting::Members(key));
-                    return out
-                        .post(self.placement.owner(guild), Letter::FindPresences { guild, core, job, found, after });
+                    return out.post(self.placement.owner(guild), Letter::FindPresences { guild, core, job, found });
                 }
                 result => result,
             };

@@ -221,9 +221,7 @@ impl Shard {
             Letter::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
             Letter::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
             Letter::Presences(presences) => self.tell_presences(now, &presences, out),
-            Letter::FindPresences { guild, core, job, found, after } => {
-                self.find_presences(guild, core, job, found, after, out);
-            }
+            Letter::FindPresences { guild, core, job, found } => self.find_presences(guild, core, job, found, out),
             Letter::PresencesFound { job, found, presences } => {
                 self.presences_found(now, job, *found, &presences, out);
             }

@@ -72,11 +72,10 @@ impl Shard {
         core: CoreId,
         job: u64,
         found: Box<Found>,
-        after: UserId,
         out: &mut Outbox,
     ) {
         let presences = match self.guilds.get_mut(&guild) {
-            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(&found, after),
+            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(&found),
             Some(GuildSlot::Loading(_)) | None => Vec::new(),
         };
         out.post(core, Letter::PresencesFound { job, found, presences });

@@ -260,8 +260,8 @@ pub struct GuildRecord {
 pub struct Listed {
     /// A list of members.
     pub json: Vec<u8>,
-    /// The last of them.
-    pub last: Option<UserId>,
+    /// Who they are, ascending.
+    pub users: Vec<UserId>,
     /// There are others behind it.
     pub more: bool,
     /// Members of the guild.

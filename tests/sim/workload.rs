@@ -545,6 +545,12 @@ impl World {
                 let bytes = self.clients[client].subscribe(guild, false);
                 self.write(client, &bytes);
             }
+            // What it said when it was cut off may not have arrived.
+            let follows = self.clients[client].session.as_ref().map(|it| it.beliefs.follows.clone());
+            for (guild, users) in follows.unwrap_or_default() {
+                let bytes = self.clients[client].follow(guild, users);
+                self.write(client, &bytes);
+            }
         }
     }
 

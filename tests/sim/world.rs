@@ -698,7 +698,8 @@ impl World {
             .map(|core| {
                 let (letters, flush, store) =
                     (core.mailbox.len(), core.shard.has_to_flush(), core.shard.awaits_store());
-                format!("mailbox {letters}, flushes {flush}, awaits store {store}")
+                let settles = core.shard.has_to_settle();
+                format!("mailbox {letters}, flushes {flush}, settles {settles}, awaits store {store}")
             })
             .collect();
         let phases: Vec<_> = self.clients.iter().map(|client| client.link.as_ref().map(|link| link.phase)).collect();

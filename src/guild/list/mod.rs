@@ -210,6 +210,12 @@ impl Lists {
         !self.of.is_empty()
     }
 
+    /// Whether there is anything to be done now.
+    pub fn are_busy(&self) -> bool {
+        let busy = |list: &List| list.making.is_some() || !list.round.is_empty() || !list.looks.is_empty();
+        !matches!(self.everybody, Everybody::Awaited) && self.of.values().any(busy)
+    }
+
     /// Does some of what is to be done. Says whether there is more.
     pub fn attend(
         &mut self,
@@ -559,6 +565,11 @@ impl Guild {
         let left = lists.begin_round(now, self, &self.facts, listing);
         self.lists = lists;
         left
+    }
+
+    /// Whether there is anything to be done in lists.
+    pub fn lists_are_busy(&self) -> bool {
+        self.lists.are_busy()
     }
 
     /// Does some of what is to be done in lists. What is to be sent, and whether there is more to be done.

@@ -236,7 +236,7 @@ fn listed(connection: &Connection, guild: GuildId, after: UserId) -> Result<Opti
     };
     let roles = roles_of(connection, guild)?;
     let mut json = Vec::with_capacity(limits::MEMBERS_CHUNK as usize * MEMBER_BYTES);
-    let (mut last, mut count) = (None, 0);
+    let (mut users, mut count) = (Vec::with_capacity(limits::MEMBERS_CHUNK as usize), 0);
     let mut page =
         statement(connection, members_where!("m.guild_id = ?1 AND m.user_id > ?2 ORDER BY m.user_id LIMIT ?3"))?;
     let mut rows = page.query(params![asked(guild), asked(after), limits::MEMBERS_CHUNK + 1])?;
@@ -247,12 +247,12 @@ fn listed(connection: &Connection, guild: GuildId, after: UserId) -> Result<Opti
         }
         let mut member = member_of(row)?;
         member.roles.retain(|role| roles.contains(role));
-        last = Some(member.user.id);
+        users.push(member.user.id);
         json.push(if count == 1 { b'[' } else { b',' });
         serde_json::to_writer(&mut json, &member).expect("a member is JSON");
     }
     json.extend_from_slice(if count == 0 { b"[]" } else { b"]" });
-    Ok(Some(Listed { json, last, more: count > limits::MEMBERS_CHUNK, member_count }))
+    Ok(Some(Listed { json, users, more: count > limits::MEMBERS_CHUNK, member_count }))
 }
 
 /// Bytes of a member's JSON, as a rule.
