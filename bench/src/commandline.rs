@@ -21,6 +21,7 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::million::{self, command::MillionArgs};
 use crate::peers::flags::{self, PeerArgs};
+use crate::pulse::Pulse;
 use crate::raw;
 use crate::replay::{self, ReplayArgs, RunArgs};
 use crate::report::compare::{self, CompareArgs};
@@ -173,12 +174,10 @@ struct FanoutArgs {
     /// Turns of server and kernel.
     #[arg(long, value_name = "N", default_value_t = 10)]
     turns: u32,
-    /// Compares with plain sends of the server's own, over the same sockets: its data directory, for `admin pulse`.
-    #[arg(long, value_name = "DATA", requires = "guildhall")]
-    pulse: Option<PathBuf>,
-    /// The server's program, for `--pulse`.
-    #[arg(long, value_name = "PROGRAM")]
-    guildhall: Option<PathBuf>,
+    /// Compares with plain sends of the server's own, over the same sockets: the command that has it write bytes to all its
+    /// connections; their number is added to it.
+    #[arg(long, value_name = "COMMAND")]
+    pulse: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -347,10 +346,7 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
         messages,
         turns,
         server_pid: args.swarm.server_pid.ok_or("--server-pid is needed: the server's CPU time is the question")?,
-        against: match (args.pulse.clone(), args.guildhall.clone()) {
-            (Some(data), Some(program)) => Against::Pulse { program, data },
-            _ => Against::Raw,
-        },
+        against: args.pulse.as_deref().and_then(Pulse::new).map_or(Against::Raw, Against::Pulse),
         quiet: args.swarm.quiet,
     };
     let report = fanout::run(&fanout)?;

@@ -6,12 +6,11 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::arrival;
 use crate::clock;
@@ -20,9 +19,11 @@ use crate::judge::{self, Judgement};
 use crate::limits;
 use crate::player::Advance;
 use crate::proc;
+use crate::pulse::{Beat, Pulse};
 use crate::raw::Turn;
 use crate::report::Times;
 use crate::report::run::{Arrival, RunReport, per};
+use crate::report::times::median;
 use crate::script::{Kind, Mark};
 use crate::swarm::{Settings, Swarm};
 use crate::watch::Watch;
@@ -31,8 +32,6 @@ use crate::watch::Watch;
 const TARGET: f64 = 1.15;
 /// How long it may take to reach the last session, as a multiple of what plain sends over the same sockets take.
 const TARGET_LAST: f64 = 1.25;
-/// Of the connections one in so many may be left out of a pulse: it is then still one to everybody.
-const SKIPPED_PART: u64 = 100;
 /// Between looks at whether all have received a message.
 const PAUSE: Duration = Duration::from_micros(200);
 /// After the last receipt of a turn: the server still has to come to rest. Not longer, since it also uses some CPU at rest.
@@ -65,12 +64,7 @@ pub enum Against {
     /// Another process's, to as many sockets of its own.
     Raw,
     /// The server's own, over the same sockets: this program makes its operator's errand on this data directory.
-    Pulse {
-        /// The server's program.
-        program: PathBuf,
-        /// Its data directory.
-        data: PathBuf,
-    },
+    Pulse(Pulse),
 }
 
 /// One turn of both sides.
@@ -210,31 +204,14 @@ struct Plain {
 /// Plain sends, wherever they come from.
 enum Baseline {
     Raw(Kernel),
-    Pulse { program: PathBuf, data: PathBuf },
-}
-
-/// What the server says of a pulse.
-#[derive(Debug, Deserialize)]
-struct Told {
-    frames: u64,
-    rounds: Vec<Round>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Round {
-    written: u64,
-    cut_short: u64,
-    skipped: u64,
-    wall_ms: f64,
-    cpu_ms: f64,
-    ordered_at_ns: u64,
+    Pulse(Pulse),
 }
 
 impl Baseline {
     fn start(fanout: &Fanout) -> io::Result<Baseline> {
         Ok(match &fanout.against {
             Against::Raw => Baseline::Raw(Kernel::start(fanout.swarm.sessions)?),
-            Against::Pulse { program, data } => Baseline::Pulse { program: program.clone(), data: data.clone() },
+            Against::Pulse(pulse) => Baseline::Pulse(pulse.clone()),
         })
     }
 
@@ -244,56 +221,19 @@ impl Baseline {
                 let cpu_us_per_send = kernel.turn(bytes, rounds)?.cpu_us_per_send();
                 Ok(Plain { cpu_us_per_send, last_ms: None, sent_ms: None })
             }
-            Baseline::Pulse { program, data } => {
-                let (mut sum, mut last, mut sent, mut written) = (0.0, 0.0, 0.0, 0);
-                for _ in 0..rounds {
-                    let (round, reached_ns) = pulse(program, data, bytes, swarm)?;
-                    sum += round.cpu_ms;
-                    sent += round.wall_ms;
-                    last += reached_ns.saturating_sub(round.ordered_at_ns) as f64 / 1e6;
-                    written += round.written + round.cut_short;
-                }
-                let rounds = f64::from(rounds);
+            Baseline::Pulse(pulse) => {
+                let beats: Vec<Beat> = (0..rounds)
+                    .map(|_| pulse.run(swarm, bytes, limits::STALL_TIME))
+                    .collect::<Result<_, String>>()
+                    .map_err(io::Error::other)?;
+                let mean = |part: fn(&Beat) -> f64| beats.iter().map(part).sum::<f64>() / f64::from(rounds);
                 Ok(Plain {
-                    cpu_us_per_send: sum * 1e3 / written.max(1) as f64,
-                    last_ms: Some(last / rounds),
-                    sent_ms: Some(sent / rounds),
+                    cpu_us_per_send: mean(|beat| beat.cpu_us),
+                    last_ms: Some(mean(|beat| beat.seconds * 1e3)),
+                    sent_ms: Some(mean(|beat| beat.sent_seconds * 1e3)),
                 })
             }
         }
-    }
-}
-
-/// One pulse, and when the last session had all of it.
-fn pulse(program: &Path, data: &Path, bytes: usize, swarm: &Swarm) -> io::Result<(Round, u64)> {
-    let (before, _) = swarm.pongs();
-    let output = std::process::Command::new(program)
-        .args(["admin", "--json", "--data"])
-        .arg(data)
-        .args(["pulse", "--bytes", &bytes.to_string()])
-        .output()?;
-    if !output.status.success() {
-        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    let Told { frames, mut rounds } = serde_json::from_slice(&output.stdout)?;
-    let round = rounds.pop().ok_or_else(|| io::Error::other("a pulse without a round"))?;
-    let Round { written, cut_short, skipped, .. } = round;
-    // Whose heartbeat is just being acknowledged is left out.
-    if skipped > (written + cut_short) / SKIPPED_PART {
-        let why = format!("of a pulse {written} were written, {cut_short} cut short, {skipped} skipped");
-        return Err(io::Error::other(why));
-    }
-    let expected = before + frames * (written + cut_short);
-    let start = Instant::now();
-    loop {
-        let (pongs, last_ns) = swarm.pongs();
-        if pongs >= expected {
-            return Ok((round, last_ns));
-        }
-        if start.elapsed() > limits::STALL_TIME {
-            return Err(io::Error::other(format!("of {expected} pongs {pongs} came")));
-        }
-        std::thread::sleep(PAUSE);
     }
 }
 
@@ -381,10 +321,4 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
         arrival,
         pairs,
     })
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }

@@ -24,6 +24,7 @@ pub mod player;
 pub mod probe;
 pub mod proc;
 pub mod progress;
+pub mod pulse;
 pub mod raw;
 pub mod replay;
 pub mod report;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fake::{Fake, Mischief, Plot};
 use guildhall_bench::million::figures::Report;
-use guildhall_bench::million::pulse::Pulse;
 use guildhall_bench::million::{self, Million, Step};
+use guildhall_bench::pulse::Pulse;
 use guildhall_bench::trace::file;
 
 const SESSIONS: u32 = 60;

@@ -9,8 +9,8 @@ use clap::Args;
 use crate::commandline::server;
 use crate::limits;
 use crate::million::figures::Report;
-use crate::million::pulse::Pulse;
 use crate::million::{self, Million, Step};
+use crate::pulse::Pulse;
 use crate::town::read_tokens;
 
 /// A guild and its sessions.

@@ -6,10 +6,11 @@ use hdrhistogram::Histogram;
 
 use crate::clock;
 use crate::million::figures::{Step, Target, Unit};
-use crate::million::pulse::Beat;
 use crate::million::stage::{Spread, Stage, Used};
 use crate::million::{ALL, TENTH, tenth};
+use crate::pulse::Beat;
 use crate::report::Times;
+use crate::report::times::median;
 use crate::swarm::errand::{Deed, Part};
 use crate::swarm::tally::coarse;
 
@@ -92,11 +93,7 @@ fn in_turn(stage: &mut Stage<'_>, step: &mut Step, stream: u32, sessions: u32, t
             beats.push(pulse.run(&stage.swarm, bytes, stage.million.patience)?);
         }
     }
-    let middle = |mut all: Vec<f64>| {
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied()
-    };
-    let seconds = middle(spreads.iter().map(|spread| spread.seconds).collect()).unwrap_or(first.seconds);
+    let seconds = median(spreads.iter().map(|spread| spread.seconds)).unwrap_or(first.seconds);
     step.add("time to the last session", seconds, Unit::Seconds);
     step.add("bytes of a delivery", first.bytes, Unit::Bytes);
     let times = sum(spreads.iter().map(|spread| &spread.times));
@@ -108,10 +105,10 @@ fn in_turn(stage: &mut Stage<'_>, step: &mut Step, stream: u32, sessions: u32, t
         step.add("server's CPU for a delivery", server * 1e6 / deliveries, Unit::Microseconds);
     }
     step.add("swarm's CPU for a delivery", used.swarm * 1e6 / deliveries, Unit::Microseconds);
-    match middle(beats.iter().map(|beat| beat.seconds).collect()) {
+    match median(beats.iter().map(|beat| beat.seconds)) {
         Some(raw) => {
             step.add("raw loop to all sockets", raw, Unit::Seconds);
-            if let Some(cpu) = middle(beats.iter().map(|beat| beat.cpu_us).collect()) {
+            if let Some(cpu) = median(beats.iter().map(|beat| beat.cpu_us)) {
                 step.add("raw loop's CPU for a send", cpu, Unit::Microseconds);
             }
             step.judge("by the raw loop", seconds / raw, Unit::Ratio, Target::AtMost(target));

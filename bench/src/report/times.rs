@@ -31,6 +31,13 @@ impl Times {
     }
 }
 
+/// The middle one; of an even number the upper of the two.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Times { p50, p90, p99, p999, max, .. } = self;

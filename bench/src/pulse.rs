@@ -33,6 +33,7 @@ struct Round {
     written: u64,
     cut_short: u64,
     skipped: u64,
+    wall_ms: f64,
     cpu_ms: f64,
     ordered_at_ns: u64,
 }
@@ -42,6 +43,8 @@ struct Round {
 pub struct Beat {
     /// From the order to the last byte on the last session, in seconds.
     pub seconds: f64,
+    /// From the order to the last send, in seconds, as the server says.
+    pub sent_seconds: f64,
     /// The server's CPU time of its loops for one connection, in microseconds.
     pub cpu_us: f64,
 }
@@ -80,7 +83,8 @@ impl Pulse {
             let (now, last_ns) = swarm.pongs();
             if now >= expected {
                 let seconds = last_ns.saturating_sub(round.ordered_at_ns) as f64 / 1e9;
-                return Ok(Beat { seconds, cpu_us: round.cpu_ms * 1e3 / written.max(1) as f64 });
+                let cpu_us = round.cpu_ms * 1e3 / written.max(1) as f64;
+                return Ok(Beat { seconds, sent_seconds: round.wall_ms / 1e3, cpu_us });
             }
             if now != last {
                 (last, changed) = (now, Instant::now());
