@@ -269,8 +269,7 @@ impl Fake {
                 hall.sessions.iter().for_each(|session| session.say(Say::Pong(bytes)));
                 let now = guildhall_bench::clock::now_ns();
                 let written = hall.sessions.len();
-                let round =
-                    json!({"written": written, "cut_short": 0, "skipped": 0, "cpu_ms": 1.0, "ordered_at_ns": now});
+                let round = json!({"written": written, "cut_short": 0, "skipped": 0, "wall_ms": 1.0, "cpu_ms": 1.0, "ordered_at_ns": now});
                 ("200 Pulse", json!({"frames": pongs(bytes).count(), "rounds": [round]}))
             }
             ("GET", ["channels", _, "messages"]) => (OK, json!([])),
