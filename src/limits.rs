@@ -121,6 +121,8 @@ pub const ACTIVITIES_MAX: usize = 5;
 pub const ACTIVITY_CHARS_MAX: usize = 128;
 /// Bytes of what an activity has besides its texts (times, images, buttons); if it has more, that is left out.
 pub const ACTIVITY_EXTRA_BYTES_MAX: usize = 1_024;
+/// Bytes of what is kept of an activity: four texts, each character escaped, and the rest.
+pub const ACTIVITY_BYTES_MAX: usize = 4 * 6 * ACTIVITY_CHARS_MAX + ACTIVITY_EXTRA_BYTES_MAX + 256;
 /// Members that a session follows in one guild, by op 14 or 37: as many as their payload has room for, roughly.
 pub const FOLLOWED_MAX: usize = 500;
 /// Rows of a window of a member list: what clients ask for at once.
@@ -288,7 +290,7 @@ pub const RESUME_RATE_MAX: u64 = 300_000;
 pub const ADMISSION_BURST: Duration = Duration::from_millis(250);
 /// Sessions of one core that have identified and are not yet ready: what the store and the guilds' cores may have before them.
 pub const IDENTIFIES_UNDERWAY_MAX: usize = 4_096;
-/// Clients that wait in one line for their turn to identify, or to resume: some 200 bytes each.
+/// Clients that wait in one line for their turn to identify, or to resume: some 200 bytes each, and what they say that they do.
 pub const ADMISSION_LINE_MAX: usize = 16_384;
 /// How long somebody waits in line. With what comes after it, a client that waits 15 s for READY has had an answer.
 pub const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(5);

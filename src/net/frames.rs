@@ -25,8 +25,12 @@ pub enum FrameKind {
     Pong,
 }
 
-/// Appends the head of a whole, unmasked frame with `length` bytes to come.
+/// Bytes of the longest head that the server writes. Source: RFC 6455, 5.2.
+const HEAD_MAX: usize = 10;
+
+/// Appends the head of a whole, unmasked frame with `length` bytes to come, for which it makes room.
 pub fn write_head(out: &mut Vec<u8>, kind: FrameKind, length: usize) {
+    out.reserve(HEAD_MAX + length);
     let opcode = match kind {
         FrameKind::Text => OpCode::Data(Data::Text),
         FrameKind::Binary => OpCode::Data(Data::Binary),

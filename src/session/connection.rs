@@ -118,6 +118,12 @@ impl Connection {
         self.conduct.commands <= limits::COMMANDS_MAX
     }
 
+    /// The client has said what it wants, and waits for its turn: what time it had for that runs no more.
+    pub fn wait(&mut self, now: Time) {
+        self.waits = true;
+        self.conduct.beat_at = now;
+    }
+
     /// The socket is full.
     pub fn block(&mut self, now: Time) {
         self.blocked = true;
@@ -158,5 +164,15 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Connection>() <= 88, "{}", size_of::<Connection>());
+    }
+
+    #[test]
+    fn the_time_to_identify_does_not_run_while_a_client_waits_for_its_turn() {
+        let (began, second) = (Time::from_millis(1_000_000), std::time::Duration::from_secs(1));
+        let mut connection = Connection::open(Terms::default(), began);
+        let late = began + (limits::IDENTIFY_TIME - second);
+        connection.wait(late);
+        assert!(!connection.is_zombie(late + limits::ADMISSION_WAIT_MAX + limits::DISMISSAL_MAX));
+        assert!(connection.is_zombie(late + limits::IDENTIFY_TIME + second));
     }
 }

@@ -117,6 +117,8 @@ pub struct Attaching {
     pub update: Update,
     /// When identify was read.
     pub identified_at: Time,
+    /// When it was its turn.
+    pub begun_at: Time,
 }
 
 /// A session's place in one guild's audience on this core.
@@ -231,12 +233,15 @@ impl Session {
 
     /// Time has passed: what was kept for a while only is let go.
     pub fn tidy(&mut self, now: Time) {
-        if let Some(aside) = &mut self.aside
-            && now.since(aside.updates.1) >= limits::PRESENCE_WINDOW
-        {
-            aside.updates = (0, now);
-            self.put_aside();
+        let Some(aside) = &mut self.aside else { return };
+        aside.members_asked.retain(|(_, at)| now.since(*at) < limits::MEMBERS_INTERVAL);
+        if aside.members_asked.is_empty() {
+            aside.members_asked = Vec::new();
         }
+        if now.since(aside.updates.1) >= limits::PRESENCE_WINDOW {
+            aside.updates = (0, now);
+        }
+        self.put_aside();
     }
 
     /// Gives the memory back if nothing is aside.

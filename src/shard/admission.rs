@@ -224,10 +224,10 @@ impl Shard {
     pub fn identify(&mut self, now: Time, key: Key, identify: Identify, out: &mut Outbox) {
         self.metrics.count(Counter::Identifies, 1);
         if self.admission.identifying.is_empty() && self.admission.admits_identify(now) {
-            return self.begin(now, key, identify, out);
+            return self.begin(now, now, key, identify, out);
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.waits = true;
+        connection.wait(now);
         if self.admission.identifying.len() < self.admission.line {
             self.metrics.count(Counter::AdmissionsDelayed, 1);
             self.admission.identifying.push_back(InLine { connection: key, since: now, wish: identify });
@@ -243,7 +243,7 @@ impl Shard {
             return self.go_on(now, key, resume, out);
         }
         let Some(connection) = self.connections.get_mut(key) else { return Resumption::Waits };
-        connection.waits = true;
+        connection.wait(now);
         if self.admission.resuming.len() < self.admission.line {
             self.metrics.count(Counter::AdmissionsDelayed, 1);
             self.admission.resuming.push_back(InLine { connection: key, since: now, wish: resume });
@@ -291,7 +291,7 @@ impl Shard {
                 continue;
             }
             self.stop_waiting(key);
-            self.begin(now, key, first.wish, out);
+            self.begin(now, since, key, first.wish, out);
         }
         for _ in 0..limits::ADMISSION_SLICE {
             let Some((_, key, resumable)) = self.admission.dismissed.first().copied().filter(|(due, ..)| *due <= now)

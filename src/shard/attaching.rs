@@ -97,15 +97,18 @@ impl Shard {
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
-        let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else { return };
+        let Some(slot @ UserSlot::Loading(_)) = self.users.get_mut(&user) else { return };
         match result {
             Ok(Some(Found::AccountWithGuilds(Some(found)))) => {
                 let (account, guilds) = *found;
-                self.users.insert(user, UserSlot::Here(Box::new(OnlineUser::load(&account, guilds))));
+                let online = UserSlot::Here(Box::new(OnlineUser::load(&account, guilds)));
+                let UserSlot::Loading(waiting) = std::mem::replace(slot, online) else {
+                    unreachable!("looked just now")
+                };
                 let account = Arc::new(account);
                 // Memberships first: an attach among the letters then lists them, and nobody is told twice.
-                let (attaches, memberships): (Vec<_>, Vec<_>) =
-                    waiting.into_iter().partition(|letter| matches!(letter, Letter::Attach { .. }));
+                let is_attach = |letter: &Letter| matches!(letter, Letter::Attach { .. });
+                let (attaches, memberships): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_attach);
                 for letter in memberships {
                     self.receive(now, letter, out);
                 }
@@ -127,6 +130,7 @@ impl Shard {
                 if let Err(error) = other {
                     tracing::error!(%user, %error, "a user could not be loaded");
                 }
+                let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else { return };
                 for letter in *waiting {
                     if let Letter::Attach { session, .. } = letter {
                         out.post(session.home, Letter::AttachRefused { session, bad_token });
@@ -191,7 +195,7 @@ impl Shard {
         let session = self.sessions.get_mut(key).expect("found just now");
         let Stage::Attaching(attaching) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
         self.admission.underway -= 1;
-        let Attaching { gateway_url, personal_intents, update, identified_at } = *attaching;
+        let Attaching { gateway_url, personal_intents, update, identified_at, begun_at } = *attaching;
         session.bot = account.user.bot;
         if session.bot {
             session.platform = Platform::Web;
@@ -237,12 +241,13 @@ impl Shard {
             auth: Nothing {},
             _trace: ["guildhall"],
         };
-        let ready = serde_json::to_vec(&ready).expect("READY is JSON");
-        session.dispatch(Body::new(EventName::Ready, Bytes::from(ready), now));
+        let mut json = Vec::with_capacity(READY_BYTES);
+        serde_json::to_writer(&mut json, &ready).expect("READY is JSON");
+        session.dispatch(Body::new(EventName::Ready, Bytes::from(json), now));
         let coming = coming(session);
-        let took = now.since(identified_at);
-        self.metrics.record(Metric::IdentifyToReady, took);
-        self.admission.ready_after(took);
+        self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
+        // To wait in line is no sign that the core is slow.
+        self.admission.ready_after(now.since(begun_at));
         // It goes out with the first guild, in one write, unless that takes long.
         if seen.is_empty() {
             self.list_session(key);
@@ -311,6 +316,9 @@ fn whole_up_to(session: &Session) -> u16 {
     let told = session.bot && session.intents.contains(Intents::GUILDS | Intents::GUILD_PRESENCES);
     if told { session.large_threshold } else { 0 }
 }
+
+/// What READY has room for at first; that of somebody in one guild fits.
+const READY_BYTES: usize = 1_024;
 
 /// READY, as far as it goes. Source: Discord docs, Gateway Events/Ready.
 #[derive(Serialize)]

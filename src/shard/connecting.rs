@@ -111,8 +111,8 @@ impl Shard {
         self.list_connection(key);
     }
 
-    /// A session begins.
-    pub(super) fn begin(&mut self, now: Time, key: Key, identify: Identify, out: &mut Outbox) {
+    /// A session begins, whose client has identified at `asked`.
+    pub(super) fn begin(&mut self, now: Time, asked: Time, key: Key, identify: Identify, out: &mut Outbox) {
         self.admission.underway += 1;
         let secret = self.prng.next_u64();
         let home = self.me;
@@ -131,7 +131,8 @@ impl Shard {
                 gateway_url: identify.gateway_url.into(),
                 personal_intents: identify.personal_intents,
                 update: identify.update,
-                identified_at: now,
+                identified_at: asked,
+                begun_at: now,
             })),
             connection: Some(key),
             disconnected_at: None,

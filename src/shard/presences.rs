@@ -16,6 +16,7 @@ use crate::mail::placement::CoreId;
 use crate::mail::presence::Presences;
 use crate::mail::session_id::SessionId;
 use crate::relay::Aftermath;
+use crate::session::Stage;
 use crate::shard::{GuildSlot, Shard, Waiting};
 use crate::store::Found;
 use crate::wire::model::presence::{PresenceOf, Showing};
@@ -27,6 +28,11 @@ impl Shard {
         let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         if !session.count_update(now) {
+            return;
+        }
+        if let Stage::Attaching(attaching) = &mut session.stage {
+            // READY shows it as it then wants to be shown.
+            attaching.update = update.clone();
             return;
         }
         let bot = session.bot;

@@ -14,8 +14,8 @@ use crate::wire::model::presence::{Activities, Status};
 pub struct Update {
     /// How present it is.
     pub status: Status,
-    /// What it does, as it says it.
-    activities: Vec<Map<String, Value>>,
+    /// What it does: the JSON of what may be shown of each, within the bounds of what is shown. Text, since a client may wait with it.
+    activities: Vec<Box<str>>,
 }
 
 impl Update {
@@ -38,7 +38,7 @@ impl Update {
             // Without a name it says nothing.
             activity.get("name")?.as_str()?;
             if activities.len() < limits::ACTIVITIES_MAX && kind_of(activity) <= COMPETING {
-                activities.push(activity.clone());
+                activities.push(Value::Object(showable(activity)).to_string().into());
             }
         }
         Some(Update { status, activities })
@@ -49,7 +49,8 @@ impl Update {
         if self.status == Status::Offline {
             return Activities::default();
         }
-        let rendered = self.activities.iter().map(|said| render(said, bot, now));
+        let said = self.activities.iter().map(|said| serde_json::from_str(said).expect("it was written just so"));
+        let rendered = said.map(|said| render(&said, bot, now));
         Activities::new(rendered.collect())
     }
 }
@@ -66,21 +67,23 @@ const STREAMS: [&str; 4] =
 const EXTRA: [&str; 9] =
     ["timestamps", "application_id", "emoji", "party", "assets", "flags", "buttons", "instance", "sync_id"];
 
+/// All that bots may set.
+const BOTS: [&str; 4] = ["name", "type", "state", "url"];
+
 fn kind_of(activity: &Map<String, Value>) -> u64 {
     activity.get("type").and_then(Value::as_u64).unwrap_or(0)
 }
 
-fn render(said: &Map<String, Value>, bot: bool, now: Time) -> Box<RawValue> {
+/// What somebody's activity may show, with texts cut to their bounds.
+fn showable(said: &Map<String, Value>) -> Map<String, Value> {
     let kind = kind_of(said);
-    let text = |key: &str| said.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(cut);
     let mut shown = Map::new();
     let name = said.get("name").and_then(Value::as_str).map_or("", cut);
     shown.insert("name".into(), name.into());
     shown.insert("type".into(), kind.into());
-    shown.insert("created_at".into(), now.millis().into());
-    for key in ["state", "details"].into_iter().filter(|key| !bot || *key == "state") {
-        if let Some(text) = text(key) {
-            shown.insert(key.into(), text.into());
+    for key in ["state", "details"] {
+        if let Some(text) = said.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()) {
+            shown.insert(key.into(), cut(text).into());
         }
     }
     if let Some(url) = said.get("url").and_then(Value::as_str)
@@ -90,13 +93,21 @@ fn render(said: &Map<String, Value>, bot: bool, now: Time) -> Box<RawValue> {
     {
         shown.insert("url".into(), url.into());
     }
-    if !bot {
-        let extra = said.iter().filter(|(key, value)| EXTRA.contains(&key.as_str()) && !value.is_null());
-        let extra: Map<String, Value> = extra.map(|(key, value)| (key.clone(), value.clone())).collect();
-        if json!(extra).to_string().len() <= limits::ACTIVITY_EXTRA_BYTES_MAX {
-            shown.extend(extra);
-        }
+    let extra = said.iter().filter(|(key, value)| EXTRA.contains(&key.as_str()) && !value.is_null());
+    let extra: Map<String, Value> = extra.map(|(key, value)| (key.clone(), value.clone())).collect();
+    if json!(extra).to_string().len() <= limits::ACTIVITY_EXTRA_BYTES_MAX {
+        shown.extend(extra);
     }
+    shown
+}
+
+fn render(said: &Map<String, Value>, bot: bool, now: Time) -> Box<RawValue> {
+    let kind = kind_of(said);
+    let mut shown = said.clone();
+    if bot {
+        shown.retain(|key, _| BOTS.contains(&key.as_str()));
+    }
+    shown.insert("created_at".into(), now.millis().into());
     let id = if kind == CUSTOM { "custom".to_owned() } else { format!("{:016x}", digest(kind, &shown)) };
     shown.insert("id".into(), id.into());
     let json = serde_json::to_string(&shown).expect("an activity is JSON");
@@ -176,5 +187,15 @@ mod tests {
         assert_eq!(rendered(&update, false).len(), limits::ACTIVITIES_MAX);
         let hidden = Update::parse(&json!({ "status": "invisible", "activities": many })).unwrap();
         assert!(rendered(&hidden, false).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_shown_is_not_kept() {
+        let keys: Map<String, Value> = (0..2_000).map(|n| (format!("k{n}"), json!(n))).collect();
+        let mut activity = keys.clone();
+        activity.extend(json!({ "name": "\u{1}".repeat(1_000), "assets": keys }).as_object().unwrap().clone());
+        let update = Update::parse(&json!({ "activities": vec![activity; 50] })).unwrap();
+        let kept: usize = update.activities.iter().map(|said| said.len()).sum();
+        assert!(kept <= limits::ACTIVITIES_MAX * limits::ACTIVITY_BYTES_MAX, "{kept}");
     }
 }

@@ -130,6 +130,24 @@ fn in_a_small_guild_people_see_each_other() {
 }
 
 #[test]
+fn what_is_said_right_behind_identify_counts() {
+    let (town, carl) = two();
+    let server = town.serve(2);
+    let (mut ann, _) = person(&server, &town.ann.1, json!(null));
+    let mut socket = Socket::greeted(server.address);
+    // In one piece, so that there is no READY between them.
+    let identify = json!({ "op": 2, "d": { "token": carl.1, "properties": {}, "presence": { "status": "online" } } });
+    let idle = json!({ "op": 3, "d": { "since": null, "activities": [], "status": "idle", "afk": false } });
+    for payload in [identify, idle] {
+        socket.stream.write(Message::text(payload.to_string())).expect("the connection is open");
+    }
+    socket.stream.flush().expect("the connection is open");
+    socket.event("GUILD_CREATE");
+    assert_eq!(ann.event("PRESENCE_UPDATE")["d"]["status"], "idle");
+    server.stop();
+}
+
+#[test]
 fn in_a_large_guild_people_see_whom_they_follow_and_bots_see_everybody() {
     let (town, carl) = two();
     let flags = ["--rate-limits", "false", "--passive-above", "1"];
