@@ -97,7 +97,7 @@ struct SwarmArgs {
     /// New connections per second.
     #[arg(long, value_name = "PER_SECOND", default_value_t = 4_000.0)]
     connect_rate: f64,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    /// Threads of the swarm; 0: half as many as there are CPUs, or more if the limit of open files asks for them.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: u32,
     /// `zlib-stream`.

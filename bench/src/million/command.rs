@@ -55,13 +55,16 @@ pub struct MillionArgs {
     /// How long those who stop reading are waited for until the server has cut them: more than one and a half heartbeats.
     #[arg(long, value_name = "S", default_value_t = 75.0)]
     stall_seconds: f64,
+    /// How long server and swarm are watched at rest, once all have come: what heartbeats take is told apart from what steps take.
+    #[arg(long, value_name = "S", default_value_t = 15.0)]
+    rest_seconds: f64,
     /// New connections per second; without it, as many as there can be.
     #[arg(long, value_name = "PER_SECOND")]
     connect_rate: Option<f64>,
     /// Handshakes at a time, in all.
     #[arg(long, value_name = "N", default_value_t = limits::HANDSHAKES_CROWD_MAX)]
     handshakes: u32,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    /// Threads of the swarm; 0: half as many as there are CPUs, or more if the limit of open files asks for them.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: u32,
     /// `zlib-stream`: an inflater of some 40 KiB for each session.
@@ -112,6 +115,7 @@ pub fn run(args: &MillionArgs) -> Result<Report, Box<dyn std::error::Error>> {
         turns: args.turns.max(1),
         unread: seconds(args.unread_seconds)?,
         stall: seconds(args.stall_seconds)?,
+        rest: seconds(args.rest_seconds)?,
         zlib: args.compress.is_some(),
         connect_rate,
         handshakes: args.handshakes,
