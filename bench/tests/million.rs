@@ -103,7 +103,7 @@ fn a_sound_gateway_is_found_sound_in_every_step() {
     // Sixty-five look at three pages, and four times at two others: the last full page but one is a page from the first turn's, so of four pages
     // each turn shows the two that the one before has not.
     is("list", "in them: ranges that came whole", 65.0 * (3.0 + 4.0 * 2.0));
-    // Nine of them have gone and come in turns, and the top page shows one of these to all.
+    // Nine of them have gone and come in turns, three times, and the top page shows one of these to all.
     for name in ["rows inserted", "rows deleted"] {
         assert!(figure(&report, "list", name) >= 65.0, "{name}\n{report}");
     }

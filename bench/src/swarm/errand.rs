@@ -63,7 +63,7 @@ pub struct Scroll {
     pub checked: u32,
     /// How everybody in them appears, if that is known.
     pub expected: Option<Status>,
-    /// Of those who look, one in so many goes at odd turns and comes back at even ones, or the other way round.
+    /// Of those who look, one in so many goes or comes at each second turn.
     pub flapping: u32,
 }
 

@@ -644,9 +644,10 @@ impl Reactor {
                 // Some of those who look go and come back, so that there are changes to be seen.
                 let part = self.desk.round.errand.part;
                 let flapping = scroll.flapping.max(1) * part.one_in;
-                if scroll.turn > 0 && errand::Part::one_in(flapping, part.which).has(index) {
+                // At every second turn: servers may drop what is more than five changes in 20 s, as Discord does.
+                if scroll.turn % 2 == 1 && errand::Part::one_in(flapping, part.which).has(index) {
                     // Half of them the other way round.
-                    let goes = (scroll.turn + index / flapping) % 2 == 1;
+                    let goes = (scroll.turn / 2 + index / flapping).is_multiple_of(2);
                     let status = if goes { Status::Invisible } else { Status::Online };
                     self.keep_said(at, status);
                     self.desk.say(&json!({"op": 3, "d": appearing(status)}));
