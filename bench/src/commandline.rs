@@ -83,51 +83,53 @@ enum Command {
     },
 }
 
+/// Sessions of a server, in all commands that connect some.
 #[derive(Debug, Args)]
-struct SwarmArgs {
+pub struct SwarmArgs {
     /// The server's address, such as http://127.0.0.1:8080.
     #[arg(long, value_name = "URL")]
-    server: String,
+    pub server: String,
     /// A file with one user token per line.
     #[arg(long, value_name = "FILE")]
-    tokens: PathBuf,
-    /// How many sessions; tokens are used again if they do not suffice.
+    pub tokens: PathBuf,
+    /// How many sessions; tokens are used again if they do not suffice, but for `million`.
     #[arg(long, value_name = "N")]
-    sessions: u32,
-    /// New connections per second.
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 4_000.0)]
-    connect_rate: f64,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    pub sessions: u32,
+    /// New connections per second; 4,000 unless said, and for `million` as many as there can be.
+    #[arg(long, value_name = "PER_SECOND")]
+    pub connect_rate: Option<f64>,
+    /// Threads of the swarm; 0: half as many as there are CPUs, or more if the limit of open files asks for them.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: u32,
+    pub threads: u32,
     /// `zlib-stream`.
     #[arg(long, value_name = "WHAT", value_parser = ["zlib-stream"])]
-    compress: Option<String>,
+    pub compress: Option<String>,
     /// What chance depends on: cuts, first heartbeats.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
     /// The server's process, whose CPU time and memory are read from /proc.
     #[arg(long, value_name = "PID")]
-    server_pid: Option<i32>,
+    pub server_pid: Option<i32>,
     /// Writes everything to a file, as JSON.
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub json: Option<PathBuf>,
     /// No progress.
     #[arg(long)]
-    quiet: bool,
+    pub quiet: bool,
 }
 
+/// Messages in one channel.
 #[derive(Debug, Args)]
-struct PostArgs {
+pub struct PostArgs {
     /// The channel's id.
     #[arg(long, value_name = "ID")]
-    channel: u64,
+    pub channel: u64,
     /// Who posts: a user's token, or `Bot` and a bot's. Left out: the first of the file.
     #[arg(long, value_name = "TOKEN")]
-    poster_token: Option<String>,
+    pub poster_token: Option<String>,
     /// Bytes of a message's content.
     #[arg(long, value_name = "BYTES", default_value_t = 100)]
-    size: usize,
+    pub size: usize,
 }
 
 #[derive(Debug, Args)]
@@ -261,6 +263,22 @@ struct CeilingArgs {
     quiet: bool,
 }
 
+impl SwarmArgs {
+    /// Whether there can be such sessions, and such messages.
+    pub fn check(&self, post: &PostArgs) -> Result<(), Failure> {
+        if self.sessions == 0 || self.connect_rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
+            return Err("there must be sessions and a connect rate".into());
+        }
+        if post.size > limits::CONTENT_MAX {
+            return Err(format!("a message has at most {} bytes", limits::CONTENT_MAX).into());
+        }
+        Ok(())
+    }
+}
+
+/// New connections per second, unless said.
+const CONNECT_RATE: f64 = 4_000.0;
+
 /// What went wrong before or in place of a run.
 type Failure = Box<dyn std::error::Error>;
 
@@ -356,7 +374,7 @@ fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
 
 fn run_million(args: &MillionArgs) -> Result<bool, Failure> {
     let report = million::command::run(args)?;
-    tell(args.json.as_deref(), &report)?;
+    tell(args.swarm.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
@@ -436,12 +454,7 @@ fn run_peer(args: &PeerArgs) -> Result<bool, Failure> {
 
 /// What all runs on one channel have in common; without traffic.
 fn chat_of(args: &SwarmArgs, post: &PostArgs) -> Result<Chat, Failure> {
-    if args.sessions == 0 || args.connect_rate.is_nan() || args.connect_rate <= 0.0 {
-        return Err("there must be sessions and a connect rate".into());
-    }
-    if post.size > limits::CONTENT_MAX {
-        return Err(format!("a message has at most {} bytes", limits::CONTENT_MAX).into());
-    }
+    args.check(post)?;
     Ok(Chat {
         server: server(&args.server)?,
         tokens: Arc::new(read_tokens(&args.tokens)?),
@@ -453,7 +466,7 @@ fn chat_of(args: &SwarmArgs, post: &PostArgs) -> Result<Chat, Failure> {
         size: post.size as u32,
         cut: 0.0,
         zlib: args.compress.is_some(),
-        connect_rate: args.connect_rate,
+        connect_rate: args.connect_rate.unwrap_or(CONNECT_RATE),
         threads: args.threads,
         seed: args.seed,
         server_pid: args.server_pid,

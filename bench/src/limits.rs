@@ -12,7 +12,8 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const EVENTS: usize = 1_024;
 /// First handshakes under way in the whole swarm, from connect to the last guild: fewer than a listener's backlog.
 pub const HANDSHAKES_MAX: u32 = 512;
-/// Handshakes under way at a time when a million connect: enough that each of fifty threads of a server finds several at each look.
+/// Handshakes under way at a time when a million connect: as many as a listener's usual backlog holds, so that the server's threads, be they
+/// two or fifty, always find some.
 pub const HANDSHAKES_CROWD_MAX: u32 = 4_096;
 /// Connections that a thread begins before it reads: a few milliseconds.
 pub const CONNECTS_IN_A_ROW: usize = 64;
@@ -30,8 +31,13 @@ pub const STACK_BYTES: usize = 512 * 1024;
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(60);
 /// Times that a session tries to connect in a row before it is given up. It waits twice as long each time, some 15 s in all.
 pub const ATTEMPTS_MAX: u8 = 5;
-/// The longest that a thread sleeps, so that it sees orders.
-pub const NAP: Duration = Duration::from_millis(20);
+/// The longest that a thread sleeps, so that it sees orders. Fifty threads then wake a thousand times a second for nothing.
+pub const NAP: Duration = Duration::from_millis(50);
+/// The heartbeats of a thread's sessions fall on multiples of this, so that the thread wakes eight times a second for them and not for
+/// each of some hundred. Clients on hosts of their own would cost a server's host none of that.
+pub const BEAT_GRID: Duration = Duration::from_millis(128);
+/// Intervals of fewer multiples than this are kept exactly: else half a multiple would be more than a hundredth of them.
+pub const BEAT_GRID_LEAST: u64 = 50;
 /// Sessions per source address. The kernel has some 28,000 ports for each and looks for a free one by trying: with few in use it
 /// finds one at once, and threads do not meet in the same address.
 pub const SESSIONS_PER_ADDRESS: u32 = 512;
@@ -93,8 +99,10 @@ pub const TRACE_ZSTD_LEVEL: i32 = 3;
 pub const MILLION_MESSAGES_MAX: u32 = 2_000;
 /// Without a further session for this long, a step is given up: more than one look of a busy server at all its sessions.
 pub const MILLION_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a server is watched at rest.
-pub const MILLION_REST: Duration = Duration::from_secs(3);
+/// The server is watched at rest in so many parts: how much they differ shows how exact their mean is.
+pub const MILLION_REST_PARTS: u32 = 15;
+/// After the last change of a member list: longer than servers wait until they tell numbers alone, which Guildhall does once in 5 s.
+pub const MILLION_LISTS_REST: Duration = Duration::from_secs(8);
 
 // The raw gateway.
 

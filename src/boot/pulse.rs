@@ -4,7 +4,8 @@
 //! Lives on: the control socket's thread, which orders it; each core, which writes.
 //! The bytes are unsolicited pongs, which clients ignore (RFC 6455, 5.5.3), and which are no part of a compressed stream. Nothing
 //! is rendered, numbered or remembered for them, so a message to everybody cannot be quicker than this.
-//! Invariant: a pulse stands between two whole frames. Connections with bytes that their sockets have not taken are left out.
+//! Invariant: a pulse stands between two whole frames. Connections with bytes that their sockets have not taken are left out; what has
+//! only not been written yet, such as the answer to a heartbeat, goes out before the pulse, in the same send.
 
 use bytes::Bytes;
 use flume::Sender;

@@ -25,6 +25,7 @@ use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
 use crate::mesh::courier::{Courier, Unsent};
 use crate::net::frames;
+use crate::session::connection::Connection;
 use crate::shard::admission::Resume;
 use crate::shard::connecting::Resumption;
 use crate::shard::flushing::Sent;
@@ -58,7 +59,7 @@ pub struct Pulsed {
     pub written: u64,
     /// Connections whose sockets took a part; the rest is pending.
     pub cut_short: u64,
-    /// Connections that were left out: something is pending, the socket is full, or they are about to end.
+    /// Connections that were left out: the socket is full, or they are about to end.
     pub skipped: u64,
 }
 
@@ -173,27 +174,31 @@ impl Door {
         }
     }
 
-    /// Writes whole frames to the connections at so many places from `from` on. Says where to go on.
+    /// Writes whole frames to the connections at so many places from `from` on, each behind what is pending there. Says where to go
+    /// on.
     pub fn pulse(&self, from: u32, count: u32, frames: &[u8], pulsed: &mut Pulsed) -> Option<u32> {
         let table = &self.table;
         let mut shard = self.desk.shard();
         let (now, before) = (clock::now(), *pulsed);
-        let mut bytes = 0;
+        let (mut bytes, mut joined) = (0, Vec::new());
         for key in table.keys_in(from, count) {
             let Some(connection) = shard.connection(key) else { continue };
-            if connection.blocked || connection.closing || !connection.pending.is_empty() {
+            let Some(all) = behind_pending(connection, frames, &mut joined) else {
                 pulsed.skipped += 1;
                 continue;
-            }
-            match table.send(key, frames) {
-                Sent::Bytes(taken) if taken == frames.len() => {
+            };
+            match table.send(key, all) {
+                Sent::Bytes(taken) if taken == all.len() => {
                     pulsed.written += 1;
                     bytes += taken as u64;
+                    if !connection.pending.is_empty() {
+                        connection.pending = Vec::new();
+                    }
                 }
                 Sent::Bytes(taken @ 1..) => {
                     pulsed.cut_short += 1;
                     bytes += taken as u64;
-                    connection.pending = frames[taken..].to_vec();
+                    connection.pending = all[taken..].to_vec();
                     connection.block(now);
                 }
                 // Whoever is gone stirs.
@@ -336,6 +341,21 @@ impl Door {
     }
 }
 
+/// What a pulse writes to a connection: its frames, and before them what is pending, such as the answer to a heartbeat that has come
+/// since the turn before. Unless the socket is full, that ends with a whole frame. `None`: the pulse leaves this connection out.
+fn behind_pending<'a>(connection: &Connection, frames: &'a [u8], joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    if connection.blocked || connection.closing {
+        return None;
+    }
+    if connection.pending.is_empty() {
+        return Some(frames);
+    }
+    joined.clear();
+    joined.extend_from_slice(&connection.pending);
+    joined.extend_from_slice(frames);
+    Some(joined)
+}
+
 /// Sends a socket when the receiver has taken others. There are no more of these than connections.
 async fn send_later(door: Door, socket: OwnedFd, hand_over: Box<HandOver>) {
     let mut left = Some((socket, hand_over));
@@ -363,5 +383,27 @@ async fn linger(mut stream: TcpStream) {
         if left == 0 || clock::now() >= deadline {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Time;
+    use crate::mail::letter::Terms;
+
+    #[test]
+    fn a_pulse_follows_what_is_pending_and_leaves_out_who_is_full_or_ends() {
+        let mut connection = Connection::open(Terms::default(), Time::default());
+        let hello = connection.pending.clone();
+        let mut joined = b"of another".to_vec();
+        assert_eq!(behind_pending(&connection, b"pong", &mut joined), Some(&[&hello[..], b"pong"].concat()[..]));
+        connection.pending = Vec::new();
+        assert_eq!(behind_pending(&connection, b"pong", &mut joined), Some(&b"pong"[..]));
+        connection.block(Time::default());
+        assert_eq!(behind_pending(&connection, b"pong", &mut joined), None, "half a frame may be pending");
+        connection.blocked = false;
+        connection.closing = true;
+        assert_eq!(behind_pending(&connection, b"pong", &mut joined), None, "nothing follows a close frame");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::proc::Busy;
 use crate::report::run::Machine;
 use crate::report::units::{bytes, duration, rounded};
 use crate::swarm::tally::Fault;
@@ -52,14 +53,17 @@ impl Target {
 pub struct Figure {
     /// What it says.
     pub name: String,
-    /// The number.
+    /// The number; not a number, and null for programs, if it could not be measured.
     pub value: f64,
+    /// How far the truth may be from it, either way, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub give: Option<f64>,
     /// What it is.
     pub unit: Unit,
     /// What it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// Whether it is.
+    /// Whether it is; absent with a target: that was not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub met: Option<bool>,
 }
@@ -80,6 +84,13 @@ pub struct Step {
     pub server_cpus: Option<f64>,
     /// CPUs that the swarm had.
     pub swarm_cpus: f64,
+    /// How the server's busiest thread spent the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_busiest: Option<Busy>,
+    /// How the swarm's did.
+    pub swarm_busiest: Busy,
+    /// Connections that ended meanwhile though nobody wanted it.
+    pub disconnects: u64,
     /// Who was the limit.
     pub bottleneck: String,
     /// What whoever reads the numbers should know.
@@ -92,7 +103,7 @@ pub struct Step {
 impl Figure {
     /// A number that need not be anything.
     pub fn plain(name: &str, value: f64, unit: Unit) -> Figure {
-        Figure { name: name.into(), value, unit, target: None, met: None }
+        Figure { name: name.into(), value, give: None, unit, target: None, met: None }
     }
 }
 
@@ -102,10 +113,20 @@ impl Step {
         self.figures.push(Figure::plain(name, value, unit));
     }
 
+    /// One more number, and how far the truth may be from it.
+    pub fn add_about(&mut self, name: &str, value: f64, give: f64, unit: Unit) {
+        self.figures.push(Figure { give: Some(give), ..Figure::plain(name, value, unit) });
+    }
+
+    /// A number that should be something, and could not be measured.
+    pub fn not_shown(&mut self, name: &str, unit: Unit, target: Target) {
+        self.figures.push(Figure { target: Some(target), ..Figure::plain(name, f64::NAN, unit) });
+    }
+
     /// One more number that should be something.
     pub fn judge(&mut self, name: &str, value: f64, unit: Unit, target: Target) {
         let met = Some(target.is_met(value));
-        self.figures.push(Figure { name: name.into(), value, unit, target: Some(target), met });
+        self.figures.push(Figure { target: Some(target), met, ..Figure::plain(name, value, unit) });
     }
 
     /// Something to know.
@@ -147,7 +168,9 @@ pub struct Report {
     pub dead: u64,
     /// Events about member lists that do not add up.
     pub inconsistent: u64,
-    /// The load generator's memory at the most, by sessions.
+    /// Connections that ended though nobody wanted it, besides those of the storm and of who did not read.
+    pub disconnects: u64,
+    /// The load generator's memory after the step after which it was most, by sessions.
     pub swarm_bytes_per_session: f64,
     /// The first of what went wrong.
     pub faults: Vec<Fault>,
@@ -159,15 +182,36 @@ pub struct Report {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", shown(self.value, self.unit))?;
-        if let (Some(target), Some(met)) = (self.target, self.met) {
-            let (sign, bound) = match target {
-                Target::AtMost(most) => ("≤", most),
-                Target::AtLeast(least) => ("≥", least),
+        write!(f, "{}", self.shown())?;
+        if let Some(target) = self.target {
+            let verdict = match self.met {
+                Some(true) => "met",
+                Some(false) => "missed",
+                None => "not shown",
             };
-            write!(f, " (target {sign} {}: {})", shown(bound, self.unit), if met { "met" } else { "missed" })?;
+            write!(f, " (target {}: {verdict})", target.shown(self.unit))?;
         }
         Ok(())
+    }
+}
+
+impl Figure {
+    /// The number in words.
+    fn shown(&self) -> String {
+        if self.value.is_nan() {
+            return "unknown".into();
+        }
+        let give = self.give.map(|give| format!(" ± {}", shown(give, self.unit))).unwrap_or_default();
+        format!("{}{give}", shown(self.value, self.unit))
+    }
+}
+
+impl Target {
+    fn shown(self, unit: Unit) -> String {
+        match self {
+            Target::AtMost(most) => format!("≤ {}", shown(most, unit)),
+            Target::AtLeast(least) => format!("≥ {}", shown(least, unit)),
+        }
     }
 }
 
@@ -183,6 +227,22 @@ fn shown(value: f64, unit: Unit) -> String {
     }
 }
 
+impl Step {
+    /// What server and swarm had of the CPUs, in words, if that can be seen.
+    fn cpus(&self) -> Option<String> {
+        let (server, busiest) = self.server_cpus.zip(self.server_busiest)?;
+        let told =
+            |busy: Busy| format!("ran {:.0}% and waited {:.0}% of the time", busy.ran * 100.0, busy.waited * 100.0);
+        Some(format!(
+            "CPUs: server {server:.2}, swarm {:.2}. The server's busiest thread {}, the swarm's {}. Bottleneck: {}",
+            self.swarm_cpus,
+            told(busiest),
+            told(self.swarm_busiest),
+            self.bottleneck
+        ))
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "== {}: {} ({:.0} s)", self.step, self.title, self.seconds)?;
@@ -190,9 +250,8 @@ impl fmt::Display for Step {
         for figure in &self.figures {
             writeln!(f, "   {:<width$}  {figure}", figure.name)?;
         }
-        if let Some(server) = self.server_cpus {
-            let swarm = self.swarm_cpus;
-            writeln!(f, "   CPUs: server {server:.2}, swarm {swarm:.2}; bottleneck: {}", self.bottleneck)?;
+        if let Some(text) = self.cpus() {
+            writeln!(f, "   {text}")?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "   {note}"))
     }
@@ -209,13 +268,17 @@ impl fmt::Display for Report {
             rounded(*expected as f64),
             rounded(*received as f64)
         )?;
-        let Report { misnumbered, invalidated, dead, inconsistent, .. } = self;
+        let Report { misnumbered, invalidated, dead, inconsistent, disconnects, .. } = self;
         writeln!(
             f,
-            "sessions    {misnumbered} dispatches misnumbered, {invalidated} sessions not resumed, {dead} given up, {inconsistent} \
-             member lists that do not add up"
+            "sessions    {misnumbered} dispatches misnumbered, {invalidated} sessions not resumed, {dead} given up, {disconnects} \
+             connections ended unasked, {inconsistent} member lists that do not add up"
         )?;
-        writeln!(f, "swarm       {} of memory per session", bytes(self.swarm_bytes_per_session))?;
+        writeln!(
+            f,
+            "swarm       {} of memory per session after the step that took most",
+            bytes(self.swarm_bytes_per_session)
+        )?;
         for fault in &self.faults {
             let id = fault.session_id.as_deref().unwrap_or("none");
             writeln!(f, "fault       {:?} on session {} (id {id}): {}", fault.kind, fault.session, fault.what)?;
@@ -223,7 +286,9 @@ impl fmt::Display for Report {
         self.failures.iter().try_for_each(|failure| writeln!(f, "failure     {failure}"))?;
         let all = || self.steps.iter().flat_map(|step| &step.figures).filter_map(|figure| figure.met);
         let (met, judged) = (all().filter(|met| *met).count(), all().count());
-        write!(f, "targets: {met} of {judged} met\nverdict: {}", if self.sound { "sound" } else { "FAULTY" })
+        let targets = self.steps.iter().flat_map(|step| &step.figures).filter(|figure| figure.target.is_some()).count();
+        let more = if targets > judged { format!(", {} not shown", targets - judged) } else { String::new() };
+        write!(f, "targets: {met} of {targets} met{more}\nverdict: {}", if self.sound { "sound" } else { "FAULTY" })
     }
 }
 
@@ -247,37 +312,24 @@ impl Report {
                 capital(&step.title)
             ));
             for figure in &step.figures {
-                let (target, met) = match (figure.target, figure.met) {
-                    (Some(Target::AtMost(most)), Some(met)) => (format!("≤ {}", shown(most, figure.unit)), met),
-                    (Some(Target::AtLeast(least)), Some(met)) => (format!("≥ {}", shown(least, figure.unit)), met),
-                    _ => (String::new(), true),
+                let target = figure.target.map(|target| target.shown(figure.unit)).unwrap_or_default();
+                let verdict = match (figure.target, figure.met) {
+                    (None, _) => "",
+                    (Some(_), Some(true)) => "met",
+                    (Some(_), Some(false)) => "**missed**",
+                    (Some(_), None) => "not shown",
                 };
-                let verdict = if target.is_empty() {
-                    ""
-                } else if met {
-                    "met"
-                } else {
-                    "**missed**"
-                };
-                page.push_str(&format!(
-                    "| {} | {} | {target} | {verdict} |\n",
-                    figure.name,
-                    shown(figure.value, figure.unit)
-                ));
+                page.push_str(&format!("| {} | {} | {target} | {verdict} |\n", figure.name, figure.shown()));
             }
-            if let Some(server) = step.server_cpus {
-                let text = format!(
-                    "\nCPUs: server {server:.2}, swarm {:.2}. Bottleneck: {}.\n",
-                    step.swarm_cpus, step.bottleneck
-                );
-                page.push_str(&text);
+            if let Some(text) = step.cpus() {
+                page.push_str(&format!("\n{text}.\n"));
             }
             step.notes.iter().for_each(|note| page.push_str(&format!("\n{}\n", capital(note))));
         }
         page.push_str(&format!(
             "\n## All in all\n\n{} deliveries of messages were expected, {} received: {} lost, {} doubled, {} sessions out of order, {} \
-             to who was passive. {} dispatches misnumbered, {} sessions not resumed, {} given up, {} member lists that do not add up. \
-             {} of the load generator's memory per session.\n\nVerdict: {}.\n",
+             to who was passive. {} dispatches misnumbered, {} sessions not resumed, {} given up, {} connections ended unasked, {} member \
+             lists that do not add up. {} of the load generator's memory per session, after the step that took most.\n\nVerdict: {}.\n",
             rounded(self.expected as f64),
             rounded(self.received as f64),
             self.lost,
@@ -287,6 +339,7 @@ impl Report {
             self.misnumbered,
             self.invalidated,
             self.dead,
+            self.disconnects,
             self.inconsistent,
             bytes(self.swarm_bytes_per_session),
             if self.sound { "sound" } else { "FAULTY" }
@@ -313,9 +366,13 @@ mod tests {
         step.judge("by the raw loop", 1.2, Unit::Ratio, Target::AtMost(1.25));
         step.judge("identifies", 9_000.0, Unit::PerSecond, Target::AtLeast(10_000.0));
         step.add("time", 12.5, Unit::Seconds);
+        step.add_about("at rest", 0.5, 0.125, Unit::Cpus);
+        step.not_shown("by something else", Unit::Ratio, Target::AtMost(2.0));
         let text = step.to_string();
-        assert!(text.contains("by the raw loop  1.200 (target ≤ 1.250: met)"), "{text}");
-        assert!(text.contains("identifies       9,000/s (target ≥ 10,000/s: missed)"), "{text}");
-        assert!(text.contains("time             12.5 s\n"), "{text}");
+        assert!(text.contains("by the raw loop    1.200 (target ≤ 1.250: met)"), "{text}");
+        assert!(text.contains("identifies         9,000/s (target ≥ 10,000/s: missed)"), "{text}");
+        assert!(text.contains("time               12.5 s\n"), "{text}");
+        assert!(text.contains("at rest            0.50 CPUs ± 0.12 CPUs\n"), "{text}");
+        assert!(text.contains("by something else  unknown (target ≤ 2.000: not shown)"), "{text}");
     }
 }

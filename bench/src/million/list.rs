@@ -4,18 +4,22 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::million::figures::{Figure, Step, Unit};
-use crate::million::stage::{Moment, Stage, Used};
+use crate::million::stage::{Stage, Used};
 use crate::report::Times;
 use crate::swarm::Remains;
 use crate::swarm::errand::{Deed, Part, Scroll};
+use crate::swarm::tally::Counts;
+use crate::trace::Status;
 
 /// Sessions that scroll, if there are ten times as many.
 const SCROLLERS: u32 = 10_000;
 /// Of them, about so many keep all rows and check them: an event takes a thread some hundred microseconds then.
 const CHECKED: u32 = 100;
-/// Pages that each turns: two at a time.
-const TURNS: u32 = 5;
-/// Between two turns: lists change meanwhile.
+/// Looks at the list: between two of them each session turns two pages.
+const LOOKS: u32 = 5;
+/// Of those who look, one in so many goes and comes back, so that there are changes to be seen.
+const FLAPPING: u32 = 8;
+/// Between two looks: lists change meanwhile.
 const PAUSE: Duration = Duration::from_millis(1_000);
 
 /// The scroll.
@@ -26,7 +30,7 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     let checked = (scrollers / CHECKED).max(1);
     let mut used = Used::default();
     let (mut asked, mut done, mut result) = (0, 0, Ok(()));
-    for turn in 0..TURNS {
+    for turn in 0..LOOKS {
         let scroll = Scroll {
             guild: stage.million.guild,
             channel: stage.million.channel,
@@ -34,11 +38,12 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
             rows: stage.live,
             checked,
             expected: if turn == 0 { stage.all_appear } else { None },
+            flapping: FLAPPING,
         };
-        let moment = Moment::now(stage.million);
-        let number = stage.begin(Deed::Scroll(scroll), part)?;
+        let moment = stage.moment();
+        let number = stage.begin(Deed::Scroll(scroll), part);
         let (progress, whole) = stage.await_errand(|progress| progress.asked_all && progress.done >= progress.asked);
-        used.add(moment.until_now(stage.million));
+        used.add(stage.used_since(&moment));
         step.errands.push(number);
         asked += progress.asked;
         done += progress.done;
@@ -52,17 +57,26 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    // What has changed last is told, and then everything must add up.
-    std::thread::sleep(limits::MILLION_REST);
-    stage.begin(Deed::Rest, Part::ALL)?;
+    // Once more some go and others come, while all rows stay where they are: whoever looks must be told. Then everything must add up, and be
+    // as everybody has said.
+    for (which, status) in [(0, Status::Invisible), (1, Status::Online)] {
+        let flapping = Part::one_in(2 * FLAPPING * one_in, part.which + which * FLAPPING * one_in);
+        stage.ask(Deed::Appear(status), flapping)?;
+    }
+    stage.await_quiet();
+    let until = Instant::now() + limits::MILLION_LISTS_REST;
+    while Instant::now() < until {
+        stage.tell("waiting for what lists still have to tell", false);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    stage.begin(Deed::Check(stage.live), Part::ALL);
     stage.await_errand(|progress| progress.asked_all);
     stage.all_appear = None;
     step.add("sessions that scrolled", f64::from(scrollers), Unit::Count);
     step.add("requests for rows", f64::from(asked), Unit::Count);
     step.add("of them answered", f64::from(done), Unit::Count);
-    if let Some(server) = used.server {
-        step.add("server's CPU for one", server * 1e6 / f64::from(asked.max(1)), Unit::Microseconds);
-    }
+    let rest = stage.rest;
+    used.tell_each(step, &rest, "one", f64::from(asked));
     used.tell(step);
     result
 }
@@ -74,8 +88,17 @@ pub fn tell_times(remains: &Remains, steps: &mut [Step]) {
     for (name, ms) in [("p50 from the request to the last row", times.p50), ("p99", times.p99)] {
         step.figures.push(Figure::plain(name, ms / 1e3, Unit::Seconds));
     }
-    let checked: u64 = remains.threads.iter().map(|leavings| leavings.tally.counts.rows_checked).sum();
-    let wrong: u64 = remains.threads.iter().map(|leavings| leavings.tally.counts.inconsistent).sum();
-    step.figures.push(Figure::plain("events checked row by row", checked as f64, Unit::Count));
-    step.figures.push(Figure::plain("of them that do not add up", wrong as f64, Unit::Count));
+    let mut counts = Counts::default();
+    remains.threads.iter().for_each(|leavings| counts.add(&leavings.tally.counts));
+    for (name, count) in [
+        ("events checked row by row", counts.rows_checked),
+        ("in them: ranges that came whole", counts.ranges_synced),
+        ("rows inserted", counts.rows_inserted),
+        ("rows updated", counts.rows_updated),
+        ("rows deleted", counts.rows_deleted),
+        ("ranges given up", counts.ranges_invalidated),
+        ("what does not add up", counts.inconsistent),
+    ] {
+        step.figures.push(Figure::plain(name, count as f64, Unit::Count));
+    }
 }

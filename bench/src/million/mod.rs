@@ -84,13 +84,15 @@ pub struct Million {
     pub unread: Duration,
     /// How long those who stop reading are waited for.
     pub stall: Duration,
+    /// How long server and swarm are watched at rest.
+    pub rest: Duration,
     /// Whether the sessions ask for zlib-stream.
     pub zlib: bool,
     /// New connections per second.
     pub connect_rate: f64,
     /// Handshakes at a time.
     pub handshakes: u32,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    /// Threads of the swarm; 0: half as many as there are CPUs, or more if the limit of open files asks for them.
     pub threads: u32,
     /// Without a further session for this long, a step is given up.
     pub patience: Duration,
@@ -113,32 +115,32 @@ pub fn run(million: &Million) -> Result<Report, String> {
     steps.push(arrived);
     let has = |step: Step| million.steps.contains(&step);
     if has(Step::Tenth) {
-        steps.push(stage.step("tenth", "one message, a tenth of the sessions active", spread::tenth_active));
+        steps.push(stage.step("tenth", "one message, a tenth of the sessions active", false, spread::tenth_active));
     }
     // All that follows is about sessions that get everything.
     let later = [Step::All, Step::Resume, Step::Presence, Step::List, Step::Stall];
     if later.into_iter().any(has) {
         let title = "one message, all sessions active";
         let all = if has(Step::All) { spread::all_active } else { spread::subscribe_all };
-        steps.push(stage.step("all", title, all));
+        steps.push(stage.step("all", title, false, all));
     }
     if has(Step::Resume) {
-        steps.push(stage.step("resume", "all connections cut at once", storm::storm));
+        steps.push(stage.step("resume", "all connections cut at once", true, storm::storm));
     }
     if has(Step::Presence) {
-        steps.push(stage.step("presence", "every session changes its status once", presence::presence));
+        steps.push(stage.step("presence", "every session changes its status once", false, presence::presence));
     }
     if has(Step::List) {
-        steps.push(stage.step("list", "scrolling through the member list", list::list));
+        steps.push(stage.step("list", "scrolling through the member list", false, list::list));
     }
     if has(Step::Stall) {
-        steps.push(stage.step("stall", "one session in a hundred stops reading", stall::stall));
+        steps.push(stage.step("stall", "one session in a hundred stops reading", true, stall::stall));
     }
     Ok(conclude(stage, steps, started))
 }
 
 fn conclude(stage: Stage<'_>, mut steps: Vec<figures::Step>, started: String) -> Report {
-    let Stage { million, swarm, script, posted, failures, swarm_bytes, .. } = stage;
+    let Stage { million, swarm, script, posted, failures, swarm_bytes, disconnects, .. } = stage;
     if !million.quiet {
         eprintln!("all say goodbye, and everything is judged");
     }
@@ -163,6 +165,7 @@ fn conclude(stage: Stage<'_>, mut steps: Vec<figures::Step>, started: String) ->
         invalidated: counts.invalidated,
         dead: counts.dead,
         inconsistent: counts.inconsistent,
+        disconnects,
         swarm_bytes_per_session: swarm_bytes as f64 / f64::from(million.sessions.max(1)),
         faults: judgement.faults.clone(),
         failures,

@@ -1,8 +1,10 @@
 //! Every session changes its status once, all at about the same time.
 
+use std::time::Instant;
+
 use crate::clock;
 use crate::million::figures::{Step, Unit};
-use crate::million::stage::{Moment, Stage};
+use crate::million::stage::Stage;
 use crate::swarm::errand::{Deed, Part};
 use crate::trace::Status;
 
@@ -11,28 +13,23 @@ pub const AFTERWARDS: Status = Status::Idle;
 
 /// The storm.
 pub fn presence(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
-    let rest = stage.at_rest();
-    let (moment, start_ns) = (Moment::now(stage.million), clock::now_ns());
+    let (moment, start, start_ns) = (stage.moment(), Instant::now(), clock::now_ns());
     let progress = stage.ask(Deed::Appear(AFTERWARDS), Part::ALL)?;
     let said = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
-    let quiet = stage.await_quiet(rest);
-    let used = moment.until_now(stage.million);
+    let quiet = stage.await_quiet();
+    let used = stage.used_since(&moment);
     stage.all_appear = Some(AFTERWARDS);
     let flips = f64::from(progress.done);
     step.add("flips", flips, Unit::Count);
     step.add("time until all had said so", said, Unit::Seconds);
     step.add("of them", flips / said.max(1e-3), Unit::PerSecond);
-    if let (Some(server), Some(rest)) = (used.server, rest) {
-        let more = (server - rest * used.seconds).max(0.0);
-        step.add("server's CPU for a flip, beyond that at rest", more * 1e6 / flips.max(1.0), Unit::Microseconds);
-        step.add("server at rest", rest, Unit::Cpus);
-    }
+    let rest = stage.rest;
+    used.tell_each(step, &rest, "a flip", flips);
     match quiet {
-        Some(_) => step.add(
-            "time until the server was quiet",
-            clock::now_ns().saturating_sub(start_ns) as f64 / 1e9,
-            Unit::Seconds,
-        ),
+        Some(since) => {
+            let seconds = since.saturating_duration_since(start).as_secs_f64();
+            step.add("time until the server was quiet", seconds, Unit::Seconds);
+        }
         None => step.note("it is not known when the server was quiet"),
     }
     used.tell(step);

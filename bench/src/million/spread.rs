@@ -23,41 +23,75 @@ const TENTH_TARGET: f64 = 0.15;
 pub fn tenth_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     let active = tenth().count(stage.live);
     subscribe(stage, step, tenth())?;
-    in_turn(stage, step, TENTH, active, TENTH_TARGET)?;
+    // The first message pays for what is allocated, tells the size of a frame, and has all others told that something is unread: not in
+    // the middle of what is measured.
+    let (first, told) = unread(stage, active)?;
+    in_turn(stage, step, TENTH, active, TENTH_TARGET, first.bytes)?;
+    // Those who heard before may have heard again, if that took longer than the server's interval.
+    let again = stage.swarm.errand().again;
+    if again > 0 {
+        step.note(format!("{again} times somebody was told what is unread while messages were measured"));
+    }
     // Now one that they hear of who do not get it.
-    stage.begin(Deed::Hear(stage.last_message), tenth().others())?;
+    let (_, later) = unread(stage, active)?;
+    step.add("passive sessions told what is unread", f64::from(later.told), Unit::Count);
+    step.add("time to the last of them", later.seconds, Unit::Seconds);
+    stage.begin(Deed::Rest, Part::ALL);
+    told.verdict().and(later.verdict())
+}
+
+/// How sessions were told what is unread.
+struct Told {
+    /// Who had to be.
+    passive: u32,
+    /// Who was.
+    told: u32,
+    /// How often somebody was again.
+    again: u32,
+    /// From the post to the last of them.
+    seconds: f64,
+}
+
+impl Told {
+    fn verdict(&self) -> Result<(), String> {
+        let Told { passive, told, again, .. } = self;
+        match (passive - told.min(passive), again) {
+            (0, 0) => Ok(()),
+            (missing, again) => {
+                Err(format!("{missing} of {passive} passive sessions were not told what is unread, {again} twice"))
+            }
+        }
+    }
+}
+
+/// Posts a message to the tenth that is active, and waits until all others have been told that it is unread.
+fn unread(stage: &mut Stage<'_>, active: u32) -> Result<(Spread, Told), String> {
+    stage.begin(Deed::Hear(stage.last_message), tenth().others());
     stage.await_errand(|progress| progress.asked_all);
     let (start_ns, start) = (clock::now_ns(), Instant::now());
-    let index = stage.post(TENTH)?;
-    stage.await_message(TENTH, index, active)?;
+    let spread = stage.spread(TENTH, active)?;
     let passive = stage.live - active;
-    let (unread, patience) = (stage.million.unread, stage.million.unread);
+    let patience = stage.million.unread;
     let mut progress = stage.swarm.errand();
     while progress.done < passive && start.elapsed() < patience {
-        stage.tell(&format!("{} of {passive} know what is unread; waiting up to {unread:?}", progress.done), false);
+        stage.tell(&format!("{} of {passive} know what is unread; waiting up to {patience:?}", progress.done), false);
         std::thread::sleep(std::time::Duration::from_millis(5));
         progress = stage.swarm.errand();
     }
     // One that comes twice takes a moment to show itself.
     std::thread::sleep(crate::limits::AFTERGLOW);
     let progress = stage.swarm.errand();
-    step.add("passive sessions told what is unread", f64::from(progress.done), Unit::Count);
     let seconds = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
-    step.add("time to the last of them", seconds, Unit::Seconds);
-    stage.begin(Deed::Rest, Part::ALL)?;
-    match (passive - progress.done.min(passive), progress.again) {
-        (0, 0) => Ok(()),
-        (missing, again) => {
-            Err(format!("{missing} of {passive} passive sessions were not told what is unread, {again} twice"))
-        }
-    }
+    Ok((spread, Told { passive, told: progress.done, again: progress.again, seconds }))
 }
 
 /// All others become active, and get messages.
 pub fn all_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     subscribe_all(stage, step)?;
     let live = stage.live;
-    in_turn(stage, step, ALL, live, ALL_TARGET)
+    // The first pays for what is allocated, and tells the size of a frame.
+    let first = stage.spread(ALL, live)?;
+    in_turn(stage, step, ALL, live, ALL_TARGET, first.bytes)
 }
 
 /// All become active.
@@ -74,48 +108,74 @@ fn subscribe(stage: &mut Stage<'_>, step: &mut Step, part: Part) -> Result<(), S
     step.add("sessions that became active", f64::from(progress.done), Unit::Count);
     step.add("of them", f64::from(progress.done) / seconds, Unit::PerSecond);
     // Marks that were left come with it.
-    stage.await_quiet(Some(0.5));
+    if stage.await_quiet().is_none() && stage.rest.server.is_some() {
+        step.note("the server had not come to rest when the messages began");
+    }
     Ok(())
 }
 
-/// Messages and the raw loop in turn.
-fn in_turn(stage: &mut Stage<'_>, step: &mut Step, stream: u32, sessions: u32, target: f64) -> Result<(), String> {
-    // The first pays for what is allocated, and tells the size of a frame.
-    let first = stage.spread(stream, sessions)?;
-    let bytes = first.bytes.round() as usize;
-    let (mut spreads, mut beats): (Vec<Spread>, Vec<Beat>) = (Vec::new(), Vec::new());
+/// One turn of both sides.
+struct Turn {
+    spread: Spread,
+    beat: Option<Beat>,
+}
+
+/// Messages of so many bytes and the raw loop in turn. If the raw loop fails, the messages are judged all the same.
+fn in_turn(
+    stage: &mut Stage<'_>,
+    step: &mut Step,
+    stream: u32,
+    sessions: u32,
+    target: f64,
+    bytes: f64,
+) -> Result<(), String> {
+    let mut turns: Vec<Turn> = Vec::new();
     let mut used = Used::default();
+    let mut pulse = stage.million.pulse.as_ref();
+    let mut failed = pulse.is_none().then(|| "no command for the raw loop was given".to_owned());
     for _ in 0..stage.million.turns {
         let spread = stage.spread(stream, sessions)?;
         used.add(spread.used);
-        spreads.push(spread);
-        if let Some(pulse) = &stage.million.pulse {
-            beats.push(pulse.run(&stage.swarm, bytes, stage.million.patience)?);
-        }
+        let beat = pulse.map(|pulse| pulse.run(&stage.swarm, bytes.round() as usize, stage.million.patience));
+        let beat = beat.transpose().unwrap_or_else(|failure| {
+            // Its pongs may still come, and would be taken for the next one's.
+            (failed, pulse) = (Some(failure), None);
+            None
+        });
+        turns.push(Turn { spread, beat });
     }
-    let seconds = median(spreads.iter().map(|spread| spread.seconds)).unwrap_or(first.seconds);
+    let of = |value: &dyn Fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(value));
+    let seconds = of(&|turn| Some(turn.spread.seconds)).unwrap_or_default();
     step.add("time to the last session", seconds, Unit::Seconds);
-    step.add("bytes of a delivery", first.bytes, Unit::Bytes);
-    let times = sum(spreads.iter().map(|spread| &spread.times));
+    step.add("bytes of a delivery", bytes, Unit::Bytes);
+    let times = sum(turns.iter().map(|turn| &turn.spread.times));
     let times = Times::of(&times);
     step.add("p50", times.p50 / 1e3, Unit::Seconds);
     step.add("p99", times.p99 / 1e3, Unit::Seconds);
-    let deliveries = f64::from(sessions) * spreads.len() as f64;
-    if let Some(server) = used.server {
-        step.add("server's CPU for a delivery", server * 1e6 / deliveries, Unit::Microseconds);
-    }
-    step.add("swarm's CPU for a delivery", used.swarm * 1e6 / deliveries, Unit::Microseconds);
-    match median(beats.iter().map(|beat| beat.seconds)) {
-        Some(raw) => {
-            step.add("raw loop to all sockets", raw, Unit::Seconds);
-            if let Some(cpu) = median(beats.iter().map(|beat| beat.cpu_us)) {
-                step.add("raw loop's CPU for a send", cpu, Unit::Microseconds);
-            }
-            step.judge("by the raw loop", seconds / raw, Unit::Ratio, Target::AtMost(target));
-        }
-        None => step.note("no command for the raw loop was given: there is nothing to compare with"),
-    }
+    let rest = stage.rest;
+    used.tell_each(step, &rest, "a delivery", f64::from(sessions) * turns.len() as f64);
     used.tell(step);
+    let name = "last session by the raw loop's";
+    if let Some(why) = failed {
+        step.not_shown(name, Unit::Ratio, Target::AtMost(target));
+        step.note(format!("there is nothing to compare with: {why}"));
+        return Ok(());
+    }
+    if let (Some(raw), Some(cpu)) = (of(&|turn| Some(turn.beat?.seconds)), of(&|turn| Some(turn.beat?.cpu_us))) {
+        step.add("raw loop to all sockets", raw, Unit::Seconds);
+        step.add("raw loop's CPU for a send", cpu, Unit::Microseconds);
+    }
+    // Each turn by itself: both sides of it have seen the same machine.
+    let cpu = of(&|turn| {
+        let net = turn.spread.used.server_net(&rest)?.mean * 1e6 / f64::from(sessions.max(1));
+        Some(net / turn.beat?.cpu_us)
+    });
+    if let Some(cpu) = cpu {
+        step.add("server's CPU for a delivery beyond that at rest, by the raw loop's for a send", cpu, Unit::Ratio);
+    }
+    if let Some(ratio) = of(&|turn| Some(turn.spread.seconds / turn.beat?.seconds)) {
+        step.judge(name, ratio, Unit::Ratio, Target::AtMost(target));
+    }
     Ok(())
 }
 

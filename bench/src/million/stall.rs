@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::million::ALL;
 use crate::million::figures::{Step, Target, Unit};
-use crate::million::stage::{Moment, Stage};
+use crate::million::stage::Stage;
 use crate::report::Times;
 use crate::swarm::errand::{Deed, Part};
 
@@ -33,8 +33,8 @@ pub fn stall(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     let before = stage.latencies();
 
     let memory = stage.server_bytes();
-    let moment = Moment::now(stage.million);
-    stage.begin(Deed::Freeze, frozen)?;
+    let moment = stage.moment();
+    stage.begin(Deed::Freeze, frozen);
     stage.await_errand(|progress| progress.asked_all);
     let (start, mut messages, mut most) = (Instant::now(), Vec::new(), memory);
     let during = {
@@ -46,7 +46,7 @@ pub fn stall(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
         stage.latencies()
     };
     let cut = stage.swarm.errand();
-    let used = moment.until_now(stage.million);
+    let used = stage.used_since(&moment);
 
     let thaw = Instant::now();
     let progress = stage.ask(Deed::Thaw, frozen)?;

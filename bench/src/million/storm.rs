@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::million::ALL;
 use crate::million::figures::{Figure, Step, Unit};
-use crate::million::stage::{Moment, Stage};
+use crate::million::stage::Stage;
 use crate::report::Times;
 use crate::swarm::Remains;
 use crate::swarm::errand::{Deed, Part};
@@ -14,8 +14,8 @@ const POSTS: [f64; 3] = [0.0, 0.25, 0.75];
 /// The storm.
 pub fn storm(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     let before = stage.swarm.look().counts;
-    let (moment, start_ns) = (Moment::now(stage.million), clock::now_ns());
-    let number = stage.begin(Deed::Cut, Part::ALL)?;
+    let (moment, start_ns) = (stage.moment(), clock::now_ns());
+    let number = stage.begin(Deed::Cut, Part::ALL);
     step.errands.push(number);
     let (progress, _) = stage.await_errand(|progress| progress.asked_all);
     let all_cut = clock::now_ns();
@@ -27,16 +27,14 @@ pub fn storm(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
         messages.push(stage.post(ALL)?);
     }
     let (progress, all_back) = stage.await_errand(|progress| progress.done >= progress.asked);
-    let used = moment.until_now(stage.million);
+    let used = stage.used_since(&moment);
     let seconds = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     step.add("connections cut", f64::from(progress.asked), Unit::Count);
     step.add("time until all were cut", all_cut.saturating_sub(start_ns) as f64 / 1e9, Unit::Seconds);
     step.add("time until all were back", seconds, Unit::Seconds);
     step.add("sessions back", f64::from(progress.done) / seconds.max(1e-3), Unit::PerSecond);
-    if let Some(server) = used.server {
-        step.add("server's CPU for one", server * 1e6 / f64::from(progress.done.max(1)), Unit::Microseconds);
-    }
-    step.add("swarm's CPU for one", used.swarm * 1e6 / f64::from(progress.done.max(1)), Unit::Microseconds);
+    let rest = stage.rest;
+    used.tell_each(step, &rest, "one", f64::from(progress.done));
     used.tell(step);
     for index in &messages {
         let live = stage.live;
@@ -47,7 +45,6 @@ pub fn storm(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     let resumed = after.resumed - before.resumed;
     step.add("resumed", resumed as f64, Unit::Count);
     step.add("identified anew", (after.identified - before.identified) as f64, Unit::Count);
-    step.add("attempts that failed", (after.disconnects - before.disconnects) as f64, Unit::Count);
     step.note(format!(
         "{} handshakes at a time; {} messages during the storm reached all sessions",
         stage.million.handshakes,

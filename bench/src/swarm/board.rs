@@ -10,6 +10,7 @@ use crate::script::Script;
 use crate::swarm::Commands;
 use crate::swarm::errand::Errand;
 use crate::swarm::events::Events;
+use crate::swarm::lists::Said;
 use crate::swarm::tally::{Counts, Latencies, Tally};
 use crate::swarm::tokens::Tokens;
 
@@ -57,6 +58,8 @@ pub struct Plan {
     pub errand: Mutex<Errand>,
     /// The errand's number: 0 before the first.
     pub errand_number: AtomicU32,
+    /// How sessions have said that they appear, when an errand asked them to.
+    pub said: Mutex<Said>,
 }
 
 impl Plan {

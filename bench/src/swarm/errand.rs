@@ -21,8 +21,11 @@ pub enum Deed {
     Subscribe(u64),
     /// Nothing is said; it is awaited that the server tells of a message later than this one as unread. Done at the first such update.
     Hear(u64),
-    /// Op 3. Done when it is said.
+    /// Op 3. Done when it is said. Member lists that are looked at are kept on.
     Appear(Status),
+    /// Nothing is said. Everything has come to rest: member lists that are looked at must be as all have said that they appear, with so many
+    /// sessions that are live.
+    Check(u32),
     /// The connections break; the sessions come back through the gate. Done when a session is live again.
     Cut,
     /// Neither read nor say anything any more. Done when the server has cut the connection.
@@ -31,6 +34,18 @@ pub enum Deed {
     Thaw,
     /// Op 37: other rows of a guild's member list. Done when they have all come.
     Scroll(Scroll),
+}
+
+impl Deed {
+    /// Whether sessions go on looking at member lists.
+    pub fn keeps_lists(&self) -> bool {
+        matches!(self, Deed::Scroll(_) | Deed::Appear(_))
+    }
+
+    /// Whether nobody has to be asked.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Deed::Rest | Deed::Hear(_) | Deed::Check(_))
+    }
 }
 
 /// A look at the member list of a channel.
@@ -48,6 +63,8 @@ pub struct Scroll {
     pub checked: u32,
     /// How everybody in them appears, if that is known.
     pub expected: Option<Status>,
+    /// Of those who look, one in so many goes or comes at each second turn.
+    pub flapping: u32,
 }
 
 /// Whom it is asked of: sessions by their number in the swarm.
@@ -146,8 +163,8 @@ impl Round {
         let before = (self.number, std::mem::replace(&mut self.took, coarse()));
         (self.number, self.errand, self.next) = (number, errand, 0);
         (self.asked, self.done, self.again, self.last_ns) = (0, 0, 0, 0);
-        self.marks = if errand.deed == Deed::Rest { Vec::new() } else { vec![0; sessions] };
-        if !matches!(errand.deed, Deed::Scroll(_)) {
+        self.marks = if matches!(errand.deed, Deed::Rest | Deed::Check(_)) { Vec::new() } else { vec![0; sessions] };
+        if !errand.deed.keeps_lists() {
             self.lists = Lists::default();
         }
         before
@@ -169,7 +186,7 @@ impl Round {
             Deed::Subscribe(_) | Deed::Cut | Deed::Freeze | Deed::Thaw | Deed::Scroll(_) => {
                 self.marks.get(self.place(session)).is_some_and(|mark| *mark > 0)
             }
-            Deed::Rest | Deed::Hear(_) | Deed::Appear(_) => false,
+            Deed::Rest | Deed::Hear(_) | Deed::Appear(_) | Deed::Check(_) => false,
         }
     }
 

@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use crate::chance;
 use crate::swarm::errand::Scroll;
-use crate::swarm::rows::Rows;
+use crate::swarm::rows::{Ops, Rows};
 use crate::swarm::scan;
 use crate::trace::Status;
 
@@ -31,6 +31,33 @@ struct List {
     rows: Option<Rows>,
 }
 
+/// How sessions have said that they appear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// All but those below.
+    pub others: Status,
+    /// By user, whoever said something else later.
+    pub some: HashMap<u64, Status>,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Said { others: Status::Online, some: HashMap::new() }
+    }
+}
+
+impl Said {
+    /// How somebody's session appears.
+    pub fn of(&self, user: u64) -> Status {
+        self.some.get(&user).copied().unwrap_or(self.others)
+    }
+
+    /// How many appear as offline, though they have a session.
+    pub fn hidden(&self) -> u32 {
+        self.some.values().filter(|status| **status == Status::Invisible).count() as u32
+    }
+}
+
 /// What came of an event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Came {
@@ -38,6 +65,8 @@ pub struct Came {
     pub took_ns: Option<u64>,
     /// It was checked row by row.
     pub checked: bool,
+    /// What it told, if it was checked.
+    pub ops: Ops,
     /// What does not add up.
     pub wrong: Option<String>,
 }
@@ -76,7 +105,7 @@ impl Lists {
         match &mut list.rows {
             Some(rows) => {
                 came.checked = true;
-                match rows.apply(d) {
+                match rows.apply(d, &mut came.ops) {
                     Ok(synced) => synced.into_iter().for_each(&mut arrived),
                     Err(wrong) => came.wrong = Some(wrong),
                 }
@@ -91,9 +120,9 @@ impl Lists {
         came
     }
 
-    /// What does not add up when everything has come to rest.
-    pub fn at_rest(&self) -> Vec<(u32, String)> {
-        let all = self.lists.iter().filter_map(|(session, list)| Some((*session, list.rows.as_ref()?.at_rest()?)));
+    /// What does not add up when everything has come to rest; `known`: how all appear, and how many there are in the list.
+    pub fn at_rest(&self, known: Option<(&Said, u32)>) -> Vec<(u32, String)> {
+        let all = self.lists.iter().filter_map(|(session, list)| Some((*session, list.rows.as_ref()?.at_rest(known)?)));
         all.collect()
     }
 }
@@ -119,7 +148,7 @@ mod tests {
     use super::*;
 
     fn scroll(turn: u32, rows: u32, checked: u32) -> Scroll {
-        Scroll { guild: 1, channel: 2, turn, rows, checked, expected: None }
+        Scroll { guild: 1, channel: 2, turn, rows, checked, expected: None, flapping: 8 }
     }
 
     #[test]
@@ -144,6 +173,7 @@ mod tests {
         let sync =
             |range: Range| format!(r#"{{"ops":[{{"op":"SYNC","range":[{},{}],"items":[]}}]}}}}"#, range.0, range.1);
         let gone = format!(r#"{{"ops":[{{"op":"INVALIDATE","range":[{},{}]}}]}}}}"#, asked[2].0, asked[2].1);
+        assert!(lists.at_rest(Some((&Said::default(), 1))).is_empty());
         assert_eq!(lists.take(3, sync(asked[0]).as_bytes(), 2_000), Came::default());
         assert_eq!(lists.take(3, sync(asked[1]).as_bytes(), 2_000), Came::default());
         assert_eq!(lists.take(3, gone.as_bytes(), 3_000), Came::default());

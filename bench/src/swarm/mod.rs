@@ -20,10 +20,11 @@ pub mod tokens;
 pub mod upgrade;
 pub mod wheel;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,9 @@ use crate::limits;
 use crate::marker::Marker;
 use crate::script::Script;
 use crate::swarm::board::{Board, Gate, Order, Plan};
-use crate::swarm::errand::{Deed, Errand};
+use crate::swarm::errand::{Deed, Errand, Part};
 use crate::swarm::events::Events;
+use crate::swarm::lists::Said;
 use crate::swarm::reactor::{Leavings, Reactor};
 use crate::swarm::tally::{Counts, Latencies};
 use crate::swarm::tokens::Tokens;
@@ -58,7 +60,7 @@ pub struct Settings {
     pub connect_rate: f64,
     /// Handshakes under way at a time, in all.
     pub handshakes: u32,
-    /// Threads. 0: as many as the limit of open files asks for.
+    /// Threads. 0: half as many as there are CPUs, or more if the limit of open files asks for them.
     pub threads: u32,
     /// What chance depends on.
     pub seed: u64,
@@ -149,7 +151,9 @@ impl Swarm {
         let room = descriptors::room();
         let needed = settings.sessions.div_ceil(room).max(1);
         let separate = settings.sessions > room;
-        let threads = if settings.threads == 0 { needed } else { settings.threads.min(settings.sessions.max(1)) };
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get()) as u32;
+        let threads = if settings.threads == 0 { needed.max(cpus / 2) } else { settings.threads };
+        let threads = threads.min(settings.sessions.max(1));
         if separate && threads < needed {
             let sessions = settings.sessions;
             return Err(io::Error::other(format!(
@@ -172,6 +176,7 @@ impl Swarm {
             traffic_speed: AtomicU64::new(0),
             errand: Mutex::default(),
             errand_number: AtomicU32::new(0),
+            said: Mutex::default(),
         });
         let first_of = |thread: u32| u64::from(settings.sessions) * u64::from(thread) / u64::from(threads);
         let mut tasks = vec![Vec::new(); threads as usize];
@@ -239,12 +244,18 @@ impl Swarm {
         self.plan.announce_traffic(start_ns, speed);
     }
 
-    /// The counts so far, and the latencies since the last look.
-    pub fn look(&mut self) -> Look {
+    /// The counts so far.
+    pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for board in &self.boards {
             counts.add(&board.counts());
         }
+        counts
+    }
+
+    /// The counts so far, and the latencies since the last look.
+    pub fn look(&mut self) -> Look {
+        let counts = self.counts();
         let mut plan = self.plan.latencies.lock().expect("no thread of the swarm panics while it holds this");
         let latencies = std::mem::take(&mut *plan);
         drop(plan);
@@ -276,8 +287,16 @@ impl Swarm {
         if errand.deed == Deed::Cut {
             self.plan.gate.open();
         }
+        if let (Deed::Appear(status), Part::ALL) = (errand.deed, errand.part) {
+            *self.said() = Said { others: status, some: HashMap::new() };
+        }
         // While nobody can read the one without the other.
         self.plan.errand_number.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// How sessions have said that they appear.
+    pub fn said(&self) -> MutexGuard<'_, Said> {
+        self.plan.said.lock().expect("no thread of the swarm panics while it holds this")
     }
 
     /// How far the last errand is.

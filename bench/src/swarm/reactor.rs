@@ -31,8 +31,6 @@ use crate::trace::Status;
 
 /// WebSocket's and Discord's code for a polite end, after which the session is over.
 const NORMAL: u16 = 1000;
-/// Of those who scroll, one in so many goes and comes back.
-const FLAPPING: u64 = 8;
 /// No beat is due before HELLO.
 const NEVER: u64 = u64::MAX;
 
@@ -86,6 +84,8 @@ pub struct Reactor {
     next_task: usize,
     traffic_known: bool,
     latencies_due_ns: u64,
+    /// What the errand has everybody say.
+    frame: Vec<u8>,
 }
 
 /// What a thread has to do.
@@ -174,6 +174,7 @@ impl Reactor {
             next_task: 0,
             traffic_known: false,
             latencies_due_ns: 0,
+            frame: Vec::new(),
         })
     }
 
@@ -184,7 +185,7 @@ impl Reactor {
             self.turn(&mut events);
         }
         self.part(&mut events);
-        self.end_errand();
+        self.end_errand(errand::Deed::Rest);
         let ended = self.desk.round.begin(u32::MAX, errand::Errand::default(), 0);
         self.keep_times(ended);
         self.board.post(&mut self.desk.tally, &self.plan);
@@ -317,9 +318,11 @@ impl Reactor {
             if !self.desk.out.is_empty() {
                 self.flush(at);
             }
-            for wish in std::mem::take(&mut self.desk.wishes) {
+            let mut wishes = std::mem::take(&mut self.desk.wishes);
+            for wish in wishes.drain(..) {
                 self.grant(at, wish);
             }
+            self.desk.wishes = wishes;
             if let Err(hangup) = result {
                 return self.hang_up(at, hangup);
             }
@@ -382,7 +385,8 @@ impl Reactor {
             Wish::Beat(interval_ms) => {
                 seat.interval_ms = u32::try_from(interval_ms).unwrap_or(u32::MAX);
                 // The first beat comes after a random part of the interval, as the documentation asks.
-                seat.due_ns = now + self.chance.between(0, u64::from(seat.interval_ms) * 1_000_000);
+                let first = now + self.chance.between(0, u64::from(seat.interval_ms) * 1_000_000);
+                seat.due_ns = on_grid(first, seat.interval_ms, self.thread);
             }
             Wish::Live(resumed) => {
                 if std::mem::take(&mut seat.arriving) {
@@ -544,7 +548,8 @@ impl Reactor {
                 return self.hang_up(at, Hangup::Zombie);
             }
             seat.client.beat(&mut self.desk);
-            seat.due_ns = now + u64::from(seat.interval_ms) * 1_000_000;
+            let next = now + u64::from(seat.interval_ms) * 1_000_000;
+            seat.due_ns = on_grid(next, seat.interval_ms, self.thread);
             self.flush(at);
         }
         self.set_timer(at);
@@ -559,13 +564,14 @@ impl Reactor {
                 let place = self.plan.errand.lock().expect("no thread of the swarm panics while it holds this");
                 (self.plan.errand_number.load(Ordering::Acquire), *place)
             };
-            if !matches!(errand.deed, errand::Deed::Scroll(_)) {
-                self.end_errand();
+            if !errand.deed.keeps_lists() {
+                self.end_errand(errand.deed);
             }
+            self.frame = frame_of(errand.deed, self.desk.mask);
             let ended = self.desk.round.begin(number, errand, self.seats.len());
             self.keep_times(ended);
             self.queueing |= errand.deed == errand::Deed::Cut;
-            if matches!(errand.deed, errand::Deed::Rest | errand::Deed::Hear(_)) {
+            if errand.deed.is_silent() {
                 self.desk.round.next = self.seats.len(); // nobody has to be asked
             }
         }
@@ -584,7 +590,7 @@ impl Reactor {
     }
 
     fn ask(&mut self, at: usize, now: u64) {
-        use errand::Deed::{Appear, Cut, Freeze, Hear, Rest, Scroll, Subscribe, Thaw};
+        use errand::Deed::{Appear, Check, Cut, Freeze, Hear, Rest, Scroll, Subscribe, Thaw};
         let seat = &mut self.seats[at];
         let (index, is_live) = (seat.client.index, seat.client.stage == Stage::Live);
         // A heartbeat behind it shows that it was understood; the answer to one that is under way shows nothing.
@@ -599,18 +605,20 @@ impl Reactor {
                 self.flush(at);
                 self.set_timer(at);
             }
-            Rest | Hear(_) | Thaw => {}
+            Rest | Hear(_) | Check(_) | Thaw => {}
             _ if !is_live || seat.frozen => {}
-            Subscribe(guild) => {
+            Subscribe(_) => {
                 self.desk.round.ask(index, beats, now);
-                let wants = json!({"typing": true, "activities": true, "threads": true});
-                self.desk.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+                self.desk.out.extend_from_slice(&self.frame);
                 self.seats[at].client.beat(&mut self.desk);
                 self.flush(at);
             }
             Appear(status) => {
                 self.desk.round.ask(index, 0, now);
-                self.desk.say(&json!({"op": 3, "d": appearing(status)}));
+                if self.desk.round.errand.part != errand::Part::ALL {
+                    self.keep_said(at, status);
+                }
+                self.desk.out.extend_from_slice(&self.frame);
                 self.flush(at);
             }
             Cut => {
@@ -634,8 +642,14 @@ impl Reactor {
                 let (ranges, awaited) = self.desk.round.lists.ask(index, &scroll, now);
                 self.desk.round.ask(index, awaited.min(1) as u8, now);
                 // Some of those who look go and come back, so that there are changes to be seen.
-                if scroll.turn > 0 && chance::mix(u64::from(index) ^ 0xf11b).is_multiple_of(FLAPPING) {
-                    let status = if scroll.turn % 2 == 1 { Status::Invisible } else { Status::Online };
+                let part = self.desk.round.errand.part;
+                let flapping = scroll.flapping.max(1) * part.one_in;
+                // At every second turn: servers may drop what is more than five changes in 20 s, as Discord does.
+                if scroll.turn % 2 == 1 && errand::Part::one_in(flapping, part.which).has(index) {
+                    // Half of them the other way round.
+                    let goes = (scroll.turn / 2 + index / flapping).is_multiple_of(2);
+                    let status = if goes { Status::Invisible } else { Status::Online };
+                    self.keep_said(at, status);
                     self.desk.say(&json!({"op": 3, "d": appearing(status)}));
                 }
                 let wants = json!({"channels": {scroll.channel.to_string(): ranges}});
@@ -667,9 +681,20 @@ impl Reactor {
         }
     }
 
-    /// The errand is over: what does not add up by now is wrong.
-    fn end_errand(&mut self) {
-        for (session, wrong) in self.desk.round.lists.at_rest() {
+    /// Somebody says how he appears, and not all others do.
+    fn keep_said(&self, at: usize, status: Status) {
+        let mut said = self.plan.said.lock().expect("no thread of the swarm panics while it holds this");
+        said.some.insert(self.seats[at].client.user, status);
+    }
+
+    /// The errand is over, and another one comes: what does not add up by now is wrong.
+    fn end_errand(&mut self, next: errand::Deed) {
+        let said = self.plan.said.lock().expect("no thread of the swarm panics while it holds this").clone();
+        let known = match next {
+            errand::Deed::Check(live) => Some((&said, live.saturating_sub(said.hidden()))),
+            _ => None,
+        };
+        for (session, wrong) in self.desk.round.lists.at_rest(known) {
             let client = &self.seats[(session - self.first) as usize].client;
             self.desk.tally.fault(Fault::new(FaultKind::Inconsistent, client, wrong));
         }
@@ -802,6 +827,32 @@ impl Reactor {
     }
 }
 
+/// The nearest time at which a thread's sessions beat: each thread has its own, so that threads do not all beat together.
+fn on_grid(due_ns: u64, interval_ms: u32, thread: u32) -> u64 {
+    let grid = limits::BEAT_GRID.as_nanos() as u64;
+    if u64::from(interval_ms) * 1_000_000 < limits::BEAT_GRID_LEAST * grid {
+        return due_ns;
+    }
+    let phase = chance::mix(u64::from(thread)) % grid;
+    (due_ns.saturating_sub(phase) + grid / 2) / grid * grid + phase
+}
+
+/// The frame that all say whom an errand asks, if all say the same.
+fn frame_of(deed: errand::Deed, mask: [u8; 4]) -> Vec<u8> {
+    use errand::Deed::{Appear, Check, Cut, Freeze, Hear, Rest, Scroll, Subscribe, Thaw};
+    let payload = match deed {
+        Subscribe(guild) => {
+            let wants = json!({"typing": true, "activities": true, "threads": true});
+            json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}})
+        }
+        Appear(status) => json!({"op": 3, "d": appearing(status)}),
+        Rest | Hear(_) | Check(_) | Cut | Freeze | Thaw | Scroll(_) => return Vec::new(),
+    };
+    let mut frame = Vec::new();
+    framing::write(&mut frame, Kind::Text, payload.to_string().as_bytes(), mask);
+    frame
+}
+
 /// What op 3 says of a status.
 fn appearing(status: Status) -> serde_json::Value {
     json!({"since": null, "activities": [], "status": status, "afk": false})
@@ -816,6 +867,21 @@ fn interest(waiting: bool) -> EventFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn beats_fall_on_the_threads_grid_and_short_intervals_are_kept() {
+        let (second, grid) = (1_000_000_000, limits::BEAT_GRID.as_nanos() as u64);
+        let times: Vec<u64> = (0..1_000).map(|number| 70 * second + number * 3_141_592).collect();
+        let phases: Vec<u64> = (0..3).map(|thread| on_grid(times[0], 41_250, thread) % grid).collect();
+        assert!(phases[0] != phases[1] && phases[1] != phases[2], "{phases:?}");
+        for due in times {
+            for (thread, phase) in (0..3).zip(&phases) {
+                let on = on_grid(due, 41_250, thread);
+                assert!(on % grid == *phase && on.abs_diff(due) <= grid / 2, "{due} {on}");
+            }
+            assert_eq!(on_grid(due, 1_000, 1), due);
+        }
+    }
 
     #[test]
     fn a_session_without_streams_costs_little_more_than_its_seat() {

@@ -10,8 +10,9 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use crate::swarm::lists::Range;
+use crate::swarm::lists::{Range, Said};
 use crate::swarm::scan;
+use crate::trace::Status;
 
 /// The group of those who are offline. Large guilds leave it out.
 const OFFLINE: &str = "offline";
@@ -27,6 +28,21 @@ enum Row {
 
 /// Groups with how many are in each, in order.
 type Groups = Rc<[(String, u32)]>;
+
+/// What the server told, by what it is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Ops {
+    /// Ranges that came whole.
+    pub synced: u64,
+    /// Ranges that are no longer kept up to date.
+    pub invalidated: u64,
+    /// Rows that came.
+    pub inserted: u64,
+    /// Rows that changed.
+    pub updated: u64,
+    /// Rows that went.
+    pub deleted: u64,
+}
 
 /// The rows that are known.
 #[derive(Debug)]
@@ -126,8 +142,8 @@ impl Rows {
         self.rows.retain(|index, _| ranges.iter().any(|range| within(*range, *index)));
     }
 
-    /// The server has told of a change. Says which ranges have come whole, or what does not add up.
-    pub fn apply(&mut self, d: &[u8]) -> Result<Vec<Range>, String> {
+    /// The server has told of a change. Says which ranges have come whole, or what does not add up; counts what it told.
+    pub fn apply(&mut self, d: &[u8], ops: &mut Ops) -> Result<Vec<Range>, String> {
         let Some(update) = scan::front::<Update<'_>>(d) else { return Err("it is no GUILD_MEMBER_LIST_UPDATE".into()) };
         self.groups = update.groups.iter().map(|group| (group.id.to_string(), group.count)).collect();
         let listed: u64 = self.groups.iter().filter(|(id, _)| id != OFFLINE).map(|(_, count)| u64::from(*count)).sum();
@@ -140,6 +156,15 @@ impl Rows {
         let mut synced = Vec::new();
         let mut touched = HashSet::new();
         for op in &update.ops {
+            let count = match op.op {
+                "SYNC" => &mut ops.synced,
+                "INVALIDATE" => &mut ops.invalidated,
+                "INSERT" => &mut ops.inserted,
+                "UPDATE" => &mut ops.updated,
+                "DELETE" => &mut ops.deleted,
+                other => return Err(format!("there is no op {other}")),
+            };
+            *count += 1;
             self.change(op, &mut synced, &mut touched)?;
         }
         for range in touched {
@@ -151,9 +176,24 @@ impl Rows {
         Ok(synced)
     }
 
-    /// What does not add up in all ranges together, once nothing changes any more.
-    pub fn at_rest(&self) -> Option<String> {
-        self.synced.iter().find_map(|(range, groups)| self.check(*range, groups).err())
+    /// What does not add up in all ranges together, once nothing changes any more; `known`: how all appear, and how many there are.
+    pub fn at_rest(&self, known: Option<(&Said, u32)>) -> Option<String> {
+        let wrong = self.synced.iter().find_map(|(range, groups)| self.check(*range, groups).err());
+        let Some((said, listed)) = known.filter(|_| wrong.is_none() && !self.synced.is_empty()) else { return wrong };
+        let members = self.rows.iter().filter_map(|(index, row)| match row {
+            Row::Member { user, status, .. } => Some((index, user, status)),
+            Row::Group(_) => None,
+        });
+        for (index, user, status) in members {
+            let is = said.of(*user);
+            // Who is invisible appears as somebody who is not there.
+            let shown = if is == Status::Invisible { OFFLINE } else { is.name() };
+            if shown != status {
+                return Some(format!("row {index}: {user} is {status} at rest, and has said {}", is.name()));
+            }
+        }
+        let count: u64 = self.groups.iter().filter(|(id, _)| id != OFFLINE).map(|(_, count)| u64::from(*count)).sum();
+        (count != u64::from(listed)).then(|| format!("{count} are in groups at rest, and {listed} are online"))
     }
 
     fn change(&mut self, op: &Op<'_>, synced: &mut Vec<Range>, touched: &mut HashSet<Range>) -> Result<(), String> {
@@ -310,6 +350,10 @@ mod tests {
 
     const RANGE: Range = (0, 4);
 
+    fn apply_to(rows: &mut Rows, d: &[u8]) -> Result<Vec<Range>, String> {
+        rows.apply(d, &mut Ops::default())
+    }
+
     fn member(user: u32) -> Value {
         json!({"member": {"user": {"id": user.to_string(), "username": format!("u{user}")}, "roles": [],
             "presence": {"user": {"id": user.to_string()}, "status": "online"}}})
@@ -331,8 +375,10 @@ mod tests {
         let mut rows = Rows::default();
         rows.look_at(&[RANGE], None);
         let items = json!([group("7", 1), member(9), group("online", 3), member(1), member(3)]);
-        let came =
-            rows.apply(&update(&[("7", 1), ("online", 3)], json!([{"op": "SYNC", "range": [0, 4], "items": items}])));
+        let came = apply_to(
+            &mut rows,
+            &update(&[("7", 1), ("online", 3)], json!([{"op": "SYNC", "range": [0, 4], "items": items}])),
+        );
         assert_eq!(came, Ok(vec![RANGE]));
         rows
     }
@@ -341,23 +387,23 @@ mod tests {
     fn somebody_comes_goes_and_moves() {
         let mut rows = seen();
         let insert = json!([{"op": "DELETE", "index": 4}, {"op": "INSERT", "index": 4, "item": member(2)}]);
-        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 4)], insert)), Ok(vec![]));
+        assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 4)], insert)), Ok(vec![]));
         // The same without the row that goes beyond the window.
         let mut rows = seen();
         let insert = json!([{"op": "INSERT", "index": 4, "item": member(2)}]);
-        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 4)], insert)), Ok(vec![]));
+        assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 4)], insert)), Ok(vec![]));
         // The row that went beyond the window is still known.
         let delete = json!([{"op": "DELETE", "index": 4}]);
-        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 3)], delete)), Ok(vec![]));
+        assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 3)], delete)), Ok(vec![]));
         // The last of a group leaves, and the group goes too.
         let gone = json!([{"op": "DELETE", "index": 0}, {"op": "DELETE", "index": 0}, {"op": "INSERT", "index": 3, "item": member(4)}]);
-        assert_eq!(rows.apply(&update(&[("online", 3)], gone)), Ok(vec![]));
-        assert_eq!(rows.at_rest(), None);
+        assert_eq!(apply_to(&mut rows, &update(&[("online", 3)], gone)), Ok(vec![]));
+        assert_eq!(rows.at_rest(None), None);
     }
 
     #[test]
     fn what_does_not_add_up_is_found() {
-        let apply = |groups: &[(&str, u32)], ops: Value| seen().apply(&update(groups, ops)).is_err();
+        let apply = |groups: &[(&str, u32)], ops: Value| apply_to(&mut seen(), &update(groups, ops)).is_err();
         let groups = [("7", 1), ("online", 3)];
         assert!(apply(
             &groups,
@@ -380,7 +426,7 @@ mod tests {
             json!({"groups": [{"id": "online", "count": 3}], "online_count": 4, "member_count": 9, "ops": []})
                 .to_string();
         wrong.push('}');
-        assert!(seen().apply(wrong.as_bytes()).is_err(), "counts");
+        assert!(apply_to(&mut seen(), wrong.as_bytes()).is_err(), "counts");
         assert!(!apply(&groups, json!([{"op": "UPDATE", "index": 3, "item": member(1)}])));
     }
 
@@ -390,17 +436,20 @@ mod tests {
         rows.look_at(&[(0, 1), (2, 3)], None);
         let sync = |first: u32, items: Value| json!([{"op": "SYNC", "range": [first, first + 1], "items": items}]);
         let groups = [("online", 5)];
-        assert_eq!(rows.apply(&update(&groups, sync(0, json!([group("online", 5), member(1)])))), Ok(vec![(0, 1)]));
-        assert_eq!(rows.apply(&update(&groups, sync(2, json!([member(2), member(3)])))), Ok(vec![(2, 3)]));
+        assert_eq!(
+            apply_to(&mut rows, &update(&groups, sync(0, json!([group("online", 5), member(1)])))),
+            Ok(vec![(0, 1)])
+        );
+        assert_eq!(apply_to(&mut rows, &update(&groups, sync(2, json!([member(2), member(3)])))), Ok(vec![(2, 3)]));
         // Somebody comes at the front, in a group of his own. The first range is told of it, the second not yet.
         let change = json!([{"op": "DELETE", "index": 1}, {"op": "DELETE", "index": 0}, {"op": "INSERT", "index": 0, "item": group("7", 1)},
             {"op": "INSERT", "index": 1, "item": member(9)}]);
-        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 5)], change)), Ok(vec![]));
-        assert_eq!(rows.at_rest(), None);
+        assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 5)], change)), Ok(vec![]));
+        assert_eq!(rows.at_rest(None), None);
         // One that moves what stands elsewhere is found.
         let moves = json!([{"op": "INSERT", "index": 1, "item": member(8)}]);
-        assert_eq!(rows.apply(&update(&[("7", 2), ("online", 5)], moves)), Ok(vec![]));
-        assert!(rows.at_rest().is_some_and(|wrong| wrong.contains("row 3")));
+        assert_eq!(apply_to(&mut rows, &update(&[("7", 2), ("online", 5)], moves)), Ok(vec![]));
+        assert!(rows.at_rest(None).is_some_and(|wrong| wrong.contains("row 3")));
     }
 
     #[test]
@@ -409,10 +458,31 @@ mod tests {
         rows.look_at(&[(5, 9)], None);
         assert!(rows.rows.is_empty() && rows.synced.is_empty());
         let late = json!([{"op": "UPDATE", "index": 3, "item": member(1)}]);
-        assert_eq!(rows.apply(&update(&[("7", 1), ("online", 3)], late)), Ok(vec![]));
+        assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 3)], late)), Ok(vec![]));
         let items = json!([member(5)]);
-        let came =
-            rows.apply(&update(&[("7", 1), ("online", 3)], json!([{"op": "SYNC", "range": [5, 9], "items": items}])));
+        let came = apply_to(
+            &mut rows,
+            &update(&[("7", 1), ("online", 3)], json!([{"op": "SYNC", "range": [5, 9], "items": items}])),
+        );
         assert_eq!(came, Ok(vec![(5, 9)]));
+    }
+
+    #[test]
+    fn what_was_never_told_is_found_at_rest() {
+        let mut rows = Rows::default();
+        rows.look_at(&[RANGE], None);
+        let mut ops = Ops::default();
+        let items = json!([group("online", 3), member(1), member(2), member(3)]);
+        let sync = json!([{"op": "SYNC", "range": [0, 4], "items": items}]);
+        assert_eq!(rows.apply(&update(&[("online", 3)], sync), &mut ops), Ok(vec![RANGE]));
+        let mut said = Said::default();
+        assert_eq!(rows.at_rest(Some((&said, 3))), None);
+        assert!(rows.at_rest(Some((&said, 4))).is_some_and(|wrong| wrong.contains("3 are in groups")));
+        said.some.insert(2, Status::Invisible);
+        assert!(rows.at_rest(Some((&said, 2))).is_some_and(|wrong| wrong.contains("row 2: 2 is online at rest")));
+        let gone = json!([{"op": "DELETE", "index": 2}]);
+        assert_eq!(rows.apply(&update(&[("online", 2)], gone), &mut ops), Ok(vec![]));
+        assert_eq!((rows.at_rest(Some((&said, 2))), said.hidden()), (None, 1));
+        assert_eq!(ops, Ops { synced: 1, deleted: 1, ..Ops::default() });
     }
 }

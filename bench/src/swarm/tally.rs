@@ -116,6 +116,16 @@ pub struct Counts {
     pub inconsistent: u64,
     /// Events about member lists that were checked row by row.
     pub rows_checked: u64,
+    /// Of what they told: ranges that came whole.
+    pub ranges_synced: u64,
+    /// Ranges that are no longer kept up to date.
+    pub ranges_invalidated: u64,
+    /// Rows that came.
+    pub rows_inserted: u64,
+    /// Rows that changed.
+    pub rows_updated: u64,
+    /// Rows that went.
+    pub rows_deleted: u64,
 }
 
 impl Counts {
@@ -144,6 +154,11 @@ impl Counts {
             missed,
             inconsistent,
             rows_checked,
+            ranges_synced,
+            ranges_invalidated,
+            rows_inserted,
+            rows_updated,
+            rows_deleted,
         } = other;
         self.delivered += delivered;
         self.delivered_bytes += delivered_bytes;
@@ -166,6 +181,11 @@ impl Counts {
         self.missed += missed;
         self.inconsistent += inconsistent;
         self.rows_checked += rows_checked;
+        self.ranges_synced += ranges_synced;
+        self.ranges_invalidated += ranges_invalidated;
+        self.rows_inserted += rows_inserted;
+        self.rows_updated += rows_updated;
+        self.rows_deleted += rows_deleted;
     }
 
     /// Faults that show themselves while the run goes on.

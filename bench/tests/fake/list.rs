@@ -21,8 +21,8 @@ pub fn look<'a>(before: &[Window], ranges: impl Iterator<Item = &'a Value>) -> V
     windows.collect()
 }
 
-/// What has changed in somebody's windows, if anything has. `people`: who is there, and how they appear.
-pub fn update(windows: &mut [Window], people: &[(u32, String)], members: usize) -> Option<Value> {
+/// The rows of the whole list. `people`: who is there, and how they appear.
+pub fn rows(people: &[(u32, String)]) -> Vec<Value> {
     let mut rows = vec![json!({"group": {"id": "online", "count": people.len()}})];
     let mut people = people.to_vec();
     people.sort();
@@ -30,18 +30,25 @@ pub fn update(windows: &mut [Window], people: &[(u32, String)], members: usize) 
         let user = json!({"id": super::user_id(*who).to_string(), "username": format!("user-{who:06}")});
         json!({"member": {"user": user, "roles": [], "presence": {"status": status}}})
     }));
+    rows
+}
+
+/// What has changed in somebody's windows, if anything has.
+pub fn update(windows: &mut [Window], rows: &[Value], members: usize) -> Option<Value> {
+    let online = rows.len() - 1;
     let mut ops = Vec::new();
     for Window { range: (first, last), told } in windows {
         let now = rows.get(*first..rows.len().min(*last + 1)).unwrap_or_default().to_vec();
         match told {
             None => ops.push(json!({"op": "SYNC", "range": [first, last], "items": now})),
+            Some(before) if *before == now => continue,
             Some(before) => changes(*first, before, &now, &mut ops),
         }
         *told = Some(now);
     }
-    let groups = json!([{"id": "online", "count": people.len()}]);
+    let groups = json!([{"id": "online", "count": online}]);
     (!ops.is_empty()).then(|| {
-        json!({"guild_id": "100", "id": "everyone", "member_count": members, "online_count": people.len(), "groups": groups, "ops": ops})
+        json!({"guild_id": "100", "id": "everyone", "member_count": members, "online_count": online, "groups": groups, "ops": ops})
     })
 }
 

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -61,6 +61,12 @@ pub enum Mischief {
     NoResumes,
     /// The first message that the session is sent again when it resumes is left out.
     ForgetInReplay,
+    /// The connection is closed before the event, as if the server were tired of it.
+    HangUp,
+    /// Whoever looks at a member list gets the rows, and is never told of a change.
+    OnlySync,
+    /// The session is not told of the first change of the rows that it looks at.
+    ForgetChange,
 }
 
 impl Mischief {
@@ -133,6 +139,14 @@ struct Hall {
     left_out: usize,
     /// Who has not subscribed gets no messages.
     large: bool,
+    /// Whoever has not said a heartbeat for so long is cut.
+    patience: Option<Duration>,
+    /// Raw loops fail.
+    pulseless: bool,
+    /// Something has changed in the member list.
+    stale: bool,
+    /// A change was kept from the plot's session.
+    kept_back: bool,
 }
 
 /// The server. It lives as long as the test's process.
@@ -194,9 +208,30 @@ impl Fake {
         fake
     }
 
-    /// From now on the guilds are large: who has not subscribed gets no messages, and is told what is unread.
+    /// From now on the guilds are large: who has not subscribed gets no messages, and is told what is unread. Changes of the member list
+    /// are told together.
     pub fn grow(&self) {
         self.hall.lock().expect("no panic").large = true;
+        let fake = self.clone();
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(4 * TICK);
+                let mut hall = fake.hall.lock().expect("no panic");
+                if std::mem::take(&mut hall.stale) {
+                    fake.show(&mut hall);
+                }
+            }
+        });
+    }
+
+    /// From now on whoever has not said a heartbeat for so long is cut.
+    pub fn lose_patience(&self, after: Duration) {
+        self.hall.lock().expect("no panic").patience = Some(after);
+    }
+
+    /// From now on the raw loop passes over everybody.
+    pub fn stop_pulses(&self) {
+        self.hall.lock().expect("no panic").pulseless = true;
     }
 
     /// How many sessions were resumed.
@@ -266,10 +301,13 @@ impl Fake {
             // No part of the wire: what the raw loop's command asks for.
             ("POST", ["pulse", bytes]) => {
                 let bytes = bytes.parse().expect("a number");
-                hall.sessions.iter().for_each(|session| session.say(Say::Pong(bytes)));
                 let now = guildhall_bench::clock::now_ns();
-                let written = hall.sessions.len();
-                let round = json!({"written": written, "cut_short": 0, "skipped": 0, "wall_ms": 1.0, "cpu_ms": 1.0, "ordered_at_ns": now});
+                let (written, skipped) =
+                    if hall.pulseless { (0, hall.sessions.len()) } else { (hall.sessions.len(), 0) };
+                if !hall.pulseless {
+                    hall.sessions.iter().for_each(|session| session.say(Say::Pong(bytes)));
+                }
+                let round = json!({"written": written, "cut_short": 0, "skipped": skipped, "wall_ms": 1.0, "cpu_ms": 1.0, "ordered_at_ns": now});
                 ("200 Pulse", json!({"frames": pongs(bytes).count(), "rounds": [round]}))
             }
             ("GET", ["channels", _, "messages"]) => (OK, json!([])),
@@ -388,6 +426,10 @@ impl Fake {
                 session.connection = None;
             }
             let victim = session.who == self.plot.session;
+            if victim && is(Mischief::HangUp) {
+                session.say(Say::HangUp);
+                session.connection = None;
+            }
             if is(Mischief::Swallow) || !(sees(session.who) || victim && is(Mischief::Leak)) {
                 continue;
             }
@@ -417,14 +459,21 @@ impl Fake {
     fn serve_gateway(&self, stream: TcpStream) {
         // Who is cut in the middle of the upgrade comes back.
         let Ok(mut socket) = tungstenite::accept(stream) else { return };
-        socket.get_ref().set_read_timeout(Some(TICK)).expect("an open socket");
         let (sender, receiver) = channel();
+        let (large, patience, members) = {
+            let hall = self.hall.lock().expect("no panic");
+            (hall.large, hall.patience, hall.members.iter().map(BTreeSet::len).sum::<usize>())
+        };
+        // Hundreds of connections would do little but look.
+        let tick = if members > 200 { 4 * TICK } else { TICK };
+        socket.get_ref().set_read_timeout(Some(tick)).expect("an open socket");
         // Sessions of large guilds are many.
-        let large = self.hall.lock().expect("no panic").large;
-        let hello = json!({"heartbeat_interval": if large { 20 * BEAT_MS } else { BEAT_MS }});
+        let beat = if large && patience.is_none() { 20 * BEAT_MS } else { BEAT_MS };
+        let beat = patience.map_or(beat, |patience| patience.as_millis() as u64 / 5);
+        let hello = json!({"heartbeat_interval": beat});
         sender.send(Say::Other(payload(10, &hello))).expect("the receiver is here");
         // Whatever ends the connection ends this thread; the session stays.
-        let _ = self.converse(&mut socket, &sender, &receiver);
+        let _ = self.converse(&mut socket, &sender, &receiver, patience);
     }
 
     fn converse(
@@ -432,9 +481,13 @@ impl Fake {
         socket: &mut WebSocket<TcpStream>,
         sender: &Sender<Say>,
         receiver: &Receiver<Say>,
+        patience: Option<Duration>,
     ) -> Result<(), tungstenite::Error> {
-        let mut who = None;
+        let (mut who, mut heard) = (None, Instant::now());
         loop {
+            if patience.is_some_and(|patience| heard.elapsed() > patience) {
+                return Ok(()); // the socket is closed, and the session stays
+            }
             for say in receiver.try_iter() {
                 match say {
                     Say::Dispatch(text) | Say::Other(text) => socket.send(Message::text(text))?,
@@ -447,7 +500,10 @@ impl Fake {
                 }
             }
             match socket.read() {
-                Ok(Message::Text(text)) => self.understand(&text, &mut who, sender),
+                Ok(Message::Text(text)) => {
+                    heard = Instant::now();
+                    self.understand(&text, &mut who, sender);
+                }
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -518,7 +574,7 @@ impl Fake {
                 let mut sessions = hall.sessions.iter_mut();
                 let session = sessions.find(|session| session.who == who).expect("a session");
                 session.status = d["status"].as_str().expect("a status").to_owned();
-                self.show(&mut hall);
+                self.list_changed(&mut hall);
             }
             Some(37) => {
                 let who = who.expect("it has identified");
@@ -532,9 +588,18 @@ impl Fake {
                         session.windows = list::look(&session.windows, ranges);
                     }
                 }
-                self.show(&mut hall);
+                self.list_changed(&mut hall);
             }
             op => panic!("the client says {op:?}"),
+        }
+    }
+
+    /// What many have changed is told together.
+    fn list_changed(&self, hall: &mut Hall) {
+        if hall.large {
+            hall.stale = true;
+        } else {
+            self.show(hall);
         }
     }
 
@@ -549,10 +614,23 @@ impl Fake {
         let count = hall.members.first().map_or(0, BTreeSet::len);
         let looking = hall.sessions.iter().filter(|session| !session.windows.is_empty());
         let numbers: BTreeSet<u32> = looking.map(|session| session.who).collect();
+        let rows = list::rows(&people);
         for who in numbers {
             let session = hall.sessions.iter_mut().find(|session| session.who == who).expect("a session");
-            if let Some(update) = list::update(&mut session.windows, &people, count) {
-                self.tell(hall, "GUILD_MEMBER_LIST_UPDATE", |other| other == who, update, OK);
+            if let Some(mut update) = list::update(&mut session.windows, &rows, count) {
+                let ops = update["ops"].as_array_mut().expect("ops");
+                let all = ops.len();
+                match self.plot.mischief {
+                    Mischief::OnlySync => ops.retain(|op| op["op"] == "SYNC"),
+                    Mischief::ForgetChange if who == self.plot.session && !hall.kept_back => {
+                        ops.retain(|op| op["op"] == "SYNC");
+                        hall.kept_back = ops.len() < all;
+                    }
+                    _ => {}
+                }
+                if !ops.is_empty() {
+                    self.tell(hall, "GUILD_MEMBER_LIST_UPDATE", |other| other == who, update, OK);
+                }
             }
         }
     }
