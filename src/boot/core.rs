@@ -134,7 +134,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
     };
     glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
-    glommio::spawn_local(tick(door.clone())).detach();
+    glommio::spawn_local(tick(desk.clone())).detach();
     glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
     let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default() };
@@ -158,12 +158,10 @@ async fn collect(desk: Desk, store: StoreEnd) {
     }
 }
 
-async fn tick(door: Door) {
+async fn tick(desk: Desk) {
     loop {
         sleep(limits::TICK).await;
-        let now = clock::now();
-        door.tick(now);
-        door.desk.with(|shard, out| shard.tick(now, out));
+        desk.with(|shard, out| shard.tick(clock::now(), out));
     }
 }
 

@@ -204,7 +204,9 @@ impl Turns {
         for key in finished {
             self.door.finish(key);
         }
-        more
+        // A tick is a turn, so nobody stays long.
+        let parting = self.door.table.expire(clock::now());
+        more || parting
     }
 }
 

@@ -109,11 +109,6 @@ impl Door {
         host
     }
 
-    /// Closes sockets that have waited long enough for their peers.
-    pub fn tick(&self, now: Time) {
-        self.table.expire(now);
-    }
-
     /// Hears what clients say, for ever.
     ///
     /// # Panics

@@ -291,15 +291,19 @@ impl SocketTable {
         true
     }
 
-    /// Closes sockets whose peers have had their time.
-    pub fn expire(&self, now: Time) {
+    /// Closes some sockets whose peers have had their time. Says whether there may be more.
+    pub fn expire(&self, now: Time) -> bool {
         let mut leaving = self.0.leaving.borrow_mut();
-        while leaving.until.front().is_some_and(|(until, _)| *until <= now) {
+        for _ in 0..limits::FINISHED_SLICE {
+            if leaving.until.front().is_none_or(|(until, _)| *until > now) {
+                return false;
+            }
             let gone = leaving.until.pop_front().and_then(|(_, token)| leaving.sockets.remove(&token));
             if let Some(parting) = gone {
                 self.drop_socket(parting.socket);
             }
         }
+        true
     }
 
     /// Lists sockets that have stirred since they were last listed, as many as are listened to at once.
@@ -624,9 +628,9 @@ mod tests {
                 assert!(table.hear_out(stir.key, &mut sink), "{stir:?}");
             }
             assert_eq!(keys.iter().map(is_leaving).collect::<Vec<_>>(), [false, false, true, true]);
-            table.expire(begun + (limits::LINGER - std::time::Duration::from_millis(1)));
+            let _ = table.expire(begun + (limits::LINGER - std::time::Duration::from_millis(1)));
             assert!(is_leaving(&keys[2]) && is_leaving(&keys[3]));
-            table.expire(begun + limits::LINGER);
+            assert!(!table.expire(begun + limits::LINGER), "there are no more");
             assert!(!keys.iter().any(is_leaving));
             assert!(peers[1].write_all(b"x").is_err(), "it is closed");
             assert!(!table.hear_out(keys[2], &mut sink));
