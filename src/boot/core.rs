@@ -313,7 +313,7 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
     match request {
         Some((length, request)) if handshake::is_upgrade(request.headers()) => {
             // Whoever is let in needs no other task; its socket leaves the executor.
-            if let Err((stream, refusal)) = upgrade(stream, &request, &head[length..], &door) {
+            if let Some((stream, refusal)) = upgrade(stream, &request, &head[length..], &door) {
                 glommio::spawn_local(refuse(stream, refusal)).detach();
             }
         }
@@ -321,10 +321,10 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
             head.shrink_to_fit();
             glommio::spawn_local(async move {
                 let desk = door.desk.clone();
-                if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await {
-                    if let Err((stream, refusal)) = upgrade(turned.stream, &turned.request, &turned.behind, &door) {
-                        refuse(stream, refusal).await;
-                    }
+                if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await
+                    && let Some((stream, refusal)) = upgrade(turned.stream, &turned.request, &turned.behind, &door)
+                {
+                    refuse(stream, refusal).await;
                 }
             })
             .detach();
@@ -333,18 +333,18 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
 }
 
 /// Takes a connection in, or gives it back with the answer that refuses it.
-fn upgrade(stream: TcpStream, request: &Request, behind: &[u8], door: &Door) -> Result<(), (TcpStream, Vec<u8>)> {
+fn upgrade(stream: TcpStream, request: &Request, behind: &[u8], door: &Door) -> Option<(TcpStream, Vec<u8>)> {
     // Before there is a WebSocket a refusal costs least.
     let stay_away = door.desk.shard().turns_away();
     if let Some(seconds) = stay_away {
-        return Err((stream, handshake::come_back(seconds)));
+        return Some((stream, handshake::come_back(seconds)));
     }
     match handshake::open(request) {
         Ok(opening) => {
             door.serve(stream, opening, behind);
-            Ok(())
+            None
         }
-        Err(refusal) => Err((stream, refusal)),
+        Err(refusal) => Some((stream, refusal)),
     }
 }
 

@@ -420,7 +420,7 @@ enum Batches {
     /// Nowhere: each goes to the kernel at once.
     Off,
     /// In a ring for sockets that have numbers.
-    Ring(Ring),
+    Ring(Box<Ring>),
     /// In the drawers of the table.
     Drawers,
 }
@@ -442,7 +442,7 @@ impl Sending {
         let batches = match way {
             Way::Plain => Batches::Off,
             Way::Batched if table.0.without_numbers.is_some() => Batches::Drawers,
-            Way::Batched => Batches::Ring(Ring::new()?),
+            Way::Batched => Batches::Ring(Box::new(Ring::new()?)),
         };
         Ok(Sending { table, batches, staged: Vec::new() })
     }
