@@ -170,6 +170,9 @@ pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
 pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
 /// Connections that the kernel keeps until they are accepted. It cuts this to net.core.somaxconn; a storm needs all of it.
 pub const ACCEPT_BACKLOG: i32 = 65_535;
+/// Connections accepted before other tasks and the reactor get their turn: some hundreds of microseconds. While somebody waits in
+/// the backlog accepting never waits by itself.
+pub const ACCEPT_SLICE: usize = 64;
 /// After a failed accept, and between two looks for room when descriptors have run out.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// One descriptor in so many is kept from accepting, for what must not fail: sockets that are handed over, the database,
@@ -205,6 +208,10 @@ pub const BODY_TIME: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE_TIME: Duration = Duration::from_secs(60);
 /// Rate-limit buckets of one core; idle ones are let go first.
 pub const BUCKETS_MAX: usize = 65_536;
+/// Bytes of a host that a client may name: a name of 255, a colon and a port. Each connection keeps it, shared or not.
+pub const HOST_BYTES_MAX: usize = 261;
+/// Hosts of which a core remembers that clients came by them, so that all who come by one share its name.
+pub const HOSTS_KNOWN: usize = 16;
 /// Bytes of a head read at once; a WebSocket upgrade has about 300.
 pub const HEAD_READ: usize = 1_024;
 /// Between two batches of a drain.
@@ -243,12 +250,18 @@ pub const DRAWER_PLACES: u32 = 65_536;
 /// Drawers of one core at most. A drawer is one descriptor, and with the smallest usual limit of 1,024 it is room for a quarter
 /// of a million sockets.
 pub const DRAWERS_MAX: usize = 256;
-/// Entries of a drawer's ring: one operation is under way at a time.
-pub const DRAWER_DEPTH: u32 = 4;
+/// Entries of a drawer's ring: all writes of a batch may be to its sockets.
+pub const DRAWER_DEPTH: u32 = BATCH as u32;
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
 /// Sockets that are read from before other tasks get their turn: about a millisecond of identifies.
 pub const STIRS: usize = 64;
+/// Before a ring is tried again for which the kernel has no memory just now.
+pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(1);
+/// How often it is tried: a second. A kernel that has had no hundred bytes for so long has none for the rest of the server either.
+pub const SHORTAGE_TRIES: u32 = 1_000;
+/// Connections whose sockets are shut in one turn: some hundreds of microseconds, however many end at once.
+pub const FINISHED_SLICE: usize = 64;
 /// How long a socket that was shut waits for its peer to do the same.
 pub const LINGER: Duration = Duration::from_secs(3);
 /// Bytes that such a peer may still send.
@@ -386,7 +399,7 @@ pub const FLUSH_SLICE_BYTES: usize = 1024 * 1024;
 /// that have already had a slice while others begin.
 pub const WALKS_PART: usize = 2;
 /// Writes that go to the kernel together at most, where they are batched: those of a slice.
-pub const BATCH: usize = 2 * FLUSH_SLICE;
+pub const BATCH: usize = FLUSH_SLICE;
 /// Bytes of a write that is batched. They are copied, and to copy more takes as long as a system call.
 pub const BATCHED_BYTES_MAX: usize = 4_096;
 /// Seats of an audience looked at in one go while listing who has something to say.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flume::{Receiver, Sender};
-use futures_lite::io::AsyncReadExt;
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
 use socket2::Socket;
@@ -254,13 +254,12 @@ impl Entrance {
     }
 
     fn let_in(&self, stream: TcpStream) {
-        let _ = stream.set_nodelay(true);
         glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
     }
 
     /// Waits until others have closed. In a table of its own this core alone is full: without its listener the kernel sends
     /// new connections to other cores. Where all share one table they are all full, and new connections wait in the backlog.
-    async fn wait_for_room(&self, listener: Listener) -> Listener {
+    async fn wait_for_room(&self, mut listener: Listener) -> Listener {
         if !self.room.is_private() {
             sleep(limits::ACCEPT_PAUSE).await;
             while !self.room.is_there() {
@@ -269,7 +268,7 @@ impl Entrance {
             return listener;
         }
         // Closing resets those who wait in the backlog, so they come in first.
-        while let Some(stream) = listener.take_waiting() {
+        while let Some(stream) = listener.take_waiting().await {
             let is_last = self.room.ends_even_with(&stream);
             self.let_in(stream);
             if is_last {
@@ -313,15 +312,19 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
     let _ = stream.set_read_timeout(None);
     match request {
         Some((length, request)) if handshake::is_upgrade(request.headers()) => {
-            let behind = head.split_off(length);
-            glommio::spawn_local(upgrade(stream, request, behind, door)).detach();
+            // Whoever is let in needs no other task; its socket leaves the executor.
+            if let Some((stream, refusal)) = upgrade(stream, &request, &head[length..], &door) {
+                glommio::spawn_local(refuse(stream, refusal)).detach();
+            }
         }
         Some(_) | None => {
             head.shrink_to_fit();
             glommio::spawn_local(async move {
                 let desk = door.desk.clone();
-                if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await {
-                    upgrade(turned.stream, turned.request, turned.behind, door).await;
+                if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await
+                    && let Some((stream, refusal)) = upgrade(turned.stream, &turned.request, &turned.behind, &door)
+                {
+                    refuse(stream, refusal).await;
                 }
             })
             .detach();
@@ -329,25 +332,25 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
     }
 }
 
-async fn upgrade(mut stream: TcpStream, request: Request, behind: Vec<u8>, door: Door) {
-    use futures_lite::io::AsyncWriteExt;
-    match handshake::open(&request) {
-        Ok(opening) => {
-            drop(request);
-            // Before there is a WebSocket a refusal costs least.
-            let stay_away = door.desk.shard().turns_away();
-            if let Some(seconds) = stay_away {
-                let _ = stream.write_all(&handshake::come_back(seconds)).await;
-                let _ = stream.shutdown(std::net::Shutdown::Write).await;
-                return;
-            }
-            door.serve(stream, opening, &behind);
-        }
-        Err(refusal) => {
-            let _ = stream.write_all(&refusal).await;
-            let _ = stream.shutdown(std::net::Shutdown::Write).await;
-        }
+/// Takes a connection in, or gives it back with the answer that refuses it.
+fn upgrade(stream: TcpStream, request: &Request, behind: &[u8], door: &Door) -> Option<(TcpStream, Vec<u8>)> {
+    // Before there is a WebSocket a refusal costs least.
+    let stay_away = door.desk.shard().turns_away();
+    if let Some(seconds) = stay_away {
+        return Some((stream, handshake::come_back(seconds)));
     }
+    match handshake::open(request) {
+        Ok(opening) => {
+            door.serve(stream, opening, behind);
+            None
+        }
+        Err(refusal) => Some((stream, refusal)),
+    }
+}
+
+async fn refuse(mut stream: TcpStream, refusal: Vec<u8>) {
+    let _ = stream.write_all(&refusal).await;
+    let _ = stream.shutdown(std::net::Shutdown::Write).await;
 }
 
 #[cfg(test)]

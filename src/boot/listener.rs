@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::boot::Fatal;
 use crate::limits;
+use crate::mesh::reactor::Rounds;
 
 /// A listener for each of `cores` cores on one address, and the address (with port 0, the port that was found).
 pub fn listen(address: SocketAddr, cores: usize) -> Result<(Vec<Socket>, SocketAddr), Fatal> {
@@ -39,6 +40,9 @@ pub fn open(address: SocketAddr) -> io::Result<Socket> {
 pub struct Listener {
     accepting: TcpListener,
     descriptor: RawFd,
+    rounds: Rounds,
+    /// Connections that may come in before it is the others' turn.
+    left: usize,
 }
 
 impl Listener {
@@ -47,16 +51,29 @@ impl Listener {
         let descriptor = socket.into_raw_fd();
         // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
         // backlog of 1,024, too small for a reconnect storm.)
-        Listener { accepting: unsafe { TcpListener::from_raw_fd(descriptor) }, descriptor }
+        let accepting = unsafe { TcpListener::from_raw_fd(descriptor) };
+        Listener { accepting, descriptor, rounds: Rounds::default(), left: limits::ACCEPT_SLICE }
     }
 
     /// The next connection.
-    pub async fn accept(&self) -> io::Result<TcpStream> {
+    pub async fn accept(&mut self) -> io::Result<TcpStream> {
+        self.pace().await;
         self.accepting.accept().await.map_err(io::Error::from)
     }
 
+    /// Lets others have their turn once in a while: with somebody in the backlog no accept waits, and a storm's whole backlog
+    /// would come in before anybody is read from.
+    async fn pace(&mut self) {
+        if self.left == 0 {
+            self.rounds.round().await;
+            self.left = limits::ACCEPT_SLICE;
+        }
+        self.left -= 1;
+    }
+
     /// A connection that waits to be accepted, if there is one now.
-    pub fn take_waiting(&self) -> Option<TcpStream> {
+    pub async fn take_waiting(&mut self) -> Option<TcpStream> {
+        self.pace().await;
         // SAFETY: our listener keeps its descriptor open while it is lent.
         let listener = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         let socket = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
@@ -75,6 +92,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     if shared {
         // Accepted sockets have it too.
         socket.set_tcp_notsent_lowat(limits::SOCKET_UNSENT_BYTES)?;
+        socket.set_tcp_nodelay(true)?;
         socket.listen(limits::ACCEPT_BACKLOG)?;
     }
     Ok(socket)
@@ -82,7 +100,54 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::net::TcpStream as Client;
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::rc::Rc;
+
+    use glommio::{LocalExecutorBuilder, Placement};
+
     use super::*;
+
+    #[test]
+    fn a_full_backlog_comes_in_slices_and_others_have_their_turns_in_between() {
+        let (mut sockets, address) = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+        let socket = sockets.remove(0);
+        let storm = 3 * limits::ACCEPT_SLICE;
+        // They are in the backlog as soon as they are connected.
+        let clients: Vec<Client> = (0..storm).map(|_| Client::connect(address).unwrap()).collect();
+        let executor =
+            LocalExecutorBuilder::new(Placement::Unbound).preempt_timer(limits::PREEMPT).spawn(move || async move {
+                let turns = Rc::new(Cell::new(0));
+                let others = Rc::clone(&turns);
+                glommio::spawn_local(async move {
+                    let mut rounds = Rounds::default();
+                    loop {
+                        others.set(others.get() + 1);
+                        rounds.round().await;
+                    }
+                })
+                .detach();
+                let mut listener = Listener::adopt(socket);
+                let mut seen = Vec::new();
+                for at in 0..storm {
+                    let stream = if at % 2 == 0 {
+                        listener.accept().await.unwrap()
+                    } else {
+                        listener.take_waiting().await.expect("it is in the backlog")
+                    };
+                    // SAFETY: the stream lives until the end of this block.
+                    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+                    assert!(rustix::net::sockopt::tcp_nodelay(borrowed.as_fd()).unwrap(), "it is the listener's");
+                    seen.push(turns.get());
+                }
+                seen
+            });
+        let seen = executor.unwrap().join().unwrap();
+        let slices: Vec<_> = seen.chunks(limits::ACCEPT_SLICE).collect();
+        assert!(slices.windows(2).all(|two| two[0][0] < two[1][0]), "{seen:?}");
+        drop(clients);
+    }
 
     #[test]
     fn a_port_in_use_is_one_sentence_that_says_what_to_do() {

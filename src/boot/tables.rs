@@ -216,11 +216,18 @@ impl Room {
             Laid::Shared => (each, format!("{limit} open files in one descriptor table")),
             Laid::Direct(room) => (all(room), format!("{room} sockets outside of the descriptor table on each core")),
         };
-        let system = std::fs::read_to_string("/proc/sys/fs/file-max").ok().and_then(|text| text.trim().parse().ok());
-        match system {
-            Some(system) if system < room => (system, format!("fs.file-max is {system}")),
-            _ => (room, words),
-        }
+        ["file-max", "epoll/max_user_watches"].into_iter().fold((room, words), |least, bound| {
+            let found = std::fs::read_to_string(format!("/proc/sys/fs/{bound}")).ok();
+            bounded(least, &format!("fs.{}", bound.replace('/', ".")), found.as_deref())
+        })
+    }
+}
+
+/// The room there is, and what bounds it, where something of the system's bounds it too.
+fn bounded((room, words): (u64, String), name: &str, text: Option<&str>) -> (u64, String) {
+    match text.and_then(|text| text.trim().parse().ok()) {
+        Some(system) if system < room => (system, format!("{name} is {system}")),
+        Some(_) | None => (room, words),
     }
 }
 
@@ -277,5 +284,14 @@ mod tests {
         assert!(with > 0 && words.contains("one descriptor table"), "{words}");
         let (all, words) = Room { laid: Laid::Private, ..room }.estimate(4);
         assert!(all > with && words.contains("4 descriptor tables"), "{words}");
+    }
+
+    #[test]
+    fn the_least_of_all_bounds_is_the_one_that_is_named() {
+        let room = (1_000, "open files".to_owned());
+        assert_eq!(bounded(room.clone(), "fs.file-max", Some("9223372036854775807\n")), room);
+        assert_eq!(bounded(room.clone(), "fs.file-max", None), room);
+        let fewer = bounded(room, "fs.epoll.max_user_watches", Some("500\n"));
+        assert_eq!(fewer, (500, "fs.epoll.max_user_watches is 500".to_owned()));
     }
 }

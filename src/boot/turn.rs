@@ -5,11 +5,9 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::{FromRawFd, IntoRawFd};
 use std::rc::Rc;
 
 use futures_lite::io::AsyncReadExt;
-use glommio::net::TcpStream;
 
 use crate::base::clock::{self, Time};
 use crate::base::metrics::{Counter, Metric};
@@ -179,9 +177,7 @@ impl Turns {
                 self.desk.shard().metrics.count(Counter::HandOversLost, 1);
                 continue;
             };
-            // SAFETY: the descriptor comes straight out of its owner, which gives it up.
-            let stream = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
-            self.door.clone().adopt(stream, hand_over);
+            self.door.adopt(socket, hand_over);
         }
     }
 
@@ -202,12 +198,15 @@ impl Turns {
             let mut shard = self.desk.shard();
             // A socket that was full stirs by itself when it can take more.
             drop(shard.take_blocked());
-            shard.take_finished()
+            shard.take_finished(limits::FINISHED_SLICE)
         };
+        let more = more || finished.len() == limits::FINISHED_SLICE;
         for key in finished {
             self.door.finish(key);
         }
-        more
+        // A tick is a turn, so nobody stays long.
+        let parting = self.door.table.expire(clock::now());
+        more || parting
     }
 }
 

@@ -3,6 +3,7 @@
 //! Lives on: the core that has the socket. Synchronous; knows no socket, so tests and the simulator can talk to it.
 //! Source: Discord docs, Gateway/Sending Events, Opcodes and Status Codes.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use serde::Deserialize;
@@ -89,8 +90,8 @@ impl Conversation {
     }
 
     /// Bytes read but not understood, to go with a socket that moves.
-    pub fn unread(&self) -> Vec<u8> {
-        self.inbox.unread().map(<[u8]>::to_vec).unwrap_or_default()
+    pub fn unread(self) -> Vec<u8> {
+        self.inbox.unread()
     }
 
     /// Takes what was read from the socket.
@@ -99,23 +100,14 @@ impl Conversation {
         let host = &self.host;
         let mut replies = Vec::new();
         let mut next = Next::Read;
-        let mut rest: Vec<u8> = Vec::new();
         let mut client_closes = false;
         if shard.connection(key).is_none_or(|connection| connection.closing) {
             return next; // whatever else it says, nobody listens
         }
         let fed = self.inbox.feed(bytes, limits::PAYLOAD_BYTES_MAX, &mut replies, |incoming| {
-            let Some(connection) = shard.connection(key) else { return };
-            if connection.closing {
-                return;
-            }
-            if next != Next::Read {
-                // The socket moves: what comes behind the resume is for its new core. Only payloads can follow here.
-                if let Incoming::Payload(payload) = incoming {
-                    masked(&mut rest, &payload);
-                }
-                return;
-            }
+            let Some(connection) = shard.connection(key).filter(|connection| !connection.closing) else {
+                return ControlFlow::Break(());
+            };
             match incoming {
                 Incoming::Close(code) => {
                     client_closes = true;
@@ -134,9 +126,14 @@ impl Conversation {
                         shard.metrics.count(Counter::ProtocolErrors, 1);
                         shard.close_connection(now, key, code, None, out);
                     }
-                    Verdict::Move(to) => next = Next::Move(to),
+                    Verdict::Move(to) => {
+                        // What comes behind the resume is for the core where the session lives.
+                        next = Next::Move(to);
+                        return ControlFlow::Break(());
+                    }
                 },
             }
+            ControlFlow::Continue(())
         });
         // Behind our own close frame nothing is said; the answer to the client's is in the replies.
         if !replies.is_empty() {
@@ -152,9 +149,6 @@ impl Conversation {
                 Broken::TooLong | Broken::NotUtf8 | Broken::Protocol => CloseCode::DecodeError,
             };
             shard.close_connection(now, key, code, None, out);
-        }
-        if next != Next::Read && !rest.is_empty() {
-            self.inbox.prepend(&rest);
         }
         next
     }
@@ -200,11 +194,99 @@ fn understand(
     }
 }
 
-/// Wraps a payload that was understood as a frame again, masked with zeros, as a client would send it.
-fn masked(out: &mut Vec<u8>, payload: &[u8]) {
-    let start = out.len();
-    crate::net::frames::write_head(out, crate::net::frames::FrameKind::Text, payload.len());
-    out[start + 1] |= 0x80;
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(payload);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::UserId;
+    use crate::base::prng::Prng;
+    use crate::mail::letter::{Letter, Terms};
+    use crate::mail::placement::{CoreId, Placement};
+    use crate::shard::ShardSettings;
+
+    /// A client of the first of two cores.
+    struct Client {
+        shard: Shard,
+        out: Outbox,
+        signer: Signer,
+        conversation: Conversation,
+    }
+
+    impl Client {
+        fn connected() -> Client {
+            let mut shard = Shard::new(ShardSettings {
+                me: CoreId(0),
+                placement: Placement::over(2),
+                prng: Prng::new(1),
+                passivity: Default::default(),
+                pace: Default::default(),
+                listing: Default::default(),
+                revoked: Vec::new(),
+            });
+            let key = shard.open(NOW, Terms { version: 10, compression: None });
+            let conversation = Conversation::new(key, "here".into());
+            Client { shard, out: Outbox::default(), signer: Signer::new([7; 32]), conversation }
+        }
+
+        fn says(&mut self, bytes: &[u8]) -> Next {
+            let settings =
+                Settings { public_gateway_url: None, registration: false, rate_limits: false, global_rate: 50 };
+            let gate = Gate { signer: &self.signer, settings: &settings };
+            self.conversation.read(NOW, bytes, gate, &mut self.shard, &mut self.out)
+        }
+
+        fn resume(&self, session: SessionId) -> Vec<u8> {
+            let token = self.signer.issue(UserId::new(5), 0);
+            frame(0x81, format!(r#"{{"op":6,"d":{{"token":"{token}","session_id":"{session}","seq":1}}}}"#).as_bytes())
+        }
+
+        fn is_closing(&mut self) -> bool {
+            self.shard.connection(self.conversation.key).is_none_or(|connection| connection.closing)
+        }
+    }
+
+    const NOW: Time = Time::from_millis(1_700_000_000_000);
+
+    /// A client's frame, masked with zeros.
+    fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+        let length = payload.len() as u16;
+        let head: &[u8] =
+            if length < 126 { &[0x80 | length as u8] } else { &[0x80 | 126, (length >> 8) as u8, length as u8] };
+        [&[first_byte], head, &[0; 4], payload].concat()
+    }
+
+    #[test]
+    fn whatever_comes_behind_a_resume_goes_with_the_socket() {
+        let elsewhere = SessionId { home: CoreId(1), key: Key { index: 0, generation: 0 }, secret: 9 };
+        let whole = frame(0x81, br#"{"op":1,"d":1}"#);
+        let opened = frame(0x01, br#"{"op":1,"#);
+        let closed = frame(0x88, &1000u16.to_be_bytes());
+        let cut = &whole[..3];
+        for behind in [&[][..], &whole, cut, &closed, &[&whole[..], &opened].concat(), &[&opened[..], cut].concat()] {
+            let mut client = Client::connected();
+            let resume = client.resume(elsewhere);
+            let next = client.says(&[&resume, behind].concat());
+            assert_eq!(next, Next::Move(Move { session: elsewhere, user: UserId::new(5), seq: 1 }));
+            assert!(!client.is_closing());
+            assert_eq!(client.conversation.unread(), behind);
+        }
+    }
+
+    #[test]
+    fn only_the_session_that_a_connection_carries_may_be_resumed_on_it_again() {
+        let mut client = Client::connected();
+        let token = client.signer.issue(UserId::new(5), 0);
+        let d = format!(r#"{{"token":"{token}","intents":0,"properties":{{}}}}"#);
+        client.says(&frame(0x81, format!(r#"{{"op":2,"d":{d}}}"#).as_bytes()));
+        let carried = client.out.letters.iter().find_map(|(_, letter)| match letter {
+            Letter::Attach { session, .. } => Some(*session),
+            _ => None,
+        });
+        let carried = carried.expect("it attaches");
+        let again = client.resume(carried);
+        client.says(&again);
+        assert!(!client.is_closing(), "some libraries send it twice");
+        let other = client.resume(SessionId { home: CoreId(1), secret: carried.secret + 1, ..carried });
+        client.says(&other);
+        assert!(client.is_closing(), "it is another one, were it at the same place of its core");
+    }
 }

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 
+use crate::limits;
 use crate::mail::letter::Terms;
 use crate::net::compression::Format;
 use crate::wire::close::CloseCode;
@@ -63,6 +64,9 @@ pub fn open(request: &Request) -> Result<Opening, Vec<u8>> {
         return Err(refusal("400 Bad Request", r#"{"message":"Not a valid WebSocket handshake.","code":0}"#));
     }
     let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
+    if host.len() > limits::HOST_BYTES_MAX {
+        return Err(refusal("400 Bad Request", r#"{"message":"No host has so long a name.","code":0}"#));
+    }
     Ok(Opening { response, terms: terms(request.uri().query().unwrap_or("")), host })
 }
 
@@ -113,6 +117,20 @@ mod tests {
         assert_eq!((length, request.uri().query()), (b"GET ?v=9 HTTP/1.1\r\nHost: x\r\n\r\n".len(), Some("v=9")));
         assert!(head(b"GET ?v=9 HTTP/1.1\r\nHost").unwrap().is_none());
         assert_eq!(head(b"GET //?v=9 HTTP/1.1\r\n\r\n").unwrap().unwrap().1.uri().query(), Some("v=9"));
+    }
+
+    #[test]
+    fn a_host_is_as_long_as_a_name_and_a_port() {
+        let open = |length: usize| {
+            let text = format!(
+                "GET / HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                "h".repeat(length)
+            );
+            super::open(&head(text.as_bytes()).unwrap().unwrap().1)
+        };
+        assert_eq!(open(limits::HOST_BYTES_MAX).unwrap().host.len(), limits::HOST_BYTES_MAX);
+        assert!(open(limits::HOST_BYTES_MAX + 1).unwrap_err().starts_with(b"HTTP/1.1 400 "));
     }
 
     #[test]

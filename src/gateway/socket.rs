@@ -4,17 +4,17 @@
 //! An idle connection holds no buffer and no task: reads go to one scratch buffer of the core, and what they bring is understood
 //! before the next one.
 
-use std::cell::RefCell;
-use std::net::Shutdown;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
-use futures_lite::io::AsyncReadExt;
 use glommio::io::PollableFd;
 use glommio::net::TcpStream;
 use glommio::timer::sleep;
 
-use crate::base::clock;
+use crate::base::clock::{self, Time};
 use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::desk::Desk;
@@ -46,8 +46,10 @@ pub struct Door {
 struct Lent {
     /// Where all reads go.
     scratch: RefCell<Vec<u8>>,
-    /// The host that the last client came by.
-    host: RefCell<Rc<str>>,
+    /// The hosts that clients came by of late.
+    hosts: RefCell<VecDeque<Rc<str>>>,
+    /// When it was last said that a socket cannot be waited for, and how often that has happened since.
+    told: Cell<(Time, u64)>,
     /// Brings sockets to other cores.
     courier: Courier,
 }
@@ -84,7 +86,8 @@ enum End {
 impl Door {
     /// A door without connections.
     pub fn new(desk: Desk, table: SocketTable, courier: Courier) -> Door {
-        let lent = Lent { scratch: RefCell::new(vec![0; limits::READ_BYTES]), host: RefCell::new("".into()), courier };
+        let scratch = RefCell::new(vec![0; limits::READ_BYTES]);
+        let lent = Lent { scratch, hosts: RefCell::default(), told: Cell::default(), courier };
         Door { desk, table, lent: Rc::new(lent) }
     }
 
@@ -93,13 +96,18 @@ impl Door {
         &self.lent.courier
     }
 
-    /// A host's name, shared with the client before if it came by the same.
+    /// A host's name, shared with others who came by the same.
     fn host(&self, name: &str) -> Rc<str> {
-        let mut last = self.lent.host.borrow_mut();
-        if **last != *name {
-            *last = name.into();
+        let mut hosts = self.lent.hosts.borrow_mut();
+        if let Some(known) = hosts.iter().find(|known| ***known == *name) {
+            return Rc::clone(known);
         }
-        Rc::clone(&last)
+        if hosts.len() == limits::HOSTS_KNOWN {
+            hosts.pop_front();
+        }
+        let host: Rc<str> = name.into();
+        hosts.push_back(Rc::clone(&host));
+        host
     }
 
     /// Hears what clients say, for ever.
@@ -123,7 +131,7 @@ impl Door {
 
     /// Serves a connection whose upgrade is good. `behind` are bytes that came behind the request. The answer to the request
     /// goes out with HELLO.
-    pub fn serve(self, stream: TcpStream, mut opening: Opening, behind: &[u8]) {
+    pub fn serve(&self, stream: TcpStream, mut opening: Opening, behind: &[u8]) {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
         let key = self.desk.with(|shard, _| {
@@ -144,15 +152,15 @@ impl Door {
             });
         }
         let conversation = Conversation::new(key, self.host(&opening.host));
-        self.begin(stream, conversation, behind);
+        self.begin(sockets::from_executor(stream), conversation, behind);
     }
 
     /// Serves a connection that another core has handed over for a resume.
-    pub fn adopt(self, stream: TcpStream, hand_over: HandOver) {
+    pub fn adopt(&self, socket: OwnedFd, hand_over: HandOver) {
         let now = clock::now();
-        let key = self.desk.with(|shard, _| shard.adopt(&hand_over));
+        let HandOver { session, user, seq, terms, unread, unsent, asked, conduct, .. } = hand_over;
+        let key = self.desk.with(|shard, _| shard.adopt(terms, unsent, conduct));
         self.desk.with(|shard, out| {
-            let HandOver { session, user, seq, asked, .. } = hand_over;
             match shard.resume(now, key, Resume { session: Some(session), user, seq, asked }, out) {
                 Resumption::FromTheFuture => shard.close_connection(now, key, CloseCode::InvalidSeq, None, out),
                 Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
@@ -160,18 +168,23 @@ impl Door {
         });
         // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the one
         // case in which the settings' URL or the bare address must do.
-        let host = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+        let host = match self.desk.settings().public_gateway_url {
+            Some(_) => String::new(),
+            None => address(&socket).map(|address| address.to_string()).unwrap_or_default(),
+        };
         let conversation = Conversation::new(key, self.host(&host));
-        self.begin(stream, conversation, &hand_over.unread);
+        self.begin(socket, conversation, &unread);
     }
 
-    /// A connection has said its last: its socket is shut.
+    /// A connection is over: its socket is closed, once the peer has heard the last word if there was one.
     pub fn finish(&self, key: Key) {
-        let line = self.table.leave(key);
-        self.desk.with(|shard, out| shard.drop_connection(clock::now(), key, out));
-        if let Some(line) = line {
-            glommio::spawn_local(linger(sockets::to_executor(line.socket))).detach();
+        let now = clock::now();
+        if self.desk.shard().connection(key).is_some_and(|connection| !connection.cut) {
+            self.table.part(now, key, &mut self.lent.scratch.borrow_mut());
+        } else {
+            self.table.close(key);
         }
+        self.desk.with(|shard, out| shard.drop_connection(now, key, out));
     }
 
     /// Writes whole frames to the connections at so many places from `from` on, each behind what is pending there. Says where to go
@@ -211,19 +224,30 @@ impl Door {
         (next < table.places()).then_some(next)
     }
 
-    fn begin(self, stream: TcpStream, conversation: Conversation, behind: &[u8]) {
+    fn begin(&self, socket: OwnedFd, conversation: Conversation, behind: &[u8]) {
         let key = conversation.key();
-        let end = match self.table.enter(sockets::from_executor(stream), conversation) {
+        let end = match self.table.enter(socket, conversation) {
             Ok(()) if behind.is_empty() => None,
             Ok(()) => self.understand(key, behind),
             Err(error) => {
-                tracing::warn!(%error, "a socket cannot be waited for");
+                self.complain(&error);
                 Some(End::Gone)
             }
         };
         if let Some(end) = end {
             self.end(key, end);
         }
+    }
+
+    /// Says that a socket cannot be waited for, once in a while: with no room in epoll that is every new one.
+    fn complain(&self, error: &std::io::Error) {
+        let (now, (last, unsaid)) = (clock::now(), self.lent.told.get());
+        if unsaid > 0 && now.since(last) < limits::FULL_TOLD {
+            return self.lent.told.set((last, unsaid + 1));
+        }
+        self.lent.told.set((now, 1));
+        let core = self.desk.me().index();
+        tracing::warn!(core, before = unsaid.saturating_sub(1), %error, "a socket cannot be waited for, and is closed");
     }
 
     fn end(&self, key: Key, end: End) {
@@ -239,6 +263,9 @@ impl Door {
     /// Writes what was blocked and reads what there is.
     fn heed(&self, stir: Stir) -> Option<End> {
         let Stir { key, readable, ended, writable } = stir;
+        if self.table.hear_out(key, &mut self.lent.scratch.borrow_mut()) {
+            return None;
+        }
         if writable && self.desk.shard().connection(key).is_some_and(|connection| connection.blocked) {
             let end = self.write_blocked(key);
             if end.is_some() {
@@ -368,22 +395,9 @@ async fn send_later(door: Door, socket: OwnedFd, hand_over: Box<HandOver>) {
 /// WebSocket's own code for what an endpoint cannot take. Source: RFC 6455, 7.4.1.
 const UNSUPPORTED_DATA: u16 = 1003;
 
-/// Shuts the outgoing half and waits a while for the peer to do the same: closing at once would throw away what the peer has
-/// not read yet, the close frame included.
-async fn linger(mut stream: TcpStream) {
-    if stream.shutdown(Shutdown::Write).await.is_err() || stream.set_read_timeout(Some(limits::LINGER)).is_err() {
-        return;
-    }
-    let mut sink = [0; 512];
-    let mut left = limits::LINGER_BYTES;
-    let deadline = clock::now() + limits::LINGER;
-    while let Ok(read @ 1..) = stream.read(&mut sink).await {
-        left = left.saturating_sub(read);
-        // The timeout above is for one read: without the deadline a byte now and then would do.
-        if left == 0 || clock::now() >= deadline {
-            return;
-        }
-    }
+/// Where the client has come to.
+fn address(socket: &OwnedFd) -> Option<SocketAddr> {
+    SocketAddr::try_from(rustix::net::getsockname(socket).ok()?).ok()
 }
 
 #[cfg(test)]

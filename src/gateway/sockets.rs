@@ -4,8 +4,11 @@
 //! A write is one non-blocking `send`, without the executor in between: it costs what the kernel costs. What can be read is told
 //! by one epoll instance per core, in which a socket is entered once, edge-triggered. So an idle connection has no task, no
 //! buffer and no request under way in the executor's ring; it is a place in this table.
+//! A socket on which the last word was said leaves its place, since its connection is over, and is listened to for a while, until
+//! its peer has read that word and closes too: to close at once would throw away what the peer has not read yet.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -14,10 +17,11 @@ use glommio::net::TcpStream;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use rustix::time::Timespec;
 use serde::Deserialize;
 
+use crate::base::clock::Time;
 use crate::base::slab::Key;
 use crate::gateway::conversation::Conversation;
 use crate::limits;
@@ -81,6 +85,7 @@ pub struct SocketTable(Rc<Inner>);
 #[derive(Debug)]
 struct Inner {
     places: RefCell<Places>,
+    leaving: RefCell<Leaving>,
     readiness: OwnedFd,
     without_numbers: Option<RefCell<Unnumbered>>,
 }
@@ -88,6 +93,27 @@ struct Inner {
 /// Sockets by connection. They come in pages, as connections do in the shard's slab.
 #[derive(Debug, Default)]
 struct Places(Vec<Vec<Option<Kept>>>);
+
+/// Sockets that were shut and wait for their peers to do the same. By what epoll tells of them.
+#[derive(Debug, Default)]
+struct Leaving {
+    sockets: BTreeMap<u64, Parting>,
+    /// Until when. Some have gone before.
+    until: VecDeque<(Time, u64)>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Parting {
+    socket: Keeping,
+    /// Bytes that the peer may still send.
+    left: usize,
+}
+
+/// What epoll tells of a connection.
+fn token(key: Key) -> u64 {
+    u64::from(key.index) << 32 | u64::from(key.generation)
+}
 
 /// Where sockets are that have no numbers.
 #[derive(Debug)]
@@ -138,7 +164,7 @@ impl SocketTable {
     /// An empty table. It takes one descriptor; sockets have numbers.
     pub fn new() -> io::Result<SocketTable> {
         let readiness = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(SocketTable(Rc::new(Inner { places: RefCell::default(), readiness, without_numbers: None })))
+        Ok(SocketTable::over(readiness, None))
     }
 
     /// An empty table of sockets that take no descriptors.
@@ -146,7 +172,12 @@ impl SocketTable {
         let readiness = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let number = rustix::io::fcntl_dupfd_cloexec(&readiness, 0)?;
         let without_numbers = Some(RefCell::new(Unnumbered { drawers: Drawers::new()?, number }));
-        Ok(SocketTable(Rc::new(Inner { places: RefCell::default(), readiness, without_numbers })))
+        Ok(SocketTable::over(readiness, without_numbers))
+    }
+
+    fn over(readiness: OwnedFd, without_numbers: Option<RefCell<Unnumbered>>) -> SocketTable {
+        let (places, leaving) = (RefCell::default(), RefCell::default());
+        SocketTable(Rc::new(Inner { places, leaving, readiness, without_numbers }))
     }
 
     /// The descriptor that is readable while sockets have stirred.
@@ -157,7 +188,7 @@ impl SocketTable {
     /// A connection gets its socket. What is there to be read already will be told.
     pub fn enter(&self, socket: OwnedFd, conversation: Conversation) -> io::Result<()> {
         let key = conversation.key();
-        let told = EventData::new_u64(u64::from(key.index) << 32 | u64::from(key.generation));
+        let told = EventData::new_u64(token(key));
         let what = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         let readiness = &self.0.readiness;
         let socket = match &self.0.without_numbers {
@@ -204,12 +235,75 @@ impl SocketTable {
 
     /// A connection's socket is closed.
     pub fn close(&self, key: Key) {
-        let Some(kept) = self.0.places.borrow_mut().get(key).and_then(Option::take) else { return };
-        match (kept.socket, &self.0.without_numbers) {
+        let kept = self.0.places.borrow_mut().get(key).and_then(Option::take);
+        if let Some(kept) = kept {
+            self.drop_socket(kept.socket);
+        }
+    }
+
+    fn drop_socket(&self, socket: Keeping) {
+        match (socket, &self.0.without_numbers) {
             // Its last reference goes, and epoll forgets it.
             (Keeping::Drawer(place), Some(unnumbered)) => unnumbered.borrow_mut().drawers.discard(place),
             (Keeping::Drawer(_) | Keeping::Number(_), _) => {}
         }
+    }
+
+    /// A connection has said its last: its socket is shut for writing, and closed when the peer has closed it too, has sent too
+    /// much, or takes too long. `sink` is for what it still says.
+    pub fn part(&self, now: Time, key: Key, sink: &mut [u8]) {
+        let kept = self.0.places.borrow_mut().get(key).and_then(Option::take);
+        let Some(Kept { socket, .. }) = kept else { return };
+        let shut = match (&socket, &self.0.without_numbers) {
+            (Keeping::Number(socket), _) => rustix::net::shutdown(socket, Shutdown::Write),
+            (Keeping::Drawer(place), Some(unnumbered)) => unnumbered.borrow_mut().drawers.shut(*place),
+            (Keeping::Drawer(_), None) => return,
+        };
+        if shut.is_err() {
+            return self.drop_socket(socket);
+        }
+        {
+            let mut leaving = self.0.leaving.borrow_mut();
+            leaving.sockets.insert(token(key), Parting { socket, left: limits::LINGER_BYTES });
+            leaving.until.push_back((now + limits::LINGER, token(key)));
+        }
+        // What came before this has stirred it for the last time.
+        self.hear_out(key, sink);
+    }
+
+    /// If a connection's socket was shut, what the peer still says is read. Says whether it was.
+    pub fn hear_out(&self, key: Key, sink: &mut [u8]) -> bool {
+        let mut leaving = self.0.leaving.borrow_mut();
+        let Some(parting) = leaving.sockets.get_mut(&token(key)) else { return false };
+        let mut unnumbered = self.0.without_numbers.as_ref().map(RefCell::borrow_mut);
+        let mut drawers = unnumbered.as_mut().map(|unnumbered| &mut unnumbered.drawers);
+        let is_over = loop {
+            match receive(&parting.socket, &mut drawers, sink) {
+                Received::Bytes(read) if read < parting.left => parting.left -= read,
+                Received::Nothing => break false,
+                Received::Bytes(_) | Received::Gone => break true,
+            }
+        };
+        drop(unnumbered);
+        if is_over && let Some(parting) = leaving.sockets.remove(&token(key)) {
+            self.drop_socket(parting.socket);
+        }
+        true
+    }
+
+    /// Closes some sockets whose peers have had their time. Says whether there may be more.
+    pub fn expire(&self, now: Time) -> bool {
+        let mut leaving = self.0.leaving.borrow_mut();
+        for _ in 0..limits::FINISHED_SLICE {
+            if leaving.until.front().is_none_or(|(until, _)| *until > now) {
+                return false;
+            }
+            let gone = leaving.until.pop_front().and_then(|(_, token)| leaving.sockets.remove(&token));
+            if let Some(parting) = gone {
+                self.drop_socket(parting.socket);
+            }
+        }
+        true
     }
 
     /// Lists sockets that have stirred since they were last listed, as many as are listened to at once.
@@ -232,25 +326,7 @@ impl SocketTable {
 
     /// Reads without waiting.
     pub fn receive(&self, key: Key, bytes: &mut [u8]) -> Received {
-        let read = self.on(key, |socket, drawers| {
-            loop {
-                let read = match (socket, drawers.as_deref_mut()) {
-                    (Keeping::Number(socket), _) => {
-                        rustix::net::recv(socket, &mut *bytes, RecvFlags::DONTWAIT).map(|(read, _)| read)
-                    }
-                    (Keeping::Drawer(place), Some(drawers)) => drawers.receive(*place, bytes),
-                    (Keeping::Drawer(_), None) => return Received::Gone,
-                };
-                match read {
-                    Ok(0) => return Received::Gone,
-                    Ok(read) => return Received::Bytes(read),
-                    Err(Errno::INTR) => {}
-                    Err(Errno::AGAIN) => return Received::Nothing,
-                    Err(_) => return Received::Gone,
-                }
-            }
-        });
-        read.unwrap_or(Received::Nothing)
+        self.on(key, |socket, drawers| receive(socket, drawers, bytes)).unwrap_or(Received::Nothing)
     }
 
     /// The connections at places `from..from + count`.
@@ -302,6 +378,25 @@ impl SocketTable {
     }
 }
 
+fn receive(socket: &Keeping, drawers: &mut Option<&mut Drawers>, bytes: &mut [u8]) -> Received {
+    loop {
+        let read = match (socket, drawers.as_deref_mut()) {
+            (Keeping::Number(socket), _) => {
+                rustix::net::recv(socket, &mut *bytes, RecvFlags::DONTWAIT).map(|(read, _)| read)
+            }
+            (Keeping::Drawer(place), Some(drawers)) => drawers.receive(*place, bytes),
+            (Keeping::Drawer(_), None) => return Received::Gone,
+        };
+        match read {
+            Ok(0) => return Received::Gone,
+            Ok(read) => return Received::Bytes(read),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Received::Nothing,
+            Err(_) => return Received::Gone,
+        }
+    }
+}
+
 /// What the result of a write means.
 fn told(result: Result<usize, Errno>) -> Sent {
     match result {
@@ -315,9 +410,19 @@ fn told(result: Result<usize, Errno>) -> Sent {
 #[derive(Debug)]
 pub struct Sending {
     table: SocketTable,
-    /// Set if writes are handed to the kernel in batches.
-    ring: Option<Ring>,
+    batches: Batches,
     staged: Vec<Key>,
+}
+
+/// Where writes are staged.
+#[derive(Debug)]
+enum Batches {
+    /// Nowhere: each goes to the kernel at once.
+    Off,
+    /// In a ring for sockets that have numbers.
+    Ring(Box<Ring>),
+    /// In the drawers of the table.
+    Drawers,
 }
 
 /// How writes are handed to the kernel.
@@ -327,33 +432,39 @@ pub enum Way {
     /// One by one.
     #[default]
     Plain,
-    /// Those of a slice together, through an io_uring of the core's own.
+    /// Those of a slice together, through an io_uring of the core's own, or through those that the sockets are in.
     Batched,
 }
 
 impl Sending {
     /// Writes to the sockets of a table.
     pub fn new(table: SocketTable, way: Way) -> io::Result<Sending> {
-        let ring = match way {
-            Way::Plain => None,
-            Way::Batched => Some(Ring::new()?),
+        let batches = match way {
+            Way::Plain => Batches::Off,
+            Way::Batched if table.0.without_numbers.is_some() => Batches::Drawers,
+            Way::Batched => Batches::Ring(Box::new(Ring::new()?)),
         };
-        Ok(Sending { table, ring, staged: Vec::new() })
+        Ok(Sending { table, batches, staged: Vec::new() })
     }
 }
 
 impl Sockets for Sending {
     fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Sent> {
         // To copy more than that costs as much as a system call saves.
-        let ring = self.ring.as_mut().filter(|ring| bytes.len() <= limits::BATCHED_BYTES_MAX && !ring.is_full());
-        let Some(ring) = ring else { return Some(self.table.send(connection, bytes)) };
-        let staged = self.table.on(connection, |socket, _| match socket {
-            Keeping::Number(socket) => {
+        if bytes.len() > limits::BATCHED_BYTES_MAX || matches!(self.batches, Batches::Off) {
+            return Some(self.table.send(connection, bytes));
+        }
+        let batches = &mut self.batches;
+        let staged = self.table.on(connection, |socket, drawers| match (batches, socket, drawers) {
+            (Batches::Ring(ring), Keeping::Number(socket), _) if !ring.is_full() => {
                 ring.stage(socket.as_fd(), bytes);
                 true
             }
-            // What is in a drawer is written through the drawers' own ring.
-            Keeping::Drawer(_) => false,
+            (Batches::Drawers, Keeping::Drawer(place), Some(drawers)) if !drawers.is_full() => {
+                drawers.stage(*place, bytes);
+                true
+            }
+            (Batches::Off | Batches::Ring(_) | Batches::Drawers, _, _) => false,
         });
         match staged {
             Some(true) => {
@@ -366,13 +477,16 @@ impl Sockets for Sending {
     }
 
     fn commit(&mut self, told: &mut Vec<Told>) {
-        if let Some(ring) = &mut self.ring {
-            let mut staged = self.staged.drain(..);
-            ring.commit(|bytes, result| {
-                let connection = staged.next().expect("each was staged under its connection");
-                let sent = self::told(result);
-                told.push(Told { connection, sent, rest: sent.rest(bytes) });
-            });
+        let mut staged = self.staged.drain(..);
+        let each = |bytes: &[u8], result| {
+            let connection = staged.next().expect("each was staged under its connection");
+            let sent = self::told(result);
+            told.push(Told { connection, sent, rest: sent.rest(bytes) });
+        };
+        match (&mut self.batches, &self.table.0.without_numbers) {
+            (Batches::Ring(ring), _) => ring.commit(each),
+            (Batches::Drawers, Some(unnumbered)) => unnumbered.borrow_mut().drawers.commit(each),
+            (Batches::Off | Batches::Drawers, _) => {}
         }
     }
 }
@@ -381,12 +495,6 @@ impl Sockets for Sending {
 pub fn from_executor(stream: TcpStream) -> OwnedFd {
     // SAFETY: the stream gives its descriptor up, so nobody else owns it.
     unsafe { OwnedFd::from_raw_fd(stream.into_raw_fd()) }
-}
-
-/// Gives a socket to the executor.
-pub fn to_executor(socket: OwnedFd) -> TcpStream {
-    // SAFETY: the descriptor is given up, so nobody else owns it.
-    unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }
 
 #[cfg(test)]
@@ -479,6 +587,56 @@ mod tests {
         }
     }
 
+    #[test]
+    fn who_says_the_last_word_waits_for_the_other_to_close() {
+        let mut sink = [0; 64];
+        let begun = Time::from_millis(1_000);
+        for table in tables() {
+            let keys: Vec<Key> = (0..4).map(|index| Key { index, generation: 9 }).collect();
+            let mut peers: Vec<UnixStream> = keys.iter().map(|key| enter(&table, *key)).collect();
+            // It has said something that nobody has read: to close now would throw the last word away.
+            peers[0].write_all(b"hello").unwrap();
+            for key in &keys {
+                assert_eq!(table.send(*key, b"the last word"), Sent::Bytes(13));
+                table.part(begun, *key, &mut sink);
+                assert_eq!(table.send(*key, b"x"), Sent::Gone, "its place is free");
+            }
+            let has_number = |parting: &Parting| matches!(parting.socket, Keeping::Number(_));
+            let numbers = table.0.leaving.borrow().sockets.values().filter(|parting| has_number(parting)).count();
+            assert_eq!(numbers, if table.0.without_numbers.is_some() { 0 } else { keys.len() });
+            stirs(&table);
+            for peer in &mut peers {
+                let mut read = Vec::new();
+                peer.read_to_end(&mut read).unwrap();
+                assert_eq!(read, b"the last word");
+            }
+            let is_leaving = |key: &Key| table.0.leaving.borrow().sockets.contains_key(&token(*key));
+            assert!(keys.iter().all(is_leaving));
+            // One closes too, one talks on and on, one says little, one nothing.
+            drop(peers.remove(0));
+            peers[0].set_nonblocking(true).unwrap();
+            let mut said = 0;
+            while said < limits::LINGER_BYTES && is_leaving(&keys[1]) {
+                said += peers[0].write(&[0; 1_024]).unwrap();
+                for stir in stirs(&table) {
+                    assert!(table.hear_out(stir.key, &mut sink), "{stir:?}");
+                }
+            }
+            assert_eq!(said, limits::LINGER_BYTES);
+            peers[1].write_all(b"well").unwrap();
+            for stir in stirs(&table) {
+                assert!(table.hear_out(stir.key, &mut sink), "{stir:?}");
+            }
+            assert_eq!(keys.iter().map(is_leaving).collect::<Vec<_>>(), [false, false, true, true]);
+            let _ = table.expire(begun + (limits::LINGER - std::time::Duration::from_millis(1)));
+            assert!(is_leaving(&keys[2]) && is_leaving(&keys[3]));
+            assert!(!table.expire(begun + limits::LINGER), "there are no more");
+            assert!(!keys.iter().any(is_leaving));
+            assert!(peers[1].write_all(b"x").is_err(), "it is closed");
+            assert!(!table.hear_out(keys[2], &mut sink));
+        }
+    }
+
     /// What came of a write, now or when it is done.
     fn outcome(sending: &mut Sending, connection: Key, bytes: &[u8]) -> (Sent, Vec<u8>) {
         if let Some(sent) = sending.send(connection, bytes) {
@@ -508,6 +666,7 @@ mod tests {
                             None => assert_eq!(way, Way::Batched),
                         }
                     }
+                    assert_eq!(sending.staged.is_empty(), way == Way::Plain);
                     sending.commit(&mut told);
                     let whole = |told: &Told| told.rest.is_empty() && matches!(told.sent, Sent::Bytes(6..));
                     assert!(told.iter().all(whole), "{told:?}");

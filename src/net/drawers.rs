@@ -4,7 +4,8 @@
 //! The limit of open files counts the numbers of a table. A file that is registered with an io_uring instance is open without
 //! one, in a table of the instance's own, which may have as many places as the limit allows numbers. So a core that has
 //! several instances, *drawers*, holds as many sockets as it likes, whatever the limit is.
-//! An operation goes through its drawer's ring and is over when the call returns, as with the plain system call.
+//! An operation goes through its drawer's ring and is over when the call returns, as with the plain system call; or writes are
+//! staged and go together, one call for each drawer that has some.
 //! Invariant: a place holds one file from [`Drawers::put`] to [`Drawers::take`] or [`Drawers::discard`].
 //! Source: io_uring_register(2), IORING_REGISTER_FILES; io_uring_enter(2), IOSQE_FIXED_FILE.
 
@@ -14,9 +15,11 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown, shutdown};
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits;
+use crate::net::ring::{self, Batch, Target};
 
 /// One core's drawers.
 pub struct Drawers {
@@ -29,6 +32,10 @@ pub struct Drawers {
     free: Vec<u32>,
     /// Places that were ever taken.
     used: u32,
+    /// Places whose files the kernel could not let go of.
+    stuck: Vec<u32>,
+    /// Writes that are staged.
+    batch: Batch,
 }
 
 impl fmt::Debug for Drawers {
@@ -42,7 +49,9 @@ impl Drawers {
     pub fn new() -> io::Result<Drawers> {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let each = limit.min(u64::from(limits::DRAWER_PLACES)) as u32;
-        let mut drawers = Drawers { drawers: Vec::new(), each, most: limits::DRAWERS_MAX, free: Vec::new(), used: 0 };
+        let (drawers, most) = (Vec::new(), limits::DRAWERS_MAX);
+        let (free, stuck, batch) = (Vec::new(), Vec::new(), Batch::default());
+        let mut drawers = Drawers { drawers, each, most, free, used: 0, stuck, batch };
         // The whole way of a descriptor, there and back, so that nothing is found missing later.
         let stderr = io::stderr();
         let place = drawers.put(&stderr)?;
@@ -57,6 +66,9 @@ impl Drawers {
 
     /// Registers a file. Its number may then be closed.
     pub fn put(&mut self, file: &impl AsFd) -> io::Result<u32> {
+        if let Some(place) = self.stuck.pop() {
+            self.discard(place);
+        }
         let place = match self.free.last() {
             Some(place) => *place,
             None => self.used,
@@ -80,33 +92,67 @@ impl Drawers {
 
     /// Gives a file back with a number of its own; its place is free.
     pub fn take(&mut self, place: u32) -> io::Result<OwnedFd> {
-        // With flags 0 it is closed in programs that this one starts.
-        let number = self.carry_out(place, |file| opcode::FixedFdInstall::new(file, 0).build());
+        let file = self.install(place);
         self.discard(place);
-        // SAFETY: the kernel has made this number for us just now.
-        Ok(unsafe { OwnedFd::from_raw_fd(number?) })
+        Ok(file?)
     }
 
-    /// Closes a file.
+    /// Closes a file. If the kernel has no memory for that just now, it is done when the next one is put in.
+    ///
+    /// # Panics
+    /// If the kernel refuses for another reason.
     pub fn discard(&mut self, place: u32) {
         let (drawer, offset) = self.whereabouts(place);
-        let closed = self.drawers[drawer].submitter().register_files_update(offset, &[-1]);
-        assert!(closed.is_ok(), "a place can be emptied: {closed:?}");
-        self.free.push(place);
+        match self.drawers[drawer].submitter().register_files_update(offset, &[-1]) {
+            Ok(_) => self.free.push(place),
+            Err(error) if ring::is_shortage(&error) => self.stuck.push(place),
+            Err(error) => panic!("a place can be emptied: {error}"),
+        }
+    }
+
+    /// Ends the outgoing half of a socket: its peer reads what was written, then the end.
+    pub fn shut(&mut self, place: u32) -> Result<(), Errno> {
+        // The ring's own shutdown is done by a thread of the kernel's that must be woken; a number for as long as the call takes
+        // costs less.
+        shutdown(self.install(place)?, Shutdown::Write)
+    }
+
+    /// One more number for a file, beside its place.
+    fn install(&mut self, place: u32) -> Result<OwnedFd, Errno> {
+        // With flags 0 it is closed in programs that this one starts.
+        let number = self.carry_out(place, |file| opcode::FixedFdInstall::new(file, 0).build())?;
+        // SAFETY: the kernel has made this number for us just now.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
     }
 
     /// Sends without waiting.
     pub fn send(&mut self, place: u32, bytes: &[u8]) -> Result<usize, Errno> {
-        let flags = libc_flags::DONTWAIT | libc_flags::NOSIGNAL;
-        let (start, length) = (bytes.as_ptr(), bytes.len() as u32);
-        self.carry_out(place, |file| opcode::Send::new(file, start, length).flags(flags).build())
-            .map(|sent| sent as usize)
+        self.carry_out(place, |file| ring::write(Target::Place(file.0), bytes)).map(|sent| sent as usize)
+    }
+
+    /// Whether nothing more can be staged before a commit.
+    pub fn is_full(&self) -> bool {
+        self.batch.is_full()
+    }
+
+    /// Has bytes written to the socket at a place, which stays there until the commit.
+    ///
+    /// # Panics
+    /// If it is full.
+    pub fn stage(&mut self, place: u32, bytes: &[u8]) {
+        let (drawer, offset) = self.whereabouts(place);
+        self.batch.stage(drawer, Target::Place(offset), bytes);
+    }
+
+    /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were taken.
+    pub fn commit(&mut self, each: impl FnMut(&[u8], Result<usize, Errno>)) {
+        self.batch.commit(&mut self.drawers, each);
     }
 
     /// Receives without waiting.
     pub fn receive(&mut self, place: u32, bytes: &mut [u8]) -> Result<usize, Errno> {
         let (start, length) = (bytes.as_mut_ptr(), bytes.len() as u32);
-        let flags = libc_flags::DONTWAIT;
+        let flags = RecvFlags::DONTWAIT.bits() as i32;
         self.carry_out(place, |file| opcode::Recv::new(file, start, length).flags(flags).build())
             .map(|read| read as usize)
     }
@@ -119,20 +165,9 @@ impl Drawers {
         // SAFETY: what the entry points to is borrowed until this returns, and this returns when the operation is over.
         let pushed = unsafe { ring.submission().push(&entry) };
         assert!(pushed.is_ok(), "nothing else is in the ring");
-        let mut least = 0;
-        loop {
-            match ring.submitter().submit_and_wait(least) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => panic!("a ring that was there takes operations: {error}"),
-            }
-            if let Some(done) = ring.completion().next() {
-                let result = done.result();
-                return if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result) };
-            }
-            // Nothing that does not wait is left under way by the kernel; if it were, this would wait for it.
-            least = 1;
-        }
+        let mut result = 0;
+        ring::carry_out(ring, 1, |_, told| result = told);
+        ring::outcome(result)
     }
 
     fn open(&self) -> io::Result<IoUring> {
@@ -144,14 +179,6 @@ impl Drawers {
     fn whereabouts(&self, place: u32) -> (usize, u32) {
         ((place / self.each) as usize, place % self.each)
     }
-}
-
-/// The flags of send(2) and recv(2) as numbers, which the rings take.
-mod libc_flags {
-    use rustix::net::{RecvFlags, SendFlags};
-
-    pub(super) const DONTWAIT: i32 = RecvFlags::DONTWAIT.bits() as i32;
-    pub(super) const NOSIGNAL: i32 = SendFlags::NOSIGNAL.bits() as i32;
 }
 
 #[cfg(test)]
@@ -186,12 +213,82 @@ mod tests {
         assert_eq!((read.len(), &read[..8]), (taken, &b"good day"[..]));
     }
 
-    #[test]
-    fn places_go_on_from_drawer_to_drawer_and_are_used_again() {
+    /// Drawers with two places each.
+    fn small(most: usize) -> Drawers {
         let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
-        (drawers.each, drawers.most) = (2, 3);
+        (drawers.each, drawers.most) = (2, most);
         drawers.drawers.clear();
         (drawers.used, drawers.free) = (0, Vec::new());
+        drawers
+    }
+
+    #[test]
+    fn a_batch_goes_to_several_drawers_and_is_told_of_in_the_order_of_staging() {
+        let mut drawers = small(limits::BATCH);
+        let mut all: Vec<_> = (0..limits::BATCH).map(|_| pair(&mut drawers)).map(Some).collect();
+        // One is gone.
+        let gone = 5;
+        let (left, _) = all[gone].take().expect("it is there");
+        // Not drawer by drawer.
+        let order: Vec<usize> = (0..limits::BATCH).step_by(2).chain((1..limits::BATCH).step_by(2)).collect();
+        for round in 0..3 {
+            for at in &order {
+                let place = all[*at].as_ref().map_or(left, |(place, _)| *place);
+                assert!(!drawers.is_full());
+                drawers.stage(place, format!("{round}: {at}").as_bytes());
+            }
+            assert!(drawers.is_full());
+            // Others are served in between as ever.
+            let (place, peer) = all[0].as_mut().expect("it is there");
+            assert_eq!(drawers.send(*place, b"before"), Ok(6));
+            peer.read_exact(&mut [0; 6]).expect("it came");
+            let mut told = Vec::new();
+            drawers.commit(|bytes, result| told.push((bytes.to_vec(), result)));
+            assert_eq!(told.len(), order.len());
+            for (at, (bytes, result)) in order.iter().zip(&told) {
+                assert_eq!(bytes, format!("{round}: {at}").as_bytes());
+                assert_eq!(*result, if *at == gone { Err(Errno::PIPE) } else { Ok(bytes.len()) });
+                let Some((_, peer)) = &mut all[*at] else { continue };
+                let mut read = vec![0; bytes.len()];
+                peer.read_exact(&mut read).expect("it was written");
+                assert_eq!(read, *bytes);
+            }
+            drawers.commit(|_, _| panic!("nothing is staged"));
+        }
+    }
+
+    #[test]
+    fn a_socket_that_is_shut_is_still_read_and_takes_no_number() {
+        let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
+        let (place, mut peer) = pair(&mut drawers);
+        assert_eq!(drawers.send(place, b"the last word"), Ok(13));
+        assert_eq!(drawers.shut(place), Ok(()));
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).expect("the outgoing half has ended");
+        assert_eq!(read, b"the last word");
+        peer.write_all(b"bye").expect("the other half is open");
+        let mut bytes = [0; 8];
+        assert_eq!(drawers.receive(place, &mut bytes), Ok(3));
+        assert_eq!(drawers.send(place, b"x"), Err(Errno::PIPE));
+        drawers.discard(place);
+        assert!(peer.write_all(b"x").is_err(), "nobody has it open any more");
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_let_go_of_goes_when_the_next_one_comes() {
+        let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
+        let (place, mut peer) = pair(&mut drawers);
+        // As a kernel without memory leaves it.
+        drawers.stuck.push(place);
+        let (next, _peer) = pair(&mut drawers);
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).expect("it is closed");
+        assert_eq!((next, drawers.stuck.len()), (place, 0), "and its place is free");
+    }
+
+    #[test]
+    fn places_go_on_from_drawer_to_drawer_and_are_used_again() {
+        let mut drawers = small(3);
         let mut all: Vec<(u32, UnixStream)> = (0..6).map(|_| pair(&mut drawers)).collect();
         assert!(all.iter().map(|(place, _)| *place).eq(0..6));
         let (ours, _theirs) = UnixStream::pair().expect("descriptors");

@@ -5,7 +5,9 @@
 //! first, and a context of tungstenite's lives only while a fragmented message is open or for the moment of decoding.
 
 use std::io::{self, Cursor, Read, Write};
+use std::ops::ControlFlow;
 
+use bytes::Bytes;
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -56,7 +58,7 @@ pub fn write_close(out: &mut Vec<u8>, code: u16, reason: &str) {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// A whole message, text or binary; both carry JSON.
-    Payload(Vec<u8>),
+    Payload(Bytes),
     /// The peer closes, with its code.
     Close(Option<u16>),
     /// A frame that completes nothing: a ping, a pong, a part of a message. It is work all the same, so it is told.
@@ -88,15 +90,16 @@ struct Unfinished {
 }
 
 impl Inbox {
-    /// Takes bytes in and hands over what they complete, in order. Pongs that are due are appended to `replies`.
+    /// Takes bytes in and hands over what they complete, in order. Pongs that are due are appended to `replies`. When `each`
+    /// breaks off, what lies behind is kept as it came, for [`Inbox::unread`].
     ///
-    /// `limit` bounds a message; not much more than that is ever kept.
+    /// `limit` bounds a message; not much more than that is ever kept of what was not broken off.
     pub fn feed(
         &mut self,
         bytes: &[u8],
         limit: usize,
         replies: &mut Vec<u8>,
-        mut each: impl FnMut(Incoming),
+        mut each: impl FnMut(Incoming) -> ControlFlow<()>,
     ) -> Result<(), Broken> {
         let Unfinished { partial: kept, mut open } = self.0.take().map(|unfinished| *unfinished).unwrap_or_default();
         let joined;
@@ -119,7 +122,9 @@ impl Inbox {
             }
             let (frame, behind) = rest.split_at(whole);
             rest = behind;
-            decode(&mut open, frame, &header, limit, replies, &mut each)?;
+            if decode(&mut open, frame, &header, length as usize, limit, replies, &mut each)?.is_break() {
+                break;
+            }
         }
         if !rest.is_empty() || open.is_some() {
             self.0 = Some(Box::new(Unfinished { partial: rest.to_vec(), open }));
@@ -127,17 +132,10 @@ impl Inbox {
         Ok(())
     }
 
-    /// Puts whole frames before whatever is incomplete.
-    pub fn prepend(&mut self, frames: &[u8]) {
-        self.0.get_or_insert_default().partial.splice(0..0, frames.iter().copied());
-    }
-
-    /// The bytes of an incomplete frame, to go with a socket that moves; `None` while a fragmented message is open.
-    pub fn unread(&self) -> Option<&[u8]> {
-        match &self.0 {
-            None => Some(&[]),
-            Some(unfinished) => unfinished.open.is_none().then_some(unfinished.partial.as_slice()),
-        }
+    /// The bytes behind the last whole message, to go with a socket that moves. Parts of a message that were taken in before are
+    /// not among them: behind a whole message there are none.
+    pub fn unread(self) -> Vec<u8> {
+        self.0.map(|unfinished| unfinished.partial).unwrap_or_default()
     }
 }
 
@@ -146,14 +144,16 @@ fn decode(
     open: &mut Option<WebSocketContext>,
     frame: &[u8],
     header: &FrameHeader,
+    length: usize,
     limit: usize,
     replies: &mut Vec<u8>,
-    each: &mut impl FnMut(Incoming),
-) -> Result<(), Broken> {
+    each: &mut impl FnMut(Incoming) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Broken> {
     let amid_fragments = open.is_some();
     let mut context = open.take().unwrap_or_else(|| {
+        // Once it has the head, tungstenite makes room for the payload behind what is there, were it the payload itself.
         let config = WebSocketConfig::default()
-            .read_buffer_size(0)
+            .read_buffer_size(frame.len() + length)
             .write_buffer_size(0)
             .max_message_size(Some(limit))
             .max_frame_size(Some(limit));
@@ -162,13 +162,14 @@ fn decode(
     let mut pipe = Pipe { unread: frame, written: replies };
     loop {
         match context.read(&mut pipe) {
-            Ok(Message::Text(text)) => each(Incoming::Payload(text.as_bytes().to_vec())),
-            Ok(Message::Binary(bytes)) => each(Incoming::Payload(bytes.to_vec())),
+            // With its last frame a message is over, and nothing else is in the pipe.
+            Ok(Message::Text(text)) => return Ok(each(Incoming::Payload(text.into()))),
+            Ok(Message::Binary(bytes)) => return Ok(each(Incoming::Payload(bytes))),
             Ok(Message::Close(close)) => {
-                each(Incoming::Close(close.map(|close| close.code.into())));
+                let flow = each(Incoming::Close(close.map(|close| close.code.into())));
                 // The answer is only queued so far; without it clients see 1006, and discordeno then comes back.
                 return match context.flush(&mut pipe) {
-                    Ok(()) | Err(Error::ConnectionClosed) => Ok(()),
+                    Ok(()) | Err(Error::ConnectionClosed) => Ok(flow),
                     Err(_) => Err(Broken::Protocol),
                 };
             }
@@ -177,19 +178,18 @@ fn decode(
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => return Err(Broken::TooLong),
             Err(Error::Utf8(_)) => return Err(Broken::NotUtf8),
-            Err(Error::ConnectionClosed | Error::Protocol(ProtocolError::ReceivedAfterClosing)) => return Ok(()),
+            Err(Error::ConnectionClosed | Error::Protocol(ProtocolError::ReceivedAfterClosing)) => {
+                return Ok(ControlFlow::Continue(()));
+            }
             Err(_) => return Err(Broken::Protocol),
         }
     }
-    // A control frame amid fragments leaves the message open; the last fragment closes it.
+    // A control frame amid fragments leaves the message open; the last fragment has closed it above.
     let control = matches!(header.opcode, OpCode::Control(_));
-    if control || !header.is_final {
-        each(Incoming::Aside);
-    }
     if if control { amid_fragments } else { !header.is_final } {
         *open = Some(context);
     }
-    Ok(())
+    Ok(if control || !header.is_final { each(Incoming::Aside) } else { ControlFlow::Continue(()) })
 }
 
 /// One frame to read, and a place for what tungstenite answers by itself.
@@ -239,12 +239,15 @@ mod tests {
 
     fn feed(inbox: &mut Inbox, bytes: &[u8]) -> (Result<(), Broken>, Vec<Incoming>, Vec<u8>) {
         let (mut got, mut replies) = (Vec::new(), Vec::new());
-        let result = inbox.feed(bytes, 1_000, &mut replies, |incoming| got.push(incoming));
+        let result = inbox.feed(bytes, 1_000, &mut replies, |incoming| {
+            got.push(incoming);
+            ControlFlow::Continue(())
+        });
         (result, got, replies)
     }
 
     fn payload(text: &str) -> Incoming {
-        Incoming::Payload(text.as_bytes().to_vec())
+        Incoming::Payload(Bytes::copy_from_slice(text.as_bytes()))
     }
 
     #[test]
@@ -275,6 +278,30 @@ mod tests {
             assert_eq!(got, expected, "cut every {step} bytes");
             assert_eq!(pongs, [&[0x8a, 19][..], b"ping amid fragments"].concat());
             assert!(inbox.0.is_none(), "nothing is kept between messages");
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_message_is_kept_as_it_came() {
+        let behind = [frame(0x01, b"frag"), frame(0x88, &1000u16.to_be_bytes()), vec![0x81, 0xff]].concat();
+        let stream = [frame(0x81, b"first"), frame(0x81, b"last"), behind.clone()].concat();
+        for first in 0..stream.len() {
+            let (mut inbox, mut got, mut replies) = (Inbox::default(), Vec::new(), Vec::new());
+            let mut left = Vec::new();
+            for piece in [&stream[..first], &stream[first..]] {
+                if got.len() == 2 {
+                    left.extend_from_slice(piece);
+                    continue;
+                }
+                let result = inbox.feed(piece, 1_000, &mut replies, |incoming| {
+                    got.push(incoming);
+                    if got.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                assert_eq!(result, Ok(()));
+            }
+            assert_eq!(got, [payload("first"), payload("last")], "cut at {first}");
+            assert_eq!([inbox.unread(), left].concat(), behind, "cut at {first}");
+            assert!(replies.is_empty(), "the close is not answered here");
         }
     }
 

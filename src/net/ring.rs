@@ -1,6 +1,7 @@
-//! A ring for writes: many sockets are written to in one system call.
+//! Rings for writes: many sockets are written to in one system call.
 //!
-//! Lives on: each core that is told to, one ring of its own.
+//! Lives on: each core that is told to. Sockets that have numbers are written to through one ring of the core's own ([`Ring`]),
+//! others through those of their drawers (`src/net/drawers.rs`).
 //! Bytes are copied when they are staged, so whoever stages them may go on with its buffer at once. A commit returns when the kernel
 //! has said of each write what it has taken; it does not wait for a socket, since each write says that it may not.
 
@@ -19,29 +20,25 @@ const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// Writes that are staged, and the ring they go through.
 pub struct Ring {
-    ring: IoUring,
-    bytes: Vec<u8>,
-    staged: Vec<(RawFd, Range<usize>)>,
-    entries: Vec<squeue::Entry>,
-    results: Vec<i32>,
+    ring: [IoUring; 1],
+    batch: Batch,
 }
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring").field("staged", &self.staged).finish_non_exhaustive()
+        f.debug_struct("Ring").field("batch", &self.batch).finish_non_exhaustive()
     }
 }
 
 impl Ring {
     /// A ring. It takes one descriptor.
     pub fn new() -> io::Result<Ring> {
-        let ring = IoUring::new(limits::BATCH as u32)?;
-        Ok(Ring { ring, bytes: Vec::new(), staged: Vec::new(), entries: Vec::new(), results: Vec::new() })
+        Ok(Ring { ring: [IoUring::new(limits::BATCH as u32)?], batch: Batch::default() })
     }
 
     /// Whether nothing more can be staged before a commit.
     pub fn is_full(&self) -> bool {
-        self.staged.len() == limits::BATCH
+        self.batch.is_full()
     }
 
     /// Has bytes written to a socket, which stays open until the commit.
@@ -49,55 +46,177 @@ impl Ring {
     /// # Panics
     /// If it is full.
     pub fn stage(&mut self, socket: BorrowedFd<'_>, bytes: &[u8]) {
-        assert!(!self.is_full(), "a full ring is committed first");
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        self.staged.push((socket.as_raw_fd(), from..self.bytes.len()));
+        self.batch.stage(0, Target::Number(socket.as_raw_fd()), bytes);
     }
 
     /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were taken.
-    ///
-    /// # Panics
-    /// If the kernel refuses the ring: what is staged would be lost.
-    pub fn commit(&mut self, mut each: impl FnMut(&[u8], Result<usize, Errno>)) {
-        if self.staged.is_empty() {
-            return;
+    pub fn commit(&mut self, each: impl FnMut(&[u8], Result<usize, Errno>)) {
+        self.batch.commit(&mut self.ring, each);
+    }
+}
+
+/// Where a write goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Target {
+    /// To the socket with this number in the descriptor table.
+    Number(RawFd),
+    /// To the one at this place of the ring's own table.
+    Place(u32),
+}
+
+/// A write that does not wait, for a ring. The bytes stay where they are until it is over.
+pub(super) fn write(to: Target, bytes: &[u8]) -> squeue::Entry {
+    let (start, length, flags) = (bytes.as_ptr(), bytes.len() as u32, FLAGS.bits() as i32);
+    match to {
+        Target::Number(number) => opcode::Send::new(types::Fd(number), start, length).flags(flags).build(),
+        Target::Place(place) => opcode::Send::new(types::Fixed(place), start, length).flags(flags).build(),
+    }
+}
+
+/// Writes that are staged, for one ring or for several.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    staged: Vec<Staged>,
+    results: Vec<i32>,
+    /// Rings that have something to do, and how much.
+    busy: Vec<(usize, usize)>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    ring: usize,
+    to: Target,
+    range: Range<usize>,
+}
+
+impl Batch {
+    pub(super) fn is_full(&self) -> bool {
+        self.staged.len() == limits::BATCH
+    }
+
+    /// Has bytes written through the ring with this index.
+    pub(super) fn stage(&mut self, ring: usize, to: Target, bytes: &[u8]) {
+        assert!(!self.is_full(), "a full batch is committed first");
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.staged.push(Staged { ring, to, range: from..self.bytes.len() });
+    }
+
+    /// Writes what is staged. Each ring has room for a whole batch, and nothing else in it.
+    pub(super) fn commit(&mut self, rings: &mut [IoUring], mut each: impl FnMut(&[u8], Result<usize, Errno>)) {
+        for (at, Staged { ring, to, range }) in self.staged.iter().enumerate() {
+            let entry = write(*to, &self.bytes[range.clone()]).user_data(at as u64);
+            // SAFETY: the bytes are not touched before the last completion is here, which is before this function returns;
+            // and nothing in here unwinds before that.
+            unsafe { rings[*ring].submission().push(&entry) }.expect("a batch fits into the ring");
+            match self.busy.iter_mut().find(|(busy, _)| busy == ring) {
+                Some((_, count)) => *count += 1,
+                None => self.busy.push((*ring, 1)),
+            }
         }
-        self.entries.clear();
-        for (at, (socket, range)) in self.staged.iter().enumerate() {
-            let bytes = &self.bytes[range.clone()];
-            let entry = opcode::Send::new(types::Fd(*socket), bytes.as_ptr(), bytes.len() as u32);
-            self.entries.push(entry.flags(FLAGS.bits() as i32).build().user_data(at as u64));
-        }
-        // One system call for a slice instead of one each; decision 0022 has the figures.
-        // SAFETY: the bytes are not touched before the last completion is here, which is before this function returns or
-        // unwinds; and there are no more entries than the ring has places.
-        unsafe { self.ring.submission().push_multiple(&self.entries) }.expect("a batch fits into the ring");
         self.results.clear();
         self.results.resize(self.staged.len(), 0);
-        let mut missing = self.staged.len();
-        while missing > 0 {
-            match self.ring.submit_and_wait(missing) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The kernel may hold pointers into `bytes`: nothing may be unwound that would free them.
-                Err(error) => {
-                    eprintln!("guildhall: the kernel does not write any more: {error}");
-                    std::process::abort();
-                }
-            }
-            for done in self.ring.completion() {
-                self.results[done.user_data() as usize] = done.result();
-                missing -= 1;
-            }
+        for (ring, count) in self.busy.drain(..) {
+            // One system call for all of them instead of one each; decision 0022 has the figures.
+            carry_out(&mut rings[ring], count, |at, result| self.results[at as usize] = result);
         }
-        for ((_, range), result) in self.staged.drain(..).zip(&self.results) {
-            let result = match *result {
-                taken @ 0.. => Ok(taken as usize),
-                error => Err(Errno::from_raw_os_error(-error)),
-            };
-            each(&self.bytes[range], result);
+        for (Staged { range, .. }, result) in self.staged.drain(..).zip(&self.results) {
+            each(&self.bytes[range], outcome(*result).map(|taken| taken as usize));
         }
         self.bytes.clear();
+    }
+}
+
+/// What a ring says of an operation.
+pub(super) fn outcome(result: i32) -> Result<i32, Errno> {
+    if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result) }
+}
+
+/// Has what was put into a ring carried out, so many operations that do not wait, and returns when all are over. Hands each
+/// one's user data and result to `each`, which does not panic.
+///
+/// Aborts the process if the kernel refuses the ring for good: it may hold pointers to what would be freed.
+pub(super) fn carry_out(ring: &mut IoUring, mut missing: usize, mut each: impl FnMut(u64, i32)) {
+    // What does not wait is over when it has been submitted; if it were not, this would wait for it.
+    let (mut least, mut tries) = (0, 0);
+    while missing > 0 {
+        match ring.submit_and_wait(least) {
+            Ok(_) => least = missing,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Then it has begun nothing, and the operations are still in the ring. The core waits: what it was told to do it
+            // does in order, and nothing else would go better now.
+            Err(error) if is_shortage(&error) && tries < limits::SHORTAGE_TRIES => {
+                tries += 1;
+                std::thread::sleep(limits::SHORTAGE_PAUSE);
+            }
+            Err(error) => {
+                eprintln!("guildhall: the kernel does not carry out anything any more: {error}");
+                std::process::abort();
+            }
+        }
+        for done in ring.completion() {
+            each(done.user_data(), done.result());
+            missing -= 1;
+            least = missing;
+        }
+    }
+}
+
+/// Whether the kernel lacks something that it may have again in a moment. Source: io_uring_enter(2), errors.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(number, Some(Errno::AGAIN | Errno::BUSY | Errno::NOMEM | Errno::NOBUFS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn writes_are_told_of_in_the_order_of_staging() {
+        let mut ring = Ring::new().expect("the kernel has io_uring");
+        for round in 0..3 {
+            let mut pairs: Vec<_> =
+                (0..limits::BATCH).map(|_| UnixStream::pair().expect("descriptors")).map(Some).collect();
+            // One is gone.
+            let gone = 5;
+            let (left, _) = pairs[gone].take().expect("it is there");
+            let texts: Vec<String> = (0..limits::BATCH).map(|at| format!("{round}: {at}")).collect();
+            for (at, pair) in pairs.iter().enumerate() {
+                assert!(!ring.is_full());
+                let socket = pair.as_ref().map_or(&left, |(ours, _)| ours);
+                ring.stage(socket.as_fd(), texts[at].as_bytes());
+            }
+            assert!(ring.is_full());
+            let mut told = Vec::new();
+            ring.commit(|bytes, result| told.push((bytes.to_vec(), result)));
+            for (at, (bytes, result)) in told.iter().enumerate() {
+                assert_eq!(bytes, texts[at].as_bytes());
+                assert_eq!(*result, if at == gone { Err(Errno::PIPE) } else { Ok(bytes.len()) });
+            }
+            for (at, pair) in pairs.iter_mut().enumerate() {
+                let Some((_, theirs)) = pair else { continue };
+                let mut read = vec![0; texts[at].len()];
+                theirs.read_exact(&mut read).expect("it was written");
+                assert_eq!(read, texts[at].as_bytes());
+            }
+            assert!(!ring.is_full());
+            ring.commit(|_, _| panic!("nothing is staged"));
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_does_not() {
+        for number in [Errno::AGAIN, Errno::BUSY, Errno::NOMEM] {
+            assert!(is_shortage(&number.into()));
+        }
+        for number in [Errno::BADF, Errno::INVAL, Errno::INTR] {
+            assert!(!is_shortage(&number.into()));
+        }
     }
 }

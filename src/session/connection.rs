@@ -36,6 +36,8 @@ pub struct Connection {
     pub listed: bool,
     /// Nothing more will be said after `pending`; then the socket is shut.
     pub closing: bool,
+    /// Nobody is there to hear a last word, and none was said: the socket is closed at once.
+    pub cut: bool,
     /// How the client has behaved.
     pub conduct: Conduct,
 }
@@ -64,6 +66,7 @@ impl Connection {
             staged: false,
             listed: false,
             closing: false,
+            cut: false,
             conduct,
         }
     }

@@ -9,7 +9,7 @@ use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::base::metrics::{Counter, Metric};
 use crate::base::slab::Key;
-use crate::mail::letter::{HandOver, Letter, Terms};
+use crate::mail::letter::{Conduct, Letter, Terms};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::relay::Aftermath;
@@ -75,9 +75,8 @@ impl Shard {
     }
 
     /// A socket was handed over by another core. Its resume is not yet done.
-    pub fn adopt(&mut self, hand_over: &HandOver) -> Key {
-        let key =
-            self.connections.insert(Connection::adopt(hand_over.terms, hand_over.unsent.clone(), hand_over.conduct));
+    pub fn adopt(&mut self, terms: Terms, unsent: Vec<u8>, conduct: Conduct) -> Key {
+        let key = self.connections.insert(Connection::adopt(terms, unsent, conduct));
         self.list_connection(key);
         key
     }
@@ -183,8 +182,6 @@ impl Shard {
         let older = session.connection.replace(key).filter(|older| *older != key);
         if let Some(connection) = older.and_then(|older| self.connections.get_mut(older)) {
             connection.session = None;
-            connection.pending.clear();
-            connection.closing = true;
         }
         session.disconnected_at = None;
         session.replay.trim(seq + 1);
@@ -199,7 +196,8 @@ impl Shard {
         session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if let Some(older) = older {
             self.note_cut(now, session_key, out);
-            self.list_connection(older);
+            // At once: it may be full, and nobody reads what it holds.
+            self.shut(older);
         }
         if let Some(connection) = self.connections.get_mut(key) {
             connection.session = Some(session_key);
@@ -312,11 +310,62 @@ impl Shard {
             self.say(*key, Connection::ask_to_reconnect);
             self.close_connection(now, *key, CloseCode::UnknownError, Some("Server is restarting."), out);
         }
-        !self.connections.is_empty() && (open.len() == count || self.flushing.is_busy())
+        !self.connections.is_empty() && (open.len() == count || self.flushing.is_busy() || self.flushing.has_finished())
     }
 
     /// Whether no new session may begin.
     pub fn is_draining(&self) -> bool {
         self.draining
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::prng::Prng;
+    use crate::mail::placement::{CoreId, Placement};
+    use crate::shard::ShardSettings;
+
+    const NOW: Time = Time::from_millis(1_700_000_000_000);
+
+    #[test]
+    fn the_older_connection_is_shut_at_once_even_if_it_is_full() {
+        let mut shard = Shard::new(ShardSettings {
+            me: CoreId(0),
+            placement: Placement::over(1),
+            prng: Prng::new(1),
+            passivity: Default::default(),
+            pace: Default::default(),
+            listing: Default::default(),
+            revoked: Vec::new(),
+        });
+        let (mut out, terms, user) = (Outbox::default(), Terms { version: 10, compression: None }, UserId::new(5));
+        let older = shard.open(NOW, terms);
+        let identify = Identify {
+            user,
+            issued_ms: 0,
+            intents: Intents::empty(),
+            personal_intents: false,
+            guild_sharding: None,
+            large_threshold: 50,
+            update: Update::default(),
+            platform: Platform::Web,
+            deltas: false,
+            gateway_url: String::new(),
+        };
+        shard.begin(NOW, older, identify, &mut out);
+        let begun = shard.connection(older).and_then(|connection| connection.session).expect("it has begun");
+        let session = shard.sessions.get_mut(begun).expect("it has begun");
+        session.stage = Stage::Ready;
+        session.dispatch(Body::new(EventName::Ready, b"{}".as_slice().into(), NOW));
+        let id = session.id;
+        let connection = shard.connection(older).expect("it is open");
+        connection.block(NOW);
+        let newer = shard.open(NOW, terms);
+        let resume = Resume { session: Some(id), user, seq: 1, asked: NOW };
+        assert_eq!(shard.go_on(NOW, newer, resume, &mut out), Resumption::Resumed);
+        assert_eq!(shard.take_finished(usize::MAX), [older]);
+        assert!(shard.connection(older).is_some_and(|connection| connection.cut), "and no word is waited for");
+        assert!(shard.carries(newer, id) && !shard.carries(older, id));
     }
 }

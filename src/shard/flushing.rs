@@ -74,7 +74,7 @@ pub(super) struct Flushing {
     /// Walks that go on.
     walks: VecDeque<(GuildId, Key)>,
     blocked: Vec<Key>,
-    finished: Vec<Key>,
+    finished: VecDeque<Key>,
     /// Who is visited in one go.
     visited: Vec<Key>,
     told: Vec<Told>,
@@ -123,6 +123,10 @@ impl Slice {
 impl Flushing {
     pub(super) fn is_busy(&self) -> bool {
         !self.ready.is_empty() || !self.begun.is_empty() || !self.walks.is_empty()
+    }
+
+    pub(super) fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
     }
 }
 
@@ -192,9 +196,10 @@ impl Shard {
         std::mem::take(&mut self.flushing.blocked)
     }
 
-    /// Connections that have said their last; the door shuts their sockets.
-    pub fn take_finished(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.flushing.finished)
+    /// Connections that have said their last, so many at most; the door shuts their sockets.
+    pub fn take_finished(&mut self, most: usize) -> Vec<Key> {
+        let finished = &mut self.flushing.finished;
+        finished.drain(..most.min(finished.len())).collect()
     }
 
     /// A socket that was full can take more.
@@ -209,8 +214,8 @@ impl Shard {
     pub(super) fn shut(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.pending = Vec::new();
-            connection.closing = true;
-            self.flushing.finished.push(key);
+            (connection.closing, connection.cut) = (true, true);
+            self.flushing.finished.push_back(key);
         }
     }
 
@@ -301,7 +306,7 @@ impl Shard {
         if connection.pending.is_empty() && unsent == 0 {
             let rests = session.is_some_and(|session| session.wants_members());
             if connection.closing {
-                self.flushing.finished.push(key);
+                self.flushing.finished.push_back(key);
             }
             if let Some(session_key) = session_key.filter(|_| rests) {
                 self.go_on_listing(session_key, out);
@@ -368,7 +373,8 @@ impl Shard {
     fn after_write(&mut self, now: Time, key: Key, sent: Sent, rest: Vec<u8>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Sent::Bytes(taken) = sent else {
-            self.flushing.finished.push(key);
+            connection.cut = true;
+            self.flushing.finished.push_back(key);
             return;
         };
         self.metrics.count(Counter::Sends, 1);
@@ -396,7 +402,7 @@ impl Shard {
         } else if !connection.pending.is_empty() {
             self.list_connection(key);
         } else if connection.closing {
-            self.flushing.finished.push(key);
+            self.flushing.finished.push_back(key);
         } else if more {
             self.list_connection(key);
         }

@@ -371,6 +371,12 @@ impl Shard {
         self.sessions.get_mut(key).map(|session| (key, session))
     }
 
+    /// Whether this is the session that a connection carries.
+    pub fn carries(&self, connection: Key, session: SessionId) -> bool {
+        let carried = self.connections.get(connection).and_then(|connection| connection.session);
+        carried.is_some() && carried == self.session_key(session)
+    }
+
     /// Where a session is, if the id is genuine. The wire form cuts the generation, so the place is looked up by index.
     fn session_key(&self, id: SessionId) -> Option<Key> {
         let key = self.sessions.keys_in(id.key.index, 1).next()?;

@@ -283,7 +283,9 @@ impl World {
         let mut sockets = CoreSockets::new(table, &mut self.wires, &mut self.prng);
         let more = shard.flush(self.now, &mut sockets, budget, out);
         sockets.judge(more, budget);
-        for (keys, signal) in [(shard.take_blocked(), Signal::Blocked), (shard.take_finished(), Signal::Finish)] {
+        for (keys, signal) in
+            [(shard.take_blocked(), Signal::Blocked), (shard.take_finished(usize::MAX), Signal::Finish)]
+        {
             for key in keys {
                 self.report.blocked += u64::from(signal == Signal::Blocked);
                 let end = table.get(&key).and_then(|wire| self.wires[*wire].server.as_mut());
@@ -495,8 +497,8 @@ impl World {
         let gate = Gate { signer: &self.signer, settings: &self.settings };
         let next = end.conversation.read(self.now, bytes, gate, &mut core.shard, &mut core.out);
         let Next::Move(to) = next else { return };
+        let Some(end) = self.wires[wire].server.take() else { return };
         let key = end.key;
-        let unread = end.conversation.unread();
         core.table.remove(&key);
         if let Some(connection) = core.shard.release(key) {
             let hand_over = HandOver {
@@ -505,31 +507,30 @@ impl World {
                 user: to.user,
                 seq: to.seq,
                 terms: connection.terms,
-                unread,
+                unread: end.conversation.unread(),
                 unsent: connection.pending,
                 asked: self.now,
                 conduct: connection.conduct,
             };
             core.out.post(to.session.home, Letter::HandOver(Box::new(hand_over)));
         }
-        self.wires[wire].server = None;
         self.report.hand_overs += 1;
     }
 
     fn adopt(&mut self, core: usize, hand_over: HandOver) {
         let wire = hand_over.socket as usize;
         let Core { shard, out, table, .. } = &mut self.cores[core];
-        let key = shard.adopt(&hand_over);
+        let HandOver { session, user, seq, terms, unread, unsent, asked, conduct, .. } = hand_over;
+        let key = shard.adopt(terms, unsent, conduct);
         table.insert(key, wire);
-        let HandOver { session, user, seq, asked, .. } = hand_over;
         match shard.resume(self.now, key, Resume { session: Some(session), user, seq, asked }, out) {
             Resumption::FromTheFuture => shard.close_connection(self.now, key, CloseCode::InvalidSeq, None, out),
             Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
         }
         let conversation = Conversation::new(key, "simulated".into());
         self.wires[wire].server = Some(ServerEnd { core, key, conversation, signal: Signal::None });
-        if !hand_over.unread.is_empty() {
-            self.understand(wire, &hand_over.unread);
+        if !unread.is_empty() {
+            self.understand(wire, &unread);
         }
     }
 

@@ -36,9 +36,8 @@ pub(in crate::gateway) fn take(
     let session: Option<SessionId> = form.session_id.parse().ok();
     let seq = form.seq.unwrap_or(0);
     // A second resume of the session that this connection already carries is tolerated: some libraries send it twice.
-    let carried = shard.connection(key).and_then(|connection| connection.session);
-    if let Some(carried) = carried {
-        return if session.is_some_and(|session| session.key.index == carried.index) {
+    if shard.connection(key).is_some_and(|connection| connection.session.is_some()) {
+        return if session.is_some_and(|session| shard.carries(key, session)) {
             Verdict::Done
         } else {
             Verdict::Close(CloseCode::AlreadyAuthenticated)

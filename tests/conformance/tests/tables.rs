@@ -9,6 +9,7 @@ use guildhall_conformance::socket::{Said, Socket};
 use guildhall_conformance::town::Town;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tungstenite::Message;
 
 const CONTENT: u64 = 1 | 1 << 9 | 1 << 15;
 
@@ -32,7 +33,8 @@ fn sessions_live_and_move_between_tables() {
     let with_tables = |cores: usize| ("private", cores, 20_000, 60, format!("{cores} descriptor tables"));
     let without = ("direct", 2, 160, 200, "outside of the descriptor table".to_owned());
     for (which, cores, files, sessions, words) in [with_tables(2), with_tables(5), without] {
-        let flags = ["--rate-limits", "false", "--descriptor-tables", which];
+        let flush = if which == "direct" { "batched" } else { "plain" };
+        let flags = ["--rate-limits", "false", "--descriptor-tables", which, "--flush", flush];
         let mut server = Server::start_with_open_files(town.data.path(), cores, files, &flags);
         let before = tables(&server)[0];
         let ann = town.ann(&server);
@@ -72,6 +74,17 @@ fn sessions_live_and_move_between_tables() {
         for socket in &mut back {
             assert_eq!(socket.payload()["s"], 6);
         }
+
+        // Sockets on which the server has said its last wait for their clients, and take no more than others do.
+        let mut over = back.split_off(back.len() / 2);
+        for socket in &mut over {
+            socket.send_raw(Message::text("nonsense"));
+        }
+        for socket in &mut over {
+            assert_eq!(socket.closed(), 4002);
+        }
+        let counts = tables(&server);
+        assert!(counts[0] < before + 30, "{before}, {counts:?}");
 
         server.signal(Signal::TERM);
         for socket in &mut back {
