@@ -93,8 +93,9 @@ impl Shard {
         }
     }
 
-    /// Does some of what is to be done in lists; once in a turn.
-    pub(super) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
+    /// Does some of what is to be done in lists: once in a turn, not in each of its passes. What it tells sessions of this core comes
+    /// back as letters, and lists that were attended for each of those would fill the turn.
+    pub fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
         let Some(guild) = self.listing.next() else { return };
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let (posts, more) = hosted.guild.attend_lists(now, self.listing.settings);

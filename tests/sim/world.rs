@@ -277,6 +277,7 @@ impl World {
         }
         let Core { shard, out, .. } = &mut self.cores[core];
         shard.settle(self.now, out);
+        shard.attend_lists(self.now, out);
         self.send(core);
         let budget = if self.calm { limits::FLUSH_SLICE } else { 1 + self.prng.below(8) as usize };
         let Core { shard, out, table, .. } = &mut self.cores[core];
