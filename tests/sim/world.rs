@@ -133,7 +133,11 @@ impl World {
                 prng,
                 passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
                 pace: self.temper.pace,
-                listing: Listing { offline_up_to: self.temper.offline_up_to, slice: self.temper.list_slice },
+                listing: Listing {
+                    offline_up_to: self.temper.offline_up_to,
+                    slice: self.temper.list_slice,
+                    ..Listing::default()
+                },
                 revoked: revoked.clone(),
             };
             let mut shard = Shard::new(settings);
