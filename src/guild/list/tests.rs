@@ -1,4 +1,6 @@
 //! Lists against the list as anybody would write it down.
+//!
+//! Lives on: the guild's core, in tests alone.
 
 use std::collections::BTreeSet;
 
