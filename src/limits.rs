@@ -127,16 +127,34 @@ pub const ACTIVITY_BYTES_MAX: usize = 4 * 6 * ACTIVITY_CHARS_MAX + ACTIVITY_EXTR
 pub const FOLLOWED_MAX: usize = 500;
 /// Rows of a window of a member list: what clients ask for at once.
 pub const LIST_BLOCK: u32 = 100;
+/// The last block whose rows all have numbers. Ranges beyond it are passed over.
+pub const LIST_BLOCK_LAST: u32 = u32::MAX / LIST_BLOCK - 1;
 /// Windows of a guild's lists that one session looks at: the first, and three where the client has scrolled to, in some channels.
 pub const LIST_WINDOWS_MAX: usize = 20;
 /// Members up to which lists show who is offline: all of them are held in memory while somebody looks.
 pub const LIST_OFFLINE_MAX: u64 = 1_000;
 /// Members that a new list takes in before others get their turn: about a millisecond.
 pub const LIST_SLICE: usize = 1_024;
-/// Windows that are compared, or rendered, before others get their turn: about half a millisecond.
+/// Windows that are rendered before others get their turn: about half a millisecond.
 pub const LIST_WINDOWS: usize = 16;
-/// Between two updates of a window, for each session that looks at it: they cost a tenth of a CPU, however many look.
+/// As many windows are compared with what they were told in the time in which one is rendered.
+pub const LIST_COMPARISONS: usize = 4;
+/// Of [`LIST_WINDOWS`] this part is kept for comparisons, so that those who scroll do not hold up what others look at.
+pub const LIST_COMPARISONS_PART: usize = 4;
+/// For each session that is told of an update, so long no other round begins: a write takes a tenth of that, so the updates of a guild's
+/// lists cost a tenth of a CPU, however many look. Crowds are counted apart ([`LIST_CROWD`]), and cost another tenth.
 pub const LIST_LOOKER_TIME: Duration = Duration::from_micros(100);
+/// For each window that is compared, so long no other round begins: ten times what it takes.
+pub const LIST_COMPARED_TIME: Duration = Duration::from_micros(50);
+/// Sessions that look at one window above which it waits for itself, not others for it: to tell them all takes up a tick's share.
+pub const LIST_CROWD: u32 = 2_500;
+/// Members of whom a list remembers that they have changed since windows were told. Past it windows are sent again.
+pub const LIST_CHANGES_MAX: usize = 65_536;
+/// Looks that wait for a list for which there is no room. Past it the oldest get nothing, until those clients scroll elsewhere.
+pub const LIST_LOOKS_MAX: usize = 65_536;
+/// Members in all lists of a guild together, each counted once for each list that has it: some 45 bytes each, 360 MB. One list is made however
+/// large it is; whoever looks at another one waits until there is room, and those that nobody looks at any more give way.
+pub const LISTS_LINES_MAX: usize = 8_000_000;
 /// Between two events that only tell how many members there are. In a large guild somebody always comes or goes.
 pub const LIST_NUMBERS_TIME: Duration = Duration::from_secs(5);
 /// How long a list is kept that nobody looks at. To make one of a million members takes a second.
@@ -426,6 +444,8 @@ const _: () = {
     assert!(VIRTUAL_SHARDS as usize >= CORES_MAX * 4, "virtual shards must spread evenly over the most cores");
     assert!(STORE_GROUP_MAX <= STORE_QUEUE);
     assert!(MEMBERS_PAGE_MAX <= STORE_SEARCH_ROWS_MAX, "one page of hits must fit in one walk");
+    assert!(LIST_CROWD as u128 * LIST_LOOKER_TIME.as_micros() == TICK.as_micros(), "a crowd takes up a tick's share");
+    assert!(LIST_WINDOWS / LIST_COMPARISONS_PART > 0, "windows are compared however many scroll");
     assert!(LIST_OFFLINE_MAX <= MEMBERS_PAGE_MAX as u64, "all members of a small guild are one answer of the store");
     assert!(IMPORT_BATCH as u64 <= IMPORT_ROWS);
     assert!(IMPORT_PREFIX_CHARS_MAX + 1 + IMPORT_USERS_MAX.ilog10() as usize + 2 <= 32, "names stay usernames");

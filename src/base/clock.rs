@@ -65,18 +65,37 @@ pub fn thread_cpu() -> Duration {
 
 /// `2024-01-01T00:00:00.000000+00:00`, the form that every client library parses. `unix_ms` beyond the year 9999 is cut there.
 pub fn iso8601(unix_ms: u64) -> String {
-    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
-        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}000+00:00",
-        moment.year(),
-        u8::from(moment.month()),
-        moment.day(),
-        moment.hour(),
-        moment.minute(),
-        moment.second(),
-        moment.millisecond()
-    )
+    let mut written = Vec::with_capacity(32);
+    write_iso8601(unix_ms, &mut written);
+    String::from_utf8(written).expect("digits are text")
+}
+
+/// [`iso8601`], written where there is room already.
+pub fn write_iso8601(unix_ms: u64, out: &mut Vec<u8>) {
+    let moment = time::OffsetDateTime::from_unix_timestamp(i64::try_from(unix_ms / 1_000).unwrap_or(i64::MAX));
+    let (moment, thousandths) = match moment {
+        Ok(moment) => (moment, unix_ms % 1_000),
+        Err(_) => (time::OffsetDateTime::UNIX_EPOCH, 0),
+    };
+    let mut form = *b"0000-00-00T00:00:00.000000+00:00";
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.to_hms();
+    let places = [
+        (0..4, u64::from(year.unsigned_abs())),
+        (5..7, u8::from(month).into()),
+        (8..10, day.into()),
+        (11..13, hour.into()),
+        (14..16, minute.into()),
+        (17..19, second.into()),
+        (20..23, thousandths),
+    ];
+    for (places, mut number) in places {
+        for place in places.rev() {
+            form[place] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    }
+    out.extend_from_slice(&form);
 }
 
 #[cfg(test)]
@@ -86,6 +105,9 @@ mod tests {
     #[test]
     fn timestamps_have_the_long_form_with_offset() {
         assert_eq!(iso8601(1_700_000_000_123), "2023-11-14T22:13:20.123000+00:00");
+        assert_eq!(iso8601(253_402_300_799_999), "9999-12-31T23:59:59.999000+00:00");
+        assert_eq!(iso8601(253_402_300_800_000), iso8601(0), "beyond the year 9999");
+        assert_eq!(iso8601(u64::MAX), "1970-01-01T00:00:00.000000+00:00");
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Turns {
                 break;
             }
         }
+        // Once: what lists tell this core's own sessions are letters to itself.
+        if self.desk.shard().has_to_settle() {
+            self.desk.with(|shard, out| shard.attend_lists(began, out));
+            self.send();
+        }
         let more = self.flush();
         let took = clock::now().since(began);
         self.desk.shard().metrics.record(Metric::TurnLength, took);

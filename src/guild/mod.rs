@@ -347,7 +347,7 @@ impl Guild {
             match change {
                 Change::Member(member) => {
                     let user = member.user.id;
-                    let before = self.standing(user);
+                    let before = self.stood(user);
                     if event.name == EventName::GuildMemberAdd {
                         self.member_count += 1;
                     }
@@ -357,7 +357,7 @@ impl Guild {
                 }
                 Change::MemberLeft(user) => {
                     self.member_count = self.member_count.saturating_sub(1);
-                    let (before, stood) = (self.presence_of(*user), self.standing(*user));
+                    let (before, stood) = (self.presence_of(*user), self.stood(*user));
                     let sessions = self.residents.remove(user).map(|resident| resident.sessions).unwrap_or_default();
                     for here in sessions.iter() {
                         self.forget_session(*user, here);
@@ -431,7 +431,7 @@ impl Guild {
     /// A session of a member comes to see the guild; `None` if it must be looked up first.
     pub fn enter(&mut self, coming: &Coming) -> Option<Entrance> {
         let (user, here) = (coming.user, Here::new(coming));
-        let (before, stood) = (self.presence_of(user), self.standing(user));
+        let (before, stood) = (self.presence_of(user), self.stood(user));
         let resident = self.residents.get_mut(&user)?;
         let Some(member) = resident.member.clone() else { return Some(Entrance::Stranger) };
         let twin = resident.sessions.iter().find(|other| other.id() == coming.session).copied();
@@ -453,7 +453,7 @@ impl Guild {
 
     /// A session of a member is over. Says whether it saw the guild until now.
     pub fn leave(&mut self, user: UserId, session: SessionId) -> bool {
-        let (before, stood) = (self.presence_of(user), self.standing(user));
+        let (before, stood) = (self.presence_of(user), self.stood(user));
         let Some(resident) = self.residents.get_mut(&user) else { return false };
         let Some(index) = resident.sessions.iter().position(|here| here.id() == session) else {
             return false; // removed from the guild meanwhile, and perhaps back

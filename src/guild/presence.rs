@@ -16,7 +16,8 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::base::slab::Key;
-use crate::guild::{Guild, json};
+use crate::guild::list::Standing;
+use crate::guild::{Guild, Resident, json};
 use crate::limits;
 use crate::mail::placement::CoreId;
 use crate::mail::presence::{Coming, Onlooker, Presences, Reach};
@@ -96,8 +97,12 @@ pub(super) struct Onlookers {
 impl Guild {
     /// What others see of a user: of a stranger the same as of a member who is not there.
     pub fn presence_of(&self, user: UserId) -> Presence {
+        self.residents.get(&user).map_or(Presence::OFFLINE, |resident| self.presence_in(user, resident))
+    }
+
+    /// What others see of a user who is known.
+    pub(super) fn presence_in(&self, user: UserId, resident: &Resident) -> Presence {
         let mut presence = Presence::OFFLINE;
-        let Some(resident) = self.residents.get(&user) else { return presence };
         let mut add = |here: &Here| match self.activities.get(&(user, here.secret)).filter(|_| here.active) {
             Some(activities) => presence.add(here.status, here.platform, activities),
             None => presence.add(here.status, here.platform, &Activities::default()),
@@ -107,6 +112,8 @@ impl Guild {
         } else {
             let mut sessions: SmallVec<[Here; 4]> = SmallVec::from_slice(resident.sessions.as_slice());
             sessions.sort_by_key(|here| (here.status, here.secret));
+            // A session may be there twice for a while; it does what it does once.
+            sessions.dedup_by_key(|here| here.secret);
             sessions.iter().for_each(add);
         }
         presence
@@ -114,20 +121,24 @@ impl Guild {
 
     /// A session shows itself in another way.
     pub fn show(&mut self, user: UserId, session: SessionId, showing: &Showing) {
-        let (before, stood) = (self.presence_of(user), self.standing(user));
+        let Some(resident) = self.residents.get(&user) else { return };
+        if !resident.sessions.iter().any(|here| here.id() == session) {
+            return;
+        }
+        let before = self.presence_in(user, resident);
+        self.keep_activities(user, session.secret, &showing.activities);
         let Some(resident) = self.residents.get_mut(&user) else { return };
-        let mut found = false;
         // It may be there twice for a while.
         for here in resident.sessions.iter_mut().filter(|here| here.id() == session) {
             (here.status, here.platform) = (showing.status, showing.platform);
             here.active = !showing.activities.is_empty();
-            found = true;
         }
-        if found {
-            self.keep_activities(user, session.secret, &showing.activities);
-            self.note_presence(user, before);
-            self.restand(user, stood);
+        let (was, is) = (before.is_visible(), resident.is_visible());
+        if let Some(member) = resident.member.as_ref().filter(|_| !self.lists.is_empty()) {
+            let standing = |online| Some(Standing { member, online });
+            self.lists.change(user, standing(was), standing(is));
         }
+        self.note_seen(user, before, is);
     }
 
     /// A core has the first session that follows a user, or has lost the last. The first is told how things stand.
@@ -241,7 +252,11 @@ impl Guild {
 
     /// Notes what a user was like before something changed, and counts who is online.
     pub(super) fn note_presence(&mut self, user: UserId, before: Presence) {
-        let visible = self.residents.get(&user).is_some_and(super::Resident::is_visible);
+        let visible = self.residents.get(&user).is_some_and(Resident::is_visible);
+        self.note_seen(user, before, visible);
+    }
+
+    fn note_seen(&mut self, user: UserId, before: Presence, visible: bool) {
         match (before.is_visible(), visible) {
             (false, true) => self.online += 1,
             (true, false) => self.online -= 1,
@@ -328,10 +343,36 @@ pub fn is_small(members: u64, large: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+    use crate::base::id::Mint;
+    use crate::guild::founding::found;
+    use crate::mail::placement::VirtualShard;
+    use crate::wire::model::user::User;
 
     #[test]
     fn how_a_session_shows_itself_takes_no_room_beside_its_id() {
         assert_eq!(size_of::<Here>(), size_of::<SessionId>());
+    }
+
+    #[test]
+    fn a_session_that_is_there_twice_does_what_it_does_once() {
+        let owner = User { id: UserId::new(5), username: "o".into(), global_name: None, avatar: None, bot: false };
+        let (user, mut mint) = (owner.id, Mint::inside());
+        let (record, _) = found(VirtualShard::of(user), owner.clone(), "g".to_owned(), 1_700_000_000_000, &mut mint);
+        let mut guild = Guild::load(record);
+        guild.remember(user, Some(Arc::new(Member::new(owner, 1))), true);
+        let activity = RawValue::from_string(r#"{"name":"chess"}"#.to_owned()).unwrap();
+        let showing = Showing { activities: Activities::new(vec![activity]), ..Showing::default() };
+        let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 9 };
+        let coming = Coming { session, user, whole: 0, onlooker: Onlooker::Nobody, showing: showing.clone() };
+        assert!(guild.enter(&coming).is_some() && guild.enter(&coming).is_some());
+        assert_eq!(guild.presence_of(user).activities, showing.activities);
+        let idle = Showing { status: Status::Idle, ..showing.clone() };
+        guild.show(user, session, &idle);
+        let shown = guild.presence_of(user);
+        assert_eq!((shown.status, shown.activities), (Status::Idle, showing.activities));
+        guild.invariants();
     }
 }

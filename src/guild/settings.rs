@@ -97,6 +97,7 @@ impl Guild {
         };
         self.member_count = record.member_count;
         self.residents.retain(|_, resident| !resident.sessions.is_empty());
+        self.lists.renew_everybody();
         self.common = None;
         Ok(Plan::answer(Reply::Done))
     }

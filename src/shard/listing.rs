@@ -55,13 +55,20 @@ impl Shard {
     pub(super) fn look(&mut self, look: Look, out: &mut Outbox) {
         let guild = look.guild;
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        if hosted.guild.look(look, self.listing.settings) {
+        hosted.guild.look(look, self.listing.settings);
+        self.look_up_everybody(guild, out);
+        self.listing.guilds.insert(guild);
+        self.listing.busy(guild);
+    }
+
+    /// Guild: all members are looked up, if lists want to know them.
+    fn look_up_everybody(&mut self, guild: GuildId, out: &mut Outbox) {
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        if hosted.guild.wants_everybody(self.listing.settings) {
             let limit = self.listing.settings.offline_up_to as u32;
             let query = Query::Members { guild, after: UserId::new(0), limit };
             self.query(query, Waiting::Everybody(guild), out);
         }
-        self.listing.guilds.insert(guild);
-        self.listing.busy(guild);
     }
 
     /// Guild: the store has answered about all members.
@@ -80,12 +87,16 @@ impl Shard {
     }
 
     /// Begins to work out what has changed in lists.
-    pub(super) fn begin_rounds(&mut self, now: Time) {
+    pub(super) fn begin_rounds(&mut self, now: Time, out: &mut Outbox) {
         let (guilds, settings) = (&mut self.guilds, self.listing.settings);
         self.listing.guilds.retain(|guild| match guilds.get_mut(guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.begin_round(now, settings),
             Some(GuildSlot::Loading(_)) | None => false,
         });
+        for guild in self.listing.guilds.clone() {
+            self.look_up_everybody(guild, out);
+        }
+        let guilds = &self.guilds;
         let busy = |guild: &GuildId| matches!(&guilds.get(guild), Some(GuildSlot::Here(hosted)) if hosted.guild.lists_are_busy());
         let busy: Vec<GuildId> = self.listing.guilds.iter().copied().filter(busy).collect();
         for guild in busy {
@@ -93,8 +104,9 @@ impl Shard {
         }
     }
 
-    /// Does some of what is to be done in lists; once in a turn.
-    pub(super) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
+    /// Does some of what is to be done in lists: once in a turn, not in each of its passes. What it tells sessions of this core comes
+    /// back as letters, and lists that were attended for each of those would fill the turn.
+    pub fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
         let Some(guild) = self.listing.next() else { return };
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let (posts, more) = hosted.guild.attend_lists(now, self.listing.settings);

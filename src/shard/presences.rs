@@ -101,12 +101,12 @@ impl Shard {
         }
     }
 
-    /// Whether [`Shard::settle`] has anything to do.
+    /// Whether [`Shard::settle`] or [`Shard::attend_lists`] has anything to do.
     pub fn has_to_settle(&self) -> bool {
         !self.stirred.is_empty() || self.listing.are_busy()
     }
 
-    /// Guild: the end of a turn. What has changed of members is told to whoever may know, and some more is done in member lists.
+    /// Guild: the end of a pass of a turn. What has changed of members is told to whoever may know.
     pub fn settle(&mut self, now: Time, out: &mut Outbox) {
         self.stirred.sort_unstable();
         self.stirred.dedup();
@@ -118,7 +118,6 @@ impl Shard {
                 out.post(core, Letter::Presences(presences));
             }
         }
-        self.attend_lists(now, out);
     }
 
     /// Home: what presences have become, for whoever may know here.

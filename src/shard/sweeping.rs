@@ -32,7 +32,7 @@ impl Shard {
         self.tell_unread(now, out);
         self.sweep_holders();
         self.ask_pages(out);
-        self.begin_rounds(now);
+        self.begin_rounds(now, out);
     }
 
     /// A READY that still waits for a guild goes out alone.

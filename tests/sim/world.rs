@@ -133,7 +133,11 @@ impl World {
                 prng,
                 passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
                 pace: self.temper.pace,
-                listing: Listing { offline_up_to: self.temper.offline_up_to, slice: self.temper.list_slice },
+                listing: Listing {
+                    offline_up_to: self.temper.offline_up_to,
+                    slice: self.temper.list_slice,
+                    ..Listing::default()
+                },
                 revoked: revoked.clone(),
             };
             let mut shard = Shard::new(settings);
@@ -277,6 +281,7 @@ impl World {
         }
         let Core { shard, out, .. } = &mut self.cores[core];
         shard.settle(self.now, out);
+        shard.attend_lists(self.now, out);
         self.send(core);
         let budget = if self.calm { limits::FLUSH_SLICE } else { 1 + self.prng.below(8) as usize };
         let Core { shard, out, table, .. } = &mut self.cores[core];

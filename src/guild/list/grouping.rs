@@ -9,8 +9,8 @@ use crate::base::id::{GuildId, RoleId, UserId};
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Exception, Viewers};
 use crate::wire::model::channel::{Overwrite, OverwriteKind};
+use crate::wire::model::kept::KeptMember;
 use crate::wire::model::listing::GroupId;
-use crate::wire::model::member::Member;
 use crate::wire::permissions::{self, Permissions};
 
 /// What decides in which group of one list a member is.
@@ -22,7 +22,8 @@ pub struct Grouping {
     everybody: bool,
     overwrites: Vec<Overwrite>,
     everyone: Permissions,
-    /// What roles let do, and the group of those that stand apart.
+    /// What roles let do, and the group of those that stand apart. Only roles that decide anything: another one may come, go and
+    /// change, and no list is made anew for it.
     roles: BTreeMap<RoleId, (Permissions, Option<usize>)>,
     groups: Vec<GroupId>,
 }
@@ -66,6 +67,10 @@ impl Grouping {
             grouping.groups.push(GroupId::Role(role));
             grouping.roles.entry(role).and_modify(|(_, place)| *place = Some(group));
         }
+        let overwrites = &grouping.overwrites;
+        grouping.roles.retain(|role, (granted, place)| {
+            place.is_some() || !granted.is_empty() || overwrites.iter().any(|entry| entry.id == role.get())
+        });
         grouping.groups.push(GroupId::Online);
         if offline {
             grouping.groups.push(GroupId::Offline);
@@ -79,15 +84,16 @@ impl Grouping {
     }
 
     /// The group of a member; `None` if the list does not have it.
-    pub fn place(&self, member: &Member, online: bool) -> Option<usize> {
-        if !self.is_viewed_by(member.user.id, &member.roles) {
+    pub fn place(&self, member: &KeptMember, online: bool) -> Option<usize> {
+        let roles = member.roles();
+        if !self.is_viewed_by(member.user(), &roles) {
             return None;
         }
         if !online {
             let last = self.groups.len() - 1;
             return (self.groups[last] == GroupId::Offline).then_some(last);
         }
-        let highest = member.roles.iter().filter_map(|role| self.roles.get(role)?.1).min();
+        let highest = roles.iter().filter_map(|role| self.roles.get(role)?.1).min();
         highest.or_else(|| self.groups.iter().position(|group| *group == GroupId::Online))
     }
 
@@ -107,4 +113,44 @@ fn overwrite(exception: &Exception) -> Overwrite {
     let kind = if of_member { OverwriteKind::Member } else { OverwriteKind::Role };
     let (view, none) = (Permissions::VIEW_CHANNEL, Permissions::empty());
     Overwrite { id, kind, allow: if allow { view } else { none }, deny: if allow { none } else { view } }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::wire::model::guild::Guild;
+    use crate::wire::model::role::Role;
+
+    const GUILD: GuildId = GuildId::new(1);
+
+    #[test]
+    fn only_roles_that_decide_something_make_a_list_anew() {
+        let exception = |id, allow| Exception { id, of_member: false, allow };
+        let hidden = Viewers::But(vec![exception(GUILD.get(), false), exception(12, true)].into());
+        let role = |id, hoist, permissions| {
+            let role = Role { id: RoleId::new(id), position: 1, hoist, permissions, ..Role::everyone(GUILD) };
+            (role.id, Arc::new(role))
+        };
+        let with = |roles: &[(u64, bool, Permissions)]| {
+            let mut all = BTreeMap::from([role(GUILD.get(), false, Permissions::VIEW_CHANNEL)]);
+            all.extend(roles.iter().map(|(id, hoist, permissions)| role(*id, *hoist, *permissions)));
+            let guild = Arc::new(Guild::new(GUILD, "g".to_owned(), UserId::new(2)));
+            let facts = Facts { guild, roles: all, channels: BTreeMap::new() };
+            [&Viewers::Everyone, &hidden].map(|viewers| Grouping::of(&facts, viewers, false))
+        };
+        let nothing = Permissions::SEND_MESSAGES;
+        let before = with(&[]);
+        assert_eq!(before, with(&[(10, false, nothing)]), "a role that only lets write");
+        let hoisted = with(&[(10, true, nothing)]);
+        assert_ne!(before[0], hoisted[0], "a role that stands apart");
+        assert_eq!(before[1], hoisted[1], "a role that would stand apart if whoever has it could view");
+        let named = with(&[(12, false, nothing)]);
+        assert_eq!(before[0], named[0]);
+        assert_ne!(before[1], named[1], "a role that an overwrite names");
+        let administrators = with(&[(13, false, Permissions::ADMINISTRATOR)]);
+        assert_eq!(before[0], administrators[0]);
+        assert_ne!(before[1], administrators[1], "a role that lets view everything");
+    }
 }

@@ -6,8 +6,7 @@
 use std::rc::Rc;
 
 use crate::base::id::UserId;
-use crate::wire::model::member::Member;
-use crate::wire::model::user::User;
+use crate::wire::model::kept::KeptMember;
 
 /// Bytes of a name that stand in the line itself: nearly all names differ in them.
 const START: usize = 16;
@@ -40,10 +39,9 @@ impl Line {
         Line { start, rest: (!rest.is_empty()).then(|| Rc::new(rest.into_boxed_slice())), user }
     }
 
-    /// Of a member: nickname, else the name that the user shows everywhere, else the username.
-    pub fn of(member: &Member) -> Line {
-        let User { global_name, username, .. } = &member.user;
-        Line::new(member.nick.as_ref().or(global_name.as_ref()).unwrap_or(username), member.user.id)
+    /// Of a member, by the name that is shown.
+    pub fn of(member: &KeptMember) -> Line {
+        Line::new(member.name(), member.user())
     }
 
     /// Whose.

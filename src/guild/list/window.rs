@@ -3,60 +3,17 @@
 //! Lives on: the guild's core. A window is a block of rows, the same for everybody who looks at it, so a change is rendered once.
 //! Clients keep one array for a list and apply what they are sent to it. So rows are inserted and deleted only in equal numbers,
 //! or where the whole list is in the first window: nothing that stands elsewhere is moved, whatever else a client looks at.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! A window remembers which rows it was told, not what they looked like: that would be a hundred members for each window. Which
+//! members have changed since is remembered once for the whole list.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
+use crate::base::id::UserId;
+use crate::guild::list::order::{Mark, Rows};
 use crate::limits;
 use crate::mail::placement::CoreId;
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::listing::{Group, GroupId, Item, Listed, Op};
-use crate::wire::model::presence::Presence;
-
-/// A row.
-#[derive(Debug, Clone)]
-pub(super) enum Row {
-    /// A heading.
-    Group(Group),
-    /// A member.
-    Member(KeptMember, Presence),
-}
-
-/// What tells rows apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Identity {
-    Group(GroupId),
-    Member(u64),
-}
-
-impl Row {
-    fn identity(&self) -> Identity {
-        match self {
-            Row::Group(group) => Identity::Group(group.id),
-            Row::Member(member, _) => Identity::Member(member.user().get()),
-        }
-    }
-
-    /// Whether a row of the same identity looks the same.
-    fn looks_like(&self, other: &Row) -> bool {
-        match (self, other) {
-            (Row::Group(one), Row::Group(other)) => one == other,
-            (Row::Member(one, shows), Row::Member(other, showed)) => one == other && shows == showed,
-            (Row::Group(_), Row::Member(..)) | (Row::Member(..), Row::Group(_)) => false,
-        }
-    }
-
-    fn item(&self) -> Item<'_> {
-        match self {
-            Row::Group(group) => Item::Group(*group),
-            Row::Member(member, presence) => Item::Member(Listed(member, presence)),
-        }
-    }
-}
 
 /// A window that somebody looks at.
 #[derive(Debug, Default)]
@@ -70,20 +27,33 @@ pub(super) struct Window {
 /// What those who look at a window were last sent.
 #[derive(Debug)]
 pub(super) struct Told {
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// The numbers that came with it.
     pub head: Bytes,
     /// When.
     pub at: Time,
-    /// All of it, rendered, for whoever looks too; and whether anybody has since the last round.
+    /// The list's count of changes up to which members look as they were sent.
+    pub seen: u64,
+    /// All of it, rendered, if many look; and whether anybody has begun to since the last round.
     pub whole: Option<(Bytes, bool)>,
 }
 
+impl Told {
+    /// Whether numbers alone are worth an event again.
+    pub fn numbers_are_due(&self, now: Time) -> bool {
+        now.since(self.at) >= limits::LIST_NUMBERS_TIME
+    }
+}
+
 impl Window {
-    /// How long there must be between two updates: in a crowd each is a great many writes.
-    pub fn pace(&self) -> Duration {
-        let lookers: u32 = self.cores.iter().map(|(_, lookers)| lookers).sum();
-        limits::LIST_LOOKER_TIME * lookers
+    /// How many look at it.
+    pub fn lookers(&self) -> u32 {
+        self.cores.iter().map(|(_, lookers)| lookers).sum()
+    }
+
+    /// Whether so many look that to tell them takes up a tick's share.
+    pub fn is_crowded(&self) -> bool {
+        self.lookers() > limits::LIST_CROWD
     }
 }
 
@@ -93,111 +63,132 @@ pub(super) fn range(block: u32) -> (u32, u32) {
     (first, first + limits::LIST_BLOCK - 1)
 }
 
-impl Told {
-    /// All of it, as one event.
-    pub fn whole(&mut self, block: u32) -> Bytes {
-        let rendered = match self.whole.take() {
-            Some((rendered, _)) => rendered,
-            None => event(&self.head, &[sync(block, &self.rows)]),
-        };
-        self.whole = Some((rendered.clone(), true));
-        rendered
-    }
-
-    /// Takes over what is true now. The event that tells of it; `None` if there is nothing to tell, or only numbers, and those
-    /// are not `due`. `whole`: nobody has been sent rows of the list elsewhere.
-    pub fn become_now(
-        &mut self,
-        block: u32,
-        rows: Vec<Row>,
-        head: &Bytes,
-        now: Time,
-        (due, whole): (bool, bool),
-    ) -> Option<Bytes> {
-        let told = {
-            let ops = match steps(block, &self.rows, &rows, whole) {
-                Some(ops) => ops,
-                None => vec![sync(block, &rows)],
-            };
-            let only_numbers = ops.iter().all(|op| matches!(op, Op::Update { item: Item::Group(_), .. }));
-            if only_numbers && !(due && (*head != self.head || !ops.is_empty())) {
-                return None;
-            }
-            event(head, &ops)
-        };
-        *self = Told { rows, head: head.clone(), at: now, whole: None };
-        Some(told)
-    }
+/// A change of rows, by places in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The row there goes.
+    Delete(usize),
+    /// What then is there comes in.
+    Insert(usize),
+    /// What then is there looks different.
+    Update(usize),
 }
 
-/// An event: the numbers, and what has happened to rows.
-pub(super) fn event(head: &Bytes, ops: &[Op<'_>]) -> Bytes {
-    let mut body = Vec::with_capacity(head.len() + 32 + 64 * ops.len());
-    body.extend_from_slice(head);
-    body.extend_from_slice(b",\"ops\":");
-    serde_json::to_writer(&mut body, ops).expect("rows are JSON");
-    body.push(b'}');
-    Bytes::from(body)
-}
-
-fn sync(block: u32, rows: &[Row]) -> Op<'_> {
-    Op::Sync { range: range(block), items: rows.iter().map(Row::item).collect() }
-}
-
-/// The way from rows to other rows; `None` if it is simpler to send all of them.
-fn steps<'a>(block: u32, before: &[Row], after: &'a [Row], whole: bool) -> Option<Vec<Op<'a>>> {
+/// The way from rows to other rows; `None` if it is simpler to send all of them. `whole`: nobody has been sent rows of the list
+/// elsewhere. `changed`: who looks different.
+pub(super) fn steps(before: &Rows, after: &Rows, whole: bool, changed: impl Fn(UserId) -> bool) -> Option<Vec<Step>> {
     let full = limits::LIST_BLOCK as usize;
-    let whole = whole && before.len() < full && after.len() < full;
-    if before.len() != after.len() && !whole {
+    let whole = whole && before.marks.len() < full && after.marks.len() < full;
+    if before.marks.len() != after.marks.len() && !whole {
         return None;
     }
-    let (first, _) = range(block);
-    let places: BTreeMap<Identity, usize> =
-        before.iter().enumerate().map(|(place, row)| (row.identity(), place)).collect();
-    let origins: Vec<Option<usize>> = after.iter().map(|row| places.get(&row.identity()).copied()).collect();
-    let kept = longest_ascending(&origins);
-    let mut stays = vec![false; before.len()];
-    for (place, origin) in origins.iter().enumerate().filter(|(place, _)| kept[*place]) {
-        stays[origin.unwrap_or_else(|| unreachable!("what is kept at {place} was there"))] = true;
-    }
-    let mut ops: Vec<Op<'a>> = Vec::new();
+    let origins = origins(&before.marks, &after.marks);
+    let mut steps = Vec::new();
     // From behind, so that no deletion moves what another one names.
-    for place in (0..before.len()).rev().filter(|place| !stays[*place]) {
-        ops.push(Op::Delete { index: first + place as u32 });
-    }
-    let mut written = 0;
-    for (place, row) in after.iter().enumerate() {
-        let index = first + place as u32;
-        match origins[place].filter(|_| kept[place]) {
-            None => ops.push(Op::Insert { index, item: row.item() }),
-            Some(origin) if !row.looks_like(&before[origin]) => ops.push(Op::Update { index, item: row.item() }),
-            Some(_) => continue,
+    let mut staying = origins.iter().rev().flatten().peekable();
+    for place in (0..before.marks.len()).rev() {
+        if staying.next_if(|origin| **origin == place).is_none() {
+            steps.push(Step::Delete(place));
         }
-        written += 1;
     }
-    (4 * written <= 3 * after.len().max(8)).then_some(ops)
+    let deleted = steps.len();
+    for (place, mark) in after.marks.iter().enumerate() {
+        let looks_different = || match *mark {
+            Mark::Group(id) => before.group(id) != after.group(id),
+            Mark::Member(user) => changed(user),
+        };
+        match origins[place] {
+            None => steps.push(Step::Insert(place)),
+            Some(_) if looks_different() => steps.push(Step::Update(place)),
+            Some(_) => {}
+        }
+    }
+    let written = steps.len() - deleted;
+    (4 * written <= 3 * after.marks.len().max(8)).then_some(steps)
 }
 
-/// Which entries are part of a longest ascending sequence of those that are there.
-fn longest_ascending(origins: &[Option<usize>]) -> Vec<bool> {
-    // Entry `n`: where the best sequence of length `n + 1` ends. Each place knows the one before it in its own best sequence.
-    let mut ends: Vec<usize> = Vec::new();
-    let mut previous: Vec<Option<usize>> = vec![None; origins.len()];
-    for (place, origin) in origins.iter().enumerate() {
-        let Some(origin) = origin else { continue };
-        let length = ends.partition_point(|end| origins[*end] < Some(*origin));
-        previous[place] = length.checked_sub(1).map(|before| ends[before]);
-        if length == ends.len() {
-            ends.push(place);
-        } else {
-            ends[length] = place;
+/// For each row where it was, if it stays; those places ascend. Rows of both sides are walked together; where they differ, the
+/// nearer of the two is looked for. Nearly always a few rows have come or gone at the ends, and it is one walk.
+fn origins(before: &[Mark], after: &[Mark]) -> Vec<Option<usize>> {
+    let mut origins = vec![None; after.len()];
+    let (mut from, mut to) = (0, 0);
+    while from < before.len() && to < after.len() {
+        if before[from] == after[to] {
+            origins[to] = Some(from);
+            (from, to) = (from + 1, to + 1);
+            continue;
+        }
+        let came = before[from..].iter().position(|mark| *mark == after[to]);
+        let went = after[to..].iter().position(|mark| *mark == before[from]);
+        match (came, went) {
+            (None, _) => to += 1,
+            (Some(_), None) => from += 1,
+            (Some(behind), Some(ahead)) if behind <= ahead => from += behind,
+            (Some(_), Some(ahead)) => to += ahead,
         }
     }
-    let mut kept = vec![false; origins.len()];
-    let mut at = ends.last().copied();
-    while let Some(place) = at {
-        kept[place] = true;
-        at = previous[place];
+    origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::prng::Prng;
+
+    fn rows(of: impl IntoIterator<Item = u64>) -> Rows {
+        let marks = of.into_iter().map(|id| Mark::Member(UserId::new(id))).collect();
+        Rows { marks, groups: SmallVec::new() }
     }
-    kept
+
+    #[test]
+    fn a_row_that_comes_above_is_one_that_comes_and_one_that_goes() {
+        let (before, after) = (rows(1..=100), rows([7_000].into_iter().chain(1..=99)));
+        assert_eq!(
+            steps(&before, &after, false, |_| false),
+            Some(vec![Step::Delete(99), Step::Insert(0)]),
+            "in every window behind it"
+        );
+        assert_eq!(
+            steps(&after, &before, false, |user| user == UserId::new(50)),
+            Some(vec![Step::Delete(0), Step::Update(49), Step::Insert(99)])
+        );
+        let moved = rows((2..=100).chain([1]));
+        assert_eq!(steps(&before, &moved, false, |_| false), Some(vec![Step::Delete(0), Step::Insert(99)]));
+        assert_eq!(steps(&moved, &before, false, |_| false), Some(vec![Step::Delete(99), Step::Insert(0)]));
+    }
+
+    #[test]
+    fn steps_lead_from_any_rows_to_any_others() {
+        let mut prng = Prng::new(3);
+        for _ in 0..5_000 {
+            let (span, count) = (1 + prng.below(120), prng.below(100));
+            let mut any = |count: u64| {
+                let mut all: Vec<u64> = (0..span).collect();
+                for at in (1..all.len()).rev() {
+                    if prng.chance(1, 3) {
+                        all.swap(at, prng.below(at as u64 + 1) as usize);
+                    }
+                }
+                all.truncate(count as usize);
+                rows(all)
+            };
+            let (before, after) = (any(count), any(count));
+            let Some(steps) = steps(&before, &after, true, |_| false) else { continue };
+            let mut marks = before.marks.clone();
+            for step in steps {
+                match step {
+                    Step::Delete(place) => drop(marks.remove(place)),
+                    Step::Insert(place) => marks.insert(place, after.marks[place]),
+                    Step::Update(_) => unreachable!("nobody has changed"),
+                }
+            }
+            assert_eq!(marks, after.marks);
+        }
+    }
+
+    /// Ten thousand of them are ten thousand times this.
+    #[test]
+    fn a_row_that_was_told_takes_two_words() {
+        assert_eq!(size_of::<Mark>(), 16);
+    }
 }

@@ -186,6 +186,29 @@ impl Presence {
         map.serialize_entry("activities", &self.activities)?;
         map.serialize_entry("client_status", &ClientStatus(self))
     }
+
+    /// The same keys, written: without the braces around them.
+    pub fn write_fields(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#""status":""#);
+        out.extend_from_slice(self.status.as_str().as_bytes());
+        out.extend_from_slice(br#"","activities":["#);
+        for (place, activity) in self.activities.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(activity.get().as_bytes());
+        }
+        out.extend_from_slice(br#"],"client_status":{"#);
+        let on = Platform::ALL.into_iter().map(|platform| (platform, self.on[platform as usize]));
+        for (place, (platform, status)) in on.filter(|(_, status)| *status != Status::Offline).enumerate() {
+            out.extend_from_slice(if place > 0 { b",\"" } else { b"\"" });
+            out.extend_from_slice(platform.as_str().as_bytes());
+            out.extend_from_slice(b"\":\"");
+            out.extend_from_slice(status.as_str().as_bytes());
+            out.push(b'"');
+        }
+        out.push(b'}');
+    }
 }
 
 struct ClientStatus<'a>(&'a Presence);

@@ -1,0 +1,445 @@
+//! One member list: its order, the windows of it that somebody looks at, and what those are told.
+//!
+//! Lives on: the guild's core.
+//! In rounds the windows that may have changed are compared with what they were told. Which rows a window has is a walk through
+//! the order; what has changed of those that stay is remembered with the members who have changed since; only rows that come,
+//! or look different, are rendered.
+//! Invariant: a window that this round and the next one pass over was told what is true, or nobody has been answered there yet.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::guild::list::Post;
+use crate::guild::list::everybody::Everybody;
+use crate::guild::list::grouping::Grouping;
+use crate::guild::list::line::Line;
+use crate::guild::list::order::{Mark, Moved, Order, Rows};
+use crate::guild::list::roster::{Roster, Standing};
+use crate::guild::list::window::{Step, Told, Window, range, steps};
+use crate::limits;
+use crate::mail::listing::{Addressee, Look, Viewers, Windows};
+use crate::mail::placement::CoreId;
+use crate::wire::model::kept::KeptMember;
+use crate::wire::model::listing::{Group, Update};
+use crate::wire::model::presence::Presence;
+
+/// One list.
+#[derive(Debug)]
+pub(super) struct List {
+    viewers: Viewers,
+    /// As clients know it.
+    id: String,
+    pub order: Order,
+    /// It is being made, and has everybody up to this one.
+    pub making: Option<Option<UserId>>,
+    /// It is not made yet: there is no room for its members.
+    pub waits: bool,
+    pub windows: BTreeMap<u32, Window>,
+    /// Who has not been answered yet.
+    pub looks: VecDeque<Look>,
+    /// Windows that may have changed since the last round.
+    touched: BTreeSet<u32>,
+    /// Rows from here on may have moved since the last round.
+    shifted: Option<usize>,
+    /// Windows that this round still has to look at.
+    round: BTreeSet<u32>,
+    changes: Changes,
+    /// Since when nobody looks.
+    pub unseen_since: Option<Time>,
+}
+
+/// Members who have changed since windows were told of them.
+#[derive(Debug, Default)]
+struct Changes {
+    count: u64,
+    of: BTreeMap<UserId, Changed>,
+    /// Windows that have seen fewer are sent again: what has changed was not remembered.
+    forgotten: u64,
+}
+
+#[derive(Debug)]
+struct Changed {
+    /// What the count was then.
+    at: u64,
+    /// It left the list, and was last like this: rows that were told of it may have to be sent again.
+    gone: Option<KeptMember>,
+}
+
+impl Changes {
+    fn note(&mut self, user: UserId, gone: Option<KeptMember>) {
+        self.count += 1;
+        self.of.insert(user, Changed { at: self.count, gone });
+        if self.of.len() > limits::LIST_CHANGES_MAX {
+            self.forget();
+        }
+    }
+
+    /// All may have changed.
+    fn forget(&mut self) {
+        self.count += 1;
+        self.of.clear();
+        self.forgotten = self.count;
+    }
+
+    fn since(&self, seen: u64, user: UserId) -> bool {
+        seen < self.count && self.of.get(&user).is_some_and(|changed| changed.at > seen)
+    }
+}
+
+/// What a list is shown with.
+pub(super) struct Scene<'a, R> {
+    pub now: Time,
+    pub guild: GuildId,
+    pub everybody: &'a Everybody,
+    pub roster: &'a R,
+    /// Between two updates of a window that a crowd looks at.
+    pub crowds: Duration,
+}
+
+/// What may be done in this turn, and what that comes to.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Windows that may be rendered, times [`limits::LIST_COMPARISONS`].
+    pub left: usize,
+    /// For how long lists then rest.
+    pub rest: Duration,
+}
+
+impl Room {
+    fn take(&mut self, some: usize) {
+        self.left = self.left.saturating_sub(some);
+    }
+}
+
+impl List {
+    /// A list that is to be made.
+    pub fn new(viewers: Viewers, grouping: Grouping) -> List {
+        List {
+            id: viewers.list_id(),
+            viewers,
+            order: Order::new(grouping),
+            making: Some(None),
+            waits: true,
+            windows: BTreeMap::new(),
+            looks: VecDeque::new(),
+            touched: BTreeSet::new(),
+            shifted: None,
+            round: BTreeSet::new(),
+            changes: Changes::default(),
+            unseen_since: None,
+        }
+    }
+
+    /// Members are grouped in another way, or are others. Windows keep what they were told until the list is made again.
+    pub fn start_over(&mut self, grouping: Grouping) {
+        self.order = Order::new(grouping);
+        self.making = Some(None);
+        self.touched.clear();
+        self.shifted = None;
+        self.round.clear();
+        self.changes.forget();
+    }
+
+    /// Whether there is anything to be done now.
+    pub fn is_busy(&self) -> bool {
+        !self.waits && (self.making.is_some() || !self.round.is_empty() || !self.looks.is_empty())
+    }
+
+    /// Takes in some more members, if it is not made yet. Says whether it is made now.
+    pub fn take_in(&mut self, everybody: &Everybody, roster: &impl Roster, slice: usize) -> bool {
+        let Some(made) = self.making else { return true };
+        let mut lines: Vec<Vec<Line>> = self.order.grouping().groups().iter().map(|_| Vec::new()).collect();
+        let grouping = self.order.grouping();
+        let mut put = |member: &KeptMember, online: bool| {
+            if let Some(group) = grouping.place(member, online) {
+                lines[group].push(Line::of(member));
+            }
+        };
+        let stopped = match everybody.members() {
+            Some(_) => everybody.visit(made, slice, |member| {
+                put(member, roster.shown(member.user(), |_, presence| presence.is_visible()));
+            }),
+            None => roster.visit(made, slice, put),
+        };
+        self.order.take_in(lines);
+        self.making = stopped.map(Some);
+        if self.making.is_none() {
+            self.round.extend(self.windows.keys());
+        }
+        self.making.is_none()
+    }
+
+    /// A member has come, gone, or become another, or its presence has.
+    pub fn change(&mut self, user: UserId, before: Option<Standing<'_>>, after: Option<Standing<'_>>) {
+        if self.making.is_some_and(|made| made.is_none_or(|made| user > made)) {
+            return; // it is taken in when its turn comes
+        }
+        let place = |standing: Standing<'_>| self.order.grouping().place(standing.member, standing.online);
+        let from = before.and_then(|before| Some((place(before)?, before.member)));
+        let to = after.and_then(|after| Some((place(after)?, after.member)));
+        let Some(moved) = self.order.put(from, to) else { return };
+        self.changes.note(user, from.filter(|_| to.is_none()).map(|(_, member)| member.clone()));
+        match moved {
+            Moved::Within(from, to) => {
+                let blocks = from as u32 / limits::LIST_BLOCK..=to as u32 / limits::LIST_BLOCK;
+                self.touched.extend(self.windows.range(blocks).map(|(block, _)| block));
+            }
+            Moved::Behind(row) => self.shifted = Some(self.shifted.map_or(row, |shifted| shifted.min(row))),
+        }
+    }
+
+    /// Notes whether anybody looks, and lets go of what was rendered that nobody has asked for lately: it is rendered again when somebody does.
+    pub fn tick(&mut self, now: Time) {
+        if self.windows.is_empty() && self.looks.is_empty() {
+            self.unseen_since.get_or_insert(now);
+        } else {
+            self.unseen_since = None;
+        }
+        for told in self.windows.values_mut().filter_map(|window| window.told.as_mut()) {
+            told.whole = told.whole.take().filter(|(_, asked)| *asked).map(|(whole, _)| (whole, false));
+        }
+    }
+
+    /// Begins a round, if the last one is done: or what is at the end of the list would never have its turn.
+    pub fn begin_round<R: Roster>(&mut self, scene: &Scene<'_, R>) {
+        if self.making.is_some() || !self.round.is_empty() {
+            return;
+        }
+        self.round.append(&mut self.touched);
+        if let Some(row) = self.shifted.take() {
+            self.round.extend(self.windows.range(row as u32 / limits::LIST_BLOCK..).map(|(block, _)| block));
+        }
+        let head = self.head(scene);
+        let count = self.changes.count;
+        let mut oldest = count;
+        for (block, window) in &mut self.windows {
+            let Some(told) = &mut window.told else { continue };
+            if self.round.contains(block) {
+                oldest = oldest.min(told.seen);
+                continue;
+            }
+            // Nothing has touched it: whoever has changed is not in it.
+            told.seen = count;
+            if told.head != head && told.numbers_are_due(scene.now) {
+                self.round.insert(*block);
+            }
+        }
+        if !self.changes.of.is_empty() {
+            self.changes.of.retain(|_, changed| changed.at > oldest);
+        }
+    }
+
+    /// Answers those who have begun to look.
+    pub fn answer<R: Roster>(
+        &mut self,
+        scene: &Scene<'_, R>,
+        room: &mut Room,
+        kept: usize,
+        buffer: &mut Vec<u8>,
+        out: &mut Vec<Post>,
+    ) {
+        let mut head = None;
+        // What is rendered already costs next to nothing.
+        for _ in 0..limits::TURN_LETTERS {
+            if room.left <= kept {
+                return;
+            }
+            let Some(look) = self.looks.pop_front() else { return };
+            let head = head.get_or_insert_with(|| self.head(scene)).clone();
+            if !look.closed.is_empty() {
+                let mut update = Update::new(&head, buffer);
+                look.closed.iter().for_each(|block| update.invalidate(range(*block)));
+                out.push(self.post(scene, look.core(), Addressee::Closer(look.session), update.finish()));
+            }
+            for (block, _) in &look.opened {
+                let forgotten = self.changes.forgotten;
+                // Looked away again meanwhile, the last of those who did.
+                let Some(window) = self.windows.get_mut(block) else { continue };
+                let to = Addressee::Opener(look.session, *block, look.number);
+                if let Some((body, asked)) = window.told.as_mut().and_then(|told| told.whole.as_mut()) {
+                    *asked = true;
+                    let body = body.clone();
+                    out.push(self.post(scene, look.core(), to, body));
+                    continue;
+                }
+                if window.told.as_ref().is_some_and(|told| told.seen < forgotten) {
+                    // Nobody knows any more what it was told. So everybody is told anew.
+                    self.compare_one(*block, &head, scene, room, buffer, out);
+                }
+                if self.windows[block].told.is_none() {
+                    let rows = self.order.rows(*block);
+                    let told = Told { rows, head: head.clone(), at: scene.now, seen: self.changes.count, whole: None };
+                    self.windows.get_mut(block).expect("found just now").told = Some(told);
+                }
+                room.take(limits::LIST_COMPARISONS);
+                let told = self.windows[block].told.as_ref().expect("set just now");
+                let body = self.whole(*block, &told.rows, &told.head, scene, buffer);
+                let window = self.windows.get_mut(block).expect("found just now");
+                if window.lookers() > 1 {
+                    window.told.as_mut().expect("set just now").whole = Some((body.clone(), true));
+                }
+                out.push(self.post(scene, look.core(), to, body));
+            }
+        }
+    }
+
+    /// Looks at windows that may have changed, until there is only so much room.
+    pub fn compare<R: Roster>(
+        &mut self,
+        scene: &Scene<'_, R>,
+        room: &mut Room,
+        kept: usize,
+        buffer: &mut Vec<u8>,
+        out: &mut Vec<Post>,
+    ) {
+        if self.round.is_empty() {
+            return;
+        }
+        let head = self.head(scene);
+        while room.left > kept
+            && let Some(block) = self.round.pop_first()
+        {
+            let Some(window) = self.windows.get(&block) else { continue };
+            let Some(told) = &window.told else { continue };
+            if window.is_crowded() && scene.now.since(told.at) < scene.crowds {
+                self.touched.insert(block);
+                continue;
+            }
+            self.compare_one(block, &head, scene, room, buffer, out);
+        }
+    }
+
+    /// Compares a window with what it was told, and tells those who look what has become of it.
+    fn compare_one<R: Roster>(
+        &mut self,
+        block: u32,
+        head: &Bytes,
+        scene: &Scene<'_, R>,
+        room: &mut Room,
+        buffer: &mut Vec<u8>,
+        out: &mut Vec<Post>,
+    ) {
+        room.take(1);
+        let rows = self.order.rows(block);
+        let rest = self.windows.range(1..).filter_map(|(_, window)| window.told.as_ref());
+        let whole = block == 0 && rest.into_iter().all(|told| told.rows.marks.is_empty());
+        let Some(window) = self.windows.get(&block) else { return };
+        let Some(told) = &window.told else { return };
+        let (lookers, crowded) = (window.lookers(), window.is_crowded());
+        if !crowded {
+            room.rest += limits::LIST_COMPARED_TIME;
+        }
+        let steps = match told.seen < self.changes.forgotten {
+            true => None,
+            false => steps(&told.rows, &rows, whole, |user| self.changes.since(told.seen, user)),
+        };
+        let body = match &steps {
+            Some(steps) => {
+                let of_group = |step: &Step| match *step {
+                    Step::Update(place) => matches!(rows.marks[place], Mark::Group(_)),
+                    Step::Delete(_) | Step::Insert(_) => false,
+                };
+                let due = told.numbers_are_due(scene.now) && (*head != told.head || !steps.is_empty());
+                if !due && steps.iter().all(of_group) {
+                    let count = self.changes.count;
+                    self.windows
+                        .get_mut(&block)
+                        .and_then(|window| window.told.as_mut())
+                        .expect("found just now")
+                        .seen = count;
+                    return;
+                }
+                let first = range(block).0;
+                let mut update = Update::new(head, buffer);
+                for step in steps {
+                    match *step {
+                        Step::Delete(place) => update.delete(first + place as u32),
+                        Step::Insert(place) => {
+                            update.insert(first + place as u32, |out| self.write(rows.marks[place], &rows, scene, out));
+                        }
+                        Step::Update(place) => {
+                            update.update(first + place as u32, |out| self.write(rows.marks[place], &rows, scene, out));
+                        }
+                    }
+                }
+                update.finish()
+            }
+            None => {
+                room.take(limits::LIST_COMPARISONS);
+                self.whole(block, &rows, head, scene, buffer)
+            }
+        };
+        if !crowded {
+            room.rest += limits::LIST_LOOKER_TIME * lookers;
+        }
+        let told = Told { rows, head: head.clone(), at: scene.now, seen: self.changes.count, whole: None };
+        let shared = self.post(scene, CoreId(0), Addressee::Block(block), body).1;
+        let window = self.windows.get_mut(&block).expect("found just now");
+        window.told = Some(told);
+        out.extend(window.cores.iter().map(|(core, _)| (*core, Arc::clone(&shared))));
+    }
+
+    /// The numbers that every event has: an object without its closing brace.
+    pub fn head<R: Roster>(&self, scene: &Scene<'_, R>) -> Bytes {
+        let (members, online) = scene.roster.counts();
+        let groups: Vec<Group> = self.order.headed(true).map(|(group, _)| group).collect();
+        let groups = serde_json::to_string(&groups).expect("groups are JSON");
+        Bytes::from(format!(
+            r#"{{"guild_id":"{}","id":"{}","member_count":{members},"online_count":{online},"groups":{groups}"#,
+            scene.guild, self.id
+        ))
+    }
+
+    /// Panics if something that must hold does not.
+    pub fn invariants(&self) {
+        self.order.invariants();
+        assert!(self.windows.values().all(|window| !window.cores.is_empty()), "somebody looks at every window");
+        assert!(self.changes.of.len() <= limits::LIST_CHANGES_MAX);
+        assert!(!self.waits || self.order.len() == 0, "what waits for room takes none");
+    }
+
+    /// All rows of a window, as one event.
+    fn whole<R: Roster>(
+        &self,
+        block: u32,
+        rows: &Rows,
+        head: &Bytes,
+        scene: &Scene<'_, R>,
+        buffer: &mut Vec<u8>,
+    ) -> Bytes {
+        let mut update = Update::new(head, buffer);
+        update.sync(range(block), &rows.marks, |mark, out| self.write(*mark, rows, scene, out));
+        update.finish()
+    }
+
+    /// Writes a row. A member looks as it does now, or as it last did.
+    fn write<R: Roster>(&self, mark: Mark, rows: &Rows, scene: &Scene<'_, R>, out: &mut Vec<u8>) {
+        let user = match mark {
+            Mark::Group(id) => return rows.group(id).expect("its heading is among the rows").write_row(out),
+            Mark::Member(user) => user,
+        };
+        out.extend_from_slice(b"{\"member\":");
+        scene.roster.shown(user, |member, presence| match member {
+            Some(member) => member.write_json(presence, out),
+            None => match scene.everybody.members().and_then(|members| members.get(&user)) {
+                Some(member) => member.write_json(presence, out),
+                None => {
+                    let gone = self.changes.of.get(&user).and_then(|changed| changed.gone.as_ref());
+                    gone.expect("who is listed is known, and who was is remembered")
+                        .write_json(&Presence::OFFLINE, out);
+                }
+            },
+        });
+        out.push(b'}');
+    }
+
+    fn post<R>(&self, scene: &Scene<'_, R>, core: CoreId, to: Addressee, body: Bytes) -> Post {
+        let (guild, viewers) = (scene.guild, self.viewers.clone());
+        (core, Arc::new(Windows { guild, viewers, to, body, published: scene.now }))
+    }
+}
