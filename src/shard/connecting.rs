@@ -353,7 +353,7 @@ mod tests {
             deltas: false,
             gateway_url: String::new(),
         };
-        shard.begin(NOW, older, identify, &mut out);
+        shard.begin(NOW, NOW, older, identify, &mut out);
         let begun = shard.connection(older).and_then(|connection| connection.session).expect("it has begun");
         let session = shard.sessions.get_mut(begun).expect("it has begun");
         session.stage = Stage::Ready;
