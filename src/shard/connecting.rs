@@ -16,7 +16,7 @@ use crate::relay::Aftermath;
 use crate::session::body::Body;
 use crate::session::connection::Connection;
 use crate::session::replay::Replay;
-use crate::session::{Attaching, Session, Stage};
+use crate::session::{Attaching, Holds, Session, Stage};
 use crate::shard::Shard;
 use crate::shard::admission::Resume;
 use crate::wire::close::{self, CloseCode};
@@ -135,6 +135,7 @@ impl Shard {
             })),
             connection: Some(key),
             disconnected_at: None,
+            holds: Holds::empty(),
             replay: Replay::default(),
             sent_s: 1,
             unsent_bytes: 0,
@@ -205,6 +206,7 @@ impl Shard {
             connection.conduct.beat_at = now;
         }
         self.list_connection(key);
+        self.open_eyes(now, session_key, out);
         self.metrics.record(Metric::Resume, now.since(asked));
         Resumption::Resumed
     }
@@ -252,6 +254,7 @@ impl Shard {
         if !keep || session.stage != Stage::Ready {
             self.end_session(now, key, out);
         } else {
+            self.close_eyes(now, key, out);
             self.note_cut(now, key, out);
         }
     }

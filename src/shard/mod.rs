@@ -11,7 +11,9 @@ pub mod asking;
 pub mod attaching;
 pub mod connecting;
 pub mod flushing;
+pub mod holding;
 pub mod listing;
+pub mod looking;
 pub mod members;
 pub mod noting;
 pub mod presences;
@@ -92,6 +94,7 @@ pub struct Shard {
     /// Guilds here of whose members something has changed in this turn.
     stirred: Vec<GuildId>,
     listing: listing::Lists,
+    shown: looking::Shown,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
@@ -196,6 +199,7 @@ impl Shard {
             unread: VecDeque::new(),
             stirred: Vec::new(),
             listing: listing::Lists::new(settings.listing),
+            shown: looking::Shown::default(),
             held: Vec::new(),
             packer: Packer::default(),
             assemblies: Assemblies::default(),
@@ -295,6 +299,7 @@ impl Shard {
             }
         }
         self.page_invariants();
+        self.shown_invariants();
     }
 
     fn query(&mut self, query: Query, waiting: Waiting, out: &mut Outbox) {
@@ -344,6 +349,12 @@ impl Shard {
         }
         for look in after.looks {
             out.post(self.placement.owner(look.guild), Letter::Look(Box::new(look)));
+        }
+        if let Some(guild) = after.blinded {
+            self.shown.blind(guild);
+        }
+        for looker in after.hungry {
+            self.show_more(now, looker, out);
         }
         if let Some(guild) = after.unread {
             self.unread.push_back((now + self.passivity.every, guild));

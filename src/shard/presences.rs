@@ -97,7 +97,7 @@ impl Shard {
 
     /// Whether [`Shard::settle`] has anything to do.
     pub fn has_to_settle(&self) -> bool {
-        !self.stirred.is_empty() || self.listing.are_busy()
+        !self.stirred.is_empty() || self.listing.are_busy() || self.shown.are_busy()
     }
 
     /// Guild: the end of a turn. What has changed of members is told to whoever may know, and some more is done in member lists.
@@ -113,6 +113,7 @@ impl Shard {
             }
         }
         self.attend_lists(now, out);
+        self.look_on(now, out);
     }
 
     /// Home: what presences have become, for whoever may know here.

@@ -417,7 +417,7 @@ impl List {
                 let head = head.get_or_insert_with(|| self.head(scene.guild, scene.viewers, roster));
                 let ops: Vec<Op<'_>> =
                     look.closed.iter().map(|block| Op::Invalidate { range: range(*block) }).collect();
-                out.push(scene.post(look.core(), Addressee::Closer(look.session), event(head, &ops)));
+                out.push(scene.post(look.core(), Addressee::Closer(look.session, look.through), event(head, &ops)));
             }
             for (block, _) in &look.opened {
                 // Looked away again meanwhile, the last of those who did.
@@ -887,6 +887,7 @@ mod tests {
                         viewers,
                         session,
                         number,
+                        through: ChannelId::new(1),
                         opened: opened.into(),
                         closed: closed.into(),
                         unseen,
@@ -916,7 +917,7 @@ mod tests {
                             Addressee::Block(block) => {
                                 client.looks.get(&(viewers.clone(), block)).is_some_and(|(_, shown)| *shown)
                             }
-                            Addressee::Closer(session) => session.key.index as usize == which,
+                            Addressee::Closer(session, _) => session.key.index as usize == which,
                             Addressee::Opener(session, block, number) => {
                                 let look = client.looks.get_mut(&(viewers.clone(), block));
                                 session.key.index as usize == which
@@ -979,7 +980,8 @@ mod tests {
         let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
         let (opened, viewers) = ([(0, 100_000)].as_slice().into(), Viewers::Everyone);
         let (closed, unseen) = Default::default();
-        lists.look(Look { guild, viewers, session, number: 1, opened, closed, unseen }, &facts, 1, listing);
+        let through = ChannelId::new(1);
+        lists.look(Look { guild, viewers, session, number: 1, through, opened, closed, unseen }, &facts, 1, listing);
         let (mut told, mut updates) = (Vec::new(), 0);
         for quarter in 0..120 {
             let now = Time::from_millis(250 * quarter);
