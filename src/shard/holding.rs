@@ -65,6 +65,14 @@ impl Holding {
         false
     }
 
+    /// Sessions without a connection that may hold some; a part of them.
+    pub(super) fn held_by_absent(&self, sessions: &Slab<Session>) -> Vec<Key> {
+        let absent = |key: &Key| {
+            sessions.get(*key).is_some_and(|session| session.connection.is_none() && session.replay.own_bytes() > 0)
+        };
+        self.holders.iter().copied().filter(absent).take(limits::SWEEP_HOLDERS).collect()
+    }
+
     /// Takes those off the list who hold nothing any more. A part of the list each time.
     pub(super) fn sweep(&mut self, sessions: &mut Slab<Session>) {
         self.exhausted = false;

@@ -143,6 +143,12 @@ impl Shard {
     /// Shows some of those what they asked for who have waited for memory.
     pub(super) fn show_waiting(&mut self, now: Time, out: &mut Outbox) {
         self.shown.held.sweep(&mut self.sessions);
+        if !self.shown.waiting.is_empty() && !self.shown.held.has_room(&mut self.sessions) {
+            // What is still to be sent to those without a connection may never be: others do not wait for that.
+            for key in self.shown.held.held_by_absent(&self.sessions) {
+                self.end_session(now, key, out);
+            }
+        }
         for _ in 0..self.shown.waiting.len().min(limits::LIST_WAITING) {
             if !self.shown.held.has_room(&mut self.sessions) {
                 return;
