@@ -389,6 +389,8 @@ pub const PASTS_MAX: usize = 4;
 /// Writes that are kept as they were put together, for the next session with the same events: three forms, of sessions whose
 /// numbers have two neighbouring lengths.
 pub const ASSEMBLIES: usize = 8;
+/// Bytes of memory that one such write keeps for the next. A GUILD_CREATE with all members takes megabytes, once.
+pub const ASSEMBLY_BYTES_KEPT: usize = 4 * FLUSH_BYTES_MAX;
 /// Sockets written to before other work gets its turn: about a third of a millisecond.
 pub const FLUSH_SLICE: usize = 32;
 /// Bytes written before other work gets its turn, when many events have gathered: about as long.

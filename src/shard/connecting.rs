@@ -279,7 +279,7 @@ impl Shard {
         for guild in guilds {
             if let Some(relay) = self.relays.get_mut(&guild) {
                 relay.leave(key, &mut self.sessions, &mut after);
-                out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: id });
+                out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: id, joined_ms: None });
             }
             self.let_go_if_empty(guild, out);
         }

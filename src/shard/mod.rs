@@ -221,7 +221,9 @@ impl Shard {
             Letter::Join { guild, coming } => self.join(now, guild, coming, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
             Letter::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
-            Letter::Leave { guild, user, session } => self.leave(now, guild, user, session, out),
+            Letter::Leave { guild, user, session, joined_ms } => {
+                self.leave(now, guild, (user, joined_ms), session, out)
+            }
             Letter::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
             Letter::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
             Letter::Presences(presences) => self.tell_presences(now, &presences, out),
