@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guildhall::base::clock::Time;
-use guildhall::base::id::{GuildId, RoleId, UserId};
+use guildhall::base::id::{ChannelId, GuildId, RoleId, UserId};
 use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
 use guildhall::guild::list::line::Line;
@@ -92,9 +92,9 @@ impl Bench {
     fn look(&mut self, opened: &[u32]) {
         let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
         let opened = opened.iter().map(|block| (*block, 1)).collect();
-        let (viewers, number) = (Viewers::Everyone, 1);
+        let (viewers, number, through) = (Viewers::Everyone, 1, ChannelId::new(1));
         let (closed, unseen) = Default::default();
-        let look = Look { guild: GUILD, viewers, session, number, opened, closed, unseen };
+        let look = Look { guild: GUILD, viewers, session, number, through, opened, closed, unseen };
         self.lists.look(look, &self.facts, self.hall.counts(), Listing::default());
     }
 

@@ -157,6 +157,17 @@ pub const LIST_LOOKS_MAX: usize = 65_536;
 pub const LISTS_LINES_MAX: usize = 8_000_000;
 /// Between two events that only tell how many members there are. In a large guild somebody always comes or goes.
 pub const LIST_NUMBERS_TIME: Duration = Duration::from_secs(5);
+/// Windows that a session waits for at once. What it has asked for besides comes when these have, and are read.
+pub const LIST_OPENING_MAX: usize = 4;
+/// Sessions of which it is worked out anew what they see of lists before others get their turn: less than half a millisecond.
+pub const LIST_LOOKERS: usize = 1_024;
+/// Bytes of windows that a core holds, because they are not sent or may be asked for again. Past it sessions let go of what they
+/// were sent, one after the other; if that is not enough, whoever begins to look waits.
+pub const LIST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Sessions that have waited for that memory and are shown what they asked for, in one tick.
+pub const LIST_WAITING: usize = 256;
+/// Windows that were rendered lately and are known by their bytes, so that they are compressed once for all who begin to look.
+pub const LIST_BODIES: usize = 8;
 /// How long a list is kept that nobody looks at. To make one of a million members takes a second.
 pub const LIST_UNSEEN_TIME: Duration = Duration::from_secs(60);
 /// Members in memory who are not online, per guild: whoever writes over REST, and known strangers.
@@ -351,6 +362,8 @@ pub const SWEEP_TICKS: u32 = 16;
 pub const SWEEP_MIN: u32 = 256;
 /// Relays whose journals are trimmed in one tick.
 pub const SWEEP_RELAYS: usize = 64;
+/// Sessions in one tick of which it is seen whether they still hold anything that is counted.
+pub const SWEEP_HOLDERS: usize = 256;
 /// How long a session without a socket stays resumable.
 pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
 
@@ -409,6 +422,8 @@ pub const PASTS_MAX: usize = 4;
 /// Writes that are kept as they were put together, for the next session with the same events: three forms, of sessions whose
 /// numbers have two neighbouring lengths.
 pub const ASSEMBLIES: usize = 8;
+/// Bytes of memory that one such write keeps for the next. A GUILD_CREATE with all members takes megabytes, once.
+pub const ASSEMBLY_BYTES_KEPT: usize = 4 * FLUSH_BYTES_MAX;
 /// Sockets written to before other work gets its turn: about a third of a millisecond.
 pub const FLUSH_SLICE: usize = 32;
 /// Bytes written before other work gets its turn, when many events have gathered: about as long.
@@ -446,6 +461,8 @@ const _: () = {
     assert!(MEMBERS_PAGE_MAX <= STORE_SEARCH_ROWS_MAX, "one page of hits must fit in one walk");
     assert!(LIST_CROWD as u128 * LIST_LOOKER_TIME.as_micros() == TICK.as_micros(), "a crowd takes up a tick's share");
     assert!(LIST_WINDOWS / LIST_COMPARISONS_PART > 0, "windows are compared however many scroll");
+    assert!(LIST_OPENING_MAX <= LIST_WINDOWS_MAX);
+    assert!(LIST_BYTES_MAX >= 4 * REPLAY_OWN_BYTES_MAX, "one who looks at much does not stand in the others' way");
     assert!(LIST_OFFLINE_MAX <= MEMBERS_PAGE_MAX as u64, "all members of a small guild are one answer of the store");
     assert!(IMPORT_BATCH as u64 <= IMPORT_ROWS);
     assert!(IMPORT_PREFIX_CHARS_MAX + 1 + IMPORT_USERS_MAX.ilog10() as usize + 2 <= 32, "names stay usernames");

@@ -451,6 +451,11 @@ impl Guild {
         Some(Entrance::Member { member, facts, showing })
     }
 
+    /// When a member who is in memory joined.
+    pub fn joined_ms(&self, user: UserId) -> Option<u64> {
+        Some(self.residents.get(&user)?.member.as_ref()?.member().joined_at_ms)
+    }
+
     /// A session of a member is over. Says whether it saw the guild until now.
     pub fn leave(&mut self, user: UserId, session: SessionId) -> bool {
         let (before, stood) = (self.presence_of(user), self.stood(user));

@@ -95,6 +95,8 @@ pub enum Letter {
         user: UserId,
         /// The session.
         session: SessionId,
+        /// A snapshot was of no use: when its member had joined. Whoever has joined anew since is not meant.
+        joined_ms: Option<u64>,
     },
     /// Home → guild: a session that sees it shows itself in another way. Lost: others go on seeing what it was like.
     Show {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
-use crate::base::id::GuildId;
+use crate::base::id::{ChannelId, GuildId};
 use crate::base::murmur::murmur3_32;
 use crate::mail::facts::Facts;
 use crate::mail::placement::CoreId;
@@ -84,6 +84,8 @@ pub struct Look {
     pub session: SessionId,
     /// Comes back with what the session gets by this.
     pub number: u32,
+    /// A channel that has the list, by which the session knows of it. Comes back with what it is told for looking away.
+    pub through: ChannelId,
     /// Windows that it did not look at so far: it gets their rows. With how many sessions of this core look at them now.
     pub opened: SmallVec<[(u32, u32); 4]>,
     /// Windows that it has looked at, and is told that it gets no more of.
@@ -114,8 +116,9 @@ pub enum Addressee {
     Block(u32),
     /// One session, which begins to look at this window by its look of this number.
     Opener(SessionId, u32, u32),
-    /// One session, which has looked away: there are no rows in it.
-    Closer(SessionId),
+    /// One session, which has looked away from a list that it knew through this channel: there are no rows in it, but the numbers of
+    /// the list, so it is for those alone who still see it.
+    Closer(SessionId, ChannelId),
 }
 
 impl Look {

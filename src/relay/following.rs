@@ -5,7 +5,7 @@
 //! event for each session that follows the member; audiences that may not know are not even looked at.
 //! Invariant: a member is followed at the guild while, and only while, a session here follows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
@@ -15,7 +15,7 @@ use crate::limits;
 use crate::mail::event::{Change, Event};
 use crate::mail::presence::{Presences, Reach};
 use crate::relay::audience::AccessClass;
-use crate::relay::{Aftermath, Relay};
+use crate::relay::{Aftermath, Relay, dispatch_to};
 use crate::session::Session;
 use crate::session::body::{Body, SharedBody};
 use crate::session::interest::Interest;
@@ -33,7 +33,8 @@ pub(super) struct Following {
 /// A member who is followed.
 #[derive(Debug, Default)]
 struct Followed {
-    sessions: SmallVec<[Key; 2]>,
+    /// A tree: thousands may follow one member, and come and go by themselves.
+    sessions: BTreeSet<Key>,
     /// What the guild last told of it; `None` until it has.
     last: Option<SharedBody>,
 }
@@ -56,8 +57,9 @@ impl Relay {
             }
             let Some(followed) = self.following.members.get_mut(user) else { continue };
             followed.last = Some(SharedBody::clone(&body));
-            for key in followed.sessions.clone() {
-                self.tell_follower(key, told.reach, &body, sessions, after);
+            let followed = &self.following.members[user];
+            for key in &followed.sessions {
+                self.tell_follower(*key, told.reach, &body, sessions, after);
             }
         }
     }
@@ -76,7 +78,7 @@ impl Relay {
         }
         for user in users.iter().filter(|user| before.binary_search(user).is_err()) {
             let followed = self.following.members.entry(*user).or_default();
-            followed.sessions.push(key);
+            followed.sessions.insert(key);
             if followed.sessions.len() == 1 {
                 // The answer tells how things stand.
                 after.follows.push((guild, *user, true));
@@ -108,11 +110,11 @@ impl Relay {
         let Some(followed) = self.following.members.get(&member.user.id) else { return };
         let body = body();
         for key in &followed.sessions {
-            let Some(session) = sessions.get_mut(*key) else { continue };
+            let Some(session) = sessions.get(*key) else { continue };
             let Some(seat) = session.seat_in(event.guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
             if audience.wants(event.name) && !audience.takes(event) {
-                dispatch_to(*key, seat, &body, sessions, after);
+                dispatch_to(event.guild, *key, &body, sessions, after);
             }
         }
     }
@@ -135,7 +137,7 @@ impl Relay {
 
     fn let_go_of(&mut self, user: UserId, key: Key, after: &mut Aftermath) {
         let Some(followed) = self.following.members.get_mut(&user) else { return };
-        followed.sessions.retain(|other| *other != key);
+        followed.sessions.remove(&key);
         if followed.sessions.is_empty() {
             self.following.members.remove(&user);
             after.follows.push((self.facts.id(), user, false));
@@ -187,7 +189,7 @@ impl Relay {
         let Some(seat) = session.seat_in(self.facts.id()) else { return };
         let class = &self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience").class;
         if class.intents.contains(Intents::GUILD_PRESENCES) && !takes_presences(class, reach) {
-            dispatch_to(key, seat, body, sessions, after);
+            dispatch_to(self.facts.id(), key, body, sessions, after);
         }
     }
 }
@@ -196,15 +198,4 @@ impl Relay {
 pub(super) fn takes_presences(class: &AccessClass, reach: Reach) -> bool {
     let needed = if class.interest.contains(Interest::PERSON) { Reach::Everybody } else { Reach::Bots };
     class.intents.contains(Intents::GUILD_PRESENCES) && !class.interest.is_passive() && reach >= needed
-}
-
-fn dispatch_to(key: Key, seat: usize, body: &SharedBody, sessions: &mut Slab<Session>, after: &mut Aftermath) {
-    let Some(session) = sessions.get_mut(key) else { return };
-    match session.absorb(seat) {
-        Ok(_) => {
-            session.dispatch(SharedBody::clone(body));
-            after.ready.push(key);
-        }
-        Err(_) => after.lost.push(key),
-    }
 }

@@ -50,6 +50,10 @@ pub struct Aftermath {
     pub unread: Option<GuildId>,
     /// Windows of member lists that are looked at from now on, or no more.
     pub looks: Vec<Look>,
+    /// Sessions that may see windows which they have not been shown.
+    pub hungry: Vec<(GuildId, Key)>,
+    /// A guild in which it is to be worked out anew what those see who look at member lists: [`Relay::look_on`].
+    pub blinded: Option<GuildId>,
 }
 
 /// One guild's sessions on one core.
@@ -182,8 +186,14 @@ impl Relay {
             let told = watched && audience.wants(EventName::ChannelUpdate);
             viewed_before.push(told.then(|| audience.views(&self.facts)));
         }
+        let sight = event.change.as_ref().is_some_and(|change| self.changes_sight(change, watched));
         let touched = event.change.as_ref().is_some_and(|change| self.facts.apply(change));
+        if touched && sight {
+            // From here on nobody is told anything of a list before it is known what he sees now.
+            self.all_look_again(after);
+        }
         if touched {
+            self.forget_lists();
             for key in &keys {
                 self.audiences.get_mut(*key).expect("listed just now").forget();
             }
@@ -227,11 +237,7 @@ impl Relay {
         if let Some(user) = event.always_to {
             self.deliver_to_self(user, event, &mut bodies, sessions, after);
         }
-        let lives = self.follow_up(event, &keys, &viewed_before, sessions, after);
-        if touched {
-            self.all_look_again(sessions, after);
-        }
-        lives
+        self.follow_up(event, &keys, &viewed_before, sessions, after)
     }
 
     /// Panics if something that must hold does not.
@@ -311,18 +317,11 @@ impl Relay {
     ) {
         let Some(present) = self.present.get(&user) else { return };
         for key in present.as_slice() {
-            let Some(session) = sessions.get_mut(*key) else { continue };
+            let Some(session) = sessions.get(*key) else { continue };
             let Some(seat) = session.seat_in(event.guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
-            if audience.wants(event.name) && audience.takes(event) {
-                continue;
-            }
-            match session.absorb(seat) {
-                Ok(_) => {
-                    session.dispatch(bodies.full());
-                    after.ready.push(*key);
-                }
-                Err(_) => after.lost.push(*key),
+            if !(audience.wants(event.name) && audience.takes(event)) {
+                dispatch_to(event.guild, *key, &bodies.full(), sessions, after);
             }
         }
     }
@@ -421,7 +420,7 @@ impl Relay {
                 None => Vec::new(),
             };
             self.move_to(key, &roles, interest, now, sessions, after);
-            self.look_again(key, false, &mut BTreeMap::new(), sessions, after);
+            self.look_again(key, false, false, sessions, after);
             let session = sessions.get_mut(key).expect("found just now");
             if !session.intents.contains(Intents::GUILDS) {
                 continue;
@@ -555,19 +554,33 @@ fn dispatch_alone(
 ) -> SmallVec<[Key; 2]> {
     let mut got = SmallVec::new();
     for key in event.open_to.iter().filter_map(|user| present.get(user)).flat_map(Few::as_slice) {
-        let Some(session) = sessions.get_mut(*key) else { continue };
-        let seat = session.seat_in(event.guild).filter(|seat| session.seats[*seat].audience == audience);
-        let Some(seat) = seat else { continue };
-        match session.absorb(seat) {
-            Ok(_) => {
-                session.dispatch(bodies.full());
-                got.push(*key);
-                after.ready.push(*key);
-            }
-            Err(_) => after.lost.push(*key),
+        let Some(session) = sessions.get(*key) else { continue };
+        let here = session.seat_in(event.guild).is_some_and(|seat| session.seats[seat].audience == audience);
+        if here && dispatch_to(event.guild, *key, &bodies.full(), sessions, after) {
+            got.push(*key);
         }
     }
     got
+}
+
+/// Dispatches something to one seated session, behind what its audience was sent before. Says whether it could be.
+fn dispatch_to(
+    guild: GuildId,
+    key: Key,
+    body: &SharedBody,
+    sessions: &mut Slab<Session>,
+    after: &mut Aftermath,
+) -> bool {
+    let Some(session) = sessions.get_mut(key) else { return false };
+    let Some(seat) = session.seat_in(guild) else { return false };
+    let whole = session.absorb(seat).is_ok();
+    if whole {
+        session.dispatch(SharedBody::clone(body));
+        after.ready.push(key);
+    } else {
+        after.lost.push(key);
+    }
+    whole
 }
 
 fn sees(audience: &mut Audience, facts: &Facts, scope: Scope) -> bool {

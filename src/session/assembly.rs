@@ -164,6 +164,10 @@ impl Assembly {
         let Assembly { of, bytes, bodies, places, published, .. } = self;
         *of = None;
         *bodies = 0;
+        if bytes.capacity() > limits::ASSEMBLY_BYTES_KEPT {
+            // A guild with all its members has been written.
+            *bytes = Vec::new();
+        }
         bytes.clear();
         bytes.append(front);
         places.clear();
@@ -266,6 +270,19 @@ mod tests {
         let mut each = |published: Time, times| told.push((published.millis(), times));
         let (assembly, _) = assemblies.next(&second, 5, true, &mut Vec::new(), None, None, &mut packer, &mut each);
         assert_eq!((assembly.bytes[0], told), (0x81, vec![(3, 1)]));
+    }
+
+    #[test]
+    fn what_was_large_leaves_no_room_behind() {
+        let mut assemblies = Assemblies::default();
+        let mut packer = Packer::default();
+        for (length, room) in [(3 * limits::ASSEMBLY_BYTES_KEPT, usize::MAX), (10, limits::ASSEMBLY_BYTES_KEPT)] {
+            let mut replay = replay(5);
+            replay.push_own(Body::new(EventName::MessageCreate, vec![b'x'; length].into(), Time::default()));
+            let (assembly, _) =
+                assemblies.next(&replay, 5, false, &mut Vec::new(), None, None, &mut packer, &mut |_, _| {});
+            assert!(assembly.bytes.len() > length && assembly.bytes.capacity() <= room);
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Body {
     arrival: Option<Box<Arrival>>,
     /// What was compressed of it.
     pub(super) packed: Packed,
-    _toll: Option<Box<Toll>>,
+    toll: Option<Rc<Toll>>,
 }
 
 /// Counts the bytes of bodies, for as long as anybody holds them.
@@ -59,22 +59,28 @@ const ARRIVAL_BYTES: usize = 500;
 impl Body {
     /// A body in one piece.
     pub fn new(name: EventName, json: Bytes, published: Time) -> SharedBody {
-        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), _toll: None })
+        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), toll: None })
     }
 
     /// The same, counted.
     pub fn counted(name: EventName, json: Bytes, published: Time, purse: &Purse) -> SharedBody {
         let bytes = json.len() as u64;
         purse.0.set(purse.bytes() + bytes);
-        let toll = Some(Box::new(Toll { purse: purse.clone(), bytes }));
-        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), _toll: toll })
+        let toll = Some(Rc::new(Toll { purse: purse.clone(), bytes }));
+        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), toll })
+    }
+
+    /// The same text, told at another time: it is counted once, and compressed once.
+    pub fn again(&self, published: Time) -> SharedBody {
+        let (json, packed, toll) = (self.json.clone(), self.packed.clone(), self.toll.clone());
+        Rc::new(Body { name: self.name, published, json, arrival: self.arrival.clone(), packed, toll })
     }
 
     /// GUILD_CREATE for one session: what all have in common, and the session's own part.
     pub fn arrival(common: Bytes, arrival: Arrival, published: Time) -> SharedBody {
         let arrival = Some(Box::new(arrival));
         let packed = Packed::default();
-        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, packed, _toll: None })
+        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, packed, toll: None })
     }
 
     /// About how many bytes of JSON it has.
@@ -113,7 +119,10 @@ mod tests {
         assert_eq!(purse.bytes(), 30);
         drop((a, b));
         assert_eq!(purse.bytes(), 10);
+        let later = also_a.again(Time::from_millis(7));
         drop(also_a);
+        assert_eq!((purse.bytes(), later.json().0.len()), (10, 10), "a text is counted once");
+        drop(later);
         assert_eq!(purse.bytes(), 0);
     }
 }

@@ -80,8 +80,6 @@ pub struct Listings {
     queue: VecDeque<Listing>,
     /// How far that is.
     pub step: Step,
-    /// It is on the shard's list of those who hold chunks.
-    pub holds: bool,
 }
 
 impl Listings {
@@ -109,9 +107,9 @@ impl Listings {
         self.queue.pop_front();
     }
 
-    /// Whether nothing is asked and nothing to be remembered.
+    /// Whether nothing is asked.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.step == Step::Rests && !self.holds
+        self.queue.is_empty() && self.step == Step::Rests
     }
 
     /// Whether a request waits for the client's reading.

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod packing;
 pub mod replay;
 
+use bitflags::bitflags;
 use smallvec::SmallVec;
 
 use crate::base::clock::Time;
@@ -65,6 +66,8 @@ pub struct Session {
     pub connection: Option<Key>,
     /// Since when it has none.
     pub disconnected_at: Option<Time>,
+    /// What it may hold that its core counts.
+    pub holds: Holds,
     /// What it was dispatched.
     pub replay: Replay,
     /// The next sequence number to be written to the connection.
@@ -80,6 +83,17 @@ pub struct Session {
     pub aside: Option<Box<Aside>>,
 }
 
+bitflags! {
+    /// What a core counts of the bodies that only one session, or a few, are sent.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Holds: u8 {
+        /// Pages of members.
+        const PAGES = 1;
+        /// Windows of member lists.
+        const WINDOWS = 1 << 1;
+    }
+}
+
 /// What few sessions have, or none for long.
 #[derive(Debug, Default)]
 pub struct Aside {
@@ -91,6 +105,8 @@ pub struct Aside {
     pub subscriptions: Vec<(GuildId, Subscription)>,
     /// Requests for members.
     pub listings: Listings,
+    /// Guilds of whose member lists it is to be shown more when it has taken what it was sent.
+    pub hungry: SmallVec<[GuildId; 1]>,
     /// What it says that it does.
     pub activities: Activities,
     /// How many updates of its presence came since when.
@@ -170,9 +186,9 @@ impl Session {
         self.replay.push_own(body);
     }
 
-    /// Whether a request for members waits for the client's reading.
+    /// Whether a request for members, or a look at them, waits for the client's reading.
     pub fn wants_members(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| aside.listings.rest())
+        self.aside.as_ref().is_some_and(|aside| aside.listings.rest() || !aside.hungry.is_empty())
     }
 
     /// Takes a guild that READY listed off the list of those that have not come. Says whether it was there.
@@ -246,12 +262,20 @@ impl Session {
 
     /// Gives the memory back if nothing is aside.
     pub fn put_aside(&mut self) {
-        if let Some(Aside { awaited, members_asked, subscriptions, listings, activities, updates: (updates, _) }) =
-            self.aside.as_deref()
+        if let Some(Aside {
+            awaited,
+            members_asked,
+            subscriptions,
+            listings,
+            hungry,
+            activities,
+            updates: (updates, _),
+        }) = self.aside.as_deref()
             && awaited.is_empty()
             && members_asked.is_empty()
             && subscriptions.is_empty()
             && listings.is_idle()
+            && hungry.is_empty()
             && activities.is_empty()
             && *updates == 0
         {

@@ -10,6 +10,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::num::NonZeroU64;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -25,9 +26,9 @@ pub const HEAD_LEN: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(NonZeroU64);
 
-/// What was compressed of one body.
-#[derive(Debug, Default)]
-pub struct Packed(OnceCell<Box<Forms>>);
+/// What was compressed of one text, for all bodies that have it.
+#[derive(Debug, Default, Clone)]
+pub struct Packed(Rc<OnceCell<Box<Forms>>>);
 
 #[derive(Debug)]
 struct Forms {

@@ -16,7 +16,7 @@ use crate::relay::Aftermath;
 use crate::session::body::Body;
 use crate::session::connection::Connection;
 use crate::session::replay::Replay;
-use crate::session::{Attaching, Session, Stage};
+use crate::session::{Attaching, Holds, Session, Stage};
 use crate::shard::Shard;
 use crate::shard::admission::Resume;
 use crate::wire::close::{self, CloseCode};
@@ -135,6 +135,7 @@ impl Shard {
             })),
             connection: Some(key),
             disconnected_at: None,
+            holds: Holds::empty(),
             replay: Replay::default(),
             sent_s: 1,
             unsent_bytes: 0,
@@ -204,6 +205,7 @@ impl Shard {
             connection.conduct.beat_at = now;
         }
         self.list_connection(key);
+        self.open_eyes(now, session_key, out);
         self.metrics.record(Metric::Resume, now.since(asked));
         Resumption::Resumed
     }
@@ -251,6 +253,7 @@ impl Shard {
         if !keep || session.stage != Stage::Ready {
             self.end_session(now, key, out);
         } else {
+            self.close_eyes(now, key, out);
             self.note_cut(now, key, out);
         }
     }
@@ -275,7 +278,7 @@ impl Shard {
         for guild in guilds {
             if let Some(relay) = self.relays.get_mut(&guild) {
                 relay.leave(key, &mut self.sessions, &mut after);
-                out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: id });
+                out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: id, joined_ms: None });
             }
             self.let_go_if_empty(guild, out);
         }

@@ -310,6 +310,7 @@ impl Shard {
             }
             if let Some(session_key) = session_key.filter(|_| rests) {
                 self.go_on_listing(session_key, out);
+                self.go_on_looking(now, session_key, out);
             }
             return None;
         }
@@ -408,6 +409,7 @@ impl Shard {
         }
         if let Some(session_key) = session_key.filter(|_| rests) {
             self.go_on_listing(session_key, out);
+            self.go_on_looking(now, session_key, out);
         }
     }
 }

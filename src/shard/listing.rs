@@ -1,19 +1,17 @@
 //! Member lists: looked at, kept, told.
 //!
-//! Lives on: the guild's core; `show_windows` on the sessions' homes.
+//! Lives on: the guild's core. What sessions are shown of them is seen to by `looking`, on their homes.
 //! At each tick a *round* begins for every guild that has lists: what has changed since the last one is worked out, in slices that
 //! are part of the turns, and told. Whoever begins to look is answered as soon as the list is there.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::guild::list::Listing;
 use crate::mail::letter::Letter;
-use crate::mail::listing::{Look, Windows};
+use crate::mail::listing::Look;
 use crate::mail::outbox::Outbox;
-use crate::relay::Aftermath;
 use crate::shard::{GuildSlot, Shard, Waiting};
 use crate::store::{Found, Query, StoreError};
 
@@ -107,6 +105,7 @@ impl Shard {
     /// Does some of what is to be done in lists: once in a turn, not in each of its passes. What it tells sessions of this core comes
     /// back as letters, and lists that were attended for each of those would fill the turn.
     pub fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
+        self.look_on(now, out);
         let Some(guild) = self.listing.next() else { return };
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let (posts, more) = hosted.guild.attend_lists(now, self.listing.settings);
@@ -116,13 +115,5 @@ impl Shard {
         if more {
             self.listing.busy(guild);
         }
-    }
-
-    /// Home: the guild tells what has become of windows.
-    pub(super) fn show_windows(&mut self, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
-        let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
-        let mut after = Aftermath::default();
-        relay.show(windows, &mut self.sessions, &mut after);
-        self.clear_up(now, after, out);
     }
 }

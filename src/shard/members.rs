@@ -14,9 +14,10 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
-use crate::session::Session;
-use crate::session::body::{Body, Purse};
+use crate::session::body::Body;
 use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
+use crate::session::{Holds, Session};
+use crate::shard::holding::Holding;
 use crate::shard::{Shard, Waiting};
 use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
@@ -25,16 +26,21 @@ use crate::wire::model::presence::PresenceOf;
 use crate::wire::permissions::Permissions;
 
 /// Pages of members, of all sessions of a core.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pages {
     /// Sessions whose next page is to be looked up, the longest waiting first.
     waiting: VecDeque<Key>,
     /// How many are being looked up.
     asked: usize,
     /// What of them is in memory.
-    purse: Purse,
-    /// Sessions that hold some.
-    holders: VecDeque<Key>,
+    pub(super) held: Holding,
+}
+
+impl Default for Pages {
+    fn default() -> Pages {
+        let held = Holding::new(Holds::PAGES, limits::MEMBERS_BYTES_MAX);
+        Pages { waiting: VecDeque::new(), asked: 0, held }
+    }
 }
 
 impl Shard {
@@ -95,7 +101,7 @@ impl Shard {
     }
 
     /// Whether the client reads, and has nearly read all that it was sent.
-    fn is_to_be_served(&self, key: Key) -> bool {
+    pub(super) fn is_to_be_served(&self, key: Key) -> bool {
         self.sessions.get(key).is_some_and(|session| {
             let connection = session.connection.and_then(|connection| self.connections.get(connection));
             connection.is_some_and(|connection| {
@@ -106,7 +112,10 @@ impl Shard {
 
     /// Has the next pages looked up, as many as may be at once.
     pub(super) fn ask_pages(&mut self, out: &mut Outbox) {
-        while self.pages.asked < limits::MEMBERS_PAGES_MAX && !self.pages.waiting.is_empty() && self.has_room() {
+        while self.pages.asked < limits::MEMBERS_PAGES_MAX
+            && !self.pages.waiting.is_empty()
+            && self.pages.held.has_room(&mut self.sessions)
+        {
             let Some(key) = self.pages.waiting.pop_front() else { return };
             let served = self.is_to_be_served(key);
             let Some(session) = self.sessions.get_mut(key) else { continue };
@@ -175,57 +184,14 @@ impl Shard {
                 aside.listings.pop();
             }
             if let Some(Chunk { json, .. }) = chunk {
-                if !std::mem::replace(&mut aside.listings.holds, true) {
-                    self.pages.holders.push_back(key);
-                }
-                let body = Body::counted(EventName::GuildMembersChunk, json.into(), now, &self.pages.purse);
+                self.pages.held.hold(key, session);
+                let body = Body::counted(EventName::GuildMembersChunk, json.into(), now, self.pages.held.purse());
                 session.dispatch(body);
             }
             // When it is sent, the next one is due.
             self.list_session(key);
         }
         self.ask_pages(out);
-    }
-
-    /// Whether another page may be held. If there are too many, sessions let go of what they were sent: the one that did so
-    /// longest ago first.
-    fn has_room(&mut self) -> bool {
-        let mut visits = self.pages.holders.len();
-        while self.pages.purse.bytes() > limits::MEMBERS_BYTES_MAX {
-            if visits == 0 {
-                return false;
-            }
-            visits -= 1;
-            let Some(key) = self.pages.holders.pop_front() else { return false };
-            let Some(session) = self.sessions.get_mut(key) else { continue };
-            let sent = session.sent_s;
-            session.replay.shed(0, sent);
-            let holds = session.replay.own_bytes() > 0;
-            if let Some(aside) = session.aside.as_mut() {
-                aside.listings.holds = holds;
-            }
-            session.put_aside();
-            if holds {
-                self.pages.holders.push_back(key);
-            }
-        }
-        true
-    }
-
-    /// Takes those off the list who hold nothing any more. A part of the list each time.
-    pub(super) fn sweep_holders(&mut self) {
-        for _ in 0..self.pages.holders.len().min(limits::SWEEP_RELAYS) {
-            let Some(key) = self.pages.holders.pop_front() else { return };
-            let Some(session) = self.sessions.get_mut(key) else { continue };
-            if session.replay.own_bytes() > 0 {
-                self.pages.holders.push_back(key);
-            } else {
-                if let Some(aside) = session.aside.as_mut() {
-                    aside.listings.holds = false;
-                }
-                session.put_aside();
-            }
-        }
     }
 
     /// Panics if something that must hold of the pages does not.
@@ -250,9 +216,8 @@ impl Shard {
                 Step::Asks => (0, 1),
             };
             assert_eq!((waits, asks), expected, "{:?}", session.id);
-            let held = self.pages.holders.iter().filter(|other| **other == key).count();
-            assert_eq!(held, usize::from(aside.listings.holds), "{:?}", session.id);
         }
+        self.pages.held.invariants(&self.sessions);
     }
 }
 

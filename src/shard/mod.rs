@@ -11,7 +11,9 @@ pub mod asking;
 pub mod attaching;
 pub mod connecting;
 pub mod flushing;
+pub mod holding;
 pub mod listing;
+pub mod looking;
 pub mod members;
 pub mod noting;
 pub mod presences;
@@ -92,6 +94,7 @@ pub struct Shard {
     /// Guilds here of whose members something has changed in this turn.
     stirred: Vec<GuildId>,
     listing: listing::Lists,
+    shown: looking::Shown,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
@@ -196,6 +199,7 @@ impl Shard {
             unread: VecDeque::new(),
             stirred: Vec::new(),
             listing: listing::Lists::new(settings.listing),
+            shown: looking::Shown::default(),
             held: Vec::new(),
             packer: Packer::default(),
             assemblies: Assemblies::default(),
@@ -217,7 +221,9 @@ impl Shard {
             Letter::Join { guild, coming } => self.join(now, guild, coming, out),
             Letter::Snapshot(snapshot) => self.seat(now, *snapshot, out),
             Letter::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
-            Letter::Leave { guild, user, session } => self.leave(now, guild, user, session, out),
+            Letter::Leave { guild, user, session, joined_ms } => {
+                self.leave(now, guild, (user, joined_ms), session, out)
+            }
             Letter::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
             Letter::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
             Letter::Presences(presences) => self.tell_presences(now, &presences, out),
@@ -295,6 +301,7 @@ impl Shard {
             }
         }
         self.page_invariants();
+        self.shown_invariants();
     }
 
     fn query(&mut self, query: Query, waiting: Waiting, out: &mut Outbox) {
@@ -344,6 +351,12 @@ impl Shard {
         }
         for look in after.looks {
             out.post(self.placement.owner(look.guild), Letter::Look(Box::new(look)));
+        }
+        if let Some(guild) = after.blinded {
+            self.shown.blind(guild);
+        }
+        for looker in after.hungry {
+            self.show_more(now, looker, out);
         }
         if let Some(guild) = after.unread {
             self.unread.push_back((now + self.passivity.every, guild));

@@ -103,7 +103,7 @@ impl Shard {
 
     /// Whether [`Shard::settle`] or [`Shard::attend_lists`] has anything to do.
     pub fn has_to_settle(&self) -> bool {
-        !self.stirred.is_empty() || self.listing.are_busy()
+        !self.stirred.is_empty() || self.listing.are_busy() || self.shown.are_busy()
     }
 
     /// Guild: the end of a pass of a turn. What has changed of members is told to whoever may know.

@@ -128,8 +128,16 @@ impl Shard {
     }
 
     /// Guild: a session of a member is over.
-    pub(super) fn leave(&mut self, now: Time, guild: GuildId, user: UserId, session: SessionId, out: &mut Outbox) {
+    pub(super) fn leave(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        (user, joined_ms): (UserId, Option<u64>),
+        session: SessionId,
+        out: &mut Outbox,
+    ) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild)
+            && joined_ms.is_none_or(|joined_ms| hosted.guild.joined_ms(user) == Some(joined_ms))
             && hosted.guild.leave(user, session)
         {
             self.stirred.push(guild);
@@ -172,7 +180,9 @@ impl Shard {
             let session = self.sessions.get(*key).expect("listed just now");
             session.id == snapshot.session && session.seat_in(guild).is_none() && session.stage == Stage::Ready
         }) else {
-            out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: snapshot.session });
+            // The member may be removed and back before the guild hears of it, and the session be let in again.
+            let (session, joined_ms) = (snapshot.session, Some(snapshot.member.member().joined_at_ms));
+            out.post(self.placement.owner(guild), Letter::Leave { guild, user, session, joined_ms });
             self.let_go_if_empty(guild, out);
             return;
         };

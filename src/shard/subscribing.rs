@@ -62,6 +62,7 @@ impl Shard {
         subscription: Subscription,
         out: &mut Outbox,
     ) {
+        let open = self.may_look(key);
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Aftermath::default();
         let wanted = (subscription.typing, subscription.member_updates);
@@ -70,7 +71,7 @@ impl Shard {
             relay.follow(key, members, &mut self.sessions, &mut after);
         }
         if let Some(channels) = &subscription.channels {
-            relay.look(key, channels, &mut self.sessions, &mut after);
+            relay.look(key, channels, open, &mut self.sessions, &mut after);
         }
         self.clear_up(now, after, out);
     }

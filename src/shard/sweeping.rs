@@ -30,8 +30,9 @@ impl Shard {
         self.sweep_sessions(now, out);
         self.sweep_journals(now);
         self.tell_unread(now, out);
-        self.sweep_holders();
+        self.pages.held.sweep(&mut self.sessions);
         self.ask_pages(out);
+        self.show_waiting(now, out);
         self.begin_rounds(now, out);
     }
 

@@ -197,11 +197,13 @@ pub enum Query {
 }
 
 impl Query {
-    /// Whether it may walk through thousands of rows: the others do not wait behind such questions.
+    /// Whether somebody reads his way through a guild of any size by it: page after page, made into JSON, or a search that may
+    /// walk through all the names. The others do not wait behind such questions; none of them reads more than a thousand rows.
     pub fn is_long(&self) -> bool {
         match self {
-            Query::Members { .. } | Query::MembersListed { .. } | Query::MembersByPrefix { .. } => true,
+            Query::MembersListed { .. } | Query::MembersByPrefix { .. } => true,
             Query::Guild(_)
+            | Query::Members { .. }
             | Query::Member(..)
             | Query::MembersAmong(..)
             | Query::Account(_)

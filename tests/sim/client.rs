@@ -38,6 +38,8 @@ pub struct Known {
     pub asking: Asking,
     /// Member lists, as far as they have come.
     pub lists: Lists,
+    /// Of which guild's lists it was told, behind so many events.
+    told_lists: Vec<(usize, u64, String)>,
     /// By sequence number, from 1.
     received: Vec<(Option<u64>, String)>,
     /// The last number seen on the present connection or claimed by a resume.
@@ -397,6 +399,7 @@ impl Client {
                 asking: Asking::default(),
                 announced: announced.collect(),
                 lists: Lists::default(),
+                told_lists: Vec::new(),
                 received: vec![(None, line)],
                 cursor: 1,
                 acknowledged: 0,
@@ -420,6 +423,9 @@ impl Client {
                 session.asking.hear(name, &payload["d"]);
                 session.beliefs.hear(name, &payload["d"], (self.user, self.bot), session.intents, report);
                 if name == "GUILD_MEMBER_LIST_UPDATE" {
+                    let id = payload["d"]["id"].as_str().unwrap_or_default().to_owned();
+                    let guild = essence::id(&payload["d"]["guild_id"]).unwrap_or(0);
+                    session.told_lists.push((session.received.len(), guild, id));
                     session.lists.apply(&payload["d"]);
                 }
             }
@@ -454,6 +460,7 @@ impl Client {
                 asked: &known.asked,
                 follows: &known.beliefs.follows,
                 ever_followed: &known.beliefs.ever_followed,
+                lists: &known.told_lists,
             }
         })
         .collect()

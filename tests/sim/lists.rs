@@ -21,6 +21,8 @@ pub struct Lists {
     pub looks: BTreeMap<u64, BTreeMap<u64, Vec<usize>>>,
     /// Operations by name.
     pub ops: BTreeMap<String, u64>,
+    /// Rows that were inserted behind the first window.
+    pub far_shifts: u64,
 }
 
 /// A heading, or a member: the status, the user, and what the member is like.
@@ -71,7 +73,10 @@ impl Lists {
                         rows[first + place] = Some(row(item));
                     }
                 }
-                "INSERT" => rows.insert(place(), Some(row(&op["item"]))),
+                "INSERT" => {
+                    self.far_shifts += u64::from(place() >= WINDOW);
+                    rows.insert(place(), Some(row(&op["item"])));
+                }
                 "UPDATE" => {
                     let there = rows[place()].replace(row(&op["item"]));
                     assert!(there.is_some(), "judge lists: a row is updated that is not there: {op}");
@@ -86,9 +91,9 @@ impl Lists {
         list.numbers = numbers(&d["groups"], &d["member_count"], &d["online_count"]);
     }
 
-    /// Compares what is looked at with what is true. Says how many rows there were.
-    pub fn judge(&self, user: u64, scene: &Scene<'_>) -> u64 {
-        let mut seen = 0;
+    /// Compares what is looked at with what is true. Says how many rows there were, and how many of them were not in the first window.
+    pub fn judge(&self, user: u64, scene: &Scene<'_>) -> (u64, u64) {
+        let (mut seen, mut far) = (0, 0);
         for (channel, windows) in self.looks.get(&scene.model.id).into_iter().flatten() {
             if !scene.model.views(user, *channel) {
                 continue;
@@ -106,15 +111,11 @@ impl Lists {
                     let expected = rows.get(place).map(|row| row.known(scene.model));
                     assert_eq!(there, expected, "judge lists: user {user}, list {id}, row {place}");
                     seen += u64::from(there.is_some());
+                    far += u64::from(there.is_some() && place >= WINDOW);
                 }
             }
         }
-        seen
-    }
-
-    /// Ids of the lists of a guild that rows came of.
-    pub fn ids(&self, guild: u64) -> impl Iterator<Item = &str> {
-        self.of.keys().filter(move |(of, _)| *of == guild).map(|(_, id)| id.as_str())
+        (seen, far)
     }
 }
 

@@ -60,7 +60,7 @@ fn run_world(seed: u64, plant: Option<Plant>, verbose: bool) -> (Report, Digest)
     let mut prng = Prng::new(seed);
     let mut temper = Temper::of(&mut prng);
     if plant == Some(Plant::SamePage) {
-        temper.crowd = true;
+        temper.crowd = workload::CROWD;
         temper.socket_bits = 20;
     }
     let mut world = World::new(prng, temper, plant, verbose);
@@ -121,6 +121,7 @@ fn judge(world: &mut World) {
         client.judge_asking(&world.oracle, &mut world.report);
         for session in client.sessions(true) {
             world.oracle.judge(&session, &mut world.report);
+            world.oracle.judge_sight(&session, &mut world.report);
         }
         let Some(session) = &client.session else { panic!("judge liveness: a client is live without a session") };
         let covered =
@@ -178,7 +179,7 @@ fn judge_presences(world: &mut World) {
     world.report.hidden += hidden.len() as u64;
 }
 
-/// At rest, everybody sees the lists that it looks at, and has never been shown another.
+/// At rest, everybody sees the lists that it looks at.
 fn judge_lists(world: &mut World) {
     let oracle = &world.oracle;
     // Elsewhere sessions may linger that nobody will resume.
@@ -202,17 +203,14 @@ fn judge_lists(world: &mut World) {
         for client in &world.clients {
             let Some(session) = &client.session else { continue };
             if settled {
-                world.report.rows_checked += session.lists.judge(client.user, &scene);
-            }
-            for id in session.lists.ids(model.id) {
-                assert!(
-                    oracle.listed(model.id, id, client.user) && !oracle.is_bot(client.user),
-                    "judge lists: user {} was shown list {id} of guild {}",
-                    client.user,
-                    model.id
-                );
+                let (rows, far) = session.lists.judge(client.user, &scene);
+                world.report.rows_checked += rows;
+                world.report.rows_far += far;
             }
         }
+    }
+    for client in world.clients.iter().filter_map(|client| client.session.as_ref()) {
+        world.report.rows_shifted_far += client.lists.far_shifts;
     }
     for (name, count) in world.clients.iter().filter_map(|client| client.session.as_ref()).flat_map(|it| &it.lists.ops)
     {
@@ -373,6 +371,11 @@ fn planted_presences_of_those_who_hide_are_caught() {
 #[test]
 fn planted_presences_for_everybody_are_caught() {
     assert_caught(Plant::TellEverybody, &["presence"]);
+}
+
+#[test]
+fn a_planted_leak_of_a_list_that_was_in_sight_is_caught() {
+    assert_caught(Plant::LeakList, &["sight"]);
 }
 
 #[test]

@@ -60,7 +60,12 @@ struct Entry {
     comes_to_all: bool,
     /// Every subscription was in force.
     last: bool,
+    /// Member lists that are in the session's sight from here on.
+    sight: Sight,
 }
+
+/// Member lists, by id.
+type Sight = Rc<BTreeSet<String>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Special {
@@ -97,6 +102,8 @@ pub struct SessionView<'a> {
     pub follows: &'a BTreeMap<u64, BTreeSet<u64>>,
     /// Whom it ever followed: guild and user.
     pub ever_followed: &'a BTreeSet<(u64, u64)>,
+    /// What it was told of member lists: guild and list, behind so many events.
+    pub lists: &'a [(usize, u64, String)],
 }
 
 /// What the sessions of this run should see.
@@ -111,8 +118,6 @@ pub struct Oracle {
     /// For which sessions, by secret and guild, the guild was small, always and ever.
     small: BTreeMap<(u64, u64), (bool, bool)>,
     bots: BTreeSet<u64>,
-    /// Who has ever been in sight of a member list, by guild and id.
-    listed: BTreeMap<(u64, String), BTreeSet<u64>>,
     /// Who joined or left which guild, or 0 for a guild that went, in order.
     pub changes: Vec<(u64, u64)>,
     /// Usernames.
@@ -165,6 +170,11 @@ impl Oracle {
         self.seated.clear();
     }
 
+    /// The user of a session that sees a guild.
+    pub fn user_of(&self, guild: u64, secret: u64) -> Option<u64> {
+        self.seated.get(&guild)?.get(&secret).copied()
+    }
+
     /// The guilds that a session sees.
     pub fn seats_of(&self, secret: u64) -> BTreeSet<u64> {
         self.seated.iter().filter(|(_, seated)| seated.contains_key(&secret)).map(|(guild, _)| *guild).collect()
@@ -192,15 +202,16 @@ impl Oracle {
             self.limited.remove(&(secret, guild));
         }
         let line = essence::guild_create(model, user);
-        self.push(guild, secret, Expected { special: Special::Entrance, ..Expected::plain(GUILDS, line) });
-        self.note_lists(guild);
+        let entrance = Expected { special: Special::Entrance, ..Expected::plain(GUILDS, line) };
+        let sight = self.sight(guild, user);
+        self.push(guild, secret, entrance, sight);
     }
 
     /// A guild has refused a session.
     pub fn join_refused(&mut self, guild: u64, secret: u64, report: &mut Report) {
         report.joins_refused += 1;
         let expected = Expected { special: Special::Refused, ..Expected::plain(GUILDS, "GUILD_DELETE".to_owned()) };
-        self.push(guild, secret, expected);
+        self.push(guild, secret, expected, Sight::default());
     }
 
     /// Somebody types.
@@ -233,32 +244,50 @@ impl Oracle {
         }
         for write in writes {
             self.apply(write, report);
-            match write {
-                Write::PutGuild(guild) => self.note_lists(guild.id.get()),
-                Write::PutChannel(channel) => self.note_lists(channel.guild_id.get()),
-                Write::PutRole(guild, _)
-                | Write::DeleteRole(guild, _)
-                | Write::PutMember(guild, _)
-                | Write::DeleteChannel(guild, _) => self.note_lists(guild.get()),
-                _ => {}
-            }
         }
         self.note_sizes();
     }
 
-    /// Notes who is in sight of which member list.
-    fn note_lists(&mut self, guild: u64) {
-        let (Some(model), Some(seated)) = (self.guilds.get(&guild), self.seated.get(&guild)) else { return };
-        for user in seated.values().copied().collect::<BTreeSet<u64>>() {
-            for channel in model.viewed_by(user) {
-                self.listed.entry((guild, list_id(model, channel))).or_default().insert(user);
-            }
-        }
+    /// The member lists of a guild that a user may see now.
+    pub fn sight(&self, guild: u64, user: u64) -> Rc<BTreeSet<String>> {
+        self.guilds.get(&guild).map_or_else(Sight::default, |model| sight(model, user))
     }
 
-    /// Whether a user has ever been in sight of a member list.
-    pub fn listed(&self, guild: u64, id: &str, user: u64) -> bool {
-        self.listed.get(&(guild, id.to_owned())).is_some_and(|users| users.contains(&user))
+    /// Judges what a session was told of member lists: each event by the lists that were in its sight at its place among the others.
+    pub fn judge_sight(&self, session: &SessionView<'_>, report: &mut Report) {
+        let guilds: BTreeSet<u64> = session.lists.iter().map(|(_, guild, _)| *guild).collect();
+        for guild in guilds {
+            let entries: &[Entry] = self.expected.get(&(session.secret, guild)).map(Vec::as_slice).unwrap_or_default();
+            let received = || session.received.iter().enumerate().filter(|(_, (of, _))| *of == Some(guild));
+            // What came before is at the latest where it was first expected, what came behind at the earliest where it was last.
+            let (mut at, mut from) = (0, BTreeMap::new());
+            for (place, (_, line)) in received() {
+                if let Some(found) = entries[at..].iter().position(|entry| entry.reads(line)) {
+                    at += found + 1;
+                    from.insert(place, at - 1);
+                }
+            }
+            let (mut at, mut to) = (entries.len(), BTreeMap::new());
+            for (place, (_, line)) in received().collect::<Vec<_>>().into_iter().rev() {
+                if let Some(found) = entries[..at].iter().rposition(|entry| entry.reads(line)) {
+                    at = found;
+                    to.insert(place, at);
+                }
+            }
+            for (place, _, id) in session.lists.iter().filter(|(_, of, _)| *of == guild) {
+                let first = from.range(..place).next_back().map_or(0, |(_, at)| *at);
+                let end = to.range(place..).next().map_or(entries.len(), |(_, at)| *at).max(first + 1);
+                let seen = entries.get(first..end).unwrap_or_default().iter().any(|entry| entry.sight.contains(id));
+                assert!(
+                    seen && !self.bots.contains(&session.user),
+                    "judge sight: session {:016x} of user {} was told of list {id} of guild {guild}, which was not in its sight \
+                     behind event {place}",
+                    session.secret,
+                    session.user
+                );
+                report.lists_in_sight += 1;
+            }
+        }
     }
 
     fn guild_of(&self, channel: u64) -> Option<u64> {
@@ -365,7 +394,7 @@ impl Oracle {
                 let leaving: Vec<u64> = seated.iter().filter(|(_, user)| **user == id).map(|(it, _)| *it).collect();
                 for secret in leaving {
                     self.seated.entry(guild).or_default().remove(&secret);
-                    self.push(guild, secret, Expected::plain(GUILDS, "GUILD_DELETE".to_owned()));
+                    self.push(guild, secret, Expected::plain(GUILDS, "GUILD_DELETE".to_owned()), Sight::default());
                 }
             }
             Write::CreateMessage(message) | Write::EditMessage(message) => {
@@ -430,8 +459,13 @@ impl Oracle {
                 .collect();
             revealed.insert(user, told);
         }
+        // Nothing else has to do with who sees what.
+        let same = expected.intent & (GUILD_MESSAGES | GUILD_MESSAGE_TYPING | GUILD_INVITES) != 0;
+        let mut sights: BTreeMap<u64, Sight> = BTreeMap::new();
         for (secret, user) in seated {
             let list = self.expected.entry((secret, guild)).or_default();
+            let before_it = list.last().filter(|_| same).map(|entry| Rc::clone(&entry.sight));
+            let now = before_it.unwrap_or_else(|| Rc::clone(sights.entry(user).or_insert_with(|| sight(model, user))));
             let limited = self.limited.contains(&(secret, guild));
             let last = self.last;
             let entry = |expected: &Rc<Expected>, comes_to_all| Entry {
@@ -440,6 +474,7 @@ impl Oracle {
                 limited,
                 comes_to_all,
                 last,
+                sight: Rc::clone(&now),
             };
             if before[&user].0 || knows(model, user) {
                 // A role that was deleted while the message was being committed counts still.
@@ -459,14 +494,15 @@ impl Oracle {
                 limited,
                 comes_to_all: true,
                 last,
+                sight: Rc::clone(&now),
             }));
         }
     }
 
-    fn push(&mut self, guild: u64, secret: u64, expected: Expected) {
+    fn push(&mut self, guild: u64, secret: u64, expected: Expected, sight: Sight) {
         let limited = self.limited.contains(&(secret, guild));
         let expected = Some(Rc::new(expected));
-        let entry = Entry { expected, hides: None, limited, comes_to_all: true, last: self.last };
+        let entry = Entry { expected, hides: None, limited, comes_to_all: true, last: self.last, sight };
         self.expected.entry((secret, guild)).or_default().push(entry);
     }
 
@@ -627,6 +663,21 @@ impl Oracle {
             }
         }
         lines
+    }
+}
+
+/// The member lists that a user may see.
+fn sight(model: &GuildModel, user: u64) -> Sight {
+    Rc::new(model.viewed_by(user).into_iter().map(|channel| list_id(model, channel)).collect())
+}
+
+impl Entry {
+    /// Whether it may read so to some session.
+    fn reads(&self, line: &str) -> bool {
+        self.expected.as_ref().is_some_and(|expected| {
+            let blank = expected.blank.as_ref().is_some_and(|(blank, _)| blank == line);
+            blank || expected.line == line || line.strip_suffix(" awaited") == Some(&expected.line)
+        })
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Plant {
     DropAnswer,
     /// What became of a window of a member list vanishes now and then.
     DropWindows,
+    /// Who has lost sight of a member list is shown it once more.
+    LeakList,
     /// A page of members lacks one of them.
     ShortPage,
     /// A page of members is the first one now and then.
@@ -40,7 +42,7 @@ pub enum Plant {
 }
 
 impl Plant {
-    const NAMES: [(&'static str, Plant); 16] = [
+    const NAMES: [(&'static str, Plant); 17] = [
         ("drop-letter", Plant::DropLetter),
         ("duplicate-letter", Plant::DuplicateLetter),
         ("reorder", Plant::Reorder),
@@ -55,6 +57,7 @@ impl Plant {
         ("tell-everybody", Plant::TellEverybody),
         ("drop-answer", Plant::DropAnswer),
         ("drop-windows", Plant::DropWindows),
+        ("leak-list", Plant::LeakList),
         ("short-page", Plant::ShortPage),
         ("same-page", Plant::SamePage),
     ];

@@ -125,6 +125,12 @@ report! {
     changes_followed,
     /// Rows of member lists that were as they should be.
     rows_checked,
+    /// Of these, of windows behind the first.
+    rows_far,
+    /// Rows that were inserted into such windows.
+    rows_shifted_far,
+    /// Events of member lists that were in sight where they came.
+    lists_in_sight,
     /// Windows of member lists that were sent as a whole.
     windows_synced,
     /// Windows that were left.

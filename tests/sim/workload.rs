@@ -6,6 +6,7 @@ use std::time::Duration;
 use guildhall::base::id::{ChannelId, GuildId, Id, MessageId, Mint, RoleId, UserId};
 use guildhall::base::prng::Prng;
 use guildhall::guild::founding;
+use guildhall::limits;
 use guildhall::mail::ask::{Actor, GuildRequest, Request};
 use guildhall::mail::placement::VirtualShard;
 use guildhall::net::compression::Format;
@@ -36,7 +37,10 @@ use crate::world::World;
 const INTENTS: u32 = 0b1111 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11 | MESSAGE_CONTENT;
 
 /// Members of a guild that has thousands: a few pages.
-const CROWD: u64 = 2_300;
+pub const CROWD: u64 = 2_300;
+
+/// Members of a guild whose lists show all of them, over some windows.
+const HALL: u64 = 950;
 
 /// The intent with which a bot may ask for all members.
 const GUILD_MEMBERS: u32 = 1 << 1;
@@ -61,8 +65,10 @@ pub struct Temper {
     pub flood: bool,
     /// Members above which a guild is large for people.
     pub passive_above: u64,
-    /// One guild has thousands of members.
-    pub crowd: bool,
+    /// So many members of one guild besides the others.
+    pub crowd: u64,
+    /// Windows of member lists may take up so many bytes on a core.
+    pub window_bytes: u64,
     /// How many may come: all, or so few that they wait and are sent away.
     pub pace: Pace,
     /// At rest everybody is asked what they believe of the others.
@@ -76,12 +82,16 @@ pub struct Temper {
 impl Temper {
     pub fn of(prng: &mut Prng) -> Temper {
         let flood = prng.chance(1, 20);
-        let crowd = !flood && prng.chance(1, 30);
+        let crowd = match prng.below(30) {
+            0 if !flood => CROWD,
+            1 if !flood => HALL,
+            _ => 0,
+        };
         Temper {
             cores_max: 4,
             rounds: if flood { 100 } else { 150 + prng.below(250) },
             lane_capacity: 1 + prng.below(6) as usize,
-            socket_bits: if flood || crowd { 20 } else { 1 + prng.below(14) },
+            socket_bits: if flood || crowd > 0 { 20 } else { 1 + prng.below(14) },
             failing: [0, 10, 60][prng.below(3) as usize],
             longest_pause_ms: [2_000, 10_000, 20_000][prng.below(3) as usize],
             longest_absence_ms: [2_000, 60_000, 300_000][prng.below(3) as usize],
@@ -91,15 +101,16 @@ impl Temper {
             crashing: if prng.chance(1, 3) { 6 } else { 0 },
             flood,
             crowd,
+            window_bytes: if prng.chance(1, 6) { 4_000 } else { limits::LIST_BYTES_MAX },
             passive_above: if flood || prng.chance(1, 2) { u64::MAX } else { prng.below(5) },
             pace: if prng.chance(1, 2) {
                 Pace::default()
             } else {
                 Pace { identifies: 1 + prng.below(6), resumes: 1 + prng.below(6), line: prng.below(4) as usize }
             },
-            presences: !flood && prng.chance(1, 2),
-            offline_up_to: if prng.chance(1, 3) { 0 } else { 1_000 },
-            list_slice: if crowd { 500 } else { 1 + prng.below(4) as usize },
+            presences: !flood && (crowd == HALL || prng.chance(1, 2)),
+            offline_up_to: if crowd != HALL && prng.chance(1, 3) { 0 } else { 1_000 },
+            list_slice: if crowd > 0 { 500 } else { 1 + prng.below(4) as usize },
         }
     }
 }
@@ -112,14 +123,19 @@ impl World {
         let users: Vec<User> = (0..self.temper.users)
             .map(|number| User {
                 id: mint.mint(start, VirtualShard::hashed(self.prng.next_u64()).number()),
-                username: format!("user{number}"),
+                // Among the crowd, not before or behind it.
+                username: if self.temper.crowd == HALL {
+                    format!("crowd-{:04}-user", 113 * number)
+                } else {
+                    format!("user{number}")
+                },
                 global_name: None,
                 avatar: None,
                 bot: number % 3 == 2,
             })
             .collect();
         self.oracle.passive_above = self.temper.passive_above;
-        let crowd: Vec<User> = (0..if self.temper.crowd { CROWD } else { 0 })
+        let crowd: Vec<User> = (0..self.temper.crowd)
             .map(|number| User {
                 id: mint.mint(start, VirtualShard::hashed(number).number()),
                 username: format!("crowd-{number:04}"),
@@ -167,7 +183,7 @@ impl World {
             let compression = [None, Some(Format::Zlib), Some(Format::Zstd)][self.prng.below(3) as usize];
             let sharding = (user.bot && self.prng.chance(1, 3)).then(|| (self.prng.below(2) as u32, 2));
             let mut client = Client::new(user.id.get(), compression, sharding, token, self.some_intents());
-            client.lenient = self.temper.flood;
+            client.lenient = self.temper.flood || self.temper.window_bytes < limits::LIST_BYTES_MAX;
             client.deltas = self.prng.chance(1, 2);
             client.bot = user.bot;
             // All clients of a user hide, or none.
@@ -210,7 +226,7 @@ impl World {
         if self.prng.chance(1, 8) {
             self.look_somewhere();
         }
-        if self.temper.crowd && self.prng.chance(1, 8) {
+        if self.temper.crowd > 0 && self.prng.chance(1, 8) {
             let client = self.prng.below(self.clients.len() as u64) as usize;
             self.ask_members(client, None);
         }
@@ -245,7 +261,7 @@ impl World {
         for _ in 0..self.prng.below(4) {
             let ranges = match self.prng.below(8) {
                 0 => vec![(100, 199), (0, 99)],
-                1 => vec![(0, 99), (100, 199), (2_200, 2_299)],
+                1 => vec![(0, 99), (100, 199), (2_200, 2_299), (900, 999)],
                 2 => vec![(50, 149), (7, 3)],
                 3 => vec![(0, u32::MAX)],
                 _ => vec![(0, 99)],
@@ -265,7 +281,7 @@ impl World {
             let secret = self.clients[client].session.as_ref().map_or(0, |session| session.secret);
             for guild in self.oracle.seats_of(secret) {
                 let all: Vec<u64> = self.oracle.guilds()[&guild].channels.keys().copied().collect();
-                let windows: Vec<usize> = if self.prng.chance(1, 2) { vec![0] } else { vec![0, 1, 22] };
+                let windows: Vec<usize> = if self.prng.chance(1, 2) { vec![0] } else { vec![0, 1, 5, 9, 22] };
                 let channels: BTreeSet<u64> = (0..3).filter_map(|_| self.pick(&all)).collect();
                 let range = |window: &usize| (100 * *window as u32, 100 * *window as u32 + 99);
                 let ranges: Vec<(u32, u32)> = windows.iter().map(range).collect();

@@ -19,6 +19,7 @@ use guildhall::limits;
 use guildhall::mail::ask::{Actor, Ask, Request, Ticket};
 use guildhall::mail::event::{Change, Event};
 use guildhall::mail::letter::{HandOver, Letter, Terms};
+use guildhall::mail::listing::{Addressee, Windows};
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
 use guildhall::mail::presence::{Coming, Presences, Reach};
@@ -86,6 +87,8 @@ pub struct World {
     verbose: bool,
     /// Questions about members that were asked so far.
     pub questions: u64,
+    /// Windows that sessions were shown, by secret, guild and list; only when planted.
+    shown: BTreeMap<(u64, u64), BTreeMap<String, bytes::Bytes>>,
 }
 
 impl World {
@@ -110,6 +113,7 @@ impl World {
             calm: false,
             verbose,
             questions: 0,
+            shown: BTreeMap::new(),
             prng: Prng::new(prng.next_u64()),
             temper,
         };
@@ -142,6 +146,7 @@ impl World {
             };
             let mut shard = Shard::new(settings);
             shard.record(true);
+            shard.bound_windows(self.temper.window_bytes);
             self.cores.push(Core {
                 shard,
                 out: Outbox::default(),
@@ -417,6 +422,13 @@ impl World {
                     letter = Letter::Presences(Arc::new(leaking));
                 }
             }
+            Some(Plant::LeakList) => {
+                if let Letter::Windows(windows) = &letter
+                    && let Addressee::Opener(session, ..) = windows.to
+                {
+                    self.leak_list(core, to, windows, session.secret);
+                }
+            }
             Some(Plant::LeakHidden) => {
                 if let Letter::Publish(event) = &letter
                     && let Some(Change::Channel(channel)) = &event.change
@@ -432,6 +444,24 @@ impl World {
             _ => {}
         }
         self.deliver(core, to, letter);
+    }
+
+    /// A session is shown a window: a window of another list that it was shown before and has lost sight of comes first.
+    fn leak_list(&mut self, core: usize, to: CoreId, windows: &Arc<Windows>, secret: u64) {
+        let guild = windows.guild.get();
+        let id = |body: &[u8]| {
+            let d: serde_json::Value = serde_json::from_slice(body).expect("judge wire: JSON");
+            d["id"].as_str().unwrap_or_default().to_owned()
+        };
+        let shown = self.shown.entry((secret, guild)).or_default();
+        shown.insert(id(&windows.body), windows.body.clone());
+        let Some(user) = self.oracle.user_of(guild, secret) else { return };
+        let sight = self.oracle.sight(guild, user);
+        if let Some((_, body)) = shown.iter().find(|(id, _)| !sight.contains(*id)) {
+            let (guild, viewers, to_whom) = (windows.guild, windows.viewers.clone(), windows.to);
+            let leak = Windows { guild, viewers, to: to_whom, body: body.clone(), published: windows.published };
+            self.deliver(core, to, Letter::Windows(Arc::new(leak)));
+        }
     }
 
     fn deliver(&mut self, core: usize, to: CoreId, letter: Letter) {
@@ -675,6 +705,7 @@ impl World {
                 && !core.shard.has_to_flush()
                 && !core.shard.has_to_settle()
                 && !core.shard.awaits_store()
+                && !core.shard.has_waiting_lookers()
         });
         cores
             && self.store.is_idle()

@@ -254,7 +254,7 @@ impl List {
             if !look.closed.is_empty() {
                 let mut update = Update::new(&head, buffer);
                 look.closed.iter().for_each(|block| update.invalidate(range(*block)));
-                out.push(self.post(scene, look.core(), Addressee::Closer(look.session), update.finish()));
+                out.push(self.post(scene, look.core(), Addressee::Closer(look.session, look.through), update.finish()));
             }
             for (block, _) in &look.opened {
                 let forgotten = self.changes.forgotten;

@@ -301,6 +301,7 @@ fn what_clients_see_is_the_list() {
                     viewers,
                     session,
                     number,
+                    through: ChannelId::new(1),
                     opened: opened.into(),
                     closed: closed.into(),
                     unseen,
@@ -332,7 +333,7 @@ fn what_clients_see_is_the_list() {
                         Addressee::Block(block) => {
                             client.looks.get(&(viewers.clone(), block)).is_some_and(|(_, shown)| *shown)
                         }
-                        Addressee::Closer(session) => session.key.index as usize == which,
+                        Addressee::Closer(session, _) => session.key.index as usize == which,
                         Addressee::Opener(session, block, number) => {
                             let look = client.looks.get_mut(&(viewers.clone(), block));
                             session.key.index as usize == which
@@ -388,8 +389,8 @@ fn what_clients_see_is_the_list() {
 fn look(viewers: &Viewers, opened: impl IntoIterator<Item = u32>, lookers: u32) -> Look {
     let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
     let opened = opened.into_iter().map(|block| (block, lookers)).collect();
-    let (guild, viewers, number) = (GuildId::new(GUILD), viewers.clone(), 1);
-    Look { guild, viewers, session, number, opened, closed: Default::default(), unseen: Default::default() }
+    let (guild, viewers, number, through) = (GuildId::new(GUILD), viewers.clone(), 1, ChannelId::new(1));
+    Look { guild, viewers, session, number, through, opened, closed: Default::default(), unseen: Default::default() }
 }
 
 /// Looks away from windows, the last to do so.

@@ -225,11 +225,24 @@ fn the_list_of_a_hidden_channel_is_for_those_who_view_it() {
     }
     assert_eq!((&lists.last["id"], &lists.last["ops"][0]["range"]), (&json!(id), &json!([100, 199])));
 
-    // Whoever is no captain any more gets nothing more of it.
+    // Whoever is no captain any more gets nothing more of it, without looking elsewhere; whoever owns the guild does.
+    let (mut of_ann, _) = person(&server, &town.ann.1);
+    let mut seen_by_ann = Lists::default();
+    look(&mut of_ann, &town.guild, json!({ &hidden: [[0, 99]] }));
+    seen_by_ann.until(&mut of_ann, &id, &[&captain, "carl online", "online: 1", "ann online"]);
     ann.done("DELETE", &format!("{guild}/members/{}/roles/{captains}", carl.0), None);
     socket.event("GUILD_MEMBER_UPDATE");
-    let (of_ann, _) = person(&server, &town.ann.1);
-    drop(of_ann);
+    seen_by_ann.until(&mut of_ann, &id, &["online: 1", "ann online"]);
+    ann.done("PATCH", &format!("{guild}/members/@me"), Some(json!({ "nick": "Zoe" })));
+    seen_by_ann.until(&mut of_ann, &id, &["online: 1", "Zoe online"]);
+    socket.send(json!({ "op": 1, "d": null }));
+    loop {
+        let payload = socket.payload();
+        assert_ne!(payload["d"]["id"], json!(id), "{payload}");
+        if payload["op"] == 11 {
+            break;
+        }
+    }
     look(&mut socket, &town.guild, json!({ &town.channel: [[0, 99]], &hidden: [[0, 99]] }));
     let mut everyone = Lists::default();
     while everyone.ops.is_empty() {

@@ -1,0 +1,261 @@
+//! Sessions look at member lists, and are shown them as fast as they read.
+//!
+//! Lives on: the sessions' homes. The lists themselves are kept by `listing`, on the guild's core.
+//! A look has no answer that a client would wait for, so one that only scrolls could have windows pile up for it. It is shown more when
+//! it has nearly taken all that it was sent; until then only what it asked for last is remembered. The windows of all are bounded
+//! together: past that whoever begins to look waits. A session without a connection is shown nothing, and everything anew when it resumes.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::GuildId;
+use crate::base::slab::Key;
+use crate::limits;
+use crate::mail::listing::{Addressee, Windows};
+use crate::mail::outbox::Outbox;
+use crate::relay::Aftermath;
+use crate::session::Holds;
+use crate::session::body::{Body, SharedBody};
+use crate::shard::Shard;
+use crate::shard::holding::Holding;
+use crate::wire::event::EventName;
+
+/// What sessions here are shown of member lists.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// What of it is in memory.
+    held: Holding,
+    /// Windows that were lately shown to somebody who began to look.
+    bodies: VecDeque<Weak<Body>>,
+    /// Who waits for memory, the longest waiting first.
+    waiting: VecDeque<(GuildId, Key)>,
+    queued: BTreeSet<(GuildId, Key)>,
+    /// Guilds in which it is to be worked out anew what sessions see, each once.
+    blinded: VecDeque<GuildId>,
+}
+
+impl Default for Shown {
+    fn default() -> Shown {
+        Shown {
+            held: Holding::new(Holds::WINDOWS, limits::LIST_BYTES_MAX),
+            bodies: VecDeque::new(),
+            waiting: VecDeque::new(),
+            queued: BTreeSet::new(),
+            blinded: VecDeque::new(),
+        }
+    }
+}
+
+impl Shown {
+    /// It is to be worked out anew what the sessions of a guild see.
+    pub(super) fn blind(&mut self, guild: GuildId) {
+        self.blinded.push_back(guild);
+    }
+
+    /// Whether a turn has anything to do.
+    pub(super) fn are_busy(&self) -> bool {
+        !self.blinded.is_empty()
+    }
+
+    /// The body of what has become of windows, the same for equal bytes.
+    fn body(&mut self, windows: &Windows) -> SharedBody {
+        let name = EventName::GuildMemberListUpdate;
+        let (json, published) = (&windows.body, windows.published);
+        match windows.to {
+            Addressee::Block(_) => Body::counted(name, json.clone(), published, self.held.purse()),
+            Addressee::Closer(..) => Body::new(name, json.clone(), published),
+            Addressee::Opener(..) => {
+                // The same bytes in memory, which nobody else is given as long as that body lives.
+                let same = |body: &SharedBody| std::ptr::eq(&**body.json().0, &**json);
+                let known = self.bodies.iter().position(|body| body.upgrade().is_some_and(|body| same(&body)));
+                let known = known.and_then(|at| self.bodies.remove(at)).and_then(|body| body.upgrade());
+                let body = match known {
+                    Some(body) if body.published == published => body,
+                    Some(body) => body.again(published),
+                    None => Body::counted(name, json.clone(), published, self.held.purse()),
+                };
+                self.bodies.truncate(limits::LIST_BODIES - 1);
+                self.bodies.push_front(Rc::downgrade(&body));
+                body
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// Has windows take up so many bytes on this core at most, for the simulator.
+    pub fn bound_windows(&mut self, bytes: u64) {
+        self.shown.held.bound(bytes);
+    }
+
+    /// Whether somebody waits to be shown what he looks at until there is memory for it.
+    pub fn has_waiting_lookers(&self) -> bool {
+        !self.shown.waiting.is_empty()
+    }
+
+    /// Whether a session that begins to look may be shown that at once.
+    pub(super) fn may_look(&mut self, key: Key) -> bool {
+        self.shown.waiting.is_empty() && self.is_to_be_served(key) && self.shown.held.has_room(&mut self.sessions)
+    }
+
+    /// Shows a session more of the lists of a guild that it has asked for, or notes that it waits for it.
+    pub(super) fn show_more(&mut self, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
+        if self.may_look(key) {
+            return self.open_windows(now, (guild, key), out);
+        }
+        let served = self.is_to_be_served(key);
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.connection.is_some()) else { return };
+        if served {
+            if self.shown.queued.insert((guild, key)) {
+                self.shown.waiting.push_back((guild, key));
+            }
+        } else {
+            let hungry = &mut session.aside.get_or_insert_default().hungry;
+            if !hungry.contains(&guild) {
+                hungry.push(guild);
+            }
+        }
+    }
+
+    fn open_windows(&mut self, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
+        let Some(relay) = self.relays.get_mut(&guild) else { return };
+        let mut after = Aftermath::default();
+        relay.look_again(key, false, true, &mut self.sessions, &mut after);
+        self.clear_up(now, after, out);
+    }
+
+    /// A session has taken what it was sent: it may be shown more.
+    pub(super) fn go_on_looking(&mut self, now: Time, key: Key, out: &mut Outbox) {
+        if !self.is_to_be_served(key) {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(aside) = session.aside.as_mut() else { return };
+        let hungry = std::mem::take(&mut aside.hungry);
+        session.put_aside();
+        for guild in hungry {
+            self.show_more(now, (guild, key), out);
+        }
+    }
+
+    /// Shows some of those what they asked for who have waited for memory.
+    pub(super) fn show_waiting(&mut self, now: Time, out: &mut Outbox) {
+        self.shown.held.sweep(&mut self.sessions);
+        if !self.shown.waiting.is_empty() && !self.shown.held.has_room(&mut self.sessions) {
+            // What is still to be sent to those without a connection may never be: others do not wait for that.
+            for key in self.shown.held.held_by_absent(&self.sessions) {
+                self.end_session(now, key, out);
+            }
+        }
+        for _ in 0..self.shown.waiting.len().min(limits::LIST_WAITING) {
+            if !self.shown.held.has_room(&mut self.sessions) {
+                return;
+            }
+            let Some(waiting) = self.shown.waiting.pop_front() else { return };
+            self.shown.queued.remove(&waiting);
+            if self.is_to_be_served(waiting.1) {
+                self.open_windows(now, waiting, out);
+            } else {
+                self.show_more(now, waiting, out);
+            }
+        }
+    }
+
+    /// A session has lost its connection.
+    pub(super) fn close_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(key).filter(|session| !session.bot) else { return };
+        if let Some(aside) = &mut session.aside {
+            aside.hungry.clear();
+        }
+        session.put_aside();
+        let mut after = Aftermath::default();
+        for seat in &session.seats {
+            if let Some(relay) = self.relays.get_mut(&seat.guild) {
+                relay.close_eyes(key, &mut after);
+            }
+        }
+        self.clear_up(now, after, out);
+    }
+
+    /// A session has a connection again.
+    pub(super) fn open_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
+        let Some(session) = self.sessions.get(key).filter(|session| !session.bot) else { return };
+        let mut after = Aftermath::default();
+        for guild in session.seats.iter().map(|seat| seat.guild).collect::<Vec<GuildId>>() {
+            if let Some(relay) = self.relays.get_mut(&guild) {
+                relay.look_again(key, false, false, &mut self.sessions, &mut after);
+            }
+        }
+        self.clear_up(now, after, out);
+    }
+
+    /// Works out anew what some sessions see.
+    pub(super) fn look_on(&mut self, now: Time, out: &mut Outbox) {
+        let Some(guild) = self.shown.blinded.pop_front() else { return };
+        let Some(relay) = self.relays.get_mut(&guild) else { return };
+        let mut after = Aftermath::default();
+        if relay.look_on(&mut self.sessions, &mut after) {
+            self.shown.blind(guild);
+        }
+        self.clear_up(now, after, out);
+    }
+
+    /// The guild tells what has become of windows.
+    pub(super) fn show_windows(&mut self, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
+        let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
+        let room = match windows.to {
+            Addressee::Opener(..) => self.shown.held.has_room(&mut self.sessions),
+            Addressee::Block(_) | Addressee::Closer(..) => true,
+        };
+        let mut after = Aftermath::default();
+        let body = self.shown.body(windows);
+        relay.show(windows, &body, room, &mut self.sessions, &mut after);
+        for key in &after.ready {
+            if let Some(session) = self.sessions.get_mut(*key) {
+                self.shown.held.hold(*key, session);
+            }
+        }
+        self.clear_up(now, after, out);
+    }
+
+    /// Panics if something that must hold of what is shown does not.
+    pub(super) fn shown_invariants(&self) {
+        self.shown.held.invariants(&self.sessions);
+        let waiting: BTreeSet<(GuildId, Key)> = self.shown.waiting.iter().copied().collect();
+        assert_eq!(waiting.len(), self.shown.waiting.len(), "nobody waits twice");
+        assert_eq!(waiting, self.shown.queued);
+        for (_, session) in self.sessions.iter() {
+            let hungry = session.aside.as_ref().is_some_and(|aside| !aside.hungry.is_empty());
+            assert!(!hungry || session.connection.is_some(), "nobody waits to read without a connection");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::listing::Viewers;
+    use crate::mail::placement::CoreId;
+    use crate::mail::session_id::SessionId;
+
+    #[test]
+    fn a_window_that_many_open_is_one_text_and_counted_once() {
+        let mut shown = Shown::default();
+        let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
+        let texts: Vec<bytes::Bytes> = (0..4).map(|_| vec![b'x'; 100].into()).collect();
+        let windows = |text: usize, at| {
+            let to = Addressee::Opener(session, 0, 1);
+            let (guild, viewers) = (GuildId::new(1), Viewers::Everyone);
+            Windows { guild, viewers, to, body: texts[text].clone(), published: Time::from_millis(at) }
+        };
+        let bodies: Vec<SharedBody> =
+            [(0, 1), (1, 1), (0, 1), (0, 2), (1, 3)].map(|(text, at)| shown.body(&windows(text, at))).into();
+        assert_eq!(shown.held.purse().bytes(), 200);
+        assert!(Rc::ptr_eq(&bodies[0], &bodies[2]) && !Rc::ptr_eq(&bodies[0], &bodies[3]));
+        assert_eq!(bodies[3].published, Time::from_millis(2), "each has its own time");
+        drop(bodies);
+        assert_eq!(shown.held.purse().bytes(), 0, "what nobody holds is not kept");
+    }
+}
