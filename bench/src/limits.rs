@@ -33,6 +33,9 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(60);
 pub const ATTEMPTS_MAX: u8 = 5;
 /// The longest that a thread sleeps, so that it sees orders. Fifty threads then wake a thousand times a second for nothing.
 pub const NAP: Duration = Duration::from_millis(50);
+/// If there are more threads than CPUs, each sleeps for so long times their number before it asks what has come: else a message to all would wake a
+/// thread for each of its sessions, and the server would pay for that. It is less than a hundredth of what a message to so many takes.
+pub const DOZE: Duration = Duration::from_micros(100);
 /// The heartbeats of a thread's sessions fall on multiples of this, so that the thread wakes eight times a second for them and not for
 /// each of some hundred. Clients on hosts of their own would cost a server's host none of that.
 pub const BEAT_GRID: Duration = Duration::from_millis(128);
@@ -101,8 +104,9 @@ pub const MILLION_MESSAGES_MAX: u32 = 2_000;
 pub const MILLION_PATIENCE: Duration = Duration::from_secs(60);
 /// The server is watched at rest in so many parts: how much they differ shows how exact their mean is.
 pub const MILLION_REST_PARTS: u32 = 15;
-/// After the last change of a member list: longer than servers wait until they tell numbers alone, which Guildhall does once in 5 s.
-pub const MILLION_LISTS_REST: Duration = Duration::from_secs(8);
+/// After the last change of a member list: longer than servers wait until they have told it to all. Guildhall tells numbers alone once in 5 s, and rests for ten
+/// times as long as a round took: 3.5 s if it told 30,000 windows' lookers.
+pub const MILLION_LISTS_REST: Duration = Duration::from_secs(20);
 
 // The raw gateway.
 

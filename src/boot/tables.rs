@@ -244,14 +244,17 @@ mod tests {
         let addresses: Vec<_> = listeners.iter().map(|one| one.local_addr().expect("it is bound")).collect();
         let split = Arc::new(Split::new(listeners.iter().map(|one| vec![one.as_raw_fd()]).collect()));
         let (closer, closed) = std::sync::mpsc::channel();
-        let ends: Arc<Barrier> = Arc::new(Barrier::new(3));
+        let [apart, ends] = [3, 3].map(|threads| Arc::new(Barrier::new(threads)));
         let cores: Vec<_> = listeners
             .into_iter()
             .enumerate()
             .map(|(core, listener)| {
-                let (split, closer, ends) = (Arc::clone(&split), closer.clone(), Arc::clone(&ends));
+                let (split, closer) = (Arc::clone(&split), closer.clone());
+                let (apart, ends) = (Arc::clone(&apart), Arc::clone(&ends));
                 std::thread::spawn(move || {
                     split.separate(core).expect("the kernel lets us");
+                    // What is left to them is closed in the table that they have left.
+                    apart.wait();
                     if core == 0 {
                         drop(listener);
                         closer.send(None).expect("the test listens");
@@ -263,6 +266,7 @@ mod tests {
                 })
             })
             .collect();
+        apart.wait();
         assert_eq!(closed.recv().expect("a core says so"), None);
         split.leave_to_cores();
         assert!(TcpStream::connect(addresses[0]).is_err(), "nobody has a copy of it");

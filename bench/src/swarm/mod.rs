@@ -187,13 +187,15 @@ impl Swarm {
             tasks[thread as usize].push(number as u32);
         }
         let mut swarm = Swarm { plan, boards: Vec::new(), threads: Vec::new(), latencies: Latencies::default() };
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
+        let doze = if threads as usize > cpus { limits::DOZE * threads } else { Duration::ZERO };
         let (ready, all_ready) = mpsc::channel();
         for (thread, tasks) in (0..threads).zip(tasks) {
             let (first, end) = (first_of(thread) as u32, first_of(thread + 1) as u32);
             let board = Arc::new(Board::default());
             swarm.boards.push(board.clone());
             let (plan, ready) = (swarm.plan.clone(), ready.clone());
-            let part = reactor::Part { thread, sessions: first..end, tasks };
+            let part = reactor::Part { thread, sessions: first..end, tasks, doze };
             let run = move || run(plan, board, separate, part, &ready);
             let name = format!("swarm-{thread}");
             let spawned = std::thread::Builder::new().name(name).stack_size(limits::STACK_BYTES).spawn(run);

@@ -84,6 +84,8 @@ pub struct Reactor {
     next_task: usize,
     traffic_known: bool,
     latencies_due_ns: u64,
+    /// How long it sleeps before it asks what has come.
+    doze: Duration,
     /// What the errand has everybody say.
     frame: Vec<u8>,
 }
@@ -97,6 +99,8 @@ pub struct Part {
     pub sessions: Range<u32>,
     /// What they do: places in the script's list of tasks.
     pub tasks: Vec<u32>,
+    /// How long it sleeps before it asks what has come; see [`limits::DOZE`].
+    pub doze: Duration,
 }
 
 /// What a thread leaves behind.
@@ -123,7 +127,7 @@ impl Leavings {
 impl Reactor {
     /// A thread with its part.
     pub fn new(plan: Arc<Plan>, board: Arc<Board>, part: Part) -> std::io::Result<Reactor> {
-        let Part { thread, sessions: Range { start: first, end }, tasks } = part;
+        let Part { thread, sessions: Range { start: first, end }, tasks, doze } = part;
         let queue = (first..end).filter(|session| !plan.script.is_absent(*session)).map(|session| session - first);
         let mut seats = Vec::with_capacity((end - first) as usize);
         seats.extend((first..end).map(|index| Seat {
@@ -174,6 +178,7 @@ impl Reactor {
             next_task: 0,
             traffic_known: false,
             latencies_due_ns: 0,
+            doze,
             frame: Vec::new(),
         })
     }
@@ -217,6 +222,12 @@ impl Reactor {
     }
 
     fn wait(&mut self, events: &mut [epoll::Event], nap: Duration) {
+        let connects = self.queueing && self.plan.gate.is_turn_of(self.thread);
+        let doze = if connects { Duration::ZERO } else { self.doze.min(nap) };
+        if !doze.is_zero() {
+            std::thread::sleep(doze);
+        }
+        let nap = nap - doze;
         let timeout = rustix::event::Timespec { tv_sec: nap.as_secs() as i64, tv_nsec: i64::from(nap.subsec_nanos()) };
         let count = match epoll::wait(&self.epoll, &mut *events, Some(&timeout)) {
             Ok(count) => count,

@@ -34,6 +34,8 @@ pub(super) struct Rows {
     pub marks: Vec<Mark>,
     /// The headings among them, in order.
     pub groups: SmallVec<[Group; 1]>,
+    /// The group of the first row, if that is no heading.
+    pub first: Option<GroupId>,
 }
 
 impl Rows {
@@ -129,7 +131,7 @@ impl Order {
     /// The rows of a window as they are now.
     pub fn rows(&self, block: u32) -> Rows {
         let (mut skip, wanted) = (range(block).0 as usize, limits::LIST_BLOCK as usize);
-        let mut rows = Rows { marks: Vec::with_capacity(wanted), groups: SmallVec::new() };
+        let mut rows = Rows { marks: Vec::with_capacity(wanted), groups: SmallVec::new(), first: None };
         for (group, members) in self.headed(false) {
             if rows.marks.len() >= wanted {
                 break;
@@ -141,6 +143,8 @@ impl Order {
             if skip == 0 {
                 rows.marks.push(Mark::Group(group.id));
                 rows.groups.push(group);
+            } else {
+                rows.first = Some(group.id);
             }
             let room = wanted - rows.marks.len();
             rows.marks.extend(members.from(skip.saturating_sub(1)).take(room).map(|line| Mark::Member(line.user())));

@@ -6,6 +6,7 @@
 //! or look different, are rendered.
 //! Invariant: a window that this round and the next one pass over was told what is true, or nobody has been answered there yet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::limits;
 use crate::mail::listing::{Addressee, Look, Viewers, Windows};
 use crate::mail::placement::CoreId;
 use crate::wire::model::kept::KeptMember;
-use crate::wire::model::listing::{Group, Update};
+use crate::wire::model::listing::{Group, GroupId, Update};
 use crate::wire::model::presence::Presence;
 
 /// One list.
@@ -360,10 +361,14 @@ impl List {
                     match *step {
                         Step::Delete(place) => update.delete(first + place as u32),
                         Step::Insert(place) => {
-                            update.insert(first + place as u32, |out| self.write(rows.marks[place], &rows, scene, out));
+                            update.insert(first + place as u32, |out| {
+                                self.write(rows.marks[place], None, &rows, scene, out)
+                            });
                         }
                         Step::Update(place) => {
-                            update.update(first + place as u32, |out| self.write(rows.marks[place], &rows, scene, out));
+                            update.update(first + place as u32, |out| {
+                                self.write(rows.marks[place], None, &rows, scene, out)
+                            });
                         }
                     }
                 }
@@ -413,25 +418,39 @@ impl List {
         buffer: &mut Vec<u8>,
     ) -> Bytes {
         let mut update = Update::new(head, buffer);
-        update.sync(range(block), &rows.marks, |mark, out| self.write(*mark, rows, scene, out));
+        let mut group = rows.first;
+        update.sync(range(block), &rows.marks, |mark, out| {
+            if let Mark::Group(id) = mark {
+                group = Some(*id);
+            }
+            self.write(*mark, group, rows, scene, out);
+        });
         update.finish()
     }
 
-    /// Writes a row. A member looks as it does now, or as it last did.
-    fn write<R: Roster>(&self, mark: Mark, rows: &Rows, scene: &Scene<'_, R>, out: &mut Vec<u8>) {
+    /// Writes a row. A member looks as it does now, or as it last did; but if its group is said, it is online or offline as that is: the rows
+    /// may be older, and what has become of them is told next.
+    fn write<R: Roster>(
+        &self,
+        mark: Mark,
+        group: Option<GroupId>,
+        rows: &Rows,
+        scene: &Scene<'_, R>,
+        out: &mut Vec<u8>,
+    ) {
         let user = match mark {
             Mark::Group(id) => return rows.group(id).expect("its heading is among the rows").write_row(out),
             Mark::Member(user) => user,
         };
         out.extend_from_slice(b"{\"member\":");
         scene.roster.shown(user, |member, presence| match member {
-            Some(member) => member.write_json(presence, out),
+            Some(member) => member.write_json(&as_listed(presence, group), out),
             None => match scene.everybody.members().and_then(|members| members.get(&user)) {
-                Some(member) => member.write_json(presence, out),
+                Some(member) => member.write_json(&as_listed(presence, group), out),
                 None => {
                     let gone = self.changes.of.get(&user).and_then(|changed| changed.gone.as_ref());
                     gone.expect("who is listed is known, and who was is remembered")
-                        .write_json(&Presence::OFFLINE, out);
+                        .write_json(&as_listed(&Presence::OFFLINE, group), out);
                 }
             },
         });
@@ -441,5 +460,14 @@ impl List {
     fn post<R>(&self, scene: &Scene<'_, R>, core: CoreId, to: Addressee, body: Bytes) -> Post {
         let (guild, viewers) = (scene.guild, self.viewers.clone());
         (core, Arc::new(Windows { guild, viewers, to, body, published: scene.now }))
+    }
+}
+
+/// A presence as it fits the group that a member is listed in, if that is said.
+fn as_listed(presence: &Presence, group: Option<GroupId>) -> Cow<'_, Presence> {
+    match group {
+        Some(GroupId::Offline) => Cow::Owned(Presence::OFFLINE),
+        Some(GroupId::Online | GroupId::Role(_)) if !presence.is_visible() => Cow::Owned(Presence::ONLINE),
+        Some(GroupId::Online | GroupId::Role(_)) | None => Cow::Borrowed(presence),
     }
 }

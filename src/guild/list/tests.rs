@@ -109,6 +109,13 @@ impl Client {
                     rows.resize(rows.len().max(last + 1), None);
                     let items = op["items"].as_array().cloned().unwrap_or_default();
                     assert!(name == "SYNC" || items.is_empty());
+                    let mut group = None;
+                    for item in &items {
+                        let offline = item["member"]["presence"]["status"] == "offline";
+                        group = item["group"]["id"].as_str().or(group);
+                        let fits = group.is_none_or(|group| offline == (group == "offline"));
+                        assert!(fits || item.get("group").is_some(), "{item} is in the group {group:?}");
+                    }
                     for (place, row) in rows[first..=last].iter_mut().enumerate() {
                         *row = items.get(place).map(Value::to_string);
                     }

@@ -137,7 +137,7 @@ mod tests {
 
     fn rows(of: impl IntoIterator<Item = u64>) -> Rows {
         let marks = of.into_iter().map(|id| Mark::Member(UserId::new(id))).collect();
-        Rows { marks, groups: SmallVec::new() }
+        Rows { marks, groups: SmallVec::new(), first: None }
     }
 
     #[test]

@@ -164,6 +164,10 @@ impl Presence {
     pub const OFFLINE: Presence =
         Presence { status: Status::Offline, on: [Status::Offline; 3], activities: Activities(None) };
 
+    /// Somebody of whom it is known only that he is there.
+    pub const ONLINE: Presence =
+        Presence { status: Status::Online, on: [Status::Offline; 3], activities: Activities(None) };
+
     /// Adds another session, which is no more present than those before it.
     pub fn add(&mut self, status: Status, platform: Platform, activities: &Activities) {
         if status == Status::Offline {
