@@ -164,8 +164,8 @@ pub const LIST_LOOKERS: usize = 1_024;
 /// Bytes of windows that a core holds, because they are not sent or may be asked for again. Past it sessions let go of what they
 /// were sent, one after the other; if that is not enough, whoever begins to look waits.
 pub const LIST_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Sessions that have waited for that memory and are shown what they asked for, in one tick.
-pub const LIST_WAITING: usize = 256;
+/// Sessions that have waited for that memory and are shown what they asked for, in one tick: a few milliseconds.
+pub const LIST_WAITING: usize = 1_024;
 /// Windows that were rendered lately and are known by their bytes, so that they are compressed once for all who begin to look.
 pub const LIST_BODIES: usize = 8;
 /// How long a list is kept that nobody looks at. To make one of a million members takes a second.
