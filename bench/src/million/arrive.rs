@@ -86,7 +86,6 @@ pub fn arrive(million: &Million) -> Result<(Stage<'_>, Step), String> {
         disconnects: 0,
         line: Line::new(million.quiet),
         told: Instant::now(),
-        all_appear: None,
     };
     stage.look_at_rest(&mut step);
     let rest = stage.rest;

@@ -37,7 +37,6 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
             turn,
             rows: stage.live,
             checked,
-            expected: if turn == 0 { stage.all_appear } else { None },
             flapping: FLAPPING,
         };
         let moment = stage.moment();
@@ -71,7 +70,6 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     }
     stage.begin(Deed::Check(stage.live), Part::ALL);
     stage.await_errand(|progress| progress.asked_all);
-    stage.all_appear = None;
     step.add("sessions that scrolled", f64::from(scrollers), Unit::Count);
     step.add("requests for rows", f64::from(asked), Unit::Count);
     step.add("of them answered", f64::from(done), Unit::Count);

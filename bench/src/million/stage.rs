@@ -17,7 +17,6 @@ use crate::script::{Mark, Script};
 use crate::swarm::errand::{Deed, Errand, Part};
 use crate::swarm::tally::coarse;
 use crate::swarm::{Progress, Swarm};
-use crate::trace::Status;
 
 /// Between looks at whether something is done.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -97,8 +96,6 @@ pub struct Stage<'a> {
     pub line: progress::Line,
     /// When that was last told.
     pub told: Instant,
-    /// How all appear, if that is known.
-    pub all_appear: Option<Status>,
 }
 
 /// What server and swarm had used at a moment.

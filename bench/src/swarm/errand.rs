@@ -61,8 +61,6 @@ pub struct Scroll {
     pub rows: u32,
     /// Whose lists are kept and checked row by row: one in so many of those who look.
     pub checked: u32,
-    /// How everybody in them appears, if that is known.
-    pub expected: Option<Status>,
     /// Of those who look, one in so many goes or comes at each second turn.
     pub flapping: u32,
 }

@@ -86,7 +86,7 @@ impl Lists {
         list.ranges.clone_from(&ranges);
         list.asked_ns = now_ns;
         if let Some(rows) = &mut list.rows {
-            rows.look_at(&ranges, scroll.expected.map(Status::name));
+            rows.look_at(&ranges);
         }
         (ranges, list.awaited.len())
     }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn scroll(turn: u32, rows: u32, checked: u32) -> Scroll {
-        Scroll { guild: 1, channel: 2, turn, rows, checked, expected: None, flapping: 8 }
+        Scroll { guild: 1, channel: 2, turn, rows, checked, flapping: 8 }
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub struct Rows {
     synced: Vec<(Range, Groups)>,
     /// The groups as they were last told.
     groups: Groups,
-    /// How everybody appears, if that is known.
-    expected: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -129,14 +127,13 @@ struct Presence<'a> {
 
 impl Default for Rows {
     fn default() -> Self {
-        Rows { rows: BTreeMap::new(), ranges: Vec::new(), synced: Vec::new(), groups: Rc::new([]), expected: None }
+        Rows { rows: BTreeMap::new(), ranges: Vec::new(), synced: Vec::new(), groups: Rc::new([]) }
     }
 }
 
 impl Rows {
-    /// It looks at these ranges from now on, in which everybody appears so, if that is known. What is in none of them is forgotten.
-    pub fn look_at(&mut self, ranges: &[Range], expected: Option<&'static str>) {
-        self.expected = expected;
+    /// It looks at these ranges from now on. What is in none of them is forgotten.
+    pub fn look_at(&mut self, ranges: &[Range]) {
         self.ranges = ranges.to_vec();
         self.synced.retain(|(range, _)| ranges.contains(range));
         self.rows.retain(|index, _| ranges.iter().any(|range| within(*range, *index)));
@@ -302,9 +299,6 @@ impl Rows {
                     if (group == OFFLINE) != (status == OFFLINE) {
                         return Err(format!("row {index}: somebody {status} is in the group {group}"));
                     }
-                    if self.expected.is_some_and(|expected| expected != status) {
-                        return Err(format!("row {index}: {user} is {status}, and has said something else"));
-                    }
                     before = Some(name);
                 }
                 (row, expected) => return Err(format!("row {index} is {row:?}; a group there is {expected:?}")),
@@ -373,7 +367,7 @@ mod tests {
     /// Four members in two groups: six rows, of which five are seen.
     fn seen() -> Rows {
         let mut rows = Rows::default();
-        rows.look_at(&[RANGE], None);
+        rows.look_at(&[RANGE]);
         let items = json!([group("7", 1), member(9), group("online", 3), member(1), member(3)]);
         let came = apply_to(
             &mut rows,
@@ -433,7 +427,7 @@ mod tests {
     #[test]
     fn ranges_are_told_of_one_by_one() {
         let mut rows = Rows::default();
-        rows.look_at(&[(0, 1), (2, 3)], None);
+        rows.look_at(&[(0, 1), (2, 3)]);
         let sync = |first: u32, items: Value| json!([{"op": "SYNC", "range": [first, first + 1], "items": items}]);
         let groups = [("online", 5)];
         assert_eq!(
@@ -455,7 +449,7 @@ mod tests {
     #[test]
     fn what_is_no_longer_looked_at_is_forgotten() {
         let mut rows = seen();
-        rows.look_at(&[(5, 9)], None);
+        rows.look_at(&[(5, 9)]);
         assert!(rows.rows.is_empty() && rows.synced.is_empty());
         let late = json!([{"op": "UPDATE", "index": 3, "item": member(1)}]);
         assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 3)], late)), Ok(vec![]));
@@ -470,7 +464,7 @@ mod tests {
     #[test]
     fn what_was_never_told_is_found_at_rest() {
         let mut rows = Rows::default();
-        rows.look_at(&[RANGE], None);
+        rows.look_at(&[RANGE]);
         let mut ops = Ops::default();
         let items = json!([group("online", 3), member(1), member(2), member(3)]);
         let sync = json!([{"op": "SYNC", "range": [0, 4], "items": items}]);
