@@ -8,6 +8,7 @@ pub mod id;
 pub mod idmap;
 pub mod metrics;
 pub mod murmur;
+pub mod places;
 pub mod prng;
 pub mod ranked;
 pub mod slab;

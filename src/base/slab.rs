@@ -107,10 +107,15 @@ impl<T> Slab<T> {
     /// The keys at places `from..from + count`, for sweeps that proceed a little each turn.
     pub fn keys_in(&self, from: u32, count: u32) -> impl Iterator<Item = Key> {
         let end = from.saturating_add(count).min(self.places());
-        (from.min(end)..end).filter_map(|index| match self.place(index) {
-            Some(Place::Taken { generation, .. }) => Some(Key { index, generation: *generation }),
-            Some(Place::Free { .. }) | None => None,
-        })
+        (from.min(end)..end).filter_map(|index| self.key_at(index))
+    }
+
+    /// The key of who is at a place, if there is somebody.
+    pub fn key_at(&self, index: u32) -> Option<Key> {
+        match self.place(index)? {
+            Place::Taken { generation, .. } => Some(Key { index, generation: *generation }),
+            Place::Free { .. } => None,
+        }
     }
 
     /// How many places there are, taken or free.

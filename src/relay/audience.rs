@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, MessageId, RoleId, UserId};
 use crate::base::idmap::IdMap;
-use crate::base::slab::Key;
+use crate::base::places::Places;
 use crate::mail::facts::Facts;
 use crate::session::body::SharedBody;
 use crate::session::interest::Interest;
@@ -43,8 +43,9 @@ pub struct Audience {
     pub class: AccessClass,
     /// What they were and will be sent.
     pub journal: SharedJournal,
-    /// Who they are: keys into the shard's sessions.
-    pub sessions: Vec<Key>,
+    /// Who they are: their places among the core's sessions. So they are written to in the order in which they and their sockets
+    /// lie in memory, whatever the order of their coming here.
+    pub sessions: Places,
     /// Permissions by channel, as far as they were asked for.
     granted: IdMap<ChannelId, Permissions>,
     /// A walk over `sessions` that writes what is new to each.
@@ -58,8 +59,8 @@ pub struct Audience {
 /// A walk under way: it proceeds in slices, other work gets its turn in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walk {
-    /// The next place to visit.
-    pub at: usize,
+    /// The first place that was not visited.
+    pub at: u32,
     /// The journal's end when the walk began: everything before it is flushed when the walk is over.
     pub covers: u64,
     /// Events came since: walk again.
@@ -72,7 +73,7 @@ impl Audience {
         Audience {
             class,
             journal: Rc::new(RefCell::new(Journal::default())),
-            sessions: Vec::new(),
+            sessions: Places::default(),
             granted: IdMap::default(),
             walk: None,
             unread: BTreeMap::new(),

@@ -154,7 +154,7 @@ impl Relay {
         let user = session.user;
         self.follow_nobody(key, after);
         self.look_away(key, after);
-        self.displace(seat.audience, seat.place, sessions, after);
+        self.displace(seat.audience, key);
         if let Some(present) = self.present.get_mut(&user) {
             present.remove(key);
             if present.is_empty() {
@@ -246,11 +246,12 @@ impl Relay {
         for (key, audience) in self.audiences.iter() {
             assert_eq!(self.by_class.get(&audience.class), Some(&key), "every class is found by its own key");
             assert!(!audience.sessions.is_empty(), "no audience is empty");
-            for (place, seat_key) in audience.sessions.iter().copied().enumerate() {
-                let session = sessions.get(seat_key).expect("an audience holds living sessions");
+            for place in audience.sessions.all() {
+                let seat_key = sessions.key_at(place).expect("an audience holds living sessions");
+                let session = sessions.get(seat_key).expect("it is there");
                 let seat =
                     session.seats.iter().find(|seat| seat.guild == self.guild()).expect("who is listed is seated");
-                assert_eq!((seat.audience, seat.place as usize), (key, place), "a seat says where it is");
+                assert_eq!(seat.audience, key, "a seat says where it is");
                 let present = &self.present[&session.user];
                 assert!(present.as_slice().contains(&seat_key), "who is seated is present");
                 let roles = self.roles_of(present, sessions);
@@ -469,7 +470,7 @@ impl Relay {
         {
             session.dispatch(body);
         }
-        self.displace(seat.audience, seat.place, sessions, after);
+        self.displace(seat.audience, key);
         self.place(key, roles, interest, sessions);
         after.ready.push(key);
     }
@@ -490,28 +491,17 @@ impl Relay {
             }
         };
         let audience = self.audiences.get_mut(audience_key).expect("found or made just now");
-        let place = audience.sessions.len() as u32;
-        audience.sessions.push(key);
+        audience.sessions.insert(key.index);
         let cursor = audience.journal.borrow().end();
         let journal = std::rc::Rc::clone(&audience.journal);
         let guild = self.facts.id();
-        session.seats.push(Seat { guild, audience: audience_key, place, journal, cursor, interest });
+        session.seats.push(Seat { guild, audience: audience_key, journal, cursor, interest });
     }
 
-    /// Takes a place out of an audience's list; the last in the list moves there.
-    fn displace(&mut self, audience_key: Key, place: u32, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+    /// Takes a session out of an audience.
+    fn displace(&mut self, audience_key: Key, key: Key) {
         let Some(audience) = self.audiences.get_mut(audience_key) else { return };
-        audience.sessions.swap_remove(place as usize);
-        if let Some(moved) = audience.sessions.get(place as usize)
-            && let Some(session) = sessions.get_mut(*moved)
-        {
-            let seat = session.seat_in(self.facts.id()).expect("who is listed is seated");
-            session.seats[seat].place = place;
-            // The walk under way might have passed this place already.
-            if audience.walk.is_some_and(|walk| walk.at > place as usize) {
-                after.ready.push(*moved);
-            }
-        }
+        audience.sessions.remove(key.index);
         if audience.sessions.is_empty()
             && let Some(audience) = self.audiences.remove(audience_key)
         {

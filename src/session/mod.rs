@@ -144,8 +144,6 @@ pub struct Seat {
     pub guild: GuildId,
     /// The audience, by its key in the relay.
     pub audience: Key,
-    /// The place in that audience's list.
-    pub place: u32,
     /// The audience's journal.
     pub journal: SharedJournal,
     /// The first journal entry not yet dispatched.

@@ -234,9 +234,15 @@ impl Shard {
                 return;
             };
             let Some(walk) = &mut audience.walk else { return };
-            let from = walk.at.min(audience.sessions.len());
-            let count = (audience.sessions.len() - from).min(slice.sockets).min(slice.visits).min(HANDFUL);
-            if count == 0 {
+            let count = slice.sockets.min(slice.visits).min(HANDFUL);
+            let (mut visited, mut seen) = (std::mem::take(&mut self.flushing.visited), 0);
+            audience.sessions.each_from(walk.at, count, |place| {
+                // Whoever comes to a place before the cursor meanwhile has nothing of what this walk brings.
+                (walk.at, seen) = (place + 1, seen + 1);
+                visited.extend(self.sessions.key_at(place));
+            });
+            if seen == 0 {
+                self.flushing.visited = visited;
                 let metrics = &mut self.metrics;
                 let again =
                     audience.finish_walk(|published| metrics.record(Metric::PublishToLastFlush, now.since(published)));
@@ -245,11 +251,7 @@ impl Shard {
                 }
                 return;
             }
-            // Whoever moves to a place before the cursor meanwhile is listed by itself.
-            walk.at = from + count;
-            slice.visits -= count;
-            let mut visited = std::mem::take(&mut self.flushing.visited);
-            visited.extend_from_slice(&audience.sessions[from..from + count]);
+            slice.visits -= seen;
             for session in visited.drain(..) {
                 let Some(connection) = self.sessions.get(session).and_then(|session| session.connection) else {
                     continue; // it takes up its events when it resumes
