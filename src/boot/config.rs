@@ -31,7 +31,8 @@ pub struct ServeArgs {
     /// Whether all cores share one descriptor table, or each has its own, with a limit of open files of its own.
     #[arg(long, value_name = "WHICH", env = "GUILDHALL_DESCRIPTOR_TABLES")]
     descriptor_tables: Option<Tables>,
-    /// How a core hands its writes to the kernel: one by one, or those of a slice together, through an io_uring.
+    /// How a core hands its writes to the kernel: one by one, or those of a slice together, through an io_uring. By default what is better for
+    /// the descriptor tables.
     #[arg(long, value_name = "WAY", env = "GUILDHALL_FLUSH")]
     flush: Option<Way>,
     /// A TOML file with the same settings (`listen = "…"`, `public_url = "…"`).
@@ -152,12 +153,17 @@ impl Config {
         let Some(data) = data else {
             return Err(Fatal("no data directory: say where with --data DIR".to_owned()));
         };
+        let descriptor_tables = args.descriptor_tables.or(file.descriptor_tables).unwrap_or(Tables::Shared);
         Ok(Config {
             data,
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             cores,
-            descriptor_tables: args.descriptor_tables.or(file.descriptor_tables).unwrap_or(Tables::Shared),
-            flush: args.flush.or(file.flush).unwrap_or_default(),
+            descriptor_tables,
+            flush: args.flush.or(file.flush).unwrap_or(match descriptor_tables {
+                // Each write goes through a ring in any case.
+                Tables::Direct => Way::Batched,
+                Tables::Shared | Tables::Private => Way::Plain,
+            }),
             settings: Settings {
                 public_gateway_url: args.public_url.or(file.public_url),
                 registration: args.registration.or(file.registration).unwrap_or(true),
@@ -223,8 +229,13 @@ mod tests {
             with_file("listen = \"127.0.0.1:1\"\ncores = 3\nrate_limits = false\n", &["--cores", "5"]).unwrap();
         assert_eq!((config.cores, config.listen.port(), config.settings.rate_limits), (5, 1, false));
         assert_eq!(config.descriptor_tables, Tables::Shared);
+        assert_eq!(config.flush, Way::Plain);
         let config = with_file("descriptor_tables = \"private\"\n", &[]).unwrap();
-        assert_eq!(config.descriptor_tables, Tables::Private);
+        assert_eq!((config.descriptor_tables, config.flush), (Tables::Private, Way::Plain));
+        let config = with_file("descriptor_tables = \"direct\"\n", &[]).unwrap();
+        assert_eq!((config.descriptor_tables, config.flush), (Tables::Direct, Way::Batched));
+        let config = with_file("descriptor_tables = \"direct\"\nflush = \"plain\"\n", &[]).unwrap();
+        assert_eq!(config.flush, Way::Plain);
         assert!(config.settings.registration);
     }
 

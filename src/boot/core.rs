@@ -2,9 +2,10 @@
 //!
 //! Lives on: each core.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use flume::{Receiver, Sender};
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
-use glommio::net::TcpStream;
 use glommio::timer::sleep;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use socket2::Socket;
 use tungstenite::handshake::server::Request;
 
@@ -29,7 +31,7 @@ use crate::desk::Desk;
 use crate::desk::settings::Settings;
 use crate::gateway::handshake;
 use crate::gateway::socket::Door;
-use crate::gateway::sockets::{Sending, SocketTable, Way};
+use crate::gateway::sockets::{self, Sending, SocketTable, Way};
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Request as Asked};
 use crate::mail::placement::Placement;
@@ -96,8 +98,8 @@ pub enum Order {
     Measure(Sender<Metrics>),
     /// Ask an owner on behalf of the operator.
     Ask(Box<Asked>, Sender<Answer>),
-    /// Write these frames once to every open connection.
-    Pulse(Bytes, Sender<Beat>),
+    /// Write these frames once to every open connection, to so many between two turns of other work.
+    Pulse(Bytes, u32, Sender<Beat>),
     /// Accept nobody any more and send everybody away within the time; tell when done.
     Drain(Duration, Sender<()>),
     /// End.
@@ -137,7 +139,8 @@ pub async fn run(parts: CoreParts) -> Metrics {
     glommio::spawn_local(tick(desk.clone())).detach();
     glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
-    let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default() };
+    let head = RefCell::new([0; limits::HEAD_READ]);
+    let entrance = Entrance { address, room, door: door.clone(), rates: RateLimits::default(), head };
     let listening = glommio::spawn_local(entrance.accept(Listener::adopt(listener)));
     glommio::spawn_local(obey(orders, door.clone(), listening, Rc::clone(&stop))).detach();
     let _ = ready.send(Ok(()));
@@ -182,10 +185,10 @@ async fn obey(orders: Receiver<Order>, door: Door, listening: glommio::Task<()>,
                 })
                 .detach();
             }
-            Order::Pulse(frames, reply) => {
+            Order::Pulse(frames, slice, reply) => {
                 let door = door.clone();
                 glommio::spawn_local(async move {
-                    let _ = reply.send(pulse::beat(&door, &frames).await);
+                    let _ = reply.send(pulse::beat(&door, &frames, slice).await);
                 })
                 .detach();
             }
@@ -228,6 +231,8 @@ struct Entrance {
     room: Room,
     door: Door,
     rates: RateLimits,
+    /// Where the first bytes of each are read.
+    head: RefCell<[u8; limits::HEAD_READ]>,
 }
 
 impl Entrance {
@@ -253,8 +258,26 @@ impl Entrance {
         }
     }
 
-    fn let_in(&self, stream: TcpStream) {
-        glommio::spawn_local(greet(stream, self.door.clone(), self.rates.clone())).detach();
+    /// Most connections bring along what they want, and most of them want the gateway. They need no task.
+    fn let_in(&self, socket: OwnedFd) {
+        let head = &mut *self.head.borrow_mut();
+        let head = match recv(&socket, &mut *head, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return,
+            Ok((read, _)) => &head[..read],
+            Err(Errno::AGAIN | Errno::INTR) => &[],
+            Err(_) => return,
+        };
+        let Some((length, request)) = handshake::head(head).ok().flatten() else {
+            // Read on, or let hyper say what is wrong with it.
+            glommio::spawn_local(greet(socket, head.to_vec(), self.door.clone(), self.rates.clone())).detach();
+            return;
+        };
+        if !handshake::is_upgrade(request.headers()) {
+            return serve(socket, head.to_vec(), self.door.clone(), self.rates.clone());
+        }
+        if let Some((socket, refusal)) = upgrade(socket, &request, &head[length..], &self.door) {
+            glommio::spawn_local(refuse(socket, refusal)).detach();
+        }
     }
 
     /// Waits until others have closed. In a table of its own this core alone is full: without its listener the kernel sends
@@ -287,14 +310,20 @@ impl Entrance {
     }
 }
 
-/// Reads the head of the first request and sends the connection to the door that it is for.
-async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
-    let mut head = Vec::new();
+/// Reads the head of the first request, as far as it has not come yet, and sends the connection to the door that it is for.
+async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rates: RateLimits) {
+    let mut stream = sockets::to_executor(socket);
     if stream.set_read_timeout(Some(limits::HANDSHAKE_TIME)).is_err() {
         return;
     }
     let deadline = clock::now() + limits::HANDSHAKE_TIME;
     let request = loop {
+        match handshake::head(&head) {
+            Ok(Some((length, request))) => break Some((length, request)),
+            Ok(None) if head.len() < limits::HEAD_MAX && clock::now() < deadline => {}
+            // hyper has the words for what is wrong with it.
+            Ok(None) | Err(_) => break None,
+        }
         let start = head.len();
         head.resize(start + limits::HEAD_READ, 0);
         let read = match stream.read(&mut head[start..]).await {
@@ -302,53 +331,55 @@ async fn greet(mut stream: TcpStream, door: Door, rates: RateLimits) {
             Ok(read) => read,
         };
         head.truncate(start + read);
-        match handshake::head(&head) {
-            Ok(Some((length, request))) => break Some((length, request)),
-            Ok(None) if head.len() < limits::HEAD_MAX && clock::now() < deadline => {}
-            // hyper has the words for what is wrong with it.
-            Ok(None) | Err(_) => break None,
-        }
     };
     let _ = stream.set_read_timeout(None);
+    let socket = sockets::from_executor(stream);
     match request {
         Some((length, request)) if handshake::is_upgrade(request.headers()) => {
             // Whoever is let in needs no other task; its socket leaves the executor.
-            if let Some((stream, refusal)) = upgrade(stream, &request, &head[length..], &door) {
-                glommio::spawn_local(refuse(stream, refusal)).detach();
+            if let Some((socket, refusal)) = upgrade(socket, &request, &head[length..], &door) {
+                glommio::spawn_local(refuse(socket, refusal)).detach();
             }
         }
         Some(_) | None => {
             head.shrink_to_fit();
-            glommio::spawn_local(async move {
-                let desk = door.desk.clone();
-                if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await
-                    && let Some((stream, refusal)) = upgrade(turned.stream, &turned.request, &turned.behind, &door)
-                {
-                    refuse(stream, refusal).await;
-                }
-            })
-            .detach();
+            serve(socket, head, door, rates);
         }
     }
+}
+
+/// Has a connection served by the REST door, until it ends or turns to the gateway. `head` was read from it.
+fn serve(socket: OwnedFd, head: Vec<u8>, door: Door, rates: RateLimits) {
+    glommio::spawn_local(async move {
+        let (stream, desk) = (sockets::to_executor(socket), door.desk.clone());
+        if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await {
+            let socket = sockets::from_executor(turned.stream);
+            if let Some((socket, refusal)) = upgrade(socket, &turned.request, &turned.behind, &door) {
+                refuse(socket, refusal).await;
+            }
+        }
+    })
+    .detach();
 }
 
 /// Takes a connection in, or gives it back with the answer that refuses it.
-fn upgrade(stream: TcpStream, request: &Request, behind: &[u8], door: &Door) -> Option<(TcpStream, Vec<u8>)> {
+fn upgrade(socket: OwnedFd, request: &Request, behind: &[u8], door: &Door) -> Option<(OwnedFd, Vec<u8>)> {
     // Before there is a WebSocket a refusal costs least.
     let stay_away = door.desk.shard().turns_away();
     if let Some(seconds) = stay_away {
-        return Some((stream, handshake::come_back(seconds)));
+        return Some((socket, handshake::come_back(seconds)));
     }
     match handshake::open(request) {
         Ok(opening) => {
-            door.serve(stream, opening, behind);
+            door.serve(socket, opening, behind);
             None
         }
-        Err(refusal) => Some((stream, refusal)),
+        Err(refusal) => Some((socket, refusal)),
     }
 }
 
-async fn refuse(mut stream: TcpStream, refusal: Vec<u8>) {
+async fn refuse(socket: OwnedFd, refusal: Vec<u8>) {
+    let mut stream = sockets::to_executor(socket);
     let _ = stream.write_all(&refusal).await;
     let _ = stream.shutdown(std::net::Shutdown::Write).await;
 }

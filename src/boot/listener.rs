@@ -4,9 +4,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::OwnedFd;
 
-use glommio::net::{TcpListener, TcpStream};
+use glommio::io::PollableFd;
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -36,29 +37,35 @@ pub fn open(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// A listener on the executor of the core that made this of it.
-#[derive(Debug)]
 pub struct Listener {
-    accepting: TcpListener,
-    descriptor: RawFd,
+    accepting: PollableFd<OwnedFd>,
     rounds: Rounds,
     /// Connections that may come in before it is the others' turn.
     left: usize,
 }
 
 impl Listener {
-    /// Takes a listener over.
+    /// Takes a listener over. Its connections need not be the executor's: most are the gateway's, which has no use for that.
+    ///
+    /// # Panics
+    /// If this is not on an executor.
     pub fn adopt(socket: Socket) -> Listener {
-        let descriptor = socket.into_raw_fd();
-        // SAFETY: the descriptor comes straight out of the socket, which gives up its ownership. (glommio's own bind has a fixed
-        // backlog of 1,024, too small for a reconnect storm.)
-        let accepting = unsafe { TcpListener::from_raw_fd(descriptor) };
-        Listener { accepting, descriptor, rounds: Rounds::default(), left: limits::ACCEPT_SLICE }
+        let accepting = PollableFd::new(socket.into()).expect("a core's listener is on its executor");
+        Listener { accepting, rounds: Rounds::default(), left: limits::ACCEPT_SLICE }
     }
 
     /// The next connection.
-    pub async fn accept(&mut self) -> io::Result<TcpStream> {
+    pub async fn accept(&mut self) -> io::Result<OwnedFd> {
         self.pace().await;
-        self.accepting.accept().await.map_err(io::Error::from)
+        loop {
+            match self.take() {
+                Ok(socket) => return Ok(socket),
+                Err(Errno::AGAIN) => self.accepting.readable().await?,
+                // Whoever was in the backlog has gone.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Lets others have their turn once in a while: with somebody in the backlog no accept waits, and a storm's whole backlog
@@ -72,13 +79,13 @@ impl Listener {
     }
 
     /// A connection that waits to be accepted, if there is one now.
-    pub async fn take_waiting(&mut self) -> Option<TcpStream> {
+    pub async fn take_waiting(&mut self) -> Option<OwnedFd> {
         self.pace().await;
-        // SAFETY: our listener keeps its descriptor open while it is lent.
-        let listener = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
-        let socket = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
-        // SAFETY: the descriptor comes straight out of its owner, which gives it up.
-        Some(unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) })
+        self.take().ok()
+    }
+
+    fn take(&self) -> Result<OwnedFd, Errno> {
+        accept_with(self.accepting.get_ref(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
     }
 }
 
@@ -102,7 +109,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 mod tests {
     use std::cell::Cell;
     use std::net::TcpStream as Client;
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::fd::AsFd;
     use std::rc::Rc;
 
     use glommio::{LocalExecutorBuilder, Placement};
@@ -136,9 +143,7 @@ mod tests {
                     } else {
                         listener.take_waiting().await.expect("it is in the backlog")
                     };
-                    // SAFETY: the stream lives until the end of this block.
-                    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
-                    assert!(rustix::net::sockopt::tcp_nodelay(borrowed.as_fd()).unwrap(), "it is the listener's");
+                    assert!(rustix::net::sockopt::tcp_nodelay(stream.as_fd()).unwrap(), "it is the listener's");
                     seen.push(turns.get());
                 }
                 seen

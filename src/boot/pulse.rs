@@ -36,8 +36,9 @@ pub struct Beat {
     cpu: Duration,
 }
 
-/// Has all cores write, as often as asked, each time when all have done it before.
-pub fn order(cores: &[Sender<Order>], bytes: usize, rounds: u32) -> Result<Value, Fatal> {
+/// Has all cores write, as often as asked, each time when all have done it before. A core writes to `slice` connections, then other work has
+/// its turn.
+pub fn order(cores: &[Sender<Order>], bytes: usize, rounds: u32, slice: u32) -> Result<Value, Fatal> {
     if cores.is_empty() {
         return Err(Fatal("no server is running: a pulse is written to its connections".to_owned()));
     }
@@ -51,7 +52,7 @@ pub fn order(cores: &[Sender<Order>], bytes: usize, rounds: u32) -> Result<Value
         let (reply, beats) = flume::bounded(cores.len());
         let ordered = clock::now();
         for core in cores {
-            let _ = core.send(Order::Pulse(frames.clone(), reply.clone()));
+            let _ = core.send(Order::Pulse(frames.clone(), slice, reply.clone()));
         }
         drop(reply);
         let mut sum = Beat { pulsed: Pulsed::default(), last: ordered, cpu: Duration::ZERO };
@@ -76,7 +77,7 @@ pub fn order(cores: &[Sender<Order>], bytes: usize, rounds: u32) -> Result<Value
 }
 
 /// Writes the frames to this core's connections.
-pub async fn beat(door: &Door, frames: &Bytes) -> Beat {
+pub async fn beat(door: &Door, frames: &Bytes, slice: u32) -> Beat {
     let mut rounds = Rounds::default();
     let mut beat = Beat { pulsed: Pulsed::default(), last: clock::now(), cpu: Duration::ZERO };
     let mut next = Some(0);
@@ -85,7 +86,7 @@ pub async fn beat(door: &Door, frames: &Bytes) -> Beat {
             rounds.round().await;
         }
         let before = clock::thread_cpu();
-        next = door.pulse(from, limits::PULSE_SLICE, frames, &mut beat.pulsed);
+        next = door.pulse(from, slice, frames, &mut beat.pulsed);
         beat.last = clock::now();
         beat.cpu += clock::thread_cpu().saturating_sub(before);
     }
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn what_no_pulse_can_be_is_refused() {
         let (core, _orders) = flume::bounded(1);
-        let refused = |cores: &[Sender<Order>], bytes, rounds| order(cores, bytes, rounds).unwrap_err().to_string();
+        let refused = |cores: &[Sender<Order>], bytes, rounds| order(cores, bytes, rounds, 1).unwrap_err().to_string();
         assert!(refused(&[], 100, 1).contains("no server"));
         for (bytes, rounds) in [(1, 1), (limits::PULSE_BYTES_MAX + 1, 1), (100, 0), (100, limits::PULSE_ROUNDS_MAX + 1)]
         {

@@ -11,7 +11,6 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
 use glommio::io::PollableFd;
-use glommio::net::TcpStream;
 use glommio::timer::sleep;
 
 use crate::base::clock::{self, Time};
@@ -20,7 +19,7 @@ use crate::base::slab::Key;
 use crate::desk::Desk;
 use crate::gateway::conversation::{Conversation, Gate, Move, Next};
 use crate::gateway::handshake::{Objection, Opening};
-use crate::gateway::sockets::{self, Line, Received, SocketTable, Stir};
+use crate::gateway::sockets::{Line, Received, SocketTable, Stir};
 use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
 use crate::mesh::courier::{Courier, Unsent};
@@ -131,7 +130,7 @@ impl Door {
 
     /// Serves a connection whose upgrade is good. `behind` are bytes that came behind the request. The answer to the request
     /// goes out with HELLO.
-    pub fn serve(&self, stream: TcpStream, mut opening: Opening, behind: &[u8]) {
+    pub fn serve(&self, socket: OwnedFd, mut opening: Opening, behind: &[u8]) {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
         let key = self.desk.with(|shard, _| {
@@ -152,7 +151,7 @@ impl Door {
             });
         }
         let conversation = Conversation::new(key, self.host(&opening.host));
-        self.begin(sockets::from_executor(stream), conversation, behind);
+        self.begin(socket, conversation, behind);
     }
 
     /// Serves a connection that another core has handed over for a resume.

@@ -426,11 +426,10 @@ enum Batches {
 }
 
 /// How writes are handed to the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
     /// One by one.
-    #[default]
     Plain,
     /// Those of a slice together, through an io_uring of the core's own, or through those that the sockets are in.
     Batched,
@@ -489,6 +488,12 @@ impl Sockets for Sending {
             (Batches::Off | Batches::Drawers, _) => {}
         }
     }
+}
+
+/// Gives a socket to the executor.
+pub fn to_executor(socket: OwnedFd) -> TcpStream {
+    // SAFETY: the socket gives its descriptor up, so nobody else owns it.
+    unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }
 
 /// Takes a socket from the executor.

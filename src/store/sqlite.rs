@@ -43,8 +43,8 @@ impl Store for SqliteStore {
 
     fn read(&mut self, query: &Query) -> Result<Found, StoreError> {
         // One snapshot for all statements of the answer.
-        let snapshot = self.connection.transaction()?;
-        read::find(&snapshot, query)
+        let snapshot = Snapshot::of(&self.connection)?;
+        read::find(snapshot.0, query)
     }
 
     fn read_each(
@@ -53,11 +53,32 @@ impl Store for SqliteStore {
         each: &mut dyn FnMut(Result<Found, StoreError>),
     ) -> Result<(), StoreError> {
         // One snapshot for all: to begin and to end one costs as much as a question.
-        let snapshot = self.connection.transaction()?;
+        let snapshot = Snapshot::of(&self.connection)?;
         for query in queries {
-            each(read::find(&snapshot, query));
+            each(read::find(snapshot.0, query));
         }
         Ok(())
+    }
+}
+
+/// What was committed when the first statement of the answer looked, for all of them. Begun and ended by statements that are kept: to
+/// compile them takes as long as a quick question.
+struct Snapshot<'a>(&'a Connection);
+
+impl Snapshot<'_> {
+    fn of(connection: &Connection) -> Result<Snapshot<'_>, StoreError> {
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Snapshot(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let ended = self.0.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]));
+        if let Err(error) = ended {
+            // The next one says so to whoever asks.
+            tracing::error!(%error, "a snapshot could not be ended");
+        }
     }
 }
 

@@ -30,6 +30,9 @@ pub struct MillionArgs {
     /// The command that has the server write bytes to all its connections; their number is added to it.
     #[arg(long, value_name = "COMMAND")]
     pulse: Option<String>,
+    /// The same, while it goes on answering heartbeats as it does while a message goes out.
+    #[arg(long, value_name = "COMMAND")]
+    paced_pulse: Option<String>,
     /// Turns of message and raw loop.
     #[arg(long, value_name = "N", default_value_t = 3)]
     turns: u32,
@@ -70,6 +73,7 @@ pub fn run(args: &MillionArgs) -> Result<Report, Box<dyn std::error::Error>> {
         channel: post.channel,
         steps: args.steps.clone(),
         pulse: args.pulse.as_deref().and_then(Pulse::new),
+        paced_pulse: args.paced_pulse.as_deref().and_then(Pulse::new),
         size: post.size,
         turns: args.turns.max(1),
         unread: seconds(args.unread_seconds)?,

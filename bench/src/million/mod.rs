@@ -76,6 +76,8 @@ pub struct Million {
     pub steps: Vec<Step>,
     /// How the raw loop is run.
     pub pulse: Option<Pulse>,
+    /// The same, with other work in between as often as while a message goes out.
+    pub paced_pulse: Option<Pulse>,
     /// Bytes of a message's content.
     pub size: usize,
     /// Turns of message and raw loop.

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::million::figures::{Step, Target, Unit};
 use crate::million::stage::{Spread, Stage, Used};
 use crate::million::{ALL, TENTH, tenth};
-use crate::pulse::Beat;
+use crate::pulse::{Beat, Pulse};
 use crate::report::Times;
 use crate::report::times::median;
 use crate::swarm::errand::{Deed, Part};
@@ -118,6 +118,8 @@ fn subscribe(stage: &mut Stage<'_>, step: &mut Step, part: Part) -> Result<(), S
 struct Turn {
     spread: Spread,
     beat: Option<Beat>,
+    /// The raw loop with other work in between.
+    paced: Option<Beat>,
 }
 
 /// Messages of so many bytes and the raw loop in turn. If the raw loop fails, the messages are judged all the same.
@@ -131,18 +133,19 @@ fn in_turn(
 ) -> Result<(), String> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut used = Used::default();
-    let mut pulse = stage.million.pulse.as_ref();
+    let (mut pulse, mut paced) = (stage.million.pulse.as_ref(), stage.million.paced_pulse.as_ref());
     let mut failed = pulse.is_none().then(|| "no command for the raw loop was given".to_owned());
     for _ in 0..stage.million.turns {
         let spread = stage.spread(stream, sessions)?;
         used.add(spread.used);
-        let beat = pulse.map(|pulse| pulse.run(&stage.swarm, bytes.round() as usize, stage.million.patience));
-        let beat = beat.transpose().unwrap_or_else(|failure| {
+        let run = |pulse: &Pulse| pulse.run(&stage.swarm, bytes.round() as usize, stage.million.patience);
+        let beats = pulse.map(run).transpose().and_then(|beat| Ok((beat, paced.map(run).transpose()?)));
+        let (beat, in_between) = beats.unwrap_or_else(|failure| {
             // Its pongs may still come, and would be taken for the next one's.
-            (failed, pulse) = (Some(failure), None);
-            None
+            (failed, pulse, paced) = (Some(failure), None, None);
+            (None, None)
         });
-        turns.push(Turn { spread, beat });
+        turns.push(Turn { spread, beat, paced: in_between });
     }
     let of = |value: &dyn Fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(value));
     let seconds = of(&|turn| Some(turn.spread.seconds)).unwrap_or_default();
@@ -175,6 +178,12 @@ fn in_turn(
     }
     if let Some(ratio) = of(&|turn| Some(turn.spread.seconds / turn.beat?.seconds)) {
         step.judge(name, ratio, Unit::Ratio, Target::AtMost(target));
+    }
+    if let Some(raw) = of(&|turn| Some(turn.paced?.seconds)) {
+        step.add("raw loop that lets heartbeats be answered like a message does", raw, Unit::Seconds);
+    }
+    if let Some(ratio) = of(&|turn| Some(turn.spread.seconds / turn.paced?.seconds)) {
+        step.add("last session by that one's", ratio, Unit::Ratio);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::base::prng::Prng;
 use crate::boot::Fatal;
 use crate::boot::core::Order;
 use crate::boot::pulse;
+use crate::limits;
 use crate::mail::ask::{Answer, GuildRequest, Reply, Request};
 use crate::mail::placement::VirtualShard;
 use crate::store::password::Password;
@@ -75,6 +76,9 @@ pub enum Errand {
         bytes: usize,
         /// How often.
         rounds: u32,
+        /// Whether other work has its turn as often as it has while a message goes out.
+        #[serde(default)]
+        paced: bool,
     },
 }
 
@@ -144,7 +148,10 @@ impl Errand {
                 }
                 Ok(json!({ "user_id": user, "token": issue(means, user) }))
             }
-            Errand::Pulse { bytes, rounds } => pulse::order(means.cores, *bytes, *rounds),
+            Errand::Pulse { bytes, rounds, paced } => {
+                let slice = if *paced { limits::FLUSH_SLICE as u32 } else { limits::PULSE_SLICE };
+                pulse::order(means.cores, *bytes, *rounds, slice)
+            }
         }
     }
 }

@@ -66,6 +66,9 @@ enum ErrandArgs {
         /// How often.
         #[arg(long, value_name = "R", default_value_t = 1)]
         rounds: u32,
+        /// Let other work have its turn as often as a message to everybody does.
+        #[arg(long)]
+        paced: bool,
     },
 }
 
@@ -171,7 +174,7 @@ fn errand(what: &ErrandArgs) -> Result<Errand, Fatal> {
             Errand::Fill { guild: *guild, members: *members }
         }
         ErrandArgs::Token { user } => Errand::Token { user: *user },
-        ErrandArgs::Pulse { bytes, rounds } => Errand::Pulse { bytes: *bytes, rounds: *rounds },
+        ErrandArgs::Pulse { bytes, rounds, paced } => Errand::Pulse { bytes: *bytes, rounds: *rounds, paced: *paced },
     })
 }
 

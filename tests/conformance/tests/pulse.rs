@@ -27,7 +27,9 @@ fn a_pulse_reaches_every_connection_between_two_events() {
         // A stranger who has not identified is a connection too.
         let mut stranger = Socket::greeted(server.address);
         for turn in 0..3 {
-            let pulse = admin(town.data.path(), &["pulse", "--bytes", "700", "--rounds", "2"]);
+            let paced = if turn == 1 { &["--paced"][..] } else { &[] };
+            let words = [&["pulse", "--bytes", "700", "--rounds", "2"], paced].concat();
+            let pulse = admin(town.data.path(), &words);
             assert_eq!((&pulse["bytes"], &pulse["frames"]), (&json!(700), &json!(6)));
             for round in pulse["rounds"].as_array().expect("rounds") {
                 let told = [&round["written"], &round["skipped"], &round["cut_short"]];

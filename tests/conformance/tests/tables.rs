@@ -33,8 +33,7 @@ fn sessions_live_and_move_between_tables() {
     let with_tables = |cores: usize| ("private", cores, 20_000, 60, format!("{cores} descriptor tables"));
     let without = ("direct", 2, 160, 200, "outside of the descriptor table".to_owned());
     for (which, cores, files, sessions, words) in [with_tables(2), with_tables(5), without] {
-        let flush = if which == "direct" { "batched" } else { "plain" };
-        let flags = ["--rate-limits", "false", "--descriptor-tables", which, "--flush", flush];
+        let flags = ["--rate-limits", "false", "--descriptor-tables", which];
         let mut server = Server::start_with_open_files(town.data.path(), cores, files, &flags);
         let before = tables(&server)[0];
         let ann = town.ann(&server);
