@@ -119,8 +119,8 @@ pub struct Config {
     pub cores: usize,
     /// Who has which descriptor table.
     pub descriptor_tables: Tables,
-    /// How writes are handed to the kernel.
-    pub flush: Way,
+    /// How writes are handed to the kernel, if it is said.
+    pub flush: Option<Way>,
     /// Settings of the doors.
     pub settings: Settings,
     /// Who gets no messages until it subscribes.
@@ -153,17 +153,12 @@ impl Config {
         let Some(data) = data else {
             return Err(Fatal("no data directory: say where with --data DIR".to_owned()));
         };
-        let descriptor_tables = args.descriptor_tables.or(file.descriptor_tables).unwrap_or(Tables::Shared);
         Ok(Config {
             data,
             listen: args.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             cores,
-            descriptor_tables,
-            flush: args.flush.or(file.flush).unwrap_or(match descriptor_tables {
-                // Each write goes through a ring in any case.
-                Tables::Direct => Way::Batched,
-                Tables::Shared | Tables::Private => Way::Plain,
-            }),
+            descriptor_tables: args.descriptor_tables.or(file.descriptor_tables).unwrap_or(Tables::Shared),
+            flush: args.flush.or(file.flush),
             settings: Settings {
                 public_gateway_url: args.public_url.or(file.public_url),
                 registration: args.registration.or(file.registration).unwrap_or(true),
@@ -229,13 +224,10 @@ mod tests {
             with_file("listen = \"127.0.0.1:1\"\ncores = 3\nrate_limits = false\n", &["--cores", "5"]).unwrap();
         assert_eq!((config.cores, config.listen.port(), config.settings.rate_limits), (5, 1, false));
         assert_eq!(config.descriptor_tables, Tables::Shared);
-        assert_eq!(config.flush, Way::Plain);
         let config = with_file("descriptor_tables = \"private\"\n", &[]).unwrap();
-        assert_eq!((config.descriptor_tables, config.flush), (Tables::Private, Way::Plain));
-        let config = with_file("descriptor_tables = \"direct\"\n", &[]).unwrap();
-        assert_eq!((config.descriptor_tables, config.flush), (Tables::Direct, Way::Batched));
-        let config = with_file("descriptor_tables = \"direct\"\nflush = \"plain\"\n", &[]).unwrap();
-        assert_eq!(config.flush, Way::Plain);
+        assert_eq!((config.descriptor_tables, config.flush), (Tables::Private, None));
+        let config = with_file("flush = \"batched\"\n", &[]).unwrap();
+        assert_eq!(config.flush, Some(Way::Batched));
         assert!(config.settings.registration);
     }
 

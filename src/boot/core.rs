@@ -77,8 +77,8 @@ pub struct CoreParts {
     pub room: Room,
     /// How long its executor sleeps at most.
     pub longest_sleep: Duration,
-    /// How writes are handed to the kernel.
-    pub flush: Way,
+    /// How writes are handed to the kernel, if it is said.
+    pub flush: Option<Way>,
     /// The way to a descriptor table of its own, if it is to have one.
     pub split: Option<Arc<Split>>,
     /// Takes notes, if the process records.

@@ -436,12 +436,13 @@ pub enum Way {
 }
 
 impl Sending {
-    /// Writes to the sockets of a table.
-    pub fn new(table: SocketTable, way: Way) -> io::Result<Sending> {
-        let batches = match way {
-            Way::Plain => Batches::Off,
-            Way::Batched if table.0.without_numbers.is_some() => Batches::Drawers,
-            Way::Batched => Batches::Ring(Box::new(Ring::new()?)),
+    /// Writes to the sockets of a table. Unless it is said how, in batches if the sockets have no numbers: each write goes through a ring
+    /// in any case.
+    pub fn new(table: SocketTable, way: Option<Way>) -> io::Result<Sending> {
+        let batches = match (way, table.0.without_numbers.is_some()) {
+            (Some(Way::Plain), _) | (None, false) => Batches::Off,
+            (Some(Way::Batched) | None, true) => Batches::Drawers,
+            (Some(Way::Batched), false) => Batches::Ring(Box::new(Ring::new()?)),
         };
         Ok(Sending { table, batches, staged: Vec::new() })
     }
@@ -658,7 +659,7 @@ mod tests {
     fn both_ways_write_the_same_and_tell_the_same() {
         for way in [Way::Plain, Way::Batched] {
             for table in tables() {
-                let mut sending = Sending::new(table.clone(), way).unwrap();
+                let mut sending = Sending::new(table.clone(), Some(way)).unwrap();
                 let keys: Vec<Key> =
                     (0..limits::FLUSH_SLICE as u32 * 3).map(|index| Key { index, generation: 1 }).collect();
                 let mut peers: Vec<UnixStream> = keys.iter().map(|key| enter(&table, *key)).collect();
