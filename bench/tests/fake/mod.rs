@@ -17,8 +17,11 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use guildhall_bench::town::{Place, Town, user_of};
 use guildhall_bench::trace::Trace;
 use serde_json::{Value, json};
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
+/// Bytes of a client's commands, which are short.
+const READ_BUFFER: usize = 1_024;
 /// How often a connection looks for something to send.
 const TICK: Duration = Duration::from_millis(5);
 /// Short enough that every run has heartbeats, long enough that a busy machine answers in time.
@@ -457,8 +460,10 @@ impl Fake {
     // ── gateway ──
 
     fn serve_gateway(&self, stream: TcpStream) {
+        // Each look zeroes the whole buffer.
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
         // Who is cut in the middle of the upgrade comes back.
-        let Ok(mut socket) = tungstenite::accept(stream) else { return };
+        let Ok(mut socket) = tungstenite::accept_with_config(stream, Some(config)) else { return };
         let (sender, receiver) = channel();
         let (large, patience, members) = {
             let hall = self.hall.lock().expect("no panic");
