@@ -143,7 +143,7 @@ fn wait(count: &AtomicU64, expected: u64) -> Duration {
 }
 
 #[test]
-#[ignore = "takes some gigabytes and a minute"]
+#[ignore = "takes some gigabytes and a minute: by hand, as bench/README.md says"]
 fn a_crowd_gets_everything() {
     let sessions = std::env::var("CROWD").map_or(SESSIONS, |text| text.parse().expect("a number"));
     for how in ["send", "uring"] {

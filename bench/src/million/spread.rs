@@ -133,7 +133,9 @@ fn in_turn(
 ) -> Result<(), String> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut used = Used::default();
-    let (mut pulse, mut paced) = (stage.million.pulse.as_ref(), stage.million.paced_pulse.as_ref());
+    let mut pulse = stage.million.pulse.as_ref();
+    // With others passive there is no time for it: they would be told what is unread in the middle of what is measured.
+    let mut paced = stage.million.paced_pulse.as_ref().filter(|_| sessions == stage.live);
     let mut failed = pulse.is_none().then(|| "no command for the raw loop was given".to_owned());
     for _ in 0..stage.million.turns {
         let spread = stage.spread(stream, sessions)?;
