@@ -656,6 +656,18 @@ mod tests {
     }
 
     #[test]
+    fn unless_it_is_said_sockets_without_numbers_are_written_to_in_batches() {
+        for table in tables() {
+            let without = table.0.without_numbers.is_some();
+            let peer = enter(&table, Key { index: 0, generation: 1 });
+            let mut sending = Sending::new(table, None).unwrap();
+            let sent = sending.send(Key { index: 0, generation: 1 }, b"hello");
+            assert_eq!(sent, if without { None } else { Some(Sent::Bytes(5)) });
+            drop(peer);
+        }
+    }
+
+    #[test]
     fn both_ways_write_the_same_and_tell_the_same() {
         for way in [Way::Plain, Way::Batched] {
             for table in tables() {

@@ -148,6 +148,10 @@ fn in_turn(
             (None, None)
         });
         turns.push(Turn { spread, beat, paced: in_between });
+        // The heartbeats that a raw loop has put off are answered behind it, and would take the next message's CPUs.
+        if beat.is_some() {
+            stage.await_quiet();
+        }
     }
     let of = |value: &dyn Fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(value));
     let seconds = of(&|turn| Some(turn.spread.seconds)).unwrap_or_default();
