@@ -18,6 +18,7 @@ use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::net::frames::{Broken, Inbox, Incoming};
+use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::store::token::Signer;
 use crate::wire::close::CloseCode;
@@ -101,13 +102,13 @@ impl Conversation {
         let mut replies = Vec::new();
         let mut next = Next::Read;
         let mut client_closes = false;
-        if shard.connection(key).is_none_or(|connection| connection.closing) {
+        if shard.connection(key).is_none_or(Connection::is_closing) {
             return next; // whatever else it says, nobody listens
         }
         let fed = self.inbox.feed(bytes, limits::PAYLOAD_BYTES_MAX, &mut replies, |incoming| {
-            let Some(connection) = shard.connection(key).filter(|connection| !connection.closing) else {
+            if shard.connection(key).is_none_or(Connection::is_closing) {
                 return ControlFlow::Break(());
-            };
+            }
             match incoming {
                 Incoming::Close(code) => {
                     client_closes = true;
@@ -115,7 +116,7 @@ impl Conversation {
                 }
                 // It costs as much as a command and may be answered by a pong that is never read.
                 Incoming::Aside => {
-                    if !connection.count_command(now) {
+                    if !shard.count_command(now, key) {
                         shard.metrics.count(Counter::ProtocolErrors, 1);
                         shard.close_connection(now, key, CloseCode::RateLimited, None, out);
                     }
@@ -137,11 +138,7 @@ impl Conversation {
         });
         // Behind our own close frame nothing is said; the answer to the client's is in the replies.
         if !replies.is_empty() {
-            shard.say(key, |connection| {
-                if client_closes || !connection.closing {
-                    connection.pending.append(&mut replies);
-                }
-            });
+            shard.queue_replies(key, &mut replies, client_closes);
         }
         if let Err(broken) = fed {
             shard.metrics.count(Counter::ProtocolErrors, 1);
@@ -165,10 +162,10 @@ fn understand(
     out: &mut Outbox,
 ) -> Verdict {
     let Some(connection) = shard.connection(key) else { return Verdict::Done };
-    if !connection.count_command(now) {
+    let identified = connection.session().is_some();
+    if !shard.count_command(now, key) {
         return Verdict::Close(CloseCode::RateLimited);
     }
-    let identified = connection.session.is_some();
     let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(payload) else {
         return Verdict::Close(CloseCode::DecodeError);
     };
@@ -240,7 +237,7 @@ mod tests {
         }
 
         fn is_closing(&mut self) -> bool {
-            self.shard.connection(self.conversation.key).is_none_or(|connection| connection.closing)
+            self.shard.connection(self.conversation.key).is_none_or(Connection::is_closing)
         }
     }
 

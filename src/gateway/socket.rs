@@ -23,7 +23,6 @@ use crate::gateway::sockets::{Line, Received, SocketTable, Stir};
 use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
 use crate::mesh::courier::{Courier, Unsent};
-use crate::net::frames;
 use crate::session::connection::Connection;
 use crate::shard::admission::Resume;
 use crate::shard::connecting::Resumption;
@@ -130,24 +129,18 @@ impl Door {
 
     /// Serves a connection whose upgrade is good. `behind` are bytes that came behind the request. The answer to the request
     /// goes out with HELLO.
-    pub fn serve(&self, socket: OwnedFd, mut opening: Opening, behind: &[u8]) {
+    pub fn serve(&self, socket: OwnedFd, opening: Opening, behind: &[u8]) {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
         let key = self.desk.with(|shard, _| {
             let key = shard.open(now, terms);
-            shard.say(key, |connection| {
-                opening.response.append(&mut connection.pending);
-                connection.pending = opening.response;
-            });
+            shard.queue_first(key, opening.response);
             key
         });
         if let Err(objection) = opening.terms {
             self.desk.with(|shard, out| match objection {
                 Objection::Code(code) => shard.close_connection(now, key, code, None, out),
-                Objection::Unsupported(reason) => shard.say(key, |connection| {
-                    frames::write_close(&mut connection.pending, UNSUPPORTED_DATA, reason);
-                    connection.closing = true;
-                }),
+                Objection::Unsupported(reason) => shard.close_unsupported(key, reason),
             });
         }
         let conversation = Conversation::new(key, self.host(&opening.host));
@@ -178,7 +171,7 @@ impl Door {
     /// A connection is over: its socket is closed, once the peer has heard the last word if there was one.
     pub fn finish(&self, key: Key) {
         let now = clock::now();
-        if self.desk.shard().connection(key).is_some_and(|connection| !connection.cut) {
+        if self.desk.shard().connection(key).is_some_and(|connection| !connection.is_cut()) {
             self.table.part(now, key, &mut self.lent.scratch.borrow_mut());
         } else {
             self.table.close(key);
@@ -203,15 +196,15 @@ impl Door {
                 Sent::Bytes(taken) if taken == all.len() => {
                     pulsed.written += 1;
                     bytes += taken as u64;
-                    if !connection.pending.is_empty() {
-                        connection.pending = Vec::new();
+                    if !connection.pending().is_empty() {
+                        shard.take_pending(key);
                     }
                 }
                 Sent::Bytes(taken @ 1..) => {
                     pulsed.cut_short += 1;
                     bytes += taken as u64;
-                    connection.pending = all[taken..].to_vec();
-                    connection.block(now);
+                    shard.take_pending(key);
+                    shard.pending_written(now, key, taken, all[taken..].to_vec());
                 }
                 // Whoever is gone stirs.
                 Sent::Bytes(0..) | Sent::Gone => pulsed.skipped += 1,
@@ -265,7 +258,7 @@ impl Door {
         if self.table.hear_out(key, &mut self.lent.scratch.borrow_mut()) {
             return None;
         }
-        if writable && self.desk.shard().connection(key).is_some_and(|connection| connection.blocked) {
+        if writable && self.desk.shard().connection(key).is_some_and(Connection::is_blocked) {
             let end = self.write_blocked(key);
             if end.is_some() {
                 return end;
@@ -275,7 +268,7 @@ impl Door {
         while more {
             // A connection that is being closed is not read from any more: a peer that sends without end would be listened to
             // without end, and its core would do nothing else. The turn that has written the last word shuts it.
-            if self.desk.shard().connection(key).is_none_or(|connection| connection.closing) {
+            if self.desk.shard().connection(key).is_none_or(Connection::is_closing) {
                 return None;
             }
             let mut scratch = self.lent.scratch.borrow_mut();
@@ -296,20 +289,13 @@ impl Door {
 
     /// The socket was full: what is pending is written as far as it goes.
     fn write_blocked(&self, key: Key) -> Option<End> {
-        let pending = self.desk.with(|shard, _| {
-            shard.connection(key).map(|connection| std::mem::take(&mut connection.pending)).unwrap_or_default()
-        });
+        let mut pending = self.desk.with(|shard, _| shard.take_pending(key));
         let taken = match self.table.send(key, &pending) {
             Sent::Bytes(taken) => taken,
             Sent::Gone => return Some(End::Gone),
         };
-        self.desk.with(|shard, _| {
-            if taken == pending.len() {
-                shard.writable(key);
-            } else if let Some(connection) = shard.connection(key) {
-                connection.put_back(clock::now(), &pending, taken);
-            }
-        });
+        let rest = pending.split_off(taken);
+        self.desk.with(|shard, _| shard.pending_written(clock::now(), key, taken, rest));
         None
     }
 
@@ -334,18 +320,18 @@ impl Door {
                 shard.drop_connection(asked, key, out);
             });
         };
-        let Some(connection) = self.desk.with(|shard, _| shard.release(key)) else { return };
+        let Some(released) = self.desk.with(|shard, _| shard.release(key)) else { return };
         let Move { session, user, seq } = to;
         let hand_over = Box::new(HandOver {
             session,
             socket: 0,
             user,
             seq,
-            terms: connection.terms,
+            terms: released.terms,
             unread: conversation.unread(),
-            unsent: connection.pending,
+            unsent: released.unsent,
             asked,
-            conduct: connection.conduct,
+            conduct: released.conduct,
         });
         if let Some((socket, hand_over)) = self.send(socket, hand_over) {
             glommio::spawn_local(send_later(self.clone(), socket, hand_over)).detach();
@@ -370,14 +356,14 @@ impl Door {
 /// What a pulse writes to a connection: its frames, and before them what is pending, such as the answer to a heartbeat that has come
 /// since the turn before. Unless the socket is full, that ends with a whole frame. `None`: the pulse leaves this connection out.
 fn behind_pending<'a>(connection: &Connection, frames: &'a [u8], joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    if connection.blocked || connection.closing {
+    if connection.is_blocked() || connection.is_closing() {
         return None;
     }
-    if connection.pending.is_empty() {
+    if connection.pending().is_empty() {
         return Some(frames);
     }
     joined.clear();
-    joined.extend_from_slice(&connection.pending);
+    joined.extend_from_slice(connection.pending());
     joined.extend_from_slice(frames);
     Some(joined)
 }
@@ -390,9 +376,6 @@ async fn send_later(door: Door, socket: OwnedFd, hand_over: Box<HandOver>) {
         left = door.send(socket, hand_over);
     }
 }
-
-/// WebSocket's own code for what an endpoint cannot take. Source: RFC 6455, 7.4.1.
-const UNSUPPORTED_DATA: u16 = 1003;
 
 /// Where the client has come to.
 fn address(socket: &OwnedFd) -> Option<SocketAddr> {
@@ -408,15 +391,16 @@ mod tests {
     #[test]
     fn a_pulse_follows_what_is_pending_and_leaves_out_who_is_full_or_ends() {
         let mut connection = Connection::open(Terms::default(), Time::default());
-        let hello = connection.pending.clone();
+        let hello = connection.pending().to_vec();
         let mut joined = b"of another".to_vec();
         assert_eq!(behind_pending(&connection, b"pong", &mut joined), Some(&[&hello[..], b"pong"].concat()[..]));
-        connection.pending = Vec::new();
+        connection.take_pending();
         assert_eq!(behind_pending(&connection, b"pong", &mut joined), Some(&b"pong"[..]));
-        connection.block(Time::default());
+        connection.written(Time::default(), 1, b"half a frame".to_vec());
         assert_eq!(behind_pending(&connection, b"pong", &mut joined), None, "half a frame may be pending");
-        connection.blocked = false;
-        connection.closing = true;
+        connection.unblock();
+        connection.take_pending();
+        connection.closed_by_client();
         assert_eq!(behind_pending(&connection, b"pong", &mut joined), None, "nothing follows a close frame");
     }
 }

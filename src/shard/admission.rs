@@ -301,11 +301,7 @@ impl Shard {
             self.admission.dismissed.pop_first();
             if self.still_waits(key) {
                 self.stop_waiting(key);
-                self.say(key, |connection| {
-                    connection.invalidate_session(resumable);
-                    // It has as long again to identify as at first.
-                    connection.conduct.beat_at = now;
-                });
+                self.queue_on(key, |connection| connection.dismiss(now, resumable));
             }
         }
     }
@@ -336,12 +332,12 @@ impl Shard {
     }
 
     fn still_waits(&self, key: Key) -> bool {
-        self.connections.get(key).is_some_and(|connection| connection.waits && !connection.closing)
+        self.connections.get(key).is_some_and(|connection| connection.waits() && !connection.is_closing())
     }
 
     fn stop_waiting(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.waits = false;
+            connection.stop_waiting();
         }
     }
 }

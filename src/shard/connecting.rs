@@ -14,7 +14,7 @@ use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::relay::Aftermath;
 use crate::session::body::Body;
-use crate::session::connection::Connection;
+use crate::session::connection::{Connection, Released};
 use crate::session::replay::Replay;
 use crate::session::{Attaching, Holds, Session, Stage};
 use crate::shard::Shard;
@@ -81,15 +81,58 @@ impl Shard {
         key
     }
 
-    /// A connection, so that the door can see what was agreed and say something.
-    pub fn connection(&mut self, key: Key) -> Option<&mut Connection> {
-        self.connections.get_mut(key)
+    /// A connection, to look at.
+    pub fn connection(&self, key: Key) -> Option<&Connection> {
+        self.connections.get(key)
     }
 
-    /// Has something sent that is no event.
-    pub fn say(&mut self, key: Key, what: impl FnOnce(&mut Connection)) {
+    /// Counts a command; false when the client has sent too many.
+    pub fn count_command(&mut self, now: Time, key: Key) -> bool {
+        self.connections.get_mut(key).is_some_and(|connection| connection.count_command(now))
+    }
+
+    /// Queues bytes before all others: the answer to the upgrade.
+    pub fn queue_first(&mut self, key: Key, bytes: Vec<u8>) {
+        self.queue_on(key, |connection| connection.queue_first(bytes));
+    }
+
+    /// Queues control frames. None goes behind the server's own close frame; the answer to the client's does.
+    pub fn queue_replies(&mut self, key: Key, frames: &mut Vec<u8>, answers_close: bool) {
+        self.queue_on(key, |connection| {
+            if answers_close || !connection.is_closing() {
+                connection.queue(frames);
+            }
+        });
+    }
+
+    /// Queues op 7.
+    pub fn ask_to_reconnect(&mut self, key: Key) {
+        self.queue_on(key, Connection::ask_to_reconnect);
+    }
+
+    /// Closes a connection whose encoding is not supported.
+    pub fn close_unsupported(&mut self, key: Key, reason: &str) {
+        self.queue_on(key, |connection| connection.close_unsupported(reason));
+    }
+
+    /// Takes what a connection has pending, to write it without a flush.
+    pub fn take_pending(&mut self, key: Key) -> Vec<u8> {
+        self.connections.get_mut(key).map(Connection::take_pending).unwrap_or_default()
+    }
+
+    /// What [`Shard::take_pending`] gave was written: the socket took `taken` bytes and left `rest`.
+    pub fn pending_written(&mut self, now: Time, key: Key, taken: usize, rest: Vec<u8>) {
+        if rest.is_empty() {
+            self.writable(key);
+        } else if let Some(connection) = self.connections.get_mut(key) {
+            connection.written(now, taken, rest);
+        }
+    }
+
+    /// Changes a connection so that there is something to send, and lists it.
+    pub(super) fn queue_on(&mut self, key: Key, change: impl FnOnce(&mut Connection)) {
         if let Some(connection) = self.connections.get_mut(key) {
-            what(connection);
+            change(connection);
             self.list_connection(key);
         }
     }
@@ -97,12 +140,8 @@ impl Shard {
     /// A heartbeat: answered always; with a number it acknowledges events.
     pub fn beat(&mut self, now: Time, key: Key, seq: Option<u64>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        // Before identify a heartbeat is answered but does not extend the time to identify.
-        if connection.session.is_some() {
-            connection.conduct.beat_at = now;
-        }
-        connection.acknowledge_heartbeat();
-        if let Some(session) = connection.session.and_then(|session| self.sessions.get_mut(session))
+        connection.heartbeat(now);
+        if let Some(session) = connection.session().and_then(|session| self.sessions.get_mut(session))
             && let Some(seq) = seq
         {
             session.acknowledge(seq);
@@ -147,8 +186,7 @@ impl Shard {
         let id = SessionId { home, key: session_key, secret };
         self.sessions.get_mut(session_key).expect("inserted just now").id = id;
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.session = Some(session_key);
-            connection.conduct.beat_at = now;
+            connection.carry(now, session_key);
         }
         let (user, issued_ms) = (identify.user, identify.issued_ms);
         out.post(self.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
@@ -182,7 +220,7 @@ impl Shard {
         // The newer connection takes over.
         let older = session.connection.replace(key).filter(|older| *older != key);
         if let Some(connection) = older.and_then(|older| self.connections.get_mut(older)) {
-            connection.session = None;
+            connection.take_session();
         }
         session.disconnected_at = None;
         session.replay.trim(seq + 1);
@@ -201,8 +239,7 @@ impl Shard {
             self.shut(older);
         }
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.session = Some(session_key);
-            connection.conduct.beat_at = now;
+            connection.carry(now, session_key);
         }
         self.list_connection(key);
         self.open_eyes(now, session_key, out);
@@ -211,15 +248,15 @@ impl Shard {
     }
 
     /// Takes a connection out so that its socket can go to another core.
-    pub fn release(&mut self, key: Key) -> Option<Connection> {
-        self.connections.remove(key)
+    pub fn release(&mut self, key: Key) -> Option<Released> {
+        self.connections.remove(key).map(Connection::release)
     }
 
     /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
     pub fn close_connection(&mut self, now: Time, key: Key, code: CloseCode, reason: Option<&str>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.close(code, reason);
-        let session = connection.session.take();
+        let session = connection.take_session();
         self.list_connection(key);
         if let Some(session) = session {
             self.disconnect(now, session, code.keeps_session(), out);
@@ -229,8 +266,8 @@ impl Shard {
     /// The client has sent a close frame: it is answered, and the session ends or waits as its code says.
     pub fn closed_by_client(&mut self, now: Time, key: Key, code: Option<u16>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        connection.echo_close();
-        let session = connection.session.take();
+        connection.closed_by_client();
+        let session = connection.take_session();
         self.list_connection(key);
         if let Some(session) = session {
             self.disconnect(now, session, !close::client_ends_session(code), out);
@@ -240,7 +277,7 @@ impl Shard {
     /// The socket is gone. Its session, if it still had one, waits to be resumed.
     pub fn drop_connection(&mut self, now: Time, key: Key, out: &mut Outbox) {
         let Some(connection) = self.connections.remove(key) else { return };
-        if let Some(session) = connection.session {
+        if let Some(session) = connection.session() {
             self.disconnect(now, session, true, out);
         }
     }
@@ -270,7 +307,7 @@ impl Shard {
         if let Some(connection_key) = connection
             && let Some(connection) = self.connections.get_mut(connection_key)
         {
-            connection.session = None;
+            connection.take_session();
             connection.invalidate_session(false);
             self.list_connection(connection_key);
         }
@@ -294,7 +331,7 @@ impl Shard {
 
     fn refuse(&mut self, key: Key) -> Resumption {
         self.metrics.count(Counter::ResumesRefused, 1);
-        self.say(key, |connection| connection.invalidate_session(false));
+        self.queue_on(key, |connection| connection.invalidate_session(false));
         Resumption::Refused
     }
 
@@ -305,12 +342,12 @@ impl Shard {
         let open: Vec<Key> = self
             .connections
             .iter()
-            .filter(|(_, connection)| !connection.closing)
+            .filter(|(_, connection)| !connection.is_closing())
             .map(|(key, _)| key)
             .take(count)
             .collect();
         for key in &open {
-            self.say(*key, Connection::ask_to_reconnect);
+            self.ask_to_reconnect(*key);
             self.close_connection(now, *key, CloseCode::UnknownError, Some("Server is restarting."), out);
         }
         !self.connections.is_empty() && (open.len() == count || self.flushing.is_busy() || self.flushing.has_finished())
@@ -357,18 +394,17 @@ mod tests {
             gateway_url: String::new(),
         };
         shard.begin(NOW, NOW, older, identify, &mut out);
-        let begun = shard.connection(older).and_then(|connection| connection.session).expect("it has begun");
+        let begun = shard.connection(older).and_then(Connection::session).expect("it has begun");
         let session = shard.sessions.get_mut(begun).expect("it has begun");
         session.stage = Stage::Ready;
         session.dispatch(Body::new(EventName::Ready, b"{}".as_slice().into(), NOW));
         let id = session.id;
-        let connection = shard.connection(older).expect("it is open");
-        connection.block(NOW);
+        shard.pending_written(NOW, older, 0, b"half a frame".to_vec());
         let newer = shard.open(NOW, terms);
         let resume = Resume { session: Some(id), user, seq: 1, asked: NOW };
         assert_eq!(shard.go_on(NOW, newer, resume, &mut out), Resumption::Resumed);
         assert_eq!(shard.take_finished(usize::MAX), [older]);
-        assert!(shard.connection(older).is_some_and(|connection| connection.cut), "and no word is waited for");
+        assert!(shard.connection(older).is_some_and(|connection| connection.is_cut()), "and no word is waited for");
         assert!(shard.carries(newer, id) && !shard.carries(older, id));
     }
 }

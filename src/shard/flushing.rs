@@ -159,7 +159,7 @@ impl Shard {
         {
             slice.visits -= 1;
             if let Some(connection) = self.connections.get_mut(key) {
-                connection.listed = false;
+                connection.unlist();
                 self.absorb_for(now, key, None, out);
                 if let Some(bytes) = self.write(now, key, sockets, out) {
                     slice.take(bytes);
@@ -205,7 +205,7 @@ impl Shard {
     /// A socket that was full can take more.
     pub fn writable(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.blocked = false;
+            connection.unblock();
             self.list_connection(key);
         }
     }
@@ -213,8 +213,7 @@ impl Shard {
     /// Has the door shut a socket without another word.
     pub(super) fn shut(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.pending = Vec::new();
-            (connection.closing, connection.cut) = (true, true);
+            connection.cut();
             self.flushing.finished.push_back(key);
         }
     }
@@ -270,7 +269,7 @@ impl Shard {
     /// backlog.
     fn absorb_for(&mut self, now: Time, key: Key, guild: Option<GuildId>, out: &mut Outbox) {
         let Some(connection) = self.connections.get(key) else { return };
-        let Some(session_key) = connection.session else { return };
+        let Some(session_key) = connection.session() else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let absorbed = match guild {
             None => session.absorb_all(),
@@ -285,7 +284,7 @@ impl Shard {
             // A client that does not read is cut off without a word: there is no room for one. It can resume.
             self.metrics.count(Counter::BacklogDisconnects, 1);
             if let Some(connection) = self.connections.get_mut(key) {
-                connection.session = None;
+                connection.take_session();
             }
             self.shut(key);
             self.disconnect(now, session_key, true, out);
@@ -294,20 +293,20 @@ impl Shard {
 
     /// Writes what a connection has to say. Says how many bytes it was, if there was anything.
     fn write(&mut self, now: Time, key: Key, sockets: &mut impl Sockets, out: &mut Outbox) -> Option<usize> {
-        if self.connections.get(key)?.staged {
+        if self.connections.get(key)?.is_staged() {
             // What came of the last write decides what the next one begins with.
             self.commit(now, sockets, out);
         }
         let connection = self.connections.get_mut(key)?;
-        if connection.blocked {
+        if connection.is_blocked() {
             return None;
         }
-        let session_key = connection.session;
+        let session_key = connection.session();
         let session = session_key.and_then(|session| self.sessions.get_mut(session));
         let unsent = session.as_ref().map_or(0, |session| session.unsent());
-        if connection.pending.is_empty() && unsent == 0 {
+        if connection.pending().is_empty() && unsent == 0 {
             let rests = session.is_some_and(|session| session.wants_members());
-            if connection.closing {
+            if connection.is_closing() {
                 self.flushing.finished.push_back(key);
             }
             if let Some(session_key) = session_key.filter(|_| rests) {
@@ -317,24 +316,18 @@ impl Shard {
             return None;
         }
         let Some(session) = session.filter(|_| unsent > 0) else {
-            let bytes = std::mem::take(&mut connection.pending);
+            let bytes = connection.take_pending();
             match sockets.send(key, &bytes) {
                 Some(sent) => self.after_write(now, key, sent, sent.rest(&bytes), out),
-                None => connection.staged = true,
+                None => connection.stage(),
             }
             return Some(bytes.len());
         };
-        let (format, tail) = (connection.terms.compression, connection.tail);
-        let (front, packer, metrics) = (&mut connection.pending, &mut self.packer, &mut self.metrics);
+        let (assemblies, packer, metrics) = (&mut self.assemblies, &mut self.packer, &mut self.metrics);
         let mut told = |published, times| tell(metrics, now, published, times);
         // What is sent again after a resume is reckoned otherwise.
         let (s, alone) = (session.sent_s, session.owed_s > session.sent_s);
-        let (assembly, result) =
-            self.assemblies.next(&session.replay, s, alone, front, format, tail, packer, &mut told);
-        if connection.pending.capacity() > 0 {
-            connection.pending = Vec::new();
-        }
-        connection.tail = assembly.tail;
+        let (assembly, result) = connection.assemble(assemblies, &session.replay, s, alone, packer, &mut told);
         let count = assembly.published.len() as u64;
         let length = assembly.bytes.len();
         // What is sent again after a resume was late through the client's absence.
@@ -348,7 +341,7 @@ impl Shard {
                 let rest = sent.rest(&assembly.bytes);
                 self.after_write(now, key, sent, rest, out);
             }
-            None => connection.staged = true,
+            None => connection.stage(),
         }
         if result.is_err()
             && let Some(session_key) = session_key
@@ -365,7 +358,7 @@ impl Shard {
         sockets.commit(&mut told);
         for Told { connection: key, sent, rest } in told.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
-                connection.staged = false;
+                connection.unstage();
                 self.after_write(now, key, sent, rest, out);
             }
         }
@@ -376,13 +369,13 @@ impl Shard {
     fn after_write(&mut self, now: Time, key: Key, sent: Sent, rest: Vec<u8>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Sent::Bytes(taken) = sent else {
-            connection.cut = true;
+            connection.lose_peer();
             self.flushing.finished.push_back(key);
             return;
         };
         self.metrics.count(Counter::Sends, 1);
         self.metrics.count(Counter::BytesSent, taken as u64);
-        let session_key = connection.session;
+        let session_key = connection.session();
         let session = session_key.and_then(|session| self.sessions.get_mut(session));
         let mut rests = false;
         let more = session.is_some_and(|session| {
@@ -394,17 +387,11 @@ impl Shard {
             session.unsent() > 0
         });
         if !rest.is_empty() {
-            if connection.pending.is_empty() {
-                connection.pending = rest;
-            } else {
-                // Said since the write was put off.
-                connection.pending.splice(0..0, rest);
-            }
-            connection.block(now);
+            connection.written(now, taken, rest);
             self.flushing.blocked.push(key);
-        } else if !connection.pending.is_empty() {
+        } else if !connection.pending().is_empty() {
             self.list_connection(key);
-        } else if connection.closing {
+        } else if connection.is_closing() {
             self.flushing.finished.push_back(key);
         } else if more {
             self.list_connection(key);

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::session::body::Body;
+use crate::session::connection::Connection;
 use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
 use crate::session::{Holds, Session};
 use crate::shard::holding::Holding;
@@ -46,7 +47,7 @@ impl Default for Pages {
 impl Shard {
     /// A session asks for members. A guild that it does not see is not answered.
     pub fn request_members(&mut self, now: Time, connection: Key, mut request: MembersWanted, out: &mut Outbox) {
-        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
+        let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get(key) else { return };
         if session.seat_in(request.guild).is_none() {
             return;
@@ -105,7 +106,7 @@ impl Shard {
         self.sessions.get(key).is_some_and(|session| {
             let connection = session.connection.and_then(|connection| self.connections.get(connection));
             connection.is_some_and(|connection| {
-                session.unsent_bytes + connection.pending.len() as u64 <= limits::MEMBERS_AHEAD_BYTES
+                session.unsent_bytes + connection.pending().len() as u64 <= limits::MEMBERS_AHEAD_BYTES
             })
         })
     }

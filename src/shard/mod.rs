@@ -277,7 +277,7 @@ impl Shard {
             assert_eq!(session.id.key, key);
             if let Some(connection) = session.connection {
                 let connection = self.connections.get(connection).expect("a session's connection exists");
-                assert_eq!(connection.session, Some(key), "session and connection name each other");
+                assert_eq!(connection.session(), Some(key), "session and connection name each other");
             }
             for seat in &session.seats {
                 assert!(self.relays.contains_key(&seat.guild), "a seat is in a relay");
@@ -286,8 +286,8 @@ impl Shard {
         let attaching = self.sessions.iter().filter(|(_, session)| session.stage != Stage::Ready).count();
         assert_eq!(attaching, self.admission.underway, "who is not yet ready is counted");
         for (key, connection) in self.connections.iter() {
-            assert!(!(connection.waits && connection.session.is_some()), "who waits carries no session");
-            if let Some(session) = connection.session {
+            assert!(!(connection.waits() && connection.session().is_some()), "who waits carries no session");
+            if let Some(session) = connection.session() {
                 let session = self.sessions.get(session).expect("a connection's session exists");
                 assert_eq!(session.connection, Some(key), "connection and session name each other");
             }
@@ -372,9 +372,8 @@ impl Shard {
 
     fn list_connection(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key)
-            && !connection.listed
+            && connection.list()
         {
-            connection.listed = true;
             self.flushing.ready.push_back(key);
         }
     }
@@ -386,7 +385,7 @@ impl Shard {
 
     /// Whether this is the session that a connection carries.
     pub fn carries(&self, connection: Key, session: SessionId) -> bool {
-        let carried = self.connections.get(connection).and_then(|connection| connection.session);
+        let carried = self.connections.get(connection).and_then(Connection::session);
         carried.is_some() && carried == self.session_key(session)
     }
 

@@ -17,6 +17,7 @@ use crate::mail::presence::Presences;
 use crate::mail::session_id::SessionId;
 use crate::relay::Aftermath;
 use crate::session::Stage;
+use crate::session::connection::Connection;
 use crate::shard::{GuildSlot, Shard, Waiting};
 use crate::store::Found;
 use crate::wire::model::presence::{PresenceOf, Showing};
@@ -25,7 +26,7 @@ use crate::wire::request::presence::Update;
 impl Shard {
     /// A client shows itself in another way (op 3). Too many updates are dropped without a word.
     pub fn present(&mut self, now: Time, connection: Key, update: &Update, out: &mut Outbox) {
-        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
+        let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         if !session.count_update(now) {
             return;

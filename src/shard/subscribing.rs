@@ -11,6 +11,7 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::relay::Aftermath;
+use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::wire::request::subscription::Subscription;
 
@@ -39,7 +40,7 @@ impl Shard {
         subscription: Subscription,
         out: &mut Outbox,
     ) {
-        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session) else { return };
+        let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         // Bots get what their intents ask for.
         if session.bot {

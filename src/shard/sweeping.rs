@@ -9,6 +9,7 @@ use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
+use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::wire::close::CloseCode;
 
@@ -59,9 +60,9 @@ impl Shard {
         for key in zombies {
             self.metrics.count(Counter::Zombies, 1);
             let connection = self.connections.get(key).expect("listed just now");
-            if connection.closing || connection.blocked {
+            if connection.is_closing() || connection.is_blocked() {
                 // It does not read: no word would reach it.
-                let session = self.connections.get_mut(key).and_then(|connection| connection.session.take());
+                let session = self.connections.get_mut(key).and_then(Connection::take_session);
                 self.shut(key);
                 if let Some(session) = session {
                     self.disconnect(now, session, true, out);

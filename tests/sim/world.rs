@@ -500,8 +500,10 @@ impl World {
         let (core, key) = (end.core, end.key);
         loop {
             let shard = &mut self.cores[core].shard;
-            let Some(connection) = shard.connection(key) else { return false };
-            let pending = std::mem::take(&mut connection.pending);
+            if shard.connection(key).is_none() {
+                return false;
+            }
+            let mut pending = shard.take_pending(key);
             if pending.is_empty() {
                 if let Some(end) = self.wires[wire].server.as_mut() {
                     end.signal = Signal::None;
@@ -517,8 +519,9 @@ impl World {
                     Sent::Gone => (0, true),
                 }
             };
-            if let Some(connection) = self.cores[core].shard.connection(key) {
-                connection.put_back(self.now, &pending, taken);
+            let rest = pending.split_off(taken);
+            if !rest.is_empty() {
+                self.cores[core].shard.pending_written(self.now, key, taken, rest);
             }
             if gone || taken == 0 {
                 return gone;
@@ -535,17 +538,17 @@ impl World {
         let Some(end) = self.wires[wire].server.take() else { return };
         let key = end.key;
         core.table.remove(&key);
-        if let Some(connection) = core.shard.release(key) {
+        if let Some(released) = core.shard.release(key) {
             let hand_over = HandOver {
                 session: to.session,
                 socket: wire as i32,
                 user: to.user,
                 seq: to.seq,
-                terms: connection.terms,
+                terms: released.terms,
                 unread: end.conversation.unread(),
-                unsent: connection.pending,
+                unsent: released.unsent,
                 asked: self.now,
-                conduct: connection.conduct,
+                conduct: released.conduct,
             };
             core.out.post(to.session.home, Letter::HandOver(Box::new(hand_over)));
         }

@@ -50,7 +50,7 @@ pub(in crate::gateway) fn take(
     shard: &mut Shard,
     out: &mut Outbox,
 ) -> Verdict {
-    if shard.connection(key).is_some_and(|connection| connection.session.is_some() || connection.waits) {
+    if shard.connection(key).is_some_and(|connection| connection.session().is_some() || connection.waits()) {
         return Verdict::Close(CloseCode::AlreadyAuthenticated);
     }
     let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
@@ -66,7 +66,7 @@ pub(in crate::gateway) fn take(
         return Verdict::Close(CloseCode::InvalidShard);
     }
     if shard.is_draining() {
-        shard.say(key, crate::session::connection::Connection::ask_to_reconnect);
+        shard.ask_to_reconnect(key);
         return Verdict::Done;
     }
     let threshold = form.large_threshold.and_then(|value| value.as_u64()).unwrap_or(50).clamp(25, 250);

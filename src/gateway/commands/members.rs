@@ -61,7 +61,7 @@ pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, 
     let nonce = form.nonce.filter(|nonce| nonce.len() <= 32);
     for (index, guild) in form.guild_id.into_vec().into_iter().enumerate() {
         // Each is a walk through the store: a list of hundreds would be hundreds of commands for the price of one.
-        if index > 0 && !shard.connection(key).is_some_and(|connection| connection.count_command(now)) {
+        if index > 0 && !shard.count_command(now, key) {
             return Verdict::Close(CloseCode::RateLimited);
         }
         let request = MembersWanted { guild, wanted: wanted.clone(), presences, nonce: nonce.clone() };

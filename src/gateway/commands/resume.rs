@@ -10,6 +10,7 @@ use crate::base::slab::Key;
 use crate::gateway::conversation::{Gate, Move, Verdict};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::shard::admission::Resume;
 use crate::shard::connecting::Resumption;
@@ -36,14 +37,14 @@ pub(in crate::gateway) fn take(
     let session: Option<SessionId> = form.session_id.parse().ok();
     let seq = form.seq.unwrap_or(0);
     // A second resume of the session that this connection already carries is tolerated: some libraries send it twice.
-    if shard.connection(key).is_some_and(|connection| connection.session.is_some()) {
+    if shard.connection(key).is_some_and(|connection| connection.session().is_some()) {
         return if session.is_some_and(|session| shard.carries(key, session)) {
             Verdict::Done
         } else {
             Verdict::Close(CloseCode::AlreadyAuthenticated)
         };
     }
-    if shard.connection(key).is_some_and(|connection| connection.waits) {
+    if shard.connection(key).is_some_and(Connection::waits) {
         return Verdict::Done;
     }
     match shard.resume(now, key, Resume { session, user, seq, asked: now }, out) {
