@@ -14,8 +14,8 @@ use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
 use crate::gateway::sockets::Way;
 use crate::limits;
-use crate::shard::admission::Pace;
-use crate::shard::subscribing::Passivity;
+use crate::shard::home::admission::Pace;
+use crate::shard::home::subscriptions::Passivity;
 
 /// Flags of `serve`; clap takes the environment where a flag is missing.
 #[derive(Debug, Clone, clap::Args)]

@@ -23,7 +23,7 @@ use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::{CoreId, Placement, VirtualShard};
 use crate::shard::Shard;
-use crate::shard::flushing::Sockets;
+use crate::shard::home::flush::Sockets;
 use crate::store::password::Password;
 use crate::store::service::{Job, Outcome, StoreEnd, Work};
 use crate::store::token::Signer;

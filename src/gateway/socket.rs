@@ -24,9 +24,9 @@ use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
 use crate::mesh::courier::{Courier, Unsent};
 use crate::session::connection::Connection;
-use crate::shard::admission::Resume;
-use crate::shard::connecting::Resumption;
-use crate::shard::flushing::Sent;
+use crate::shard::home::admission::Resume;
+use crate::shard::home::connections::Resumption;
+use crate::shard::home::flush::Sent;
 use crate::wire::close::CloseCode;
 
 /// What the gateway door of one core shares between its connections.

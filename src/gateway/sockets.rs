@@ -27,7 +27,7 @@ use crate::gateway::conversation::Conversation;
 use crate::limits;
 use crate::net::drawers::Drawers;
 use crate::net::ring::Ring;
-use crate::shard::flushing::{Sent, Sockets, Told};
+use crate::shard::home::flush::{Sent, Sockets, Told};
 
 /// One connection's socket and what is said on it.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members and Guild Members Chunk.
 //! Requests are answered one after the other. All members of a guild are answered page by page, and the next page is looked up
-//! when the client has taken what it was sent: `shard::members` sees to that.
+//! when the client has taken what it was sent: `shard::home::member_pages` sees to that.
 //! Invariant: who rests, waits for a look-up or is being looked up is one of the three ([`Step`]); only then is there a request.
 
 use std::collections::VecDeque;

@@ -6,20 +6,8 @@
 //! the simulator drive it in the same way.
 //! Read next: `asking` (requests to guilds), `attaching` (identify), `seating` (snapshots and events), `flushing`.
 
-pub mod admission;
-pub mod asking;
-pub mod attaching;
-pub mod connecting;
-pub mod flushing;
-pub mod holding;
-pub mod listing;
-pub mod looking;
-pub mod members;
-pub mod noting;
-pub mod presences;
-pub mod seating;
-pub mod subscribing;
-pub mod sweeping;
+pub mod guilds;
+pub mod home;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -42,8 +30,8 @@ use crate::session::assembly::Assemblies;
 use crate::session::connection::Connection;
 use crate::session::packing::Packer;
 use crate::session::{Session, Stage};
-use crate::shard::admission::{Admission, Pace};
-use crate::shard::subscribing::Passivity;
+use crate::shard::home::admission::{Admission, Pace};
+use crate::shard::home::subscriptions::Passivity;
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
 
@@ -84,17 +72,17 @@ pub struct Shard {
     revoked: IdMap<UserId, u64>,
     jobs: IdMap<u64, Waiting>,
     next_job: u64,
-    flushing: flushing::Flushing,
-    sweeping: sweeping::Sweeping,
-    pages: members::Pages,
+    flushing: home::flush::Flushing,
+    sweeping: home::sweep::Sweeping,
+    pages: home::member_pages::Pages,
     passivity: Passivity,
     admission: Admission,
     /// Guilds in which something is unread, and when those who get no messages are told.
     unread: VecDeque<(Time, GuildId)>,
     /// Guilds here of whose members something has changed in this turn.
     stirred: Vec<GuildId>,
-    listing: listing::Lists,
-    shown: looking::Shown,
+    listing: guilds::lists::Lists,
+    shown: home::list_subscriptions::Shown,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
     packer: Packer,
@@ -141,7 +129,7 @@ enum UserSlot {
 /// Something for a guild that could not be done at once.
 #[derive(Debug)]
 enum Pending {
-    Ask(Box<asking::PendingAsk>),
+    Ask(Box<guilds::requests::PendingAsk>),
     Join(Box<Coming>),
 }
 
@@ -155,17 +143,17 @@ enum Waiting {
     /// Another session of a user, whose account must be looked up.
     Attach { session: SessionId, user: UserId, issued_ms: u64 },
     /// A plan that needs something looked up.
-    Ask(Box<asking::PendingAsk>, Query),
+    Ask(Box<guilds::requests::PendingAsk>, Query),
     /// A session that comes to see a guild, whose member, or all members, must be looked up.
     Join { guild: GuildId, coming: Box<Coming> },
     /// A plan being committed.
-    Commit(Box<asking::Committing>),
+    Commit(Box<guilds::requests::Committing>),
     /// A request about a channel whose guild must be looked up.
     Channel(Box<Ask>),
     /// A guild to be made, whose owner must be looked up.
-    Founding(Box<asking::Founding>),
+    Founding(Box<guilds::requests::Founding>),
     /// A new account, or revoked tokens, being committed.
-    Own(Box<asking::OwnCommit>),
+    Own(Box<guilds::requests::OwnCommit>),
     /// Lists of a guild that show who is offline: all its members must be looked up.
     Everybody(GuildId),
     /// A session that asked for members.
@@ -191,15 +179,15 @@ impl Shard {
             revoked: settings.revoked.into_iter().collect(),
             jobs: IdMap::default(),
             next_job: 1,
-            flushing: flushing::Flushing::default(),
-            sweeping: sweeping::Sweeping::default(),
-            pages: members::Pages::default(),
+            flushing: home::flush::Flushing::default(),
+            sweeping: home::sweep::Sweeping::default(),
+            pages: home::member_pages::Pages::default(),
             passivity: settings.passivity,
             admission: Admission::new(settings.pace),
             unread: VecDeque::new(),
             stirred: Vec::new(),
-            listing: listing::Lists::new(settings.listing),
-            shown: looking::Shown::default(),
+            listing: guilds::lists::Lists::new(settings.listing),
+            shown: home::list_subscriptions::Shown::default(),
             held: Vec::new(),
             packer: Packer::default(),
             assemblies: Assemblies::default(),

@@ -7,7 +7,7 @@ use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
 use guildhall::gateway::conversation::Conversation;
 use guildhall::limits;
-use guildhall::shard::flushing::{Sent, Sockets, Told};
+use guildhall::shard::home::flush::{Sent, Sockets, Told};
 
 /// What the server's end of a wire is told to do, as by the real table of sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,7 +10,7 @@ use guildhall::limits;
 use guildhall::mail::ask::{Actor, GuildRequest, Request};
 use guildhall::mail::placement::VirtualShard;
 use guildhall::net::compression::Format;
-use guildhall::shard::admission::Pace;
+use guildhall::shard::home::admission::Pace;
 use guildhall::store::{Found, Query, Write};
 use guildhall::wire::model::account::Account;
 use guildhall::wire::model::channel::{ChannelKind, Overwrite, OverwriteKind};

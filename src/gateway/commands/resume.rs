@@ -12,8 +12,8 @@ use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::session::connection::Connection;
 use crate::shard::Shard;
-use crate::shard::admission::Resume;
-use crate::shard::connecting::Resumption;
+use crate::shard::home::admission::Resume;
+use crate::shard::home::connections::Resumption;
 use crate::wire::close::CloseCode;
 
 #[derive(Deserialize)]

@@ -21,7 +21,8 @@ use crate::relay::{Aftermath, Relay};
 use crate::session::Stage;
 use crate::session::body::Body;
 use crate::session::interest::Interest;
-use crate::shard::{GuildSlot, Pending, Shard, Waiting, noting};
+use crate::shard::guilds::records;
+use crate::shard::{GuildSlot, Pending, Shard, Waiting};
 use crate::store::{Found, Query, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -30,7 +31,7 @@ use crate::wire::model::member::Member;
 
 impl Shard {
     /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.
-    pub(super) fn join(&mut self, now: Time, guild: GuildId, coming: Coming, out: &mut Outbox) {
+    pub(in crate::shard) fn join(&mut self, now: Time, guild: GuildId, coming: Coming, out: &mut Outbox) {
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
                 self.guilds.insert(guild, GuildSlot::Loading([Pending::Join(Box::new(coming))].into()));
@@ -62,7 +63,7 @@ impl Shard {
         // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
         let noted = self.recording && !hosted.guild.sessions_of(user).any(|other| other == session);
         if noted {
-            noting::declare(now, hosted, out);
+            records::declare(now, hosted, out);
         }
         match hosted.guild.enter(&coming) {
             None => {
@@ -74,7 +75,7 @@ impl Shard {
             }
             Some(Entrance::Member { member, facts, showing }) => {
                 if noted {
-                    noting::note_connect(now, hosted, &member.member(), session, out);
+                    records::note_connect(now, hosted, &member.member(), session, out);
                 }
                 let (member_count, _) = hosted.guild.counts();
                 let common = hosted.guild.common();
@@ -103,7 +104,7 @@ impl Shard {
     }
 
     /// Guild: the store has answered about a member whose session wants to see it, or about all.
-    pub(super) fn member_loaded(
+    pub(in crate::shard) fn member_loaded(
         &mut self,
         now: Time,
         guild: GuildId,
@@ -128,7 +129,7 @@ impl Shard {
     }
 
     /// Guild: a session of a member is over.
-    pub(super) fn leave(
+    pub(in crate::shard) fn leave(
         &mut self,
         now: Time,
         guild: GuildId,
@@ -148,7 +149,7 @@ impl Shard {
     }
 
     /// Guild: a relay has nobody left.
-    pub(super) fn unwatch(&mut self, guild: GuildId, core: CoreId, seen: u64, out: &mut Outbox) {
+    pub(in crate::shard) fn unwatch(&mut self, guild: GuildId, core: CoreId, seen: u64, out: &mut Outbox) {
         let unwatched = match self.guilds.get_mut(&guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),
             Some(GuildSlot::Loading(_)) => false,
@@ -160,7 +161,7 @@ impl Shard {
     }
 
     /// Home: the guild as it is, for one session; the relay is born with the first.
-    pub(super) fn seat(&mut self, now: Time, snapshot: Snapshot, out: &mut Outbox) {
+    pub(in crate::shard) fn seat(&mut self, now: Time, snapshot: Snapshot, out: &mut Outbox) {
         let guild = snapshot.guild;
         if let Some(facts) = snapshot.facts {
             // Whatever relay was here has been told that nothing more comes; its sessions are gone.
@@ -221,7 +222,7 @@ impl Shard {
     }
 
     /// Home: the guild does not know the member.
-    pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId, unavailable: bool) {
+    pub(in crate::shard) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId, unavailable: bool) {
         let Some((key, session)) = self.session(id) else { return };
         if !session.came(guild) {
             return;
@@ -235,7 +236,7 @@ impl Shard {
     }
 
     /// Home: an event of a guild, for whoever may see it here.
-    pub(super) fn fan_out(&mut self, now: Time, event: &Event, out: &mut Outbox) {
+    pub(in crate::shard) fn fan_out(&mut self, now: Time, event: &Event, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&event.guild) else { return };
         let mut after = Aftermath::default();
         let lives = relay.publish(event, &mut self.sessions, &mut after);
@@ -248,14 +249,14 @@ impl Shard {
     }
 
     /// Home: the guild sends no more events to this core.
-    pub(super) fn unwatched(&mut self, guild: GuildId) {
+    pub(in crate::shard) fn unwatched(&mut self, guild: GuildId) {
         if self.relays.get(&guild).is_some_and(|relay| relay.is_empty() && relay.leaving) {
             self.relays.remove(&guild);
         }
     }
 
     /// Tells the guild when a relay has nobody left. It stays until the guild has said that nothing more comes.
-    pub(super) fn let_go_if_empty(&mut self, guild: GuildId, out: &mut Outbox) {
+    pub(in crate::shard) fn let_go_if_empty(&mut self, guild: GuildId, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         if relay.is_empty() && !relay.leaving {
             relay.leaving = true;

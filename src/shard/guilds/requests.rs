@@ -20,7 +20,8 @@ use crate::mail::letter::Letter;
 use crate::mail::note::Deed;
 use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
 use crate::mail::placement::{CoreId, VirtualShard};
-use crate::shard::{GuildSlot, Hosted, Pending, Shard, UserSlot, Waiting, noting};
+use crate::shard::guilds::records;
+use crate::shard::{GuildSlot, Hosted, Pending, Shard, UserSlot, Waiting};
 use crate::store::{Conflict, Found, Query, StoreError, Write};
 use crate::wire::model::account::Account;
 use crate::wire::model::user::User;
@@ -28,7 +29,7 @@ use crate::wire::refusal::{FormErrors, Refusal};
 
 /// A request with what was looked up for it so far.
 #[derive(Debug)]
-pub(super) struct PendingAsk {
+pub(in crate::shard) struct PendingAsk {
     guild: GuildId,
     from: CoreId,
     ticket: Ticket,
@@ -41,7 +42,7 @@ pub(super) struct PendingAsk {
 
 /// A plan on its way to the disk.
 #[derive(Debug)]
-pub(super) struct Committing {
+pub(in crate::shard) struct Committing {
     guild: GuildId,
     from: CoreId,
     ticket: Ticket,
@@ -54,7 +55,7 @@ pub(super) struct Committing {
 
 /// A guild to be made, as soon as its owner is known.
 #[derive(Debug)]
-pub(super) struct Founding {
+pub(in crate::shard) struct Founding {
     from: CoreId,
     ticket: Ticket,
     shard: VirtualShard,
@@ -63,7 +64,7 @@ pub(super) struct Founding {
 
 /// A commit that is not a guild's.
 #[derive(Debug)]
-pub(super) struct OwnCommit {
+pub(in crate::shard) struct OwnCommit {
     from: CoreId,
     ticket: Ticket,
     what: Own,
@@ -77,7 +78,7 @@ enum Own {
 }
 
 impl Shard {
-    pub(super) fn ask(&mut self, now: Time, ask: Ask, out: &mut Outbox) {
+    pub(in crate::shard) fn ask(&mut self, now: Time, ask: Ask, out: &mut Outbox) {
         let Ask { from, ticket, actor, request } = ask;
         match request {
             Request::Guild(guild, request) => {
@@ -120,7 +121,7 @@ impl Shard {
     }
 
     /// The store has answered in which guild a channel is.
-    pub(super) fn channel_found(
+    pub(in crate::shard) fn channel_found(
         &mut self,
         now: Time,
         ask: Ask,
@@ -207,7 +208,7 @@ impl Shard {
                     GuildRequest::AcceptInvite { .. } | GuildRequest::DeleteInvite { .. } => Refusal::UNKNOWN_INVITE,
                     _ => Refusal::UNKNOWN_MESSAGE,
                 };
-                let deeds = if self.recording { noting::deeds(pending.actor, &plan) } else { Vec::new() };
+                let deeds = if self.recording { records::deeds(pending.actor, &plan) } else { Vec::new() };
                 let writes = std::mem::take(&mut plan.writes);
                 let (from, ticket) = (pending.from, pending.ticket);
                 let committing = Committing { guild, from, ticket, claims, plan, deeds, gone };
@@ -223,7 +224,7 @@ impl Shard {
     }
 
     /// The store has answered about a guild that was to be loaded.
-    pub(super) fn guild_loaded(
+    pub(in crate::shard) fn guild_loaded(
         &mut self,
         now: Time,
         guild: GuildId,
@@ -272,7 +273,7 @@ impl Shard {
     }
 
     /// The store has answered about what a plan needs.
-    pub(super) fn looked_up(
+    pub(in crate::shard) fn looked_up(
         &mut self,
         now: Time,
         mut pending: PendingAsk,
@@ -296,7 +297,7 @@ impl Shard {
     }
 
     /// A plan was committed, or was not.
-    pub(super) fn committed(
+    pub(in crate::shard) fn committed(
         &mut self,
         now: Time,
         committing: Committing,
@@ -339,7 +340,7 @@ impl Shard {
             return;
         };
         if self.recording {
-            noting::note_plan(now, hosted, &plan, deeds, out);
+            records::note_plan(now, hosted, &plan, deeds, out);
         }
         hosted.guild.commit(&plan);
         if hosted.guild.has_changes() {
@@ -379,7 +380,7 @@ impl Shard {
     }
 
     /// Tries something that had to wait.
-    pub(super) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
+    pub(in crate::shard) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
         match pending {
             Pending::Ask(ask) => self.ask_guild(now, *ask, out),
             Pending::Join(coming) => self.join(now, guild, *coming, out),
@@ -387,7 +388,7 @@ impl Shard {
     }
 
     /// The owner of a guild to be made is known.
-    pub(super) fn found_guild(
+    pub(in crate::shard) fn found_guild(
         &mut self,
         now: Time,
         founding: Founding,
@@ -417,7 +418,7 @@ impl Shard {
     }
 
     /// A new guild, a new account or a revocation was committed, or was not.
-    pub(super) fn own_committed(
+    pub(in crate::shard) fn own_committed(
         &mut self,
         own: OwnCommit,
         result: Result<Option<Found>, StoreError>,

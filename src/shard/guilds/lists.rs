@@ -17,7 +17,7 @@ use crate::store::{Found, Query, StoreError};
 
 /// Guilds with member lists that somebody looks at.
 #[derive(Debug)]
-pub(super) struct Lists {
+pub(in crate::shard) struct Lists {
     settings: Listing,
     guilds: BTreeSet<GuildId>,
     /// Those that have something to do, each once.
@@ -26,12 +26,12 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    pub(super) fn new(settings: Listing) -> Lists {
+    pub(in crate::shard) fn new(settings: Listing) -> Lists {
         Lists { settings, guilds: BTreeSet::new(), busy: VecDeque::new(), queued: BTreeSet::new() }
     }
 
     /// Whether a turn has anything to do.
-    pub(super) fn are_busy(&self) -> bool {
+    pub(in crate::shard) fn are_busy(&self) -> bool {
         !self.busy.is_empty()
     }
 
@@ -50,7 +50,7 @@ impl Lists {
 
 impl Shard {
     /// Guild: a session, or the last on its core, looks at windows or away.
-    pub(super) fn look(&mut self, look: Look, out: &mut Outbox) {
+    pub(in crate::shard) fn look(&mut self, look: Look, out: &mut Outbox) {
         let guild = look.guild;
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         hosted.guild.look(look, self.listing.settings);
@@ -70,7 +70,7 @@ impl Shard {
     }
 
     /// Guild: the store has answered about all members.
-    pub(super) fn everybody_found(&mut self, guild: GuildId, result: Result<Option<Found>, StoreError>) {
+    pub(in crate::shard) fn everybody_found(&mut self, guild: GuildId, result: Result<Option<Found>, StoreError>) {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let found = match &result {
             Ok(Some(Found::Members(members))) => Some(members.as_slice()),
@@ -85,7 +85,7 @@ impl Shard {
     }
 
     /// Begins to work out what has changed in lists.
-    pub(super) fn begin_rounds(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn begin_rounds(&mut self, now: Time, out: &mut Outbox) {
         let (guilds, settings) = (&mut self.guilds, self.listing.settings);
         self.listing.guilds.retain(|guild| match guilds.get_mut(guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.begin_round(now, settings),

@@ -18,7 +18,7 @@ use crate::session::connection::{Connection, Released};
 use crate::session::replay::Replay;
 use crate::session::{Attaching, Holds, Session, Stage};
 use crate::shard::Shard;
-use crate::shard::admission::Resume;
+use crate::shard::home::admission::Resume;
 use crate::wire::close::{self, CloseCode};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -150,7 +150,7 @@ impl Shard {
     }
 
     /// A session begins, whose client has identified at `asked`.
-    pub(super) fn begin(&mut self, now: Time, asked: Time, key: Key, identify: Identify, out: &mut Outbox) {
+    pub(in crate::shard) fn begin(&mut self, now: Time, asked: Time, key: Key, identify: Identify, out: &mut Outbox) {
         self.admission.underway += 1;
         let secret = self.prng.next_u64();
         let home = self.me;
@@ -193,7 +193,7 @@ impl Shard {
     }
 
     /// A session goes on, if it can.
-    pub(super) fn go_on(&mut self, now: Time, key: Key, resume: Resume, out: &mut Outbox) -> Resumption {
+    pub(in crate::shard) fn go_on(&mut self, now: Time, key: Key, resume: Resume, out: &mut Outbox) -> Resumption {
         let Resume { session, user, seq, asked } = resume;
         let Some(id) = session.filter(|id| id.home.0 < self.placement.cores()) else { return self.refuse(key) };
         if id.home != self.me {
@@ -283,7 +283,7 @@ impl Shard {
     }
 
     /// A session loses its connection.
-    pub(super) fn disconnect(&mut self, now: Time, key: Key, keep: bool, out: &mut Outbox) {
+    pub(in crate::shard) fn disconnect(&mut self, now: Time, key: Key, keep: bool, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.connection = None;
         session.disconnected_at = Some(now);
@@ -296,7 +296,7 @@ impl Shard {
     }
 
     /// A session is over: everybody who knows of it is told, and its connection, if it has one, may identify anew.
-    pub(super) fn end_session(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn end_session(&mut self, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (id, user) = (session.id, session.user);
         let guilds: SmallVec<[_; 4]> = session.seats.iter().map(|seat| seat.guild).collect();

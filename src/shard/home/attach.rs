@@ -30,7 +30,7 @@ use crate::wire::model::user::CurrentUser;
 
 impl Shard {
     /// The owner of a user hears of a new session.
-    pub(super) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
+    pub(in crate::shard) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
         match self.users.get_mut(&user) {
             None => {
                 let letter = Letter::Attach { session, user, issued_ms };
@@ -46,7 +46,7 @@ impl Shard {
     }
 
     /// The store has answered about the account of a user who has other sessions.
-    pub(super) fn account_loaded(
+    pub(in crate::shard) fn account_loaded(
         &mut self,
         session: SessionId,
         user: UserId,
@@ -90,7 +90,7 @@ impl Shard {
 
     /// The store has answered about a user. Letters that came meanwhile are taken in the order in which they came, so a
     /// membership that was committed after the store was asked is not missed.
-    pub(super) fn user_loaded(
+    pub(in crate::shard) fn user_loaded(
         &mut self,
         now: Time,
         user: UserId,
@@ -141,7 +141,7 @@ impl Shard {
     }
 
     /// The owner of a user hears that a session is over.
-    pub(super) fn detach(&mut self, session: SessionId, user: UserId) {
+    pub(in crate::shard) fn detach(&mut self, session: SessionId, user: UserId) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 let nobody_left = online.detach(session);
@@ -157,7 +157,7 @@ impl Shard {
     }
 
     /// The owner of a user hears of a new membership.
-    pub(super) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
+    pub(in crate::shard) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 for session in online.gain(guild) {
@@ -170,7 +170,7 @@ impl Shard {
     }
 
     /// The owner of a user hears that a membership has ended.
-    pub(super) fn parted(&mut self, user: UserId, guild: GuildId) {
+    pub(in crate::shard) fn parted(&mut self, user: UserId, guild: GuildId) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => online.part(guild),
             Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Parted { user, guild }),
@@ -179,7 +179,7 @@ impl Shard {
     }
 
     /// Home: the owner knows the user. READY is dispatched and the guilds are joined.
-    pub(super) fn attached(
+    pub(in crate::shard) fn attached(
         &mut self,
         now: Time,
         id: SessionId,
@@ -260,7 +260,7 @@ impl Shard {
     }
 
     /// Home: the owner does not know the user, or its token is void.
-    pub(super) fn attach_refused(&mut self, now: Time, id: SessionId, bad_token: bool, out: &mut Outbox) {
+    pub(in crate::shard) fn attach_refused(&mut self, now: Time, id: SessionId, bad_token: bool, out: &mut Outbox) {
         let Some((key, session)) = self.session(id) else { return };
         if let Some(connection) = session.connection {
             let code = if bad_token { CloseCode::AuthenticationFailed } else { CloseCode::UnknownError };
@@ -270,7 +270,7 @@ impl Shard {
     }
 
     /// Home: a running session's user has become a member of a guild.
-    pub(super) fn join_now(&mut self, id: SessionId, guild: GuildId, out: &mut Outbox) {
+    pub(in crate::shard) fn join_now(&mut self, id: SessionId, guild: GuildId, out: &mut Outbox) {
         let placement = self.placement;
         let Some((_, session)) = self.session(id) else { return };
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
@@ -281,7 +281,7 @@ impl Shard {
     }
 
     /// Tokens of a user are void: its sessions that were started with them end.
-    pub(super) fn revoke(&mut self, now: Time, user: UserId, valid_from_ms: u64, out: &mut Outbox) {
+    pub(in crate::shard) fn revoke(&mut self, now: Time, user: UserId, valid_from_ms: u64, out: &mut Outbox) {
         self.revoked.insert(user, valid_from_ms);
         let void: Vec<_> = self
             .sessions

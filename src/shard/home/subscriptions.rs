@@ -55,7 +55,7 @@ impl Shard {
     }
 
     /// Home: a seated session asks for this.
-    pub(super) fn take_subscription(
+    pub(in crate::shard) fn take_subscription(
         &mut self,
         now: Time,
         key: Key,
@@ -78,7 +78,7 @@ impl Shard {
     }
 
     /// Tells those who get no messages what has become unread, where it is time.
-    pub(super) fn tell_unread(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn tell_unread(&mut self, now: Time, out: &mut Outbox) {
         while self.unread.front().is_some_and(|(due, _)| *due <= now) {
             let Some((_, guild)) = self.unread.pop_front() else { return };
             let Some(relay) = self.relays.get_mut(&guild) else { continue };

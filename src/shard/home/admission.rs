@@ -20,7 +20,7 @@ use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::shard::Shard;
-use crate::shard::connecting::{Identify, Resumption};
+use crate::shard::home::connections::{Identify, Resumption};
 use crate::wire::close::CloseCode;
 
 /// How many may come, as far as the operator decides it.
@@ -147,7 +147,7 @@ pub struct Resume {
 
 /// One core's admission.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(in crate::shard) struct Admission {
     identifies: Bucket,
     resumes: Bucket,
     line: usize,
@@ -156,7 +156,7 @@ pub(super) struct Admission {
     /// Who will be told to come back, by when; true: with the session.
     dismissed: BTreeSet<(Time, Key, bool)>,
     /// Sessions that have identified and are not yet ready.
-    pub(super) underway: usize,
+    pub(in crate::shard) underway: usize,
     /// The longest time from identify to READY since the last review.
     longest: Duration,
     ticked_at: Option<Time>,
@@ -165,7 +165,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(pace: Pace) -> Admission {
+    pub(in crate::shard) fn new(pace: Pace) -> Admission {
         let Pace { identifies, resumes, line } = pace;
         Admission {
             identifies: Bucket::new(limits::IDENTIFY_RATE_START, limits::IDENTIFY_RATE_MIN, identifies),
@@ -182,7 +182,7 @@ impl Admission {
     }
 
     /// READY was dispatched so long after its identify.
-    pub(super) fn ready_after(&mut self, took: Duration) {
+    pub(in crate::shard) fn ready_after(&mut self, took: Duration) {
         self.longest = self.longest.max(took);
     }
 
@@ -191,7 +191,7 @@ impl Admission {
     }
 
     /// A tick: the rates follow what was measured since the last one.
-    pub(super) fn review(&mut self, now: Time) {
+    pub(in crate::shard) fn review(&mut self, now: Time) {
         let lag = self.ticked_at.map_or(Duration::ZERO, |last| now.since(last).saturating_sub(limits::TICK));
         self.ticked_at = Some(now);
         let late = lag > limits::ADMISSION_LAG_MAX;
@@ -254,7 +254,7 @@ impl Shard {
     }
 
     /// Lets in whose turn it is, resumes first, and sends away who was told to go. A part of a turn, and bounded.
-    pub(super) fn let_in(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn let_in(&mut self, now: Time, out: &mut Outbox) {
         for _ in 0..limits::ADMISSION_SLICE {
             let Some(first) = self.admission.resuming.front() else { break };
             let (key, since, resume) = (first.connection, first.since, first.wish);

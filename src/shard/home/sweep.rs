@@ -15,7 +15,7 @@ use crate::wire::close::CloseCode;
 
 /// How far the sweeps are.
 #[derive(Debug, Default)]
-pub(super) struct Sweeping {
+pub(in crate::shard) struct Sweeping {
     connections: u32,
     sessions: u32,
     journals: Vec<GuildId>,

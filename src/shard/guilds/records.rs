@@ -41,7 +41,7 @@ impl Shard {
     }
 
     /// Home: a session has lost its connection and may resume.
-    pub(super) fn note_cut(&self, now: Time, session: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn note_cut(&self, now: Time, session: Key, out: &mut Outbox) {
         // A drain is not what the community did.
         if !self.recording || self.draining {
             return;
@@ -55,7 +55,7 @@ impl Shard {
 }
 
 /// What a plan does that is worth a note, while its writes are still with it.
-pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
+pub(in crate::shard) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
     let mut deeds = Vec::new();
     for write in &plan.writes {
         deeds.extend(match write {
@@ -92,7 +92,7 @@ pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
 }
 
 /// Notes what a plan does, just before the guild takes it over.
-pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
+pub(in crate::shard) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
     declare(now, hosted, out);
     let guild = &hosted.guild;
     let mut note = |deed| out.notes.push(Note { at: now, deed });
@@ -121,7 +121,13 @@ pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<
 }
 
 /// Notes that a session comes to see a guild.
-pub(super) fn note_connect(now: Time, hosted: &Hosted, member: &Member, session: SessionId, out: &mut Outbox) {
+pub(in crate::shard) fn note_connect(
+    now: Time,
+    hosted: &Hosted,
+    member: &Member,
+    session: SessionId,
+    out: &mut Outbox,
+) {
     let guild = &hosted.guild;
     let seen = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
     let sees = seen.filter(|channel| is_hidden(guild, channel) && views(guild, member, channel));
@@ -135,7 +141,7 @@ pub(super) fn note_connect(now: Time, hosted: &Hosted, member: &Member, session:
 }
 
 /// Notes the guild as it is, once, before anything else is noted about it.
-pub(super) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
+pub(in crate::shard) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
     if std::mem::replace(&mut hosted.declared, true) {
         return;
     }

@@ -48,7 +48,7 @@ impl Shard {
     }
 
     /// Guild: a session shows itself in another way.
-    pub(super) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
+    pub(in crate::shard) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
             hosted.guild.show(user, session, showing);
             self.stirred.push(guild);
@@ -56,7 +56,7 @@ impl Shard {
     }
 
     /// Guild: a core follows a user from now on, or no more.
-    pub(super) fn follow(
+    pub(in crate::shard) fn follow(
         &mut self,
         now: Time,
         guild: GuildId,
@@ -73,7 +73,7 @@ impl Shard {
     }
 
     /// Guild: members were found for a session on another core, whose presences it wants too.
-    pub(super) fn find_presences(
+    pub(in crate::shard) fn find_presences(
         &mut self,
         guild: GuildId,
         core: CoreId,
@@ -89,7 +89,7 @@ impl Shard {
     }
 
     /// Home: members with their presences, for a session that asked for both.
-    pub(super) fn presences_found(
+    pub(in crate::shard) fn presences_found(
         &mut self,
         now: Time,
         job: u64,
@@ -122,7 +122,7 @@ impl Shard {
     }
 
     /// Home: what presences have become, for whoever may know here.
-    pub(super) fn tell_presences(&mut self, now: Time, presences: &Presences, out: &mut Outbox) {
+    pub(in crate::shard) fn tell_presences(&mut self, now: Time, presences: &Presences, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&presences.guild) else { return };
         let mut after = Aftermath::default();
         relay.tell_presences(presences, &mut self.sessions, &mut after);

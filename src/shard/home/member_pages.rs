@@ -18,7 +18,7 @@ use crate::session::body::Body;
 use crate::session::connection::Connection;
 use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
 use crate::session::{Holds, Session};
-use crate::shard::holding::Holding;
+use crate::shard::home::memory_limit::Holding;
 use crate::shard::{Shard, Waiting};
 use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
@@ -28,13 +28,13 @@ use crate::wire::permissions::Permissions;
 
 /// Pages of members, of all sessions of a core.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(in crate::shard) struct Pages {
     /// Sessions whose next page is to be looked up, the longest waiting first.
     waiting: VecDeque<Key>,
     /// How many are being looked up.
     asked: usize,
     /// What of them is in memory.
-    pub(super) held: Holding,
+    pub(in crate::shard) held: Holding,
 }
 
 impl Default for Pages {
@@ -89,7 +89,7 @@ impl Shard {
     }
 
     /// A session has taken what it was sent, or has asked for something: its next page may be due.
-    pub(super) fn go_on_listing(&mut self, key: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn go_on_listing(&mut self, key: Key, out: &mut Outbox) {
         if !self.is_to_be_served(key) {
             return;
         }
@@ -102,7 +102,7 @@ impl Shard {
     }
 
     /// Whether the client reads, and has nearly read all that it was sent.
-    pub(super) fn is_to_be_served(&self, key: Key) -> bool {
+    pub(in crate::shard) fn is_to_be_served(&self, key: Key) -> bool {
         self.sessions.get(key).is_some_and(|session| {
             let connection = session.connection.and_then(|connection| self.connections.get(connection));
             connection.is_some_and(|connection| {
@@ -112,7 +112,7 @@ impl Shard {
     }
 
     /// Has the next pages looked up, as many as may be at once.
-    pub(super) fn ask_pages(&mut self, out: &mut Outbox) {
+    pub(in crate::shard) fn ask_pages(&mut self, out: &mut Outbox) {
         while self.pages.asked < limits::MEMBERS_PAGES_MAX
             && !self.pages.waiting.is_empty()
             && self.pages.held.has_room(&mut self.sessions)
@@ -144,7 +144,7 @@ impl Shard {
     }
 
     /// The store has answered about members for a session.
-    pub(super) fn members_found(
+    pub(in crate::shard) fn members_found(
         &mut self,
         now: Time,
         key: Key,
@@ -196,7 +196,7 @@ impl Shard {
     }
 
     /// Panics if something that must hold of the pages does not.
-    pub(super) fn page_invariants(&self) {
+    pub(in crate::shard) fn page_invariants(&self) {
         let asked = self.jobs.values().filter(|waiting| matches!(waiting, Waiting::Members(_))).count();
         assert_eq!(asked, self.pages.asked);
         assert!(asked <= limits::MEMBERS_PAGES_MAX, "{asked} pages at once");

@@ -19,12 +19,12 @@ use crate::relay::Aftermath;
 use crate::session::Holds;
 use crate::session::body::{Body, SharedBody};
 use crate::shard::Shard;
-use crate::shard::holding::Holding;
+use crate::shard::home::memory_limit::Holding;
 use crate::wire::event::EventName;
 
 /// What sessions here are shown of member lists.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(in crate::shard) struct Shown {
     /// What of it is in memory.
     held: Holding,
     /// Windows that were lately shown to somebody who began to look.
@@ -50,12 +50,12 @@ impl Default for Shown {
 
 impl Shown {
     /// It is to be worked out anew what the sessions of a guild see.
-    pub(super) fn blind(&mut self, guild: GuildId) {
+    pub(in crate::shard) fn blind(&mut self, guild: GuildId) {
         self.blinded.push_back(guild);
     }
 
     /// Whether a turn has anything to do.
-    pub(super) fn are_busy(&self) -> bool {
+    pub(in crate::shard) fn are_busy(&self) -> bool {
         !self.blinded.is_empty()
     }
 
@@ -96,12 +96,12 @@ impl Shard {
     }
 
     /// Whether a session that begins to look may be shown that at once.
-    pub(super) fn may_look(&mut self, key: Key) -> bool {
+    pub(in crate::shard) fn may_look(&mut self, key: Key) -> bool {
         self.shown.waiting.is_empty() && self.is_to_be_served(key) && self.shown.held.has_room(&mut self.sessions)
     }
 
     /// Shows a session more of the lists of a guild that it has asked for, or notes that it waits for it.
-    pub(super) fn show_more(&mut self, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
+    pub(in crate::shard) fn show_more(&mut self, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
         if self.may_look(key) {
             return self.open_windows(now, (guild, key), out);
         }
@@ -127,7 +127,7 @@ impl Shard {
     }
 
     /// A session has taken what it was sent: it may be shown more.
-    pub(super) fn go_on_looking(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn go_on_looking(&mut self, now: Time, key: Key, out: &mut Outbox) {
         if !self.is_to_be_served(key) {
             return;
         }
@@ -141,7 +141,7 @@ impl Shard {
     }
 
     /// Shows some of those what they asked for who have waited for memory.
-    pub(super) fn show_waiting(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn show_waiting(&mut self, now: Time, out: &mut Outbox) {
         self.shown.held.sweep(&mut self.sessions);
         if !self.shown.waiting.is_empty() && !self.shown.held.has_room(&mut self.sessions) {
             // What is still to be sent to those without a connection may never be: others do not wait for that.
@@ -164,7 +164,7 @@ impl Shard {
     }
 
     /// A session has lost its connection.
-    pub(super) fn close_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn close_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key).filter(|session| !session.bot) else { return };
         if let Some(aside) = &mut session.aside {
             aside.hungry.clear();
@@ -180,7 +180,7 @@ impl Shard {
     }
 
     /// A session has a connection again.
-    pub(super) fn open_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn open_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get(key).filter(|session| !session.bot) else { return };
         let mut after = Aftermath::default();
         for guild in session.seats.iter().map(|seat| seat.guild).collect::<Vec<GuildId>>() {
@@ -192,7 +192,7 @@ impl Shard {
     }
 
     /// Works out anew what some sessions see.
-    pub(super) fn look_on(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn look_on(&mut self, now: Time, out: &mut Outbox) {
         let Some(guild) = self.shown.blinded.pop_front() else { return };
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Aftermath::default();
@@ -203,7 +203,7 @@ impl Shard {
     }
 
     /// The guild tells what has become of windows.
-    pub(super) fn show_windows(&mut self, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
+    pub(in crate::shard) fn show_windows(&mut self, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
         let room = match windows.to {
             Addressee::Opener(..) => self.shown.held.has_room(&mut self.sessions),
@@ -221,7 +221,7 @@ impl Shard {
     }
 
     /// Panics if something that must hold of what is shown does not.
-    pub(super) fn shown_invariants(&self) {
+    pub(in crate::shard) fn shown_invariants(&self) {
         self.shown.held.invariants(&self.sessions);
         let waiting: BTreeSet<(GuildId, Key)> = self.shown.waiting.iter().copied().collect();
         assert_eq!(waiting.len(), self.shown.waiting.len(), "nobody waits twice");

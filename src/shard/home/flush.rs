@@ -66,11 +66,11 @@ const HANDFUL: usize = 8;
 
 /// Who has something to say.
 #[derive(Debug, Default)]
-pub(super) struct Flushing {
+pub(in crate::shard) struct Flushing {
     /// Connections with a payload or an event of their own.
-    pub(super) ready: VecDeque<Key>,
+    pub(in crate::shard) ready: VecDeque<Key>,
     /// Audiences with new events, one walk each, that have not had a slice.
-    pub(super) begun: VecDeque<(GuildId, Key)>,
+    pub(in crate::shard) begun: VecDeque<(GuildId, Key)>,
     /// Walks that go on.
     walks: VecDeque<(GuildId, Key)>,
     blocked: Vec<Key>,
@@ -121,11 +121,11 @@ impl Slice {
 }
 
 impl Flushing {
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::shard) fn is_busy(&self) -> bool {
         !self.ready.is_empty() || !self.begun.is_empty() || !self.walks.is_empty()
     }
 
-    pub(super) fn has_finished(&self) -> bool {
+    pub(in crate::shard) fn has_finished(&self) -> bool {
         !self.finished.is_empty()
     }
 }
@@ -211,7 +211,7 @@ impl Shard {
     }
 
     /// Has the door shut a socket without another word.
-    pub(super) fn shut(&mut self, key: Key) {
+    pub(in crate::shard) fn shut(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.cut();
             self.flushing.finished.push_back(key);
