@@ -12,7 +12,7 @@ use crate::boot::Fatal;
 use crate::boot::commandline::DataArg;
 use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
-use crate::gateway::sockets::Way;
+use crate::gateway::socket_table::Way;
 use crate::limits;
 use crate::shard::home::admission::Pace;
 use crate::shard::home::subscriptions::Passivity;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::base::clock::{self, Time};
 use crate::boot::Fatal;
 use crate::boot::core::Order;
-use crate::gateway::socket::{Door, Pulsed};
+use crate::gateway::door::{Door, Pulsed};
 use crate::limits;
 use crate::mesh::reactor::Rounds;
 use crate::net::frames::{self, FrameKind};

@@ -26,7 +26,7 @@ use crate::boot::{Fatal, control, listener, preflight};
 use crate::guild::list::Listing;
 use crate::limits;
 use crate::mail::placement::{CoreId, Placement};
-use crate::mesh::{self, courier};
+use crate::mesh::{self, fd_passing};
 use crate::shard::ShardSettings;
 use crate::store::directory::DataDir;
 use crate::store::service::{Outcome, Service, Work};
@@ -60,7 +60,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let mut executors: Vec<ExecutorJoinHandle<Metrics>> = Vec::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let lanes = mesh::weave(config.cores).map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
-    let couriers = courier::hire(config.cores, private_tables)
+    let couriers = fd_passing::hire(config.cores, private_tables)
         .map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
     let owned = lanes.iter().zip(&couriers).zip(&listeners).map(|((lanes, courier), listener)| {
         let reading = [lanes.bell.descriptor(), courier.descriptor()];

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::base::clock;
 use crate::boot::Fatal;
 use crate::limits;
-use crate::net::drawers::Drawers;
+use crate::net::registered_files::Drawers;
 
 /// Who has which table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]

@@ -13,14 +13,14 @@ use crate::base::clock::{self, Time};
 use crate::base::metrics::{Counter, Metric};
 use crate::boot::recording::Recorder;
 use crate::desk::Desk;
-use crate::gateway::socket::Door;
-use crate::gateway::sockets::Sending;
+use crate::gateway::door::Door;
+use crate::gateway::socket_table::Sending;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::note::Note;
 use crate::mail::outbox::{StoreJob, StoreWork};
-use crate::mesh::bell::Bell;
 use crate::mesh::reactor::Rounds;
+use crate::mesh::wakeup::Bell;
 use crate::mesh::{Inbox, LaneEnds, Lanes};
 use crate::store::service::{Job, Work};
 

@@ -2,13 +2,13 @@
 //!
 //! Lives on: every core.
 //! A full lane makes what follows wait in the sender's own queue, in order; nothing is dropped. A lane carries whatever it is
-//! given; what it means is not known here. A core that has nothing to do is woken through its [`bell`]; one that is busy looks
+//! given; what it means is not known here. A core that has nothing to do is woken through its [`wakeup`]; one that is busy looks
 //! into its lanes anyhow.
 //! Invariant: what a sender has posted to a core arrives there once, in order.
 
-pub mod bell;
-pub mod courier;
+pub mod fd_passing;
 pub mod reactor;
+pub mod wakeup;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::limits;
-use crate::mesh::bell::{Bell, Clapper};
+use crate::mesh::wakeup::{Bell, Clapper};
 
 /// One core's ends of all lanes, before its executor runs.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ fn lane_letters(cores: usize) -> usize {
 /// Lanes from every core to every other; the ends of core `n` at place `n`.
 pub fn weave<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
     let letters = lane_letters(cores);
-    let bells = (0..cores).map(|_| bell::cast()).collect::<io::Result<Vec<_>>>()?;
+    let bells = (0..cores).map(|_| wakeup::cast()).collect::<io::Result<Vec<_>>>()?;
     let (bells, clappers): (Vec<Bell>, Vec<Arc<Clapper>>) = bells.into_iter().unzip();
     let mut ends: Vec<LaneEnds<T>> = bells
         .into_iter()

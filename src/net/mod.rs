@@ -4,8 +4,8 @@
 
 pub mod compression;
 pub mod deflate;
-pub mod drawers;
 pub mod frames;
 pub mod hyper_io;
+pub mod registered_files;
 pub mod ring;
 pub mod zstd;

@@ -1,7 +1,7 @@
 //! Rings for writes: many sockets are written to in one system call.
 //!
 //! Lives on: each core that is told to. Sockets that have numbers are written to through one ring of the core's own ([`Ring`]),
-//! others through those of their drawers (`src/net/drawers.rs`).
+//! others through those of their drawers (`src/net/registered_files.rs`).
 //! Bytes are copied when they are staged, so whoever stages them may go on with its buffer at once. A commit returns when the kernel
 //! has said of each write what it has taken; it does not wait for a socket, since each write says that it may not.
 

@@ -25,7 +25,7 @@ use crate::base::clock::Time;
 use crate::base::slab::Key;
 use crate::gateway::conversation::Conversation;
 use crate::limits;
-use crate::net::drawers::Drawers;
+use crate::net::registered_files::Drawers;
 use crate::net::ring::Ring;
 use crate::shard::home::flush::{Sent, Sockets, Told};
 
