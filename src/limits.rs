@@ -215,9 +215,9 @@ pub const ROOM_ASKED: usize = 16;
 pub const FULL_TOLD: Duration = Duration::from_secs(60);
 /// Before a socket is handed over again whose way was full.
 pub const HAND_OVER_PAUSE: Duration = Duration::from_millis(5);
-/// Bits of a ticket that count what one core has handed over; those above them are the core's number. The kernel keeps a few
+/// Bits of an fd ticket that count what one core has handed over; those above them are the core's number. The kernel keeps a few
 /// hundred on their way, so they may come round.
-pub const TICKET_BITS: u32 = 23;
+pub const FD_TICKET_BITS: u32 = 23;
 /// Bytes of a request's head; hyper has a like bound.
 pub const HEAD_MAX: usize = 16 * 1024;
 /// Characters of a password.
@@ -479,7 +479,7 @@ const _: () = {
     assert!(RETRY_AFTER_MIN.as_secs() <= RETRY_AFTER_MAX.as_secs());
     assert!(IDENTIFIES_UNDERWAY_MAX < STORE_QUEUE, "one core's newcomers do not fill the store's queue");
     assert!(SLEEP_MAX_CROWDED.as_millis() * 2 <= TICK.as_millis());
-    assert!(CORES_MAX <= 1 << (31 - TICKET_BITS), "a ticket with its core's number is no negative number");
+    assert!(CORES_MAX <= 1 << (31 - FD_TICKET_BITS), "a ticket with its core's number is no negative number");
     assert!(32 * 32 * LANE_LETTERS <= LANES_LETTERS, "lanes only shrink on large machines");
     assert!(CORES_MAX * CORES_MAX * LANE_LETTERS_MIN <= 4 * LANES_LETTERS, "with the most cores the minimum rules");
 };

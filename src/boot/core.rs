@@ -35,7 +35,7 @@ use crate::gateway::socket_table::{self as sockets, Sending, SocketTable, Way};
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Request as Asked};
 use crate::mail::placement::Placement;
-use crate::mesh::fd_passing::Courier;
+use crate::mesh::fd_passing::FdPassing;
 use crate::mesh::{LaneEnds, reactor};
 use crate::rest;
 use crate::rest::ratelimit::RateLimits;
@@ -67,8 +67,8 @@ pub struct CoreParts {
     pub store: StoreEnd,
     /// The lanes' ends.
     pub lanes: LaneEnds<Posted>,
-    /// Brings sockets to other cores.
-    pub courier: Courier,
+    /// Passes sockets to other cores.
+    pub fd_passing: FdPassing,
     /// The listener.
     pub listener: Socket,
     /// Where it listens.
@@ -108,7 +108,7 @@ pub enum Order {
 
 /// Runs a core until it is told to stop. Returns what it measured.
 pub async fn run(parts: CoreParts) -> Metrics {
-    let CoreParts { shard, settings, signer, store, lanes, courier, listener, address, room, split, .. } = parts;
+    let CoreParts { shard, settings, signer, store, lanes, fd_passing, listener, address, room, split, .. } = parts;
     let CoreParts { recorder, orders, ready, lifeline, longest_sleep, flush, .. } = parts;
     if let Some(split) = split
         && let Err(error) = split.separate(shard.me.index())
@@ -126,7 +126,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
             return Metrics::default();
         }
     };
-    let door = Door::new(desk.clone(), sockets, courier);
+    let door = Door::new(desk.clone(), sockets, fd_passing);
     let sending = match Sending::new(door.table.clone(), flush) {
         Ok(sending) => sending,
         Err(error) => {
@@ -201,7 +201,7 @@ async fn obey(orders: Receiver<Order>, door: Door, listening: glommio::Task<()>,
             }
             Order::Stop => {
                 stop.set(true);
-                desk.ring();
+                desk.request_turn();
                 return;
             }
         }

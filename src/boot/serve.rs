@@ -59,11 +59,11 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let mut orders = Vec::new();
     let mut executors: Vec<ExecutorJoinHandle<Metrics>> = Vec::new();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let lanes = mesh::weave(config.cores).map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
-    let couriers = fd_passing::hire(config.cores, private_tables)
+    let lanes = mesh::connect(config.cores).map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
+    let fd_passings = fd_passing::connect(config.cores, private_tables)
         .map_err(|error| Fatal(format!("no descriptors for the lanes: {error}")))?;
-    let owned = lanes.iter().zip(&couriers).zip(&listeners).map(|((lanes, courier), listener)| {
-        let reading = [lanes.bell.descriptor(), courier.descriptor()];
+    let owned = lanes.iter().zip(&fd_passings).zip(&listeners).map(|((lanes, fd_passing), listener)| {
+        let reading = [lanes.wakeup.descriptor(), fd_passing.descriptor()];
         reading.into_iter().flatten().chain([listener.as_raw_fd()]).collect()
     });
     let split = private_tables.then(|| Arc::new(Split::new(owned.collect())));
@@ -78,8 +78,8 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         None => (None, Vec::new()),
     };
     let recorders = recorders.into_iter().chain(std::iter::repeat_with(|| None));
-    let ends = lanes.into_iter().zip(couriers).zip(store_ends).zip(listeners).zip(recorders);
-    for (index, ((((lanes, courier), store), listener), recorder)) in ends.enumerate() {
+    let ends = lanes.into_iter().zip(fd_passings).zip(store_ends).zip(listeners).zip(recorders);
+    for (index, ((((lanes, fd_passing), store), listener), recorder)) in ends.enumerate() {
         let (sender, receiver) = flume::bounded(limits::ORDERS);
         orders.push(sender);
         let parts = CoreParts {
@@ -96,7 +96,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
             signer: signer.clone(),
             store,
             lanes,
-            courier,
+            fd_passing,
             listener,
             address,
             room: room.clone(),

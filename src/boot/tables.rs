@@ -78,7 +78,7 @@ impl Tables {
 
 fn unshare() -> io::Result<()> {
     // SAFETY: a copied table has the same numbers for all that is open now. What is opened later by one thread is never named
-    // to another: sockets go to other cores through the courier, and wake-ups through descriptors opened before.
+    // to another: sockets go to other cores by `mesh::fd_passing`, and wake-ups through descriptors opened before.
     unsafe { unshare_unsafe(UnshareFlags::FILES) }.map_err(io::Error::from)
 }
 

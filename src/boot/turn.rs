@@ -20,8 +20,8 @@ use crate::mail::letter::Letter;
 use crate::mail::note::Note;
 use crate::mail::outbox::{StoreJob, StoreWork};
 use crate::mesh::reactor::Rounds;
-use crate::mesh::wakeup::Bell;
-use crate::mesh::{Inbox, LaneEnds, Lanes};
+use crate::mesh::wakeup::Wakeup;
+use crate::mesh::{IncomingLanes, LaneEnds, Lanes};
 use crate::store::service::{Job, Work};
 
 /// A letter on a lane, with the moment of its posting.
@@ -40,8 +40,8 @@ pub struct Turns {
     /// The sockets of the door.
     sending: Sending,
     lanes: Lanes<Posted>,
-    inbox: Inbox<Posted>,
-    bell: Bell,
+    inbox: IncomingLanes<Posted>,
+    wakeup: Wakeup,
     /// Jobs that the store's queue had no room for.
     jobs: VecDeque<StoreJob>,
     /// While the shard records.
@@ -50,7 +50,7 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// A mover that ends when `stop` is set and the desk rung.
+    /// A mover that ends when `stop` is set and a turn requested.
     pub fn new(
         desk: Desk,
         door: Door,
@@ -60,9 +60,9 @@ impl Turns {
         stop: Rc<Cell<bool>>,
     ) -> Turns {
         desk.shard().record(recorder.is_some());
-        let LaneEnds { lanes, inbox, mut bell } = ends;
-        glommio::spawn_local(listen(bell.listen(), desk.clone())).detach();
-        Turns { desk, door, sending, lanes, inbox, bell, jobs: VecDeque::new(), recorder, stop }
+        let LaneEnds { lanes, inbox, mut wakeup } = ends;
+        glommio::spawn_local(listen(wakeup.listen(), desk.clone())).detach();
+        Turns { desk, door, sending, lanes, inbox, wakeup, jobs: VecDeque::new(), recorder, stop }
     }
 
     /// Moves until told to stop.
@@ -72,11 +72,11 @@ impl Turns {
             while self.turn() && !self.stop.get() {
                 rounds.round().await;
             }
-            self.bell.muffle();
+            self.wakeup.park();
             if self.inbox.is_empty() && !self.lanes.can_go_on() {
-                self.desk.rung().await;
+                self.desk.turn_requested().await;
             }
-            self.bell.unmuffle();
+            self.wakeup.unpark();
         }
         let out = self.desk.take_outbox();
         self.record(out.notes);
@@ -159,7 +159,7 @@ impl Turns {
                 StoreWork::Query(query) => Work::Query(query),
             };
             if let Err(job) = self.desk.store().try_submit(Job { core: self.desk.me().0, id, work }) {
-                // The store's answers ring the desk, so the rest is tried again when there is room.
+                // The store's answers request a turn, so the rest is tried again when there is room.
                 let work = match job.work {
                     Work::Commit(commit) => StoreWork::Commit(commit),
                     Work::Query(query) => StoreWork::Query(query),
@@ -177,7 +177,7 @@ impl Turns {
         }
         self.record(out.notes);
         for hand_over in out.arrivals {
-            let Some(socket) = self.door.courier().receive(hand_over.socket) else {
+            let Some(socket) = self.door.fd_passing().receive(hand_over.socket) else {
                 // The descriptor table is full. The client finds its connection closed, and its session waits for it.
                 self.desk.shard().metrics.count(Counter::HandOversLost, 1);
                 continue;
@@ -215,10 +215,10 @@ impl Turns {
     }
 }
 
-/// Asks for a turn whenever another core rings.
-async fn listen(mut bell: glommio::net::UnixStream, desk: Desk) {
-    let mut rings = [0; 64];
-    while let Ok(1..) = bell.read(&mut rings).await {
-        desk.ring();
+/// Asks for a turn whenever another core wakes this one.
+async fn listen(mut wakeups: glommio::net::UnixStream, desk: Desk) {
+    let mut bytes = [0; 64];
+    while let Ok(1..) = wakeups.read(&mut bytes).await {
+        desk.request_turn();
     }
 }

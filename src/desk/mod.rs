@@ -1,5 +1,5 @@
-//! The desk: what the two doors of a core share. The shard, the outbox, the tickets of those who wait, and the bell that
-//! starts a turn.
+//! The desk: what the two doors of a core share. The shard, the outbox, the tickets of callers that wait, and the waker of the
+//! task that runs turns.
 //!
 //! Lives on: its core; a cheap handle that doors clone.
 //! No borrow outlives a call, so none can be held across an await. Doors `ask` and wait; nothing below the desk does.
@@ -46,8 +46,8 @@ struct Inner {
     mailbox: RefCell<VecDeque<(Time, Letter)>>,
     waiting: RefCell<IdMap<u64, Slot>>,
     next_ticket: Cell<u64>,
-    bell: RefCell<Option<Waker>>,
-    rung: Cell<bool>,
+    turn_waker: RefCell<Option<Waker>>,
+    turn_requested: Cell<bool>,
 }
 
 /// Somebody who waits.
@@ -89,8 +89,8 @@ impl Desk {
             mailbox: RefCell::default(),
             waiting: RefCell::default(),
             next_ticket: Cell::new(1),
-            bell: RefCell::default(),
-            rung: Cell::new(false),
+            turn_waker: RefCell::default(),
+            turn_requested: Cell::new(false),
         }))
     }
 
@@ -117,7 +117,7 @@ impl Desk {
     /// Does something with the shard, now; what it leaves is seen to in the next turn.
     pub fn with<R>(&self, act: impl FnOnce(&mut Shard, &mut Outbox) -> R) -> R {
         let result = act(&mut self.0.shard.borrow_mut(), &mut self.0.outbox.borrow_mut());
-        self.ring();
+        self.request_turn();
         result
     }
 
@@ -142,7 +142,7 @@ impl Desk {
     /// A letter for this core; `sent` is when it was posted.
     pub fn deliver(&self, sent: Time, letter: Letter) {
         self.0.mailbox.borrow_mut().push_back((sent, letter));
-        self.ring();
+        self.request_turn();
     }
 
     /// The next letter for this core.
@@ -162,21 +162,21 @@ impl Desk {
     }
 
     /// Asks for a turn.
-    pub fn ring(&self) {
-        self.0.rung.set(true);
-        if let Some(waker) = self.0.bell.borrow_mut().take() {
+    pub fn request_turn(&self) {
+        self.0.turn_requested.set(true);
+        if let Some(waker) = self.0.turn_waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    /// Waits until somebody asks for a turn.
-    pub fn rung(&self) -> impl Future<Output = ()> {
+    /// Waits until a turn is asked for.
+    pub fn turn_requested(&self) -> impl Future<Output = ()> {
         let desk = self.clone();
         std::future::poll_fn(move |context| {
-            if desk.0.rung.replace(false) {
+            if desk.0.turn_requested.replace(false) {
                 return Poll::Ready(());
             }
-            *desk.0.bell.borrow_mut() = Some(context.waker().clone());
+            *desk.0.turn_waker.borrow_mut() = Some(context.waker().clone());
             Poll::Pending
         })
     }

@@ -17,7 +17,7 @@ use crate::gateway::commands::{heartbeat, identify, members, presence, resume, s
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
-use crate::net::frames::{Broken, Inbox, Incoming};
+use crate::net::frames::{Broken, Incoming, MessageReader};
 use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::store::token::Signer;
@@ -28,7 +28,7 @@ use crate::wire::opcode::Opcode;
 #[derive(Debug)]
 pub struct Conversation {
     key: Key,
-    inbox: Inbox,
+    reader: MessageReader,
     /// The host that the client came by, for READY. Most clients come by the same.
     host: Rc<str>,
 }
@@ -82,7 +82,7 @@ struct Envelope<'a> {
 impl Conversation {
     /// A conversation on a connection that the shard has opened or adopted.
     pub fn new(key: Key, host: Rc<str>) -> Conversation {
-        Conversation { key, inbox: Inbox::default(), host }
+        Conversation { key, reader: MessageReader::default(), host }
     }
 
     /// Whose it is.
@@ -92,7 +92,7 @@ impl Conversation {
 
     /// Bytes read but not understood, to go with a socket that moves.
     pub fn unread(self) -> Vec<u8> {
-        self.inbox.unread()
+        self.reader.unread()
     }
 
     /// Takes what was read from the socket.
@@ -105,7 +105,7 @@ impl Conversation {
         if shard.connection(key).is_none_or(Connection::is_closing) {
             return next; // whatever else it says, nobody listens
         }
-        let fed = self.inbox.feed(bytes, limits::PAYLOAD_BYTES_MAX, &mut replies, |incoming| {
+        let fed = self.reader.feed(bytes, limits::PAYLOAD_BYTES_MAX, &mut replies, |incoming| {
             if shard.connection(key).is_none_or(Connection::is_closing) {
                 return ControlFlow::Break(());
             }

@@ -22,7 +22,7 @@ use crate::gateway::handshake::{Objection, Opening};
 use crate::gateway::socket_table::{Line, Received, SocketTable, Stir};
 use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
-use crate::mesh::fd_passing::{Courier, Unsent};
+use crate::mesh::fd_passing::{FdPassing, Unsent};
 use crate::session::connection::Connection;
 use crate::shard::home::admission::Resume;
 use crate::shard::home::connections::Resumption;
@@ -48,8 +48,7 @@ struct Lent {
     hosts: RefCell<VecDeque<Rc<str>>>,
     /// When it was last said that a socket cannot be waited for, and how often that has happened since.
     told: Cell<(Time, u64)>,
-    /// Brings sockets to other cores.
-    courier: Courier,
+    fd_passing: FdPassing,
 }
 
 /// How a pulse went.
@@ -83,15 +82,15 @@ enum End {
 
 impl Door {
     /// A door without connections.
-    pub fn new(desk: Desk, table: SocketTable, courier: Courier) -> Door {
+    pub fn new(desk: Desk, table: SocketTable, fd_passing: FdPassing) -> Door {
         let scratch = RefCell::new(vec![0; limits::READ_BYTES]);
-        let lent = Lent { scratch, hosts: RefCell::default(), told: Cell::default(), courier };
+        let lent = Lent { scratch, hosts: RefCell::default(), told: Cell::default(), fd_passing };
         Door { desk, table, lent: Rc::new(lent) }
     }
 
-    /// Brings sockets to and from other cores.
-    pub fn courier(&self) -> &Courier {
-        &self.lent.courier
+    /// Passes sockets to and from other cores.
+    pub fn fd_passing(&self) -> &FdPassing {
+        &self.lent.fd_passing
     }
 
     /// A host's name, shared with others who came by the same.
@@ -341,7 +340,7 @@ impl Door {
     /// Sends a socket, and the letter behind it. Returns both if the way is full.
     fn send(&self, socket: impl IntoRawFd, mut hand_over: Box<HandOver>) -> Option<(OwnedFd, Box<HandOver>)> {
         let home = hand_over.session.home;
-        match self.courier().send(home.index(), socket) {
+        match self.fd_passing().send(home.index(), socket) {
             Ok(ticket) => {
                 hand_over.socket = ticket;
                 self.desk.with(|_, out| out.post(home, Letter::HandOver(hand_over)));

@@ -240,7 +240,7 @@ pub struct Snapshot {
 pub struct HandOver {
     /// Which session.
     pub session: SessionId,
-    /// The ticket with which the home's courier has the socket. It was sent before the letter, and belongs to whoever holds this.
+    /// The fd ticket of the socket, which was sent before the letter. Its holder owns the socket.
     pub socket: i32,
     /// Whose token came with the resume, already verified.
     pub user: UserId,

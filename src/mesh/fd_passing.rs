@@ -1,10 +1,11 @@
-//! The courier: brings an open descriptor from one core to another.
+//! Passes an open descriptor from one core to another.
 //!
 //! Lives on: every core.
-//! Cores that share one descriptor table only need to tell each other the number. Where each core has a table of its own the
-//! number means nothing to the other, and the kernel must copy the descriptor (`SCM_RIGHTS`): each core has one socket that
-//! all others send to. What is sent is there when the call returns, so whoever sends first and writes a letter afterwards can
-//! be sure that the letter's reader finds it. Nobody waits for that socket and nobody is woken by it: letters do that.
+//! Cores that share one descriptor table only pass its number. Where each core has a table of its own the number means nothing
+//! to the other, and the kernel must copy the descriptor (`SCM_RIGHTS`): each core has one socket that all others send to. The
+//! letter that announces a descriptor carries its *fd ticket*: the number, or a name for what was sent. A datagram is there when
+//! the call returns, so a letter that is posted after it finds it. No core waits for that socket or is woken by it: letters wake.
+//! Invariant: a descriptor is owned by the sender until [`FdPassing::send`] returns a ticket, then by the holder of the ticket.
 //! Source: unix(7), recvmsg(2).
 
 use std::cell::{Cell, RefCell};
@@ -23,20 +24,20 @@ use rustix::net::{
 
 use crate::limits;
 
-/// One core's courier. What it is given belongs to it until it is received.
+/// One core's end.
 #[derive(Debug)]
-pub struct Courier(Way);
+pub struct FdPassing(TableLayout);
 
 #[derive(Debug)]
-enum Way {
+enum TableLayout {
     /// All cores have the same table: a descriptor's number is its ticket.
-    Number,
+    Shared,
     /// Each core has its own.
-    Rights(Rights),
+    Private(RightsSocket),
 }
 
 #[derive(Debug)]
-struct Rights {
+struct RightsSocket {
     me: usize,
     sent: Cell<u32>,
     receiving: UnixDatagram,
@@ -49,33 +50,33 @@ struct Rights {
 /// Why a descriptor was not sent.
 #[derive(Debug)]
 pub enum Unsent {
-    /// The receiver has many that it has not taken yet. Here it is back, for a later time.
+    /// The receiver has not yet taken what was sent before. The descriptor comes back, to be sent later.
     Later(OwnedFd),
     /// The receiver is gone.
     Never,
 }
 
-/// A courier for each of `cores` cores, which share one descriptor table or will have their own.
-pub fn hire(cores: usize, private_tables: bool) -> io::Result<Vec<Courier>> {
+/// An end for each of `cores` cores, which share one descriptor table or will have their own.
+pub fn connect(cores: usize, private_tables: bool) -> io::Result<Vec<FdPassing>> {
     if !private_tables {
-        return Ok((0..cores).map(|_| Courier(Way::Number)).collect());
+        return Ok((0..cores).map(|_| FdPassing(TableLayout::Shared)).collect());
     }
     let pairs = (0..cores).map(|_| UnixDatagram::pair()).collect::<io::Result<Vec<_>>>()?;
     let (receiving, sending): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let sending: Arc<[UnixDatagram]> = sending.into();
-    let courier = |(me, receiving)| {
-        let sending = Arc::clone(&sending);
-        Courier(Way::Rights(Rights { me, sent: Cell::new(0), receiving, sending, arrived: RefCell::default() }))
+    let end = |(me, receiving)| {
+        let (sending, sent, arrived) = (Arc::clone(&sending), Cell::new(0), RefCell::default());
+        FdPassing(TableLayout::Private(RightsSocket { me, sent, receiving, sending, arrived }))
     };
-    Ok(receiving.into_iter().enumerate().map(courier).collect())
+    Ok(receiving.into_iter().enumerate().map(end).collect())
 }
 
-impl Courier {
+impl FdPassing {
     /// The descriptor that only this core needs.
     pub fn descriptor(&self) -> Option<RawFd> {
         match &self.0 {
-            Way::Number => None,
-            Way::Rights(rights) => Some(rights.receiving.as_raw_fd()),
+            TableLayout::Shared => None,
+            TableLayout::Private(rights) => Some(rights.receiving.as_raw_fd()),
         }
     }
 
@@ -83,28 +84,28 @@ impl Courier {
     pub fn send(&self, to: usize, descriptor: impl IntoRawFd) -> Result<i32, Unsent> {
         let number = descriptor.into_raw_fd();
         match &self.0 {
-            Way::Number => Ok(number),
-            Way::Rights(rights) => {
+            TableLayout::Shared => Ok(number),
+            TableLayout::Private(rights) => {
                 // SAFETY: the number comes straight out of its owner, which has given it up.
                 rights.send(to, unsafe { OwnedFd::from_raw_fd(number) })
             }
         }
     }
 
-    /// Receives what was sent with this ticket, once. Nothing if there was no room for it in this core's table.
+    /// Receives what was sent with this ticket, once. `None` if there was no room for it in this core's table.
     pub fn receive(&self, ticket: i32) -> Option<OwnedFd> {
         match &self.0 {
             // SAFETY: the ticket is a descriptor of the table that all cores share, whose owner has given it up for us.
-            Way::Number => Some(unsafe { OwnedFd::from_raw_fd(ticket) }),
-            Way::Rights(rights) => rights.receive(ticket),
+            TableLayout::Shared => Some(unsafe { OwnedFd::from_raw_fd(ticket) }),
+            TableLayout::Private(rights) => rights.receive(ticket),
         }
     }
 }
 
-impl Rights {
+impl RightsSocket {
     fn send(&self, to: usize, descriptor: OwnedFd) -> Result<i32, Unsent> {
         // Unique among what is on its way: the kernel keeps a few hundred at most.
-        let ticket = (self.me as u32) << limits::TICKET_BITS | self.sent.get() & ((1 << limits::TICKET_BITS) - 1);
+        let ticket = (self.me as u32) << limits::FD_TICKET_BITS | self.sent.get() & ((1 << limits::FD_TICKET_BITS) - 1);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let descriptors = [descriptor.as_fd()];
         let mut rights = SendAncillaryBuffer::new(&mut space);
@@ -116,7 +117,7 @@ impl Rights {
                 self.sent.set(self.sent.get().wrapping_add(1));
                 Ok(ticket as i32)
             }
-            // A process may only have so many descriptors on their way; it counts as a full socket does.
+            // The kernel bounds a process's descriptors in flight; that counts as a full socket.
             Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => {
                 Err(Unsent::Later(descriptor))
             }
@@ -136,7 +137,7 @@ impl Rights {
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             match recvmsg(&self.receiving, &mut [IoSliceMut::new(&mut read)], &mut rights, flags) {
                 Ok(_) => {
-                    // Without room in the table the number comes alone.
+                    // Without room in the table the ticket comes alone.
                     let came = rights.drain().find_map(|message| match message {
                         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
                         _ => None,
@@ -166,36 +167,36 @@ mod tests {
     fn speaks(near: OwnedFd, mut far: UnixStream) {
         UnixStream::from(near).write_all(b"x").expect("it is open");
         let mut said = Vec::new();
-        far.read_to_end(&mut said).expect("it ends: nobody has a copy");
+        far.read_to_end(&mut said).expect("it ends: there is no other copy");
         assert_eq!(said, b"x");
     }
 
     #[test]
-    fn descriptors_arrive_whole_and_in_any_order() {
+    fn descriptors_are_received_by_ticket_in_any_order() {
         for private in [false, true] {
-            let couriers = hire(3, private).expect("descriptors");
+            let ends = connect(3, private).expect("descriptors");
             let ((a, far_a), (b, far_b), (c, far_c)) = (socket(), socket(), socket());
             let sent: Vec<i32> = [(0, a), (1, b), (0, c)]
                 .into_iter()
-                .map(|(from, socket)| couriers[from].send(2, socket).expect("there is room"))
+                .map(|(from, socket)| ends[from].send(2, socket).expect("there is room"))
                 .collect();
             for (ticket, far) in [(sent[2], far_c), (sent[1], far_b), (sent[0], far_a)] {
-                speaks(couriers[2].receive(ticket).expect("it was sent"), far);
+                speaks(ends[2].receive(ticket).expect("it was sent"), far);
             }
             if private {
-                assert!(couriers[2].receive(sent[0]).is_none(), "once");
+                assert!(ends[2].receive(sent[0]).is_none(), "once");
             }
         }
     }
 
     /// A receiver that takes nothing makes senders keep theirs, and everything arrives in the end.
     #[test]
-    fn a_full_way_gives_the_descriptor_back() {
-        let couriers = hire(2, true).expect("descriptors");
+    fn a_full_rights_socket_gives_the_descriptor_back() {
+        let ends = connect(2, true).expect("descriptors");
         let (near, far) = socket();
         let mut tickets = Vec::new();
         let back = loop {
-            match couriers[0].send(1, near.try_clone().expect("descriptors")) {
+            match ends[0].send(1, near.try_clone().expect("descriptors")) {
                 Ok(ticket) => tickets.push(ticket),
                 Err(Unsent::Later(back)) => break back,
                 Err(Unsent::Never) => panic!("the receiver is there"),
@@ -205,16 +206,16 @@ mod tests {
         drop(near);
         assert!(tickets.len() > 10, "{}", tickets.len());
         for ticket in tickets {
-            drop(couriers[1].receive(ticket).expect("it was sent"));
+            drop(ends[1].receive(ticket).expect("it was sent"));
         }
-        let ticket = couriers[0].send(1, back).expect("there is room again");
-        speaks(couriers[1].receive(ticket).expect("it was sent"), far);
+        let ticket = ends[0].send(1, back).expect("there is room again");
+        speaks(ends[1].receive(ticket).expect("it was sent"), far);
     }
 
     #[test]
-    fn a_receiver_that_is_gone_is_told() {
-        let mut couriers = hire(2, true).expect("descriptors");
-        drop(couriers.pop());
-        assert!(matches!(couriers[0].send(1, socket().0), Err(Unsent::Never)));
+    fn send_fails_for_good_when_the_receiver_is_gone() {
+        let mut ends = connect(2, true).expect("descriptors");
+        drop(ends.pop());
+        assert!(matches!(ends[0].send(1, socket().0), Err(Unsent::Never)));
     }
 }

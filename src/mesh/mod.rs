@@ -2,8 +2,8 @@
 //!
 //! Lives on: every core.
 //! A full lane makes what follows wait in the sender's own queue, in order; nothing is dropped. A lane carries whatever it is
-//! given; what it means is not known here. A core that has nothing to do is woken through its [`wakeup`]; one that is busy looks
-//! into its lanes anyhow.
+//! given; what it means is not known here. A core that sleeps is woken through its [`wakeup`]; one that is busy reads its lanes
+//! anyhow. Open descriptors go to other cores by [`fd_passing`].
 //! Invariant: what a sender has posted to a core arrives there once, in order.
 
 pub mod fd_passing;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::limits;
-use crate::mesh::wakeup::{Bell, Clapper};
+use crate::mesh::wakeup::{Waker, Wakeup};
 
 /// One core's ends of all lanes, before its executor runs.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub struct LaneEnds<T> {
     /// The outgoing ends.
     pub lanes: Lanes<T>,
     /// The incoming ends.
-    pub inbox: Inbox<T>,
-    /// Rung by others while this core sleeps.
-    pub bell: Bell,
+    pub inbox: IncomingLanes<T>,
+    /// Through which other cores wake this one.
+    pub wakeup: Wakeup,
 }
 
 /// Letters in one lane, with so many cores.
@@ -38,26 +38,26 @@ fn lane_letters(cores: usize) -> usize {
 }
 
 /// Lanes from every core to every other; the ends of core `n` at place `n`.
-pub fn weave<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
+pub fn connect<T>(cores: usize) -> io::Result<Vec<LaneEnds<T>>> {
     let letters = lane_letters(cores);
-    let bells = (0..cores).map(|_| wakeup::cast()).collect::<io::Result<Vec<_>>>()?;
-    let (bells, clappers): (Vec<Bell>, Vec<Arc<Clapper>>) = bells.into_iter().unzip();
-    let mut ends: Vec<LaneEnds<T>> = bells
+    let pairs = (0..cores).map(|_| Wakeup::new()).collect::<io::Result<Vec<_>>>()?;
+    let (wakeups, wakers): (Vec<Wakeup>, Vec<Arc<Waker>>) = pairs.into_iter().unzip();
+    let mut ends: Vec<LaneEnds<T>> = wakeups
         .into_iter()
-        .map(|bell| LaneEnds {
+        .map(|wakeup| LaneEnds {
             lanes: Lanes { lanes: (0..cores).map(|_| None).collect() },
-            inbox: Inbox { lanes: Vec::new(), next: 0 },
-            bell,
+            inbox: IncomingLanes { lanes: Vec::new(), next: 0 },
+            wakeup,
         })
         .collect();
     for from in 0..cores {
         for to in (0..cores).filter(|to| *to != from) {
             let (ring, end) = RingBuffer::new(letters);
             let sender_waits = Arc::new(AtomicBool::new(false));
-            let receiver = Arc::clone(&clappers[to]);
+            let receiver = Arc::clone(&wakers[to]);
             let waits = Arc::clone(&sender_waits);
             ends[from].lanes.lanes[to] = Some(Lane { ring, waiting: VecDeque::new(), receiver, sender_waits: waits });
-            ends[to].inbox.lanes.push(Incoming { ring: end, sender: Arc::clone(&clappers[from]), sender_waits });
+            ends[to].inbox.lanes.push(IncomingLane { ring: end, sender: Arc::clone(&wakers[from]), sender_waits });
         }
     }
     Ok(ends)
@@ -74,15 +74,15 @@ struct Lane<T> {
     ring: Producer<T>,
     /// What the ring had no room for, in order.
     waiting: VecDeque<T>,
-    receiver: Arc<Clapper>,
-    /// Set while something waits: the receiver rings back when there is room.
+    receiver: Arc<Waker>,
+    /// Set while something waits: the receiver notifies the sender when there is room.
     sender_waits: Arc<AtomicBool>,
 }
 
 impl<T> Lanes<T> {
     /// Sends to another core. Says whether the lane was full, in which case it waits here, in order.
     pub fn send(&mut self, to: usize, item: T) -> bool {
-        let Some(lane) = &mut self.lanes[to] else { unreachable!("nobody sends to itself over a lane") };
+        let Some(lane) = &mut self.lanes[to] else { unreachable!("a core has no lane to itself") };
         let full = if lane.waiting.is_empty() {
             match lane.ring.push(item) {
                 Ok(()) => false,
@@ -98,7 +98,7 @@ impl<T> Lanes<T> {
         if full {
             lane.pump();
         }
-        lane.receiver.strike();
+        lane.receiver.notify();
         full
     }
 
@@ -106,13 +106,13 @@ impl<T> Lanes<T> {
     pub fn pump(&mut self) {
         for lane in self.lanes.iter_mut().flatten().filter(|lane| !lane.waiting.is_empty()) {
             lane.pump();
-            lane.receiver.strike();
+            lane.receiver.notify();
         }
     }
 
-    /// Whether something waits for which there is room. To be asked before sleeping, after [`Bell::muffle`].
+    /// Whether something waits for which there is room. Ask before sleeping, after [`Wakeup::park`].
     ///
-    /// It asks to be rung once more: the receiver may have taken the last wish back, and rung while this core was still awake,
+    /// It sets `sender_waits` once more: the receiver may have cleared the flag, and notified while this core was still awake,
     /// after [`Lane::pump`] had filled the ring again.
     pub fn can_go_on(&self) -> bool {
         self.lanes.iter().flatten().filter(|lane| !lane.waiting.is_empty()).any(|lane| {
@@ -140,7 +140,7 @@ impl<T> Lane<T> {
             if self.waiting.is_empty() {
                 return;
             }
-            // Ask to be rung, then look once more: the receiver may have made room in between.
+            // Set the flag, then check once more: the receiver may have made room in between.
             self.sender_waits.store(true, Ordering::Relaxed);
             fence(Ordering::SeqCst);
             if self.ring.is_full() {
@@ -152,20 +152,20 @@ impl<T> Lane<T> {
 
 /// The incoming half of a core's lanes.
 #[derive(Debug)]
-pub struct Inbox<T> {
-    lanes: Vec<Incoming<T>>,
-    /// The lane that is looked into first, so that none is favoured.
+pub struct IncomingLanes<T> {
+    lanes: Vec<IncomingLane<T>>,
+    /// The lane that is read first, so that none is favoured.
     next: usize,
 }
 
 #[derive(Debug)]
-struct Incoming<T> {
+struct IncomingLane<T> {
     ring: Consumer<T>,
-    sender: Arc<Clapper>,
+    sender: Arc<Waker>,
     sender_waits: Arc<AtomicBool>,
 }
 
-impl<T> Inbox<T> {
+impl<T> IncomingLanes<T> {
     /// Takes out up to `most` items, in order for each sender.
     pub fn take(&mut self, most: usize, mut each: impl FnMut(T)) {
         let (lanes, mut left) = (self.lanes.len(), most);
@@ -179,7 +179,7 @@ impl<T> Inbox<T> {
             fence(Ordering::SeqCst);
             if lane.sender_waits.load(Ordering::Relaxed) && lane.ring.slots() < lane.ring.buffer().capacity() {
                 lane.sender_waits.store(false, Ordering::Relaxed);
-                lane.sender.strike();
+                lane.sender.notify();
             }
         }
         if lanes > 0 {
@@ -203,10 +203,10 @@ mod tests {
         assert_eq!((lane_letters(52), lane_letters(256)), (395, 64));
     }
 
-    /// The receiver takes the wish back and rings between the sender's last pump and its sleep.
+    /// The receiver clears the flag and notifies between the sender's last pump and its sleep.
     #[test]
-    fn whoever_sleeps_behind_a_full_lane_has_asked_to_be_rung() {
-        let mut ends = weave::<usize>(2).unwrap();
+    fn a_sender_that_parks_behind_a_full_lane_is_notified() {
+        let mut ends = connect::<usize>(2).unwrap();
         let mut receiver = ends.pop().unwrap();
         let mut sender = ends.pop().unwrap();
         for number in 0..limits::LANE_LETTERS + 2 {
@@ -214,20 +214,20 @@ mod tests {
         }
         let lane = sender.lanes.lanes[1].as_ref().unwrap();
         assert!(lane.sender_waits.load(Ordering::Relaxed));
-        // What `Inbox::take` does when it has seen room that `pump` then fills at once.
+        // What `IncomingLanes::take` does when it has seen room that `pump` then fills at once.
         lane.sender_waits.store(false, Ordering::Relaxed);
-        lane.receiver.strike();
-        sender.bell.muffle();
+        lane.receiver.notify();
+        sender.wakeup.park();
         assert!(!sender.lanes.can_go_on());
         receiver.inbox.take(100, drop);
-        sender.bell.wait_blocking();
+        sender.wakeup.wait_blocking();
     }
 
-    /// Two threads, a small number of full lanes: everything arrives, in order, and nobody is left asleep.
+    /// Two threads, a small number of full lanes: everything arrives, in order, and neither is left asleep.
     #[test]
     fn a_full_lane_delays_and_loses_nothing() {
         let total = 20 * limits::LANE_LETTERS as u64;
-        let mut ends = weave::<u64>(2).unwrap();
+        let mut ends = connect::<u64>(2).unwrap();
         let mut receiver = ends.pop().unwrap();
         let mut sender = ends.pop().unwrap();
         let sending = std::thread::spawn(move || {
@@ -236,11 +236,11 @@ mod tests {
                 full += u64::from(sender.lanes.send(1, number));
             }
             while sender.lanes.waiting() > 0 {
-                sender.bell.muffle();
+                sender.wakeup.park();
                 if !sender.lanes.can_go_on() {
-                    sender.bell.wait_blocking();
+                    sender.wakeup.wait_blocking();
                 }
-                sender.bell.unmuffle();
+                sender.wakeup.unpark();
                 sender.lanes.pump();
             }
             full
@@ -252,11 +252,11 @@ mod tests {
                 expected += 1;
             });
             if expected < total && receiver.inbox.is_empty() {
-                receiver.bell.muffle();
+                receiver.wakeup.park();
                 if receiver.inbox.is_empty() {
-                    receiver.bell.wait_blocking();
+                    receiver.wakeup.wait_blocking();
                 }
-                receiver.bell.unmuffle();
+                receiver.wakeup.unpark();
             }
         }
         assert!(sending.join().unwrap() > 0, "the lane was full at times");

@@ -3,7 +3,7 @@
 //! Lives on: each core.
 //! glommio looks for I/O when its queues are empty or when its preemption timer fires. A task that yields while it has work
 //! keeps the queue filled, so it would depend on that timer; it waits for a round instead. A round is made of a channel that is
-//! never connected: the reactor wakes whoever waits for a connection once a round, and does not sleep while there is somebody.
+//! never connected: the reactor wakes tasks that wait for a connection once a round, and does not sleep while there is one.
 //!
 //! glommio 0.12 has one fault that matters: if anything completes on its latency ring between its look at the rings and the
 //! first task (the preemption timer, the cancellation of an older timer, another core's wake-up), it takes its queues for
@@ -46,14 +46,14 @@ impl Rounds {
                 return Poll::Ready(());
             }
             waited = true;
-            assert!(self.connecting.as_mut().poll(context).is_pending(), "nobody connects the other end");
+            assert!(self.connecting.as_mut().poll(context).is_pending(), "the other end is never connected");
             Poll::Pending
         })
         .await;
     }
 }
 
-/// Lets the executor never sleep longer than this. For ever.
+/// Never returns: keeps the executor from sleeping longer than this.
 pub async fn bound_sleep(longest: Duration) {
     loop {
         glommio::timer::sleep(longest).await;
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_that_is_never_idle_lets_timers_fire() {
+    fn rounds_of_a_busy_task_let_timers_fire() {
         let builder = LocalExecutorBuilder::new(Placement::Unbound).preempt_timer(crate::limits::PREEMPT);
         let executor = builder.spawn(|| async {
             let fired = Rc::new(Cell::new(false));

@@ -78,7 +78,7 @@ pub enum Broken {
 
 /// The incoming half of one connection. Empty between messages: one word and no allocation.
 #[derive(Debug, Default)]
-pub struct Inbox(Option<Box<Unfinished>>);
+pub struct MessageReader(Option<Box<Unfinished>>);
 
 /// What is not whole yet.
 #[derive(Debug, Default)]
@@ -89,9 +89,9 @@ struct Unfinished {
     open: Option<WebSocketContext>,
 }
 
-impl Inbox {
+impl MessageReader {
     /// Takes bytes in and hands over what they complete, in order. Pongs that are due are appended to `replies`. When `each`
-    /// breaks off, what lies behind is kept as it came, for [`Inbox::unread`].
+    /// breaks off, what lies behind is kept as it came, for [`MessageReader::unread`].
     ///
     /// `limit` bounds a message; not much more than that is ever kept of what was not broken off.
     pub fn feed(
@@ -237,9 +237,9 @@ mod tests {
         out
     }
 
-    fn feed(inbox: &mut Inbox, bytes: &[u8]) -> (Result<(), Broken>, Vec<Incoming>, Vec<u8>) {
+    fn feed(reader: &mut MessageReader, bytes: &[u8]) -> (Result<(), Broken>, Vec<Incoming>, Vec<u8>) {
         let (mut got, mut replies) = (Vec::new(), Vec::new());
-        let result = inbox.feed(bytes, 1_000, &mut replies, |incoming| {
+        let result = reader.feed(bytes, 1_000, &mut replies, |incoming| {
             got.push(incoming);
             ControlFlow::Continue(())
         });
@@ -267,17 +267,17 @@ mod tests {
             payload("last"),
         ];
         for step in 1..stream.len() {
-            let mut inbox = Inbox::default();
+            let mut reader = MessageReader::default();
             let (mut got, mut pongs) = (Vec::new(), Vec::new());
             for piece in stream.chunks(step) {
-                let (result, incoming, replies) = feed(&mut inbox, piece);
+                let (result, incoming, replies) = feed(&mut reader, piece);
                 assert_eq!(result, Ok(()), "cut every {step} bytes");
                 got.extend(incoming);
                 pongs.extend(replies);
             }
             assert_eq!(got, expected, "cut every {step} bytes");
             assert_eq!(pongs, [&[0x8a, 19][..], b"ping amid fragments"].concat());
-            assert!(inbox.0.is_none(), "nothing is kept between messages");
+            assert!(reader.0.is_none(), "nothing is kept between messages");
         }
     }
 
@@ -286,42 +286,42 @@ mod tests {
         let behind = [frame(0x01, b"frag"), frame(0x88, &1000u16.to_be_bytes()), vec![0x81, 0xff]].concat();
         let stream = [frame(0x81, b"first"), frame(0x81, b"last"), behind.clone()].concat();
         for first in 0..stream.len() {
-            let (mut inbox, mut got, mut replies) = (Inbox::default(), Vec::new(), Vec::new());
+            let (mut reader, mut got, mut replies) = (MessageReader::default(), Vec::new(), Vec::new());
             let mut left = Vec::new();
             for piece in [&stream[..first], &stream[first..]] {
                 if got.len() == 2 {
                     left.extend_from_slice(piece);
                     continue;
                 }
-                let result = inbox.feed(piece, 1_000, &mut replies, |incoming| {
+                let result = reader.feed(piece, 1_000, &mut replies, |incoming| {
                     got.push(incoming);
                     if got.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 });
                 assert_eq!(result, Ok(()));
             }
             assert_eq!(got, [payload("first"), payload("last")], "cut at {first}");
-            assert_eq!([inbox.unread(), left].concat(), behind, "cut at {first}");
+            assert_eq!([reader.unread(), left].concat(), behind, "cut at {first}");
             assert!(replies.is_empty(), "the close is not answered here");
         }
     }
 
     #[test]
     fn what_the_protocol_forbids_is_named() {
-        assert_eq!(feed(&mut Inbox::default(), &frame(0x81, &[b'x'; 1_001])).0, Err(Broken::TooLong));
-        assert_eq!(feed(&mut Inbox::default(), &frame(0x81, &[0xff, 0xfe])).0, Err(Broken::NotUtf8));
-        assert_eq!(feed(&mut Inbox::default(), &frame(0xc1, b"rsv1")).0, Err(Broken::Protocol));
-        assert_eq!(feed(&mut Inbox::default(), &[0x81, 2, b'h', b'i']).0, Err(Broken::Protocol), "unmasked");
+        assert_eq!(feed(&mut MessageReader::default(), &frame(0x81, &[b'x'; 1_001])).0, Err(Broken::TooLong));
+        assert_eq!(feed(&mut MessageReader::default(), &frame(0x81, &[0xff, 0xfe])).0, Err(Broken::NotUtf8));
+        assert_eq!(feed(&mut MessageReader::default(), &frame(0xc1, b"rsv1")).0, Err(Broken::Protocol));
+        assert_eq!(feed(&mut MessageReader::default(), &[0x81, 2, b'h', b'i']).0, Err(Broken::Protocol), "unmasked");
         let many: Vec<u8> =
             std::iter::once(frame(0x01, &[b'x'; 600])).chain([frame(0x80, &[b'x'; 600])]).flatten().collect();
-        assert_eq!(feed(&mut Inbox::default(), &many).0, Err(Broken::TooLong), "fragments add up");
+        assert_eq!(feed(&mut MessageReader::default(), &many).0, Err(Broken::TooLong), "fragments add up");
     }
 
     #[test]
     fn a_close_carries_its_code() {
-        let (_, got, replies) = feed(&mut Inbox::default(), &frame(0x88, &4000u16.to_be_bytes()));
+        let (_, got, replies) = feed(&mut MessageReader::default(), &frame(0x88, &4000u16.to_be_bytes()));
         assert_eq!(got, [Incoming::Close(Some(4000))]);
         assert_eq!(replies, [0x88, 2, 0x0f, 0xa0], "it is answered with the same");
-        assert_eq!(feed(&mut Inbox::default(), &frame(0x88, b"")).1, [Incoming::Close(None)]);
+        assert_eq!(feed(&mut MessageReader::default(), &frame(0x88, b"")).1, [Incoming::Close(None)]);
         let mut out = Vec::new();
         write_close(&mut out, 4004, &"é".repeat(100));
         assert_eq!(out[1] as usize, out.len() - 2);

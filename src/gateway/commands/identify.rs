@@ -18,7 +18,7 @@ use crate::wire::model::presence::Platform;
 use crate::wire::request::presence::Update;
 
 #[derive(Deserialize)]
-struct Form {
+struct IdentifyForm {
     token: String,
     #[serde(default)]
     intents: Option<u64>,
@@ -53,7 +53,7 @@ pub(in crate::gateway) fn take(
     if shard.connection(key).is_some_and(|connection| connection.session().is_some() || connection.waits()) {
         return Verdict::Close(CloseCode::AlreadyAuthenticated);
     }
-    let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
+    let Ok(form) = serde_json::from_str::<IdentifyForm>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
     let verified = gate.signer.verify(&form.token).filter(|(user, issued)| shard.accepts_token(*user, *issued));
     let Some((user, issued_ms)) = verified else { return Verdict::Close(CloseCode::AuthenticationFailed) };
     // Without intents: a user client, which gets everything. The unknown bits of a bot are found when it is known to be one.

@@ -32,7 +32,7 @@ impl<T> OneOrMany<T> {
 }
 
 #[derive(Deserialize)]
-struct Form {
+struct RequestMembersForm {
     guild_id: OneOrMany<GuildId>,
     #[serde(default)]
     query: Option<String>,
@@ -48,7 +48,9 @@ struct Form {
 }
 
 pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, out: &mut Outbox) -> Verdict {
-    let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
+    let Ok(form) = serde_json::from_str::<RequestMembersForm>(d) else {
+        return Verdict::Close(CloseCode::UnknownOpcode);
+    };
     let limit = u32::try_from(form.limit.unwrap_or(0).max(0)).unwrap_or(u32::MAX);
     let wanted = match (form.user_ids, form.query) {
         (Some(users), _) => Wanted::Users(users.into_vec()),

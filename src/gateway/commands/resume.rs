@@ -17,7 +17,7 @@ use crate::shard::home::connections::Resumption;
 use crate::wire::close::CloseCode;
 
 #[derive(Deserialize)]
-struct Form {
+struct ResumeForm {
     token: String,
     session_id: String,
     seq: Option<u64>,
@@ -31,7 +31,7 @@ pub(in crate::gateway) fn take(
     shard: &mut Shard,
     out: &mut Outbox,
 ) -> Verdict {
-    let Ok(form) = serde_json::from_str::<Form>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
+    let Ok(form) = serde_json::from_str::<ResumeForm>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
     let verified = gate.signer.verify(&form.token).filter(|(user, issued)| shard.accepts_token(*user, *issued));
     let Some((user, _)) = verified else { return Verdict::Close(CloseCode::AuthenticationFailed) };
     let session: Option<SessionId> = form.session_id.parse().ok();
