@@ -6,7 +6,8 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::base::id::{ChannelId, RoleId, UserId};
-use crate::guild::{Circumstances, Guild, Halt};
+use crate::guild::Guild;
+use crate::guild::plan::{PlanContext, Stop};
 use crate::mail::ask::Actor;
 use crate::wire::model::channel::Channel;
 use crate::wire::model::member::Member;
@@ -66,13 +67,13 @@ impl Acting {
 
 impl Guild {
     /// Who asks. A stranger has no access.
-    pub(super) fn acting(&self, at: &Circumstances<'_>) -> Result<Acting, Halt> {
+    pub(super) fn acting(&self, at: &PlanContext<'_>) -> Result<Acting, Stop> {
         let user = match at.actor {
             Actor::Operator => return Ok(Acting::Operator),
             Actor::User(user) => user,
         };
         let member = match self.member(user) {
-            Err(Halt::Refused(_)) => return Err(Refusal::MISSING_ACCESS.into()),
+            Err(Stop::Refused(_)) => return Err(Refusal::MISSING_ACCESS.into()),
             other => other?,
         };
         let mut permissions = self.facts.in_guild(user, &member.roles);

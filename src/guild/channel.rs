@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use crate::base::id::ChannelId;
+use crate::guild::Guild;
 use crate::guild::acting::Acting;
+use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::settings::set;
-use crate::guild::{Circumstances, Guild, Halt, Plan, json};
 use crate::limits;
 use crate::mail::ask::Reply;
-use crate::mail::event::{Change, Event, Scope};
+use crate::mail::event::{Change, Scope};
 use crate::store::Write;
 use crate::wire::event::EventName;
 use crate::wire::model::channel::{Channel, ChannelKind, Overwrite};
@@ -32,19 +33,19 @@ impl Guild {
         Channel { last_message_id, ..channel.clone() }
     }
 
-    pub(super) fn plan_list_channels(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_list_channels(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         let channels: Vec<Channel> = self.channels_in_order().map(|channel| self.with_newest(channel)).collect();
         Ok(Plan::json(200, &channels))
     }
 
-    pub(super) fn plan_get_channel(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_get_channel(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let channel = self.channel_for(&acting, channel, Permissions::empty())?;
         Ok(Plan::json(200, &self.with_newest(channel)))
     }
 
-    pub(super) fn plan_create_channel(&self, draft: &ChannelDraft, at: &mut Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_create_channel(&self, draft: &ChannelDraft, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_CHANNELS)?;
         if self.facts.channels.len() >= limits::GUILD_CHANNELS_MAX {
@@ -79,8 +80,8 @@ impl Guild {
         &self,
         id: ChannelId,
         patch: &ChannelPatch,
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let before = self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?;
         let mut channel = self.with_newest(before);
@@ -117,19 +118,17 @@ impl Guild {
             for child in self.facts.channels.values() {
                 if child.parent_id == Some(id) && child.overwrites == before.overwrites {
                     let child = Channel { overwrites: channel.overwrites.clone(), ..self.with_newest(child) };
-                    let synced = self.put_channel(EventName::ChannelUpdate, child, 200);
-                    plan.writes.extend(synced.writes);
-                    plan.events.extend(synced.events);
+                    plan = plan.and(self.put_channel(EventName::ChannelUpdate, child, 200));
                 }
             }
         }
         Ok(plan)
     }
 
-    pub(super) fn plan_move_channels(&self, moves: &[ChannelMove], at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_move_channels(&self, moves: &[ChannelMove], at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_CHANNELS)?;
-        let mut plan = Plan::answer(Reply::Done);
+        let mut plan = Plan::done();
         for step in moves {
             let before = self.facts.channels.get(&step.id).ok_or(Refusal::UNKNOWN_CHANNEL)?;
             let mut channel = self.with_newest(before);
@@ -145,23 +144,19 @@ impl Guild {
                 }
             }
             if channel != self.with_newest(before) {
-                let moved = self.put_channel(EventName::ChannelUpdate, channel, 200);
-                plan.writes.extend(moved.writes);
-                plan.events.extend(moved.events);
+                plan = plan.and(self.put_channel(EventName::ChannelUpdate, channel, 200));
             }
         }
         Ok(plan)
     }
 
-    pub(super) fn plan_delete_channel(&self, id: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_delete_channel(&self, id: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let channel = self.with_newest(self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?);
         let mut plan = Plan::json(200, &channel);
         for child in self.facts.channels.values().filter(|child| child.parent_id == Some(id)) {
-            let orphan =
-                self.put_channel(EventName::ChannelUpdate, Channel { parent_id: None, ..self.with_newest(child) }, 200);
-            plan.writes.extend(orphan.writes);
-            plan.events.extend(orphan.events);
+            let orphan = Channel { parent_id: None, ..self.with_newest(child) };
+            plan = plan.and(self.put_channel(EventName::ChannelUpdate, orphan, 200));
         }
         let guild = &self.facts.guild;
         if [guild.afk_channel_id, guild.system_channel_id, guild.rules_channel_id, guild.public_updates_channel_id]
@@ -181,34 +176,20 @@ impl Guild {
             let body =
                 crate::wire::model::guild::RestGuild { guild: &guild, roles: self.roles_in_order(), counts: None };
             let change = Change::Guild(Arc::new(guild.clone()));
-            plan.events.push(self.event(EventName::GuildUpdate, Scope::Guild, &body, Some(change)));
-            plan.writes.push(Write::PutGuild(Box::new(guild)));
+            let event = self.event(EventName::GuildUpdate, Scope::Guild, &body).changing(change);
+            plan = plan.write(Write::PutGuild(Box::new(guild))).event(event);
         }
-        plan.writes.push(Write::DeleteChannel(self.id(), id));
-        plan.events.push(self.event(
-            EventName::ChannelDelete,
-            Scope::Channel(id),
-            &channel,
-            Some(Change::ChannelGone(id)),
-        ));
-        Ok(plan)
+        let event =
+            self.event(EventName::ChannelDelete, Scope::Channel(id), &channel).changing(Change::ChannelGone(id));
+        Ok(plan.write(Write::DeleteChannel(self.id(), id)).event(event))
     }
 
     /// Writes a channel, tells those who may view it, and answers with it.
     pub(super) fn put_channel(&self, name: EventName, channel: Channel, status: u16) -> Plan {
-        let event: Event = Event {
-            body: json(&channel),
-            ..self.event(name, Scope::Channel(channel.id), &(), Some(Change::Channel(Arc::new(channel.clone()))))
-        };
+        let change = Change::Channel(Arc::new(channel.clone()));
+        let event = self.event(name, Scope::Channel(channel.id), &channel).changing(change);
         let reply = Reply::Json(status, event.body.clone());
-        Plan {
-            writes: vec![Write::PutChannel(Box::new(channel))],
-            events: vec![event],
-            newest: None,
-            membership: None,
-            sent: None,
-            reply,
-        }
+        Plan::answer(reply).write(Write::PutChannel(Box::new(channel))).event(event)
     }
 
     /// Refuses overwrites that give or take what the actor does not have itself, and too many of them.

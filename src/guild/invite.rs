@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::base::clock;
 use crate::base::id::ChannelId;
-use crate::guild::{Circumstances, Guild, Halt, Plan};
+use crate::guild::Guild;
+use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::limits;
-use crate::mail::ask::{Actor, Reply};
+use crate::mail::ask::Actor;
 use crate::mail::event::Scope;
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
@@ -22,8 +23,8 @@ impl Guild {
         &self,
         channel: ChannelId,
         draft: &InviteDraft,
-        at: &mut Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &mut PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::CREATE_INSTANT_INVITE)?;
         let inviter = acting.member()?.user.clone();
@@ -67,24 +68,23 @@ impl Guild {
             "uses": 0,
             "expires_at": invite.expires_at_ms().map(clock::iso8601),
         });
-        let event = self.event(EventName::InviteCreate, Scope::ChannelManagers(channel), &body, None);
-        let reply = Plan::json(200, &self.full(&invite, false)?).reply;
-        let writes = vec![Write::PutInvite(Box::new(invite))];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply })
+        let event = self.event(EventName::InviteCreate, managers(channel), &body);
+        let plan = Plan::json(200, &self.full(&invite, false)?);
+        Ok(plan.write(Write::PutInvite(Box::new(invite))).event(event))
     }
 
-    pub(super) fn plan_get_invite(&self, code: &str, with_counts: bool, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_get_invite(&self, code: &str, with_counts: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let invite = self.invite(code, at)?;
         Ok(Plan::json(200, &self.full(invite, with_counts)?))
     }
 
-    pub(super) fn plan_accept_invite(&self, code: &str, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_accept_invite(&self, code: &str, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let Actor::User(user) = at.actor else { return Err(Refusal::UNKNOWN_USER.into()) };
         let invite = self.invite(code, at)?;
         let mut answer = self.full(invite, false)?;
         match self.member(user) {
             Ok(_) => return Ok(Plan::json(200, &answer)),
-            Err(Halt::Refused(_)) => {}
+            Err(Stop::Refused(_)) => {}
             Err(needs) => return Err(needs),
         }
         let Found::Users(users) = at.look_up(Query::Users(vec![user]))? else { unreachable!("users were asked for") };
@@ -93,14 +93,13 @@ impl Guild {
             return Err(Refusal::BOTS_MAY_NOT.into());
         }
         answer["new_member"] = true.into();
-        let mut plan = self.add(user.clone(), at);
-        // Refused by the store if the last use went to somebody else meanwhile.
-        plan.writes.insert(0, Write::UseInvite { code: code.to_owned(), unix_ms: at.now.millis() });
-        plan.reply = Plan::json(200, &answer).reply;
-        Ok(plan)
+        // Refused by the store if another request had the last use meanwhile.
+        let plan = Plan::json(200, &answer).if_gone(Refusal::UNKNOWN_INVITE);
+        let plan = plan.write(Write::UseInvite { code: code.to_owned(), unix_ms: at.now.millis() });
+        Ok(plan.and(self.add(user.clone(), at)))
     }
 
-    pub(super) fn plan_delete_invite(&self, code: &str, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_delete_invite(&self, code: &str, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let invite = self.invite(code, at)?;
         let own = acting.user() == Some(invite.inviter.id);
@@ -110,13 +109,12 @@ impl Guild {
             return Err(Refusal::MISSING_PERMISSIONS.into());
         }
         let body = json!({ "channel_id": invite.channel_id, "guild_id": self.id(), "code": code });
-        let event = self.event(EventName::InviteDelete, Scope::ChannelManagers(invite.channel_id), &body, None);
-        let reply = Plan::json(200, &self.full(invite, false)?).reply;
-        let writes = vec![Write::DeleteInvite(code.to_owned())];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply })
+        let event = self.event(EventName::InviteDelete, managers(invite.channel_id), &body);
+        let plan = Plan::json(200, &self.full(invite, false)?).if_gone(Refusal::UNKNOWN_INVITE);
+        Ok(plan.write(Write::DeleteInvite(code.to_owned())).event(event))
     }
 
-    pub(super) fn plan_list_invites(&self, channel: Option<ChannelId>, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_list_invites(&self, channel: Option<ChannelId>, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         match channel {
             Some(channel) => {
@@ -133,10 +131,10 @@ impl Guild {
             .filter(|invite| channel.is_none_or(|channel| invite.channel_id == channel) && !invite.is_spent(now))
             .filter_map(|invite| self.full(invite, false).ok())
             .collect();
-        Ok(Plan { reply: Reply::Json(200, super::json(&full)), ..Plan::answer(Reply::Done) })
+        Ok(Plan::json(200, &full))
     }
 
-    fn invite<'a>(&self, code: &str, at: &'a Circumstances<'_>) -> Result<&'a Invite, Halt> {
+    fn invite<'a>(&self, code: &str, at: &'a PlanContext<'_>) -> Result<&'a Invite, Stop> {
         match at.look_up(Query::Invite(code.to_owned()))? {
             Found::Invite(Some(invite)) if invite.guild_id == self.id() && !invite.is_spent(at.now.millis()) => {
                 Ok(invite)
@@ -145,10 +143,15 @@ impl Guild {
         }
     }
 
-    fn full(&self, invite: &Invite, with_counts: bool) -> Result<serde_json::Value, Halt> {
+    fn full(&self, invite: &Invite, with_counts: bool) -> Result<serde_json::Value, Stop> {
         let channel = self.facts.channels.get(&invite.channel_id).ok_or(Refusal::UNKNOWN_INVITE)?;
         Ok(invite.wire(&self.facts.guild, channel, with_counts.then(|| self.counts())))
     }
+}
+
+/// Who is sent an invite's events.
+fn managers(channel: ChannelId) -> Scope {
+    Scope::Permitted { channel: Some(channel), permission: Permissions::MANAGE_CHANNELS }
 }
 
 /// A new invite's code: ten characters of base 62, 59 bits.

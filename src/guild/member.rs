@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::base::id::UserId;
+use crate::guild::Guild;
+use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
 use crate::guild::settings::set;
-use crate::guild::{Circumstances, Guild, Halt, Membership, Plan};
 use crate::mail::ask::{Actor, Reply};
 use crate::mail::event::{Change, Scope};
 use crate::store::{Found, Query, Write};
@@ -20,12 +21,12 @@ use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::member::MemberPatch;
 
 impl Guild {
-    pub(super) fn plan_get_member(&self, user: UserId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_get_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &*self.member(user)?))
     }
 
-    pub(super) fn plan_list_members(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_list_members(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::answer(Reply::MayList))
     }
@@ -34,8 +35,8 @@ impl Guild {
         &self,
         user: UserId,
         patch: &MemberPatch,
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let before = self.member(user)?;
         let own = acting.user() == Some(user);
@@ -89,7 +90,7 @@ impl Guild {
         Ok(self.put_member(member))
     }
 
-    pub(super) fn plan_kick(&self, user: UserId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_kick(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::KICK_MEMBERS)?;
         let member = self.member(user)?;
@@ -100,10 +101,10 @@ impl Guild {
         Ok(self.remove(&member))
     }
 
-    pub(super) fn plan_leave(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_leave(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at).map_err(|halt| match halt {
-            Halt::Refused(_) => Halt::Refused(Refusal::UNKNOWN_GUILD),
-            needs @ Halt::Needs(_) => needs,
+            Stop::Refused(_) => Stop::Refused(Refusal::UNKNOWN_GUILD),
+            needs @ Stop::Needs(_) => needs,
         })?;
         if self.is_owner(&acting) {
             // An owner must hand the guild over, or delete it.
@@ -112,14 +113,14 @@ impl Guild {
         Ok(self.remove(acting.member()?))
     }
 
-    pub(super) fn plan_add_member(&self, user: UserId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_add_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         if let Actor::User(_) = at.actor {
             // Adding others takes an OAuth2 grant, which this server does not have.
             return Err(Refusal::MISSING_PERMISSIONS.into());
         }
         match self.member(user) {
-            Ok(_) => return Ok(Plan::answer(Reply::Done)),
-            Err(Halt::Refused(_)) => {}
+            Ok(_) => return Ok(Plan::done()),
+            Err(Stop::Refused(_)) => {}
             Err(needs) => return Err(needs),
         }
         let Found::Users(users) = at.look_up(Query::Users(vec![user]))? else { unreachable!("users were asked for") };
@@ -128,45 +129,31 @@ impl Guild {
     }
 
     /// A user becomes a member.
-    pub(super) fn add(&self, user: User, at: &Circumstances<'_>) -> Plan {
+    pub(super) fn add(&self, user: User, at: &PlanContext<'_>) -> Plan {
         let id = user.id;
         let member = Member::new(user, at.now.millis());
         let change = Change::Member(Arc::new(member.clone()));
         let body = MemberOf(self.id(), &member);
-        let event = self.event(EventName::GuildMemberAdd, Scope::Guild, &body, Some(change));
-        let reply = Plan::json(201, &member).reply;
-        Plan {
-            writes: vec![Write::PutMember(self.id(), Box::new(member))],
-            events: vec![event],
-            newest: None,
-            membership: Some((id, Membership::Gained)),
-            sent: None,
-            reply,
-        }
+        let event = self.event(EventName::GuildMemberAdd, Scope::Guild, &body).changing(change);
+        Plan::json(201, &member)
+            .write(Write::PutMember(self.id(), Box::new(member)))
+            .event(event)
+            .effect(Effect::MemberJoined(id))
+            .if_gone(Refusal::UNKNOWN_USER)
     }
 
-    /// Writes a changed member and tells everybody who asked for members, and the member itself.
+    /// Writes a changed member. Sessions that asked for members get it, and the member's own.
     pub(super) fn put_member(&self, member: Member) -> Plan {
         let change = Change::Member(Arc::new(member.clone()));
-        let mut event =
-            self.event(EventName::GuildMemberUpdate, Scope::Guild, &MemberOf(self.id(), &member), Some(change));
-        event.always_to = Some(member.user.id);
-        let reply = Plan::json(200, &member).reply;
-        let writes = vec![Write::PutMember(self.id(), Box::new(member))];
-        Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply }
+        let event = self.event(EventName::GuildMemberUpdate, Scope::Guild, &MemberOf(self.id(), &member));
+        let event = event.changing(change).always_to(member.user.id);
+        Plan::json(200, &member).write(Write::PutMember(self.id(), Box::new(member))).event(event)
     }
 
     fn remove(&self, member: &Member) -> Plan {
         let user = member.user.id;
         let body = json!({ "guild_id": self.id(), "user": member.user });
-        let event = self.event(EventName::GuildMemberRemove, Scope::Guild, &body, Some(Change::MemberLeft(user)));
-        Plan {
-            writes: vec![Write::RemoveMember(self.id(), user)],
-            events: vec![event],
-            newest: None,
-            membership: Some((user, Membership::Parted)),
-            sent: None,
-            reply: Reply::Done,
-        }
+        let event = self.event(EventName::GuildMemberRemove, Scope::Guild, &body).changing(Change::MemberLeft(user));
+        Plan::done().write(Write::RemoveMember(self.id(), user)).event(event).effect(Effect::MemberLeft(user))
     }
 }

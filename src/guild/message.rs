@@ -2,18 +2,17 @@
 //!
 //! Lives on: the guild's core. Messages themselves are in the store, not in memory.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use serde_json::{Value, json};
+use serde_json::json;
 use smallvec::SmallVec;
 
 use crate::base::id::{ChannelId, MessageId, UserId};
 use crate::guild::acting::Acting;
 use crate::guild::mention::{self, Named};
-use crate::guild::{Circumstances, Guild, Halt, Plan, json};
-use crate::limits;
+use crate::guild::nonce::Sent;
+use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
+use crate::guild::{Guild, json};
 use crate::mail::ask::Reply;
-use crate::mail::event::{Event, Mark, Scope};
+use crate::mail::event::{Event, Mark, Scope, Text};
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
 use crate::wire::model::channel::ChannelKind;
@@ -31,38 +30,13 @@ const REPLY: u32 = 19;
 /// Messages older than this cannot be deleted in bulk.
 const BULK_DELETE_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
 
-/// A message remembered for `enforce_nonce`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sent {
-    author: UserId,
-    channel: ChannelId,
-    nonce: Value,
-    reply: Reply,
-}
-
-/// What a repeat of the same message has in common with it.
-pub(super) fn nonce_hash(channel: ChannelId, draft: &MessageDraft) -> Option<u64> {
-    let nonce = draft.nonce.as_ref().filter(|_| draft.enforce_nonce)?;
-    let mut hasher = DefaultHasher::new();
-    (channel.get(), nonce.to_string()).hash(&mut hasher);
-    Some(hasher.finish())
-}
-
 impl Guild {
-    /// Remembers a message that is durable now.
-    pub(super) fn remember_sent(&mut self, sent: &Sent) {
-        self.nonces.push_back(sent.clone());
-        if self.nonces.len() > limits::NONCES_MAX {
-            self.nonces.pop_front();
-        }
-    }
-
     pub(super) fn plan_create_message(
         &self,
         channel: ChannelId,
         draft: &MessageDraft,
-        at: &mut Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &mut PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let place = self.channel_for(&acting, channel, Permissions::SEND_MESSAGES)?.clone();
         if !place.kind.has_messages() {
@@ -74,14 +48,9 @@ impl Guild {
         }
         let member = acting.member()?.clone();
         let author = &member.user;
-        if draft.enforce_nonce
-            && let Some(nonce) = &draft.nonce
-            && let Some(sent) = self
-                .nonces
-                .iter()
-                .find(|sent| (sent.author, sent.channel) == (author.id, channel) && sent.nonce == *nonce)
-        {
-            return Ok(Plan::answer(sent.reply.clone()));
+        let nonce = draft.nonce.as_ref().filter(|_| draft.enforce_nonce);
+        if let Some(reply) = nonce.and_then(|nonce| self.sent_before(author.id, channel, nonce)) {
+            return Ok(Plan::answer(reply.clone()));
         }
         // Embeds without EMBED_LINKS are dropped, not refused.
         let embeds = if granted.contains(Permissions::EMBED_LINKS) { draft.embeds.clone() } else { Vec::new() };
@@ -124,14 +93,13 @@ impl Guild {
         };
         let reply = Reply::Json(200, json(&view));
         let event = self.message_event(EventName::MessageCreate, view, &member, place.kind);
-        let sent = draft.nonce.as_ref().filter(|_| draft.enforce_nonce).map(|nonce| Sent {
-            author: author.id,
-            channel,
-            nonce: nonce.clone(),
-            reply: reply.clone(),
-        });
-        let writes = vec![Write::CreateMessage(Box::new(message))];
-        Ok(Plan { writes, events: vec![event], newest: Some((channel, id)), membership: None, sent, reply })
+        let sent = nonce.map(|nonce| Sent { author: author.id, channel, nonce: nonce.clone(), reply: reply.clone() });
+        let plan = Plan::answer(reply).write(Write::CreateMessage(Box::new(message))).event(event);
+        let plan = plan.effect(Effect::Newest(channel, id));
+        Ok(match sent {
+            Some(sent) => plan.effect(Effect::Sent(sent)),
+            None => plan,
+        })
     }
 
     pub(super) fn plan_edit_message(
@@ -139,8 +107,8 @@ impl Guild {
         channel: ChannelId,
         id: MessageId,
         patch: &MessagePatch,
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let place = self.channel_for(&acting, channel, Permissions::empty())?;
         let before = self.message(channel, id, at)?;
@@ -184,16 +152,16 @@ impl Guild {
         let view = MessageView::rest(&message);
         let reply = Reply::Json(200, json(&view));
         let event = self.message_event(EventName::MessageUpdate, view, &member, place.kind);
-        let writes = vec![Write::EditMessage(Box::new(message))];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply })
+        let plan = Plan::answer(reply).if_gone(Refusal::UNKNOWN_MESSAGE);
+        Ok(plan.write(Write::EditMessage(Box::new(message))).event(event))
     }
 
     pub(super) fn plan_delete_message(
         &self,
         channel: ChannelId,
         id: MessageId,
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::empty())?;
         let message = self.message(channel, id, at)?;
@@ -202,17 +170,17 @@ impl Guild {
             return Err(Refusal::MISSING_PERMISSIONS.into());
         }
         let body = json!({ "id": id, "channel_id": channel, "guild_id": self.id() });
-        let event = self.event(EventName::MessageDelete, Scope::Channel(channel), &body, None);
-        let writes = vec![Write::DeleteMessage(channel, id)];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
+        let event = self.event(EventName::MessageDelete, Scope::Channel(channel), &body);
+        let plan = Plan::done().if_gone(Refusal::UNKNOWN_MESSAGE);
+        Ok(plan.write(Write::DeleteMessage(channel, id)).event(event))
     }
 
     pub(super) fn plan_bulk_delete(
         &self,
         channel: ChannelId,
         ids: &[MessageId],
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::MANAGE_MESSAGES)?;
         if !(2..=100).contains(&ids.len()) {
@@ -223,26 +191,25 @@ impl Guild {
             return Err(Refusal::BULK_DELETE_TOO_OLD.into());
         }
         // Ids that are not there are ignored, as documented.
-        let mut writes = Vec::new();
+        let mut plan = Plan::done().if_gone(Refusal::UNKNOWN_MESSAGE);
         let mut gone: Vec<MessageId> = Vec::new();
         for id in ids {
             let Found::Message(found) = at.look_up(Query::Message(channel, *id))? else {
                 unreachable!("a message was asked for")
             };
             if found.is_some() && !gone.contains(id) {
-                writes.push(Write::DeleteMessage(channel, *id));
+                plan = plan.write(Write::DeleteMessage(channel, *id));
                 gone.push(*id);
             }
         }
         if gone.is_empty() {
-            return Ok(Plan::answer(Reply::Done));
+            return Ok(plan);
         }
         let body = json!({ "ids": gone, "channel_id": channel, "guild_id": self.id() });
-        let event = self.event(EventName::MessageDeleteBulk, Scope::Channel(channel), &body, None);
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
+        Ok(plan.event(self.event(EventName::MessageDeleteBulk, Scope::Channel(channel), &body)))
     }
 
-    pub(super) fn plan_read_messages(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_read_messages(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::empty())?;
         let history = self.in_channel(&acting, channel).contains(Permissions::READ_MESSAGE_HISTORY);
@@ -260,10 +227,10 @@ impl Guild {
         open_to.dedup();
         let mark = (name == EventName::MessageCreate).then(|| {
             let roles = message.extra.mention_roles.iter().copied().collect();
-            Box::new(Mark { message: message.id, everyone: message.extra.mention_everyone, roles })
+            Mark { message: message.id, everyone: message.extra.mention_everyone, roles }
         });
-        let event = self.event(name, Scope::Channel(message.channel_id), &(), None);
-        Event { body: json(&gateway), blank: Some(blank), open_to, mark, ..event }
+        let event = self.event(name, Scope::Channel(message.channel_id), &gateway);
+        event.with_text(Text { blank, open_to, mark })
     }
 
     fn referenced(
@@ -271,8 +238,8 @@ impl Guild {
         reference: &Reference,
         channel: ChannelId,
         granted: Permissions,
-        at: &Circumstances<'_>,
-    ) -> Result<Option<Message>, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Option<Message>, Stop> {
         if reference.channel_id.is_some_and(|other| other != channel)
             || reference.guild_id.is_some_and(|other| other != self.id())
         {
@@ -301,8 +268,8 @@ impl Guild {
         allowed: &AllowedMentions,
         replied: Option<UserId>,
         granted: Permissions,
-        at: &Circumstances<'_>,
-    ) -> Result<(), Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<(), Stop> {
         let Named { users, roles, everyone } = mention::named(text);
         let may_mention_all = granted.contains(Permissions::MENTION_EVERYONE);
         extra.mention_everyone = everyone && allowed.everyone && may_mention_all;
@@ -323,7 +290,7 @@ impl Guild {
             return Ok(());
         }
         let known = |user: &UserId| -> Option<User> {
-            self.residents.get(user)?.member.as_ref().map(|member| member.member().user)
+            self.cached.get(user)?.member.as_ref().map(|member| member.member().user)
         };
         if let Some(mentions) = wanted.iter().map(known).collect::<Option<Vec<User>>>() {
             extra.mentions = mentions;
@@ -334,20 +301,20 @@ impl Guild {
         Ok(())
     }
 
-    fn message<'a>(&self, channel: ChannelId, id: MessageId, at: &'a Circumstances<'_>) -> Result<&'a Message, Halt> {
+    fn message<'a>(&self, channel: ChannelId, id: MessageId, at: &'a PlanContext<'_>) -> Result<&'a Message, Stop> {
         match at.look_up(Query::Message(channel, id))? {
             Found::Message(Some(message)) => Ok(message),
             _ => Err(Refusal::UNKNOWN_MESSAGE.into()),
         }
     }
 
-    fn author_member(&self, acting: &Acting, message: &Message) -> Result<Member, Halt> {
+    fn author_member(&self, acting: &Acting, message: &Message) -> Result<Member, Stop> {
         if acting.user() == Some(message.author.id) {
             return Ok((**acting.member()?).clone());
         }
         match self.member(message.author.id) {
             Ok(member) => Ok((*member).clone()),
-            Err(Halt::Refused(_)) => Ok(Member::new(message.author.clone(), message.id.unix_ms())),
+            Err(Stop::Refused(_)) => Ok(Member::new(message.author.clone(), message.id.unix_ms())),
             Err(needs) => Err(needs),
         }
     }
@@ -358,8 +325,8 @@ mod tests {
     use super::*;
     use crate::base::clock::Time;
     use crate::base::id::{GuildId, Mint};
-    use crate::guild::Claim;
     use crate::guild::founding::found;
+    use crate::guild::plan::Claim;
     use crate::mail::ask::{Actor, GuildRequest};
     use crate::mail::placement::VirtualShard;
 
@@ -393,17 +360,17 @@ mod tests {
         };
         let (actor, request) = (Actor::User(owner.id), GuildRequest::CreateMessage(channel, draft));
         assert!(matches!(Guild::claims(actor, &request)[..], [Claim::Nonce(..)]), "the second waits for the first");
-        let mut plan = |guild: &mut Guild| {
+        let plan = |guild: &Guild| {
             let now = Time::from_millis(1_800_000_000_000);
-            let mut at = Circumstances { now, actor, loaded: &Vec::new(), mint: &mut mint, random: 0 };
+            let mut at = PlanContext { now, actor, loaded: &Vec::new(), mint: mint.clone(), random: 0 };
             guild.plan(&request, &mut at).expect("it may be sent")
         };
-        let first = plan(&mut guild);
-        assert_eq!(first.writes.len(), 1);
-        let second = plan(&mut guild);
-        assert_eq!(second.writes.len(), 1, "the first was never written, so it is no answer");
+        let first = plan(&guild);
+        assert_eq!(first.writes().len(), 1);
+        let second = plan(&guild);
+        assert_eq!(second.writes().len(), 1, "the first was never written, so it is no answer");
         guild.commit(&second);
-        let third = plan(&mut guild);
-        assert_eq!((third.writes.len(), third.reply), (0, second.reply));
+        let third = plan(&guild);
+        assert_eq!((third.writes().len(), third.reply()), (0, second.reply()));
     }
 }

@@ -3,7 +3,8 @@
 //! Lives on: the guild's core.
 
 use crate::base::id::{ChannelId, RoleId};
-use crate::guild::{Circumstances, Guild, Halt, Plan};
+use crate::guild::Guild;
+use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::mail::ask::Reply;
 use crate::wire::event::EventName;
 use crate::wire::model::channel::{Overwrite, OverwriteKind};
@@ -15,8 +16,8 @@ impl Guild {
         &self,
         id: ChannelId,
         overwrite: Overwrite,
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let before = self.channel_for(&acting, id, Permissions::MANAGE_ROLES)?;
         if overwrite.kind == OverwriteKind::Role && !self.facts.roles.contains_key(&RoleId::new(overwrite.id)) {
@@ -28,16 +29,15 @@ impl Guild {
             None => channel.overwrites.push(overwrite),
         }
         self.may_set_overwrites(&acting, &before.overwrites, &channel.overwrites, self.in_channel(&acting, id))?;
-        let plan = self.put_channel(EventName::ChannelUpdate, channel, 200);
-        Ok(Plan { reply: Reply::Done, ..plan })
+        Ok(self.put_channel(EventName::ChannelUpdate, channel, 200).replying(Reply::Done))
     }
 
     pub(super) fn plan_delete_overwrite(
         &self,
         id: ChannelId,
         overwrite: u64,
-        at: &Circumstances<'_>,
-    ) -> Result<Plan, Halt> {
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let before = self.channel_for(&acting, id, Permissions::MANAGE_ROLES)?;
         let mut channel = self.with_newest(before);
@@ -46,7 +46,6 @@ impl Guild {
             return Err(Refusal::UNKNOWN_OVERWRITE.into());
         }
         self.may_set_overwrites(&acting, &before.overwrites, &channel.overwrites, self.in_channel(&acting, id))?;
-        let plan = self.put_channel(EventName::ChannelUpdate, channel, 200);
-        Ok(Plan { reply: Reply::Done, ..plan })
+        Ok(self.put_channel(EventName::ChannelUpdate, channel, 200).replying(Reply::Done))
     }
 }

@@ -15,47 +15,17 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::UserId;
-use crate::base::slab::Key;
+use crate::guild::cached_member::CachedMember;
+use crate::guild::guild_session::GuildSession;
 use crate::guild::list::Standing;
-use crate::guild::{Guild, Resident, json};
+use crate::guild::{Guild, json};
 use crate::limits;
 use crate::mail::placement::CoreId;
-use crate::mail::presence::{Coming, Onlooker, Presences, Reach};
+use crate::mail::presence::{Presences, Reach};
 use crate::mail::session_id::SessionId;
 use crate::store::Found;
 use crate::wire::model::member::Member;
-use crate::wire::model::presence::{Activities, Platform, Presence, PresenceOf, Showing, Status};
-
-/// A session that sees the guild: its id, and in the bytes that an id leaves free how it shows itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Here {
-    secret: u64,
-    key: Key,
-    home: CoreId,
-    status: Status,
-    platform: Platform,
-    /// It has activities.
-    active: bool,
-    /// It is a bot's that asked for presences.
-    looks_on: bool,
-}
-
-impl Here {
-    pub(super) fn new(coming: &Coming) -> Here {
-        let SessionId { home, key, secret } = coming.session;
-        let Showing { status, platform, ref activities } = coming.showing;
-        let looks_on = coming.onlooker == Onlooker::Bot;
-        Here { secret, key, home, status, platform, active: !activities.is_empty(), looks_on }
-    }
-
-    pub(super) fn id(&self) -> SessionId {
-        SessionId { home: self.home, key: self.key, secret: self.secret }
-    }
-
-    pub(super) fn is_visible(&self) -> bool {
-        self.status != Status::Offline
-    }
-}
+use crate::wire::model::presence::{Activities, Presence, PresenceOf, Showing};
 
 /// Members of whom something has changed since it was last told.
 #[derive(Debug, Default)]
@@ -97,20 +67,20 @@ pub(super) struct Onlookers {
 impl Guild {
     /// What others see of a user: of a stranger the same as of a member who is not there.
     pub fn presence_of(&self, user: UserId) -> Presence {
-        self.residents.get(&user).map_or(Presence::OFFLINE, |resident| self.presence_in(user, resident))
+        self.cached.get(&user).map_or(Presence::OFFLINE, |cached| self.presence_in(user, cached))
     }
 
     /// What others see of a user who is known.
-    pub(super) fn presence_in(&self, user: UserId, resident: &Resident) -> Presence {
+    pub(super) fn presence_in(&self, user: UserId, cached: &CachedMember) -> Presence {
         let mut presence = Presence::OFFLINE;
-        let mut add = |here: &Here| match self.activities.get(&(user, here.secret)).filter(|_| here.active) {
+        let mut add = |here: &GuildSession| match self.activities.get(&(user, here.secret)).filter(|_| here.active) {
             Some(activities) => presence.add(here.status, here.platform, activities),
             None => presence.add(here.status, here.platform, &Activities::default()),
         };
-        if let [one] = resident.sessions.as_slice() {
+        if let [one] = cached.sessions.as_slice() {
             add(one);
         } else {
-            let mut sessions: SmallVec<[Here; 4]> = SmallVec::from_slice(resident.sessions.as_slice());
+            let mut sessions: SmallVec<[GuildSession; 4]> = SmallVec::from_slice(cached.sessions.as_slice());
             sessions.sort_by_key(|here| (here.status, here.secret));
             // A session may be there twice for a while; it does what it does once.
             sessions.dedup_by_key(|here| here.secret);
@@ -121,20 +91,20 @@ impl Guild {
 
     /// A session shows itself in another way.
     pub fn show(&mut self, user: UserId, session: SessionId, showing: &Showing) {
-        let Some(resident) = self.residents.get(&user) else { return };
-        if !resident.sessions.iter().any(|here| here.id() == session) {
+        let Some(cached) = self.cached.get(&user) else { return };
+        if !cached.sessions.iter().any(|here| here.id() == session) {
             return;
         }
-        let before = self.presence_in(user, resident);
+        let before = self.presence_in(user, cached);
         self.keep_activities(user, session.secret, &showing.activities);
-        let Some(resident) = self.residents.get_mut(&user) else { return };
+        let Some(cached) = self.cached.get_mut(&user) else { return };
         // It may be there twice for a while.
-        for here in resident.sessions.iter_mut().filter(|here| here.id() == session) {
+        for here in cached.sessions.iter_mut().filter(|here| here.id() == session) {
             (here.status, here.platform) = (showing.status, showing.platform);
             here.active = !showing.activities.is_empty();
         }
-        let (was, is) = (before.is_visible(), resident.is_visible());
-        if let Some(member) = resident.member.as_ref().filter(|_| !self.lists.is_empty()) {
+        let (was, is) = (before.is_visible(), cached.is_visible());
+        if let Some(member) = cached.member.as_ref().filter(|_| !self.lists.is_empty()) {
             let standing = |online| Some(Standing { member, online });
             self.lists.change(user, standing(was), standing(is));
         }
@@ -160,12 +130,9 @@ impl Guild {
     pub fn all_present(&mut self, but: UserId) -> (Vec<Arc<Member>>, Vec<PresenceOf>) {
         self.changes.given += 1;
         let guild = self.id();
-        let here = self.residents.iter().filter(|(user, resident)| **user != but && resident.is_visible());
-        let members = here
-            .clone()
-            .filter_map(|(_, resident)| resident.member.as_ref())
-            .map(|kept| Arc::new(kept.member()))
-            .collect();
+        let here = self.cached.iter().filter(|(user, cached)| **user != but && cached.is_visible());
+        let members =
+            here.clone().filter_map(|(_, cached)| cached.member.as_ref()).map(|kept| Arc::new(kept.member())).collect();
         let presences = here.map(|(user, _)| PresenceOf { guild, user: *user, presence: self.presence_of(*user) });
         (members, presences.collect())
     }
@@ -252,7 +219,7 @@ impl Guild {
 
     /// Notes what a user was like before something changed, and counts who is online.
     pub(super) fn note_presence(&mut self, user: UserId, before: Presence) {
-        let visible = self.residents.get(&user).is_some_and(Resident::is_visible);
+        let visible = self.cached.get(&user).is_some_and(CachedMember::is_visible);
         self.note_seen(user, before, visible);
     }
 
@@ -273,13 +240,13 @@ impl Guild {
     }
 
     /// How a session shows itself.
-    pub(super) fn showing_of(&self, user: UserId, here: &Here) -> Showing {
+    pub(super) fn showing_of(&self, user: UserId, here: &GuildSession) -> Showing {
         let activities = self.activities.get(&(user, here.secret)).cloned().unwrap_or_default();
         Showing { status: here.status, platform: here.platform, activities }
     }
 
     /// A session sees the guild no more.
-    pub(super) fn forget_session(&mut self, user: UserId, here: &Here) {
+    pub(super) fn forget_session(&mut self, user: UserId, here: &GuildSession) {
         self.count_onlooker(here, false);
         self.activities.remove(&(user, here.secret));
     }
@@ -293,7 +260,7 @@ impl Guild {
     }
 
     /// A session comes to see presences, or does so no more.
-    pub(super) fn count_onlooker(&mut self, here: &Here, comes: bool) {
+    pub(super) fn count_onlooker(&mut self, here: &GuildSession, comes: bool) {
         if !here.looks_on {
             return;
         }
@@ -318,15 +285,15 @@ impl Guild {
 
     /// Panics if something that must hold of presences does not.
     pub(super) fn presence_invariants(&self) {
-        let online = self.residents.values().filter(|resident| resident.is_visible()).count() as u64;
+        let online = self.cached.values().filter(|cached| cached.is_visible()).count() as u64;
         assert_eq!(online, self.online, "the count of the online is right");
         let mut bots: BTreeMap<CoreId, u64> = BTreeMap::new();
-        for here in self.residents.values().flat_map(|resident| resident.sessions.iter()).filter(|here| here.looks_on) {
+        for here in self.cached.values().flat_map(|cached| cached.sessions.iter()).filter(|here| here.looks_on) {
             *bots.entry(here.home).or_default() += 1;
         }
         assert_eq!(bots, self.onlookers.bots, "cores with onlooking bots are known");
         for (user, secret) in self.activities.keys() {
-            let sessions = self.residents.get(user).map(|resident| resident.sessions.as_slice()).unwrap_or_default();
+            let sessions = self.cached.get(user).map(|cached| cached.sessions.as_slice()).unwrap_or_default();
             assert!(sessions.iter().any(|here| here.secret == *secret && here.active), "only sessions have activities");
         }
         assert!(
@@ -347,14 +314,12 @@ mod tests {
 
     use super::*;
     use crate::base::id::Mint;
+    use crate::base::slab::Key;
     use crate::guild::founding::found;
     use crate::mail::placement::VirtualShard;
+    use crate::mail::presence::{JoinRequest, Onlooker};
+    use crate::wire::model::presence::Status;
     use crate::wire::model::user::User;
-
-    #[test]
-    fn how_a_session_shows_itself_takes_no_room_beside_its_id() {
-        assert_eq!(size_of::<Here>(), size_of::<SessionId>());
-    }
 
     #[test]
     fn a_session_that_is_there_twice_does_what_it_does_once() {
@@ -366,7 +331,7 @@ mod tests {
         let activity = RawValue::from_string(r#"{"name":"chess"}"#.to_owned()).unwrap();
         let showing = Showing { activities: Activities::new(vec![activity]), ..Showing::default() };
         let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 9 };
-        let coming = Coming { session, user, whole: 0, onlooker: Onlooker::Nobody, showing: showing.clone() };
+        let coming = JoinRequest { session, user, whole: 0, onlooker: Onlooker::Nobody, showing: showing.clone() };
         assert!(guild.enter(&coming).is_some() && guild.enter(&coming).is_some());
         assert_eq!(guild.presence_of(user).activities, showing.activities);
         let idle = Showing { status: Status::Idle, ..showing.clone() };

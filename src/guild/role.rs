@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::base::id::{RoleId, UserId};
+use crate::guild::Guild;
 use crate::guild::acting::Acting;
+use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::settings::set;
-use crate::guild::{Circumstances, Guild, Halt, Plan};
 use crate::limits;
 use crate::mail::ask::Reply;
 use crate::mail::event::{Change, Scope};
@@ -28,17 +29,17 @@ impl Guild {
         roles
     }
 
-    pub(super) fn plan_list_roles(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_list_roles(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &self.roles_in_order()))
     }
 
-    pub(super) fn plan_get_role(&self, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_get_role(&self, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &**self.facts.roles.get(&role).ok_or(Refusal::UNKNOWN_ROLE)?))
     }
 
-    pub(super) fn plan_create_role(&self, patch: &RolePatch, at: &mut Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_create_role(&self, patch: &RolePatch, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         if self.facts.roles.len() >= limits::GUILD_ROLES_MAX {
@@ -58,7 +59,7 @@ impl Guild {
         Ok(self.put_role(EventName::GuildRoleCreate, role))
     }
 
-    pub(super) fn plan_modify_role(&self, id: RoleId, patch: &RolePatch, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_modify_role(&self, id: RoleId, patch: &RolePatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         let before = self.facts.roles.get(&id).ok_or(Refusal::UNKNOWN_ROLE)?;
@@ -72,10 +73,10 @@ impl Guild {
         Ok(self.put_role(EventName::GuildRoleUpdate, role))
     }
 
-    pub(super) fn plan_move_roles(&self, moves: &[RoleMove], at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_move_roles(&self, moves: &[RoleMove], at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
-        let mut plan = Plan::answer(Reply::Done);
+        let mut plan = Plan::done();
         let mut after = self.facts.roles.clone();
         for step in moves {
             let before = self.facts.roles.get(&step.id).ok_or(Refusal::UNKNOWN_ROLE)?;
@@ -86,18 +87,15 @@ impl Guild {
             if step.id == self.id().cast() || position < 1 {
                 return Err(Refusal::INVALID_ROLE.into());
             }
-            let moved = self.put_role(EventName::GuildRoleUpdate, role.clone());
-            plan.writes.extend(moved.writes);
-            plan.events.extend(moved.events);
+            plan = plan.and(self.put_role(EventName::GuildRoleUpdate, role.clone()));
             after.insert(role.id, Arc::new(role));
         }
         let mut roles: Vec<&Role> = after.values().map(Arc::as_ref).collect();
         roles.sort_by_key(|role| (role.position, role.id));
-        plan.reply = Plan::json(200, &roles).reply;
-        Ok(plan)
+        Ok(Plan::json(200, &roles).and(plan))
     }
 
-    pub(super) fn plan_delete_role(&self, id: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_delete_role(&self, id: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         let role = self.facts.roles.get(&id).ok_or(Refusal::UNKNOWN_ROLE)?;
@@ -106,26 +104,25 @@ impl Guild {
             return Err(Refusal::INVALID_ROLE.into());
         }
         let body = json!({ "guild_id": self.id(), "role_id": id });
-        let event = self.event(EventName::GuildRoleDelete, Scope::Guild, &body, Some(Change::RoleGone(id)));
-        let writes = vec![Write::DeleteRole(self.id(), id)];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
+        let event = self.event(EventName::GuildRoleDelete, Scope::Guild, &body).changing(Change::RoleGone(id));
+        Ok(Plan::done().write(Write::DeleteRole(self.id(), id)).event(event))
     }
 
-    pub(super) fn plan_give_role(&self, user: UserId, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_give_role(&self, user: UserId, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.plan_change_role(user, role, true, at)
     }
 
-    pub(super) fn plan_take_role(&self, user: UserId, role: RoleId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_take_role(&self, user: UserId, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.plan_change_role(user, role, false, at)
     }
 
-    fn plan_change_role(&self, user: UserId, role: RoleId, give: bool, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    fn plan_change_role(&self, user: UserId, role: RoleId, give: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         self.may_hand_out(&acting, role)?;
         let before = self.member(user)?;
         if before.has(role) == give {
-            return Ok(Plan::answer(Reply::Done));
+            return Ok(Plan::done());
         }
         let mut member = (*before).clone();
         if give {
@@ -134,7 +131,7 @@ impl Guild {
         } else {
             member.roles.retain(|other| *other != role);
         }
-        Ok(Plan { reply: Reply::Done, ..self.put_member(member) })
+        Ok(self.put_member(member).replying(Reply::Done))
     }
 
     /// Refuses unless the role may be given and taken by `acting`.
@@ -148,16 +145,8 @@ impl Guild {
 
     fn put_role(&self, name: EventName, role: Role) -> Plan {
         let body = json!({ "guild_id": self.id(), "role": role });
-        let event = self.event(name, Scope::Guild, &body, Some(Change::Role(Arc::new(role.clone()))));
-        let reply = Plan::json(200, &role).reply;
-        Plan {
-            writes: vec![Write::PutRole(self.id(), Box::new(role))],
-            events: vec![event],
-            newest: None,
-            membership: None,
-            sent: None,
-            reply,
-        }
+        let event = self.event(name, Scope::Guild, &body).changing(Change::Role(Arc::new(role.clone())));
+        Plan::json(200, &role).write(Write::PutRole(self.id(), Box::new(role))).event(event)
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::base::id::ChannelId;
-use crate::guild::{Circumstances, Guild, Halt, Plan, json};
+use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
+use crate::guild::{Guild, json};
 use crate::mail::ask::{Actor, Reply};
 use crate::mail::event::{Change, Scope};
 use crate::store::{Found, Query, Write};
@@ -16,12 +16,12 @@ use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::guild::GuildPatch;
 
 impl Guild {
-    pub(super) fn plan_get(&self, with_counts: bool, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_get(&self, with_counts: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &self.rest(with_counts)))
     }
 
-    pub(super) fn plan_modify(&self, patch: &GuildPatch, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_modify(&self, patch: &GuildPatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_GUILD)?;
         let mut guild = (*self.facts.guild).clone();
@@ -62,44 +62,39 @@ impl Guild {
         set(&mut guild.preferred_locale, &patch.preferred_locale);
         let body = RestGuild { guild: &guild, roles: self.roles_in_order(), counts: None };
         let change = Change::Guild(Arc::new(guild.clone()));
-        let event = self.event(EventName::GuildUpdate, Scope::Guild, &body, Some(change));
+        let event = self.event(EventName::GuildUpdate, Scope::Guild, &body).changing(change);
         let reply = Reply::Json(200, event.body.clone());
-        Ok(Plan {
-            writes: vec![Write::PutGuild(Box::new(guild))],
-            events: vec![event],
-            newest: None,
-            membership: None,
-            sent: None,
-            reply,
-        })
+        Ok(Plan::answer(reply).write(Write::PutGuild(Box::new(guild))).event(event))
     }
 
-    pub(super) fn plan_delete(&self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_delete(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         if !self.is_owner(&acting) {
             return Err(Refusal::MISSING_PERMISSIONS.into());
         }
-        // The relays tell their sessions; the event itself reaches nobody else.
-        let nothing = serde_json::json!({ "id": self.id() });
-        let event =
-            self.event(EventName::GuildDelete, Scope::Channel(ChannelId::new(0)), &nothing, Some(Change::Deleted));
-        let writes = vec![Write::DeleteGuild(self.id())];
-        Ok(Plan { writes, events: vec![event], newest: None, membership: None, sent: None, reply: Reply::Done })
+        // The relays send their sessions a GUILD_DELETE of their own.
+        let body = serde_json::json!({ "id": self.id() });
+        let event = self.event(EventName::GuildDelete, Scope::None, &body).changing(Change::Deleted);
+        Ok(Plan::done().write(Write::DeleteGuild(self.id())).event(event))
     }
 
-    /// The operator wrote to the store beside the server: counts and whoever is not online are read anew.
-    pub(super) fn plan_refresh(&mut self, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    /// The operator wrote to the store beside the server: the count and members who are not online are read anew.
+    pub(super) fn plan_refresh(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         if at.actor != Actor::Operator {
             return Err(Refusal::NOT_FOUND.into());
         }
         let Found::Guild(Some(record)) = at.look_up(Query::Guild(self.id()))? else {
             return Err(Refusal::UNKNOWN_GUILD.into());
         };
-        self.member_count = record.member_count;
-        self.residents.retain(|_, resident| !resident.sessions.is_empty());
+        Ok(Plan::done().effect(Effect::Refresh { member_count: record.member_count }))
+    }
+
+    /// Forgets what may have changed in the store beside the server.
+    pub(super) fn refresh(&mut self, member_count: u64) {
+        self.member_count = member_count;
+        self.cached.retain(|_, cached| !cached.sessions.is_empty());
         self.lists.renew_everybody();
         self.common = None;
-        Ok(Plan::answer(Reply::Done))
     }
 
     pub(super) fn rest(&self, with_counts: bool) -> RestGuild<'_> {

@@ -5,14 +5,14 @@
 use serde_json::json;
 
 use crate::base::id::ChannelId;
-use crate::guild::{Circumstances, Guild, Halt, Plan};
-use crate::mail::ask::Reply;
+use crate::guild::Guild;
+use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::mail::event::Scope;
 use crate::wire::event::EventName;
 use crate::wire::permissions::Permissions;
 
 impl Guild {
-    pub(super) fn plan_typing(&self, channel: ChannelId, at: &Circumstances<'_>) -> Result<Plan, Halt> {
+    pub(super) fn plan_typing(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::SEND_MESSAGES)?;
         let member = acting.member()?;
@@ -23,14 +23,6 @@ impl Guild {
             "timestamp": at.now.millis() / 1_000,
             "member": **member,
         });
-        let event = self.event(EventName::TypingStart, Scope::Channel(channel), &body, None);
-        Ok(Plan {
-            writes: Vec::new(),
-            events: vec![event],
-            newest: None,
-            membership: None,
-            sent: None,
-            reply: Reply::Done,
-        })
+        Ok(Plan::done().event(self.event(EventName::TypingStart, Scope::Channel(channel), &body)))
     }
 }

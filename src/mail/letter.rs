@@ -15,7 +15,7 @@ use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Look, Windows};
 use crate::mail::placement::CoreId;
-use crate::mail::presence::{Coming, Presences};
+use crate::mail::presence::{JoinRequest, Presences};
 use crate::mail::session_id::SessionId;
 use crate::net::compression::Format;
 use crate::store::{Found, StoreError};
@@ -72,7 +72,7 @@ pub enum Letter {
         /// Which guild.
         guild: GuildId,
         /// Which session, and how it shows itself.
-        coming: Coming,
+        coming: JoinRequest,
     },
     /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed and nothing comes
     /// twice. Lost: as `Join`, and the relay would not be born.

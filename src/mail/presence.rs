@@ -11,7 +11,7 @@ use crate::wire::model::presence::Showing;
 
 /// A session on its way into a guild.
 #[derive(Debug, Clone)]
-pub struct Coming {
+pub struct JoinRequest {
     /// Which; its home gets the snapshot.
     pub session: SessionId,
     /// Whose.

@@ -83,7 +83,7 @@ impl Audience {
 
     /// Whether these sessions asked for such events.
     pub fn wants(&self, name: EventName) -> bool {
-        name.intents().is_empty() || self.class.intents.intersects(name.intents())
+        name.guild_intents().is_some_and(|asked| asked.is_empty() || self.class.intents.intersects(asked))
     }
 
     /// What the class may do in a channel.
@@ -93,6 +93,11 @@ impl Audience {
             // No user has the id zero, so nothing that names a user applies to a class without one.
             facts.in_channel(class.user.unwrap_or(UserId::new(0)), &class.roles, channel)
         })
+    }
+
+    /// What the class may do in the guild as a whole.
+    pub fn in_guild(&self, facts: &Facts) -> Permissions {
+        facts.in_guild(self.class.user.unwrap_or(UserId::new(0)), &self.class.roles)
     }
 
     /// The channels that the class may view, ascending.

@@ -108,13 +108,13 @@ impl Relay {
     ) {
         let (EventName::GuildMemberUpdate, Some(Change::Member(member))) = (event.name, &event.change) else { return };
         let Some(followed) = self.following.members.get(&member.user.id) else { return };
-        let body = body();
+        let (body, guild) = (body(), self.facts.id());
         for key in &followed.sessions {
             let Some(session) = sessions.get(*key) else { continue };
-            let Some(seat) = session.seat_in(event.guild) else { continue };
+            let Some(seat) = session.seat_in(guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
             if audience.wants(event.name) && !audience.takes(event) {
-                dispatch_to(event.guild, *key, &body, sessions, after);
+                dispatch_to(guild, *key, &body, sessions, after);
             }
         }
     }

@@ -8,6 +8,8 @@
 pub mod audience;
 pub mod following;
 mod looking;
+#[cfg(test)]
+mod tests;
 pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -172,7 +174,7 @@ impl Relay {
 
     /// Delivers an event to everybody who may see it, and applies what it changes. Says whether the guild lives on.
     pub fn publish(&mut self, event: &Event, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
-        debug_assert_eq!(event.guild, self.facts.id());
+        debug_assert_eq!(event.guild(), Some(self.facts.id()));
         let guild = self.facts.id();
         self.name_ahead(event, sessions, after);
         let keys: Vec<Key> = self.audiences.iter().map(|(key, _)| key).collect();
@@ -182,7 +184,7 @@ impl Relay {
         let mut viewed_before: Vec<Option<Vec<ChannelId>>> = Vec::with_capacity(keys.len());
         for key in &keys {
             let audience = self.audiences.get_mut(*key).expect("listed just now");
-            seen_before.push(sees(audience, &self.facts, event.scope));
+            seen_before.push(sees(audience, &self.facts, &event.scope));
             let told = watched && audience.wants(EventName::ChannelUpdate);
             viewed_before.push(told.then(|| audience.views(&self.facts)));
         }
@@ -202,26 +204,26 @@ impl Relay {
         let mut bodies = Bodies { event, full: None, blank: None };
         for (index, key) in keys.iter().enumerate() {
             let audience = self.audiences.get_mut(*key).expect("listed just now");
-            if !audience.wants(event.name) || !(seen_before[index] || sees(audience, &self.facts, event.scope)) {
+            if !audience.wants(event.name) || !(seen_before[index] || sees(audience, &self.facts, &event.scope)) {
                 continue;
             }
             if !audience.takes(event) {
-                if let Some(mark) = &event.mark {
-                    if audience.mark_unread(event.scope, mark) && !self.unread {
+                if let Some(mark) = event.mark() {
+                    if audience.mark_unread(&event.scope, mark) && !self.unread {
                         self.unread = true;
                         after.unread = Some(guild);
                     }
                     // Who wrote it or is mentioned gets it alone.
-                    dispatch_alone(*key, event, &self.present, &mut bodies, sessions, after);
+                    dispatch_alone(*key, event, (guild, &self.present), &mut bodies, sessions, after);
                 }
                 continue;
             }
             audience.mark_read(event);
-            let blank = event.blank.is_some() && !audience.class.intents.contains(Intents::MESSAGE_CONTENT);
+            let blank = event.text.is_some() && !audience.class.intents.contains(Intents::MESSAGE_CONTENT);
             let mut exempt: SmallVec<[Key; 2]> = SmallVec::new();
             if blank {
                 // Those who may read the text get it in place of what the others get.
-                exempt = dispatch_alone(*key, event, &self.present, &mut bodies, sessions, after);
+                exempt = dispatch_alone(*key, event, (guild, &self.present), &mut bodies, sessions, after);
             }
             let body = if blank { bodies.blank() } else { bodies.full() };
             if audience.deliver(body) {
@@ -232,6 +234,9 @@ impl Relay {
                 let seat = session.seat_in(guild).expect("seated just now");
                 session.seats[seat].cursor += 1;
             }
+        }
+        if let Scope::Members(users) = &event.scope {
+            self.deliver_to_members(users, event, &mut bodies, sessions, after);
         }
         self.tell_followers(event, || bodies.full(), sessions, after);
         if let Some(user) = event.always_to {
@@ -284,7 +289,7 @@ impl Relay {
         };
         self.named.extend(ahead.iter().copied());
         for user in ahead {
-            self.reclass(user, None, event.published, sessions, after);
+            self.reclass(user, None, event.published(), sessions, after);
         }
     }
 
@@ -317,13 +322,41 @@ impl Relay {
         after: &mut Aftermath,
     ) {
         let Some(present) = self.present.get(&user) else { return };
+        let guild = self.facts.id();
         for key in present.as_slice() {
             let Some(session) = sessions.get(*key) else { continue };
-            let Some(seat) = session.seat_in(event.guild) else { continue };
+            let Some(seat) = session.seat_in(guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
             if !(audience.wants(event.name) && audience.takes(event)) {
-                dispatch_to(event.guild, *key, &bodies.full(), sessions, after);
+                dispatch_to(guild, *key, &bodies.full(), sessions, after);
             }
+        }
+    }
+
+    /// Delivers an event to the sessions of single members, as far as they asked for such events.
+    fn deliver_to_members(
+        &mut self,
+        users: &[UserId],
+        event: &Event,
+        bodies: &mut Bodies<'_>,
+        sessions: &mut Slab<Session>,
+        after: &mut Aftermath,
+    ) {
+        let guild = self.facts.id();
+        for (user, key) in users
+            .iter()
+            .flat_map(|user| self.present.get(user).into_iter().flat_map(Few::as_slice).map(move |key| (user, key)))
+        {
+            let Some(session) = sessions.get(*key) else { continue };
+            let Some(seat) = session.seat_in(guild) else { continue };
+            let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
+            let open = event.open_to().contains(user);
+            if !audience.wants(event.name) || !(audience.takes(event) || open) {
+                continue;
+            }
+            let reads = open || event.text.is_none() || session.intents.contains(Intents::MESSAGE_CONTENT);
+            let body = if reads { bodies.full() } else { bodies.blank() };
+            dispatch_to(guild, *key, &body, sessions, after);
         }
     }
 
@@ -340,7 +373,7 @@ impl Relay {
         match &event.change {
             None => {}
             Some(Change::Deleted) => {
-                let body = guild_delete(guild, event.published);
+                let body = guild_delete(guild, event.published());
                 for key in keys {
                     let audience = self.audiences.get_mut(*key).expect("listed just now");
                     if audience.wants(EventName::GuildDelete) && audience.deliver(SharedBody::clone(&body)) {
@@ -360,13 +393,13 @@ impl Relay {
                     self.unseat(key, sessions, after);
                     let Some(session) = sessions.get_mut(key) else { continue };
                     if session.intents.contains(Intents::GUILDS) {
-                        session.dispatch(guild_delete(guild, event.published));
+                        session.dispatch(guild_delete(guild, event.published()));
                     }
                     after.ready.push(key);
                 }
             }
             Some(Change::Member(member)) => {
-                self.reclass(member.user.id, Some(&member.roles), event.published, sessions, after);
+                self.reclass(member.user.id, Some(&member.roles), event.published(), sessions, after);
             }
             Some(
                 Change::Guild(_) | Change::Channel(_) | Change::ChannelGone(_) | Change::Role(_) | Change::RoleGone(_),
@@ -376,7 +409,7 @@ impl Relay {
                     // Gaining access is told with a CHANNEL_UPDATE for each channel that comes into sight.
                     for channel in audience.views(&self.facts) {
                         if !before.contains(&channel)
-                            && audience.deliver(channel_update(&self.facts, channel, event.published))
+                            && audience.deliver(channel_update(&self.facts, channel, event.published()))
                         {
                             after.walks.push((guild, *key));
                         }
@@ -386,7 +419,7 @@ impl Relay {
                 let changed: Vec<UserId> = named.symmetric_difference(&self.named).copied().collect();
                 self.named = named;
                 for user in changed {
-                    self.reclass(user, None, event.published, sessions, after);
+                    self.reclass(user, None, event.published(), sessions, after);
                 }
             }
         }
@@ -521,13 +554,17 @@ struct Bodies<'a> {
 impl Bodies<'_> {
     fn full(&mut self) -> SharedBody {
         let event = self.event;
-        SharedBody::clone(self.full.get_or_insert_with(|| Body::new(event.name, event.body.clone(), event.published)))
+        SharedBody::clone(self.full.get_or_insert_with(|| Body::new(event.name, event.body.clone(), event.published())))
     }
 
     fn blank(&mut self) -> SharedBody {
         let event = self.event;
         SharedBody::clone(self.blank.get_or_insert_with(|| {
-            Body::new(event.name, event.blank.clone().unwrap_or_else(|| event.body.clone()), event.published)
+            Body::new(
+                event.name,
+                event.text.as_ref().map_or(&event.body, |text| &text.blank).clone(),
+                event.published(),
+            )
         }))
     }
 }
@@ -537,16 +574,16 @@ impl Bodies<'_> {
 fn dispatch_alone(
     audience: Key,
     event: &Event,
-    present: &BTreeMap<UserId, Few<Key>>,
+    (guild, present): (GuildId, &BTreeMap<UserId, Few<Key>>),
     bodies: &mut Bodies<'_>,
     sessions: &mut Slab<Session>,
     after: &mut Aftermath,
 ) -> SmallVec<[Key; 2]> {
     let mut got = SmallVec::new();
-    for key in event.open_to.iter().filter_map(|user| present.get(user)).flat_map(Few::as_slice) {
+    for key in event.open_to().iter().filter_map(|user| present.get(user)).flat_map(Few::as_slice) {
         let Some(session) = sessions.get(*key) else { continue };
-        let here = session.seat_in(event.guild).is_some_and(|seat| session.seats[seat].audience == audience);
-        if here && dispatch_to(event.guild, *key, &bodies.full(), sessions, after) {
+        let here = session.seat_in(guild).is_some_and(|seat| session.seats[seat].audience == audience);
+        if here && dispatch_to(guild, *key, &bodies.full(), sessions, after) {
             got.push(*key);
         }
     }
@@ -573,11 +610,16 @@ fn dispatch_to(
     whole
 }
 
-fn sees(audience: &mut Audience, facts: &Facts, scope: Scope) -> bool {
+/// Whether all sessions of an audience may know of an event. Events for single members are not an audience's.
+fn sees(audience: &mut Audience, facts: &Facts, scope: &Scope) -> bool {
     match scope {
         Scope::Guild => true,
-        Scope::Channel(channel) => audience.may_view(facts, channel),
-        Scope::ChannelManagers(channel) => audience.in_channel(facts, channel).contains(Permissions::MANAGE_CHANNELS),
+        Scope::Channel(channel) => audience.may_view(facts, *channel),
+        Scope::Permitted { channel: Some(channel), permission } => {
+            audience.in_channel(facts, *channel).contains(*permission)
+        }
+        Scope::Permitted { channel: None, permission } => audience.in_guild(facts).contains(*permission),
+        Scope::Members(_) | Scope::None => false,
     }
 }
 

@@ -62,22 +62,22 @@ impl Relay {
 impl Audience {
     /// Whether an event comes to all of these sessions, as far as what they ask of the guild decides it.
     pub fn takes(&self, event: &Event) -> bool {
-        self.class.interest.takes(event.name)
-            || event.mark.as_ref().is_some_and(|mark| mark.mentions(&self.class.roles))
+        self.class.interest.takes(event.name) || event.mark().is_some_and(|mark| mark.mentions(&self.class.roles))
     }
 
     /// Notes a message that these sessions do not get. Says whether it is the first since they were told.
-    pub(super) fn mark_unread(&mut self, scope: Scope, mark: &Mark) -> bool {
+    pub(super) fn mark_unread(&mut self, scope: &Scope, mark: &Mark) -> bool {
+        // Unread marks are a channel's; events for some members alone leave none.
         let Scope::Channel(channel) = scope else { return false };
         let first = self.unread.is_empty();
-        self.unread.insert(channel, mark.message);
+        self.unread.insert(*channel, mark.message);
         first
     }
 
     /// A message comes to these sessions after all: the marks of its channel before it are out of date.
     pub(super) fn mark_read(&mut self, event: &Event) {
-        if let (Some(_), Scope::Channel(channel)) = (&event.mark, event.scope) {
-            self.unread.remove(&channel);
+        if let (Some(_), Scope::Channel(channel)) = (event.mark(), &event.scope) {
+            self.unread.remove(channel);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use bitflags::bitflags;
 
-use crate::wire::event::EventName;
+use crate::wire::event::{EventName, LimitedReach};
 
 bitflags! {
     /// What a session asks of a guild. Empty: everything, as bots get it.
@@ -54,42 +54,15 @@ impl Interest {
         interest
     }
 
-    /// Whether events of this name come to everybody in the class, whoever they are about.
+    /// Whether events of this name come to all sessions of the class, whichever member they are about.
     pub fn takes(self, name: EventName) -> bool {
-        if !self.contains(Interest::LIMITED) {
-            return true;
-        }
-        match name {
-            // A session's own affairs, and what the guild is made of.
-            EventName::Ready
-            | EventName::Resumed
-            | EventName::RateLimited
-            | EventName::GuildMembersChunk
-            | EventName::GuildMemberListUpdate
-            | EventName::GuildCreate
-            | EventName::GuildUpdate
-            | EventName::GuildDelete
-            | EventName::ChannelCreate
-            | EventName::ChannelUpdate
-            | EventName::ChannelDelete
-            | EventName::GuildRoleCreate
-            | EventName::GuildRoleUpdate
-            | EventName::GuildRoleDelete
-            | EventName::PassiveUpdateV2
-            | EventName::ChannelUnreadUpdate => true,
-            // `relay/following.rs` decides, since it depends on whose it is.
-            EventName::PresenceUpdate => false,
-            EventName::GuildMemberAdd | EventName::GuildMemberUpdate | EventName::GuildMemberRemove => {
-                self.contains(Interest::MEMBERS)
+        !self.contains(Interest::LIMITED)
+            || match name.limited_reach() {
+                LimitedReach::Always => true,
+                LimitedReach::Members => self.contains(Interest::MEMBERS),
+                LimitedReach::Subscribed => self.contains(Interest::SUBSCRIBED),
+                LimitedReach::Never => false,
             }
-            EventName::MessageCreate
-            | EventName::MessageUpdate
-            | EventName::MessageDelete
-            | EventName::MessageDeleteBulk
-            | EventName::TypingStart
-            | EventName::InviteCreate
-            | EventName::InviteDelete => self.contains(Interest::SUBSCRIBED),
-        }
     }
 }
 

@@ -17,13 +17,14 @@ use crate::base::idmap::IdMap;
 use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
 use crate::base::slab::{Key, Slab};
+use crate::guild::Guild;
 use crate::guild::list::Listing;
-use crate::guild::{Claim, Guild};
+use crate::guild::plan::Claim;
 use crate::mail::ask::{Ask, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
-use crate::mail::presence::Coming;
+use crate::mail::presence::JoinRequest;
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
 use crate::session::assembly::Assemblies;
@@ -130,7 +131,7 @@ enum UserSlot {
 #[derive(Debug)]
 enum Pending {
     Ask(Box<guilds::requests::PendingAsk>),
-    Join(Box<Coming>),
+    Join(Box<JoinRequest>),
 }
 
 /// Who waits for the store.
@@ -145,7 +146,7 @@ enum Waiting {
     /// A plan that needs something looked up.
     Ask(Box<guilds::requests::PendingAsk>, Query),
     /// A session that comes to see a guild, whose member, or all members, must be looked up.
-    Join { guild: GuildId, coming: Box<Coming> },
+    Join { guild: GuildId, coming: Box<JoinRequest> },
     /// A plan being committed.
     Commit(Box<guilds::requests::Committing>),
     /// A request about a channel whose guild must be looked up.

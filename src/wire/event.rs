@@ -1,11 +1,30 @@
-//! Names of dispatched events and the intents that ask for them.
+//! Names of dispatched events, the intents that ask for them, and which limited sessions get them.
 //!
 //! Lives on: every core. Source: Discord docs, Gateway/Gateway Events and Gateway/List of Intents.
+//! One line per event. Read next: `session/interest.rs` for what limits a session, `mail/event.rs` for where events come from.
 
 use crate::wire::intents::Intents;
 
+/// Which sessions that do not get everything of a guild get an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimitedReach {
+    /// All of them: a session's own affairs, and what a guild consists of.
+    Always,
+    /// Those that asked for changes of all members.
+    Members,
+    /// Those that subscribed to the guild.
+    Subscribed,
+    /// None as a class: the relay picks single sessions.
+    Never,
+}
+
+macro_rules! intents {
+    (_) => { None };
+    ([$($intent:ident)?]) => { Some(Intents::empty()$(.union(Intents::$intent))?) };
+}
+
 macro_rules! events {
-    ($($variant:ident = $name:literal, $intents:expr;)*) => {
+    ($($variant:ident = $name:literal, $guild:tt, $private:tt, $own:tt, $limited:ident;)*) => {
         /// An event that this server dispatches.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum EventName {
@@ -13,45 +32,65 @@ macro_rules! events {
         }
 
         impl EventName {
+            /// All events.
+            pub const ALL: &[EventName] = &[$(EventName::$variant,)*];
+
             /// The `t` of the payload.
             pub const fn as_str(self) -> &'static str {
                 match self { $(EventName::$variant => $name,)* }
             }
 
-            /// A session gets the event if it asked for any of these; empty means that nobody needs to ask.
-            pub const fn intents(self) -> Intents {
-                match self { $(EventName::$variant => $intents,)* }
+            /// A session gets the event of a guild if it asked for any of these; empty: without asking.
+            /// `None`: guilds have no such event.
+            pub const fn guild_intents(self) -> Option<Intents> {
+                match self { $(EventName::$variant => intents!($guild),)* }
+            }
+
+            /// The same for the event of a private channel.
+            pub const fn private_intents(self) -> Option<Intents> {
+                match self { $(EventName::$variant => intents!($private),)* }
+            }
+
+            /// The same for an event of the user itself, or of one session.
+            pub const fn own_intents(self) -> Option<Intents> {
+                match self { $(EventName::$variant => intents!($own),)* }
+            }
+
+            /// Which limited sessions get the event.
+            pub const fn limited_reach(self) -> LimitedReach {
+                match self { $(EventName::$variant => LimitedReach::$limited,)* }
             }
         }
     };
 }
 
+// Intents by origin, `_` where the origin has no such event: a guild, a private channel, the user or session itself.
 events! {
-    Ready = "READY", Intents::empty();
-    Resumed = "RESUMED", Intents::empty();
-    RateLimited = "RATE_LIMITED", Intents::empty();
-    GuildMembersChunk = "GUILD_MEMBERS_CHUNK", Intents::empty();
-    GuildCreate = "GUILD_CREATE", Intents::GUILDS;
-    GuildUpdate = "GUILD_UPDATE", Intents::GUILDS;
-    GuildDelete = "GUILD_DELETE", Intents::GUILDS;
-    ChannelCreate = "CHANNEL_CREATE", Intents::GUILDS;
-    ChannelUpdate = "CHANNEL_UPDATE", Intents::GUILDS;
-    ChannelDelete = "CHANNEL_DELETE", Intents::GUILDS;
-    GuildRoleCreate = "GUILD_ROLE_CREATE", Intents::GUILDS;
-    GuildRoleUpdate = "GUILD_ROLE_UPDATE", Intents::GUILDS;
-    GuildRoleDelete = "GUILD_ROLE_DELETE", Intents::GUILDS;
-    GuildMemberAdd = "GUILD_MEMBER_ADD", Intents::GUILD_MEMBERS;
-    GuildMemberUpdate = "GUILD_MEMBER_UPDATE", Intents::GUILD_MEMBERS;
-    GuildMemberRemove = "GUILD_MEMBER_REMOVE", Intents::GUILD_MEMBERS;
-    PresenceUpdate = "PRESENCE_UPDATE", Intents::GUILD_PRESENCES;
-    MessageCreate = "MESSAGE_CREATE", Intents::GUILD_MESSAGES;
-    MessageUpdate = "MESSAGE_UPDATE", Intents::GUILD_MESSAGES;
-    MessageDelete = "MESSAGE_DELETE", Intents::GUILD_MESSAGES;
-    MessageDeleteBulk = "MESSAGE_DELETE_BULK", Intents::GUILD_MESSAGES;
-    TypingStart = "TYPING_START", Intents::GUILD_MESSAGE_TYPING;
-    InviteCreate = "INVITE_CREATE", Intents::GUILD_INVITES;
-    InviteDelete = "INVITE_DELETE", Intents::GUILD_INVITES;
-    PassiveUpdateV2 = "PASSIVE_UPDATE_V2", Intents::GUILD_MESSAGES;
-    ChannelUnreadUpdate = "CHANNEL_UNREAD_UPDATE", Intents::GUILD_MESSAGES;
-    GuildMemberListUpdate = "GUILD_MEMBER_LIST_UPDATE", Intents::empty();
+    Ready = "READY", _, _, [], Always;
+    Resumed = "RESUMED", _, _, [], Always;
+    RateLimited = "RATE_LIMITED", _, _, [], Always;
+    GuildMembersChunk = "GUILD_MEMBERS_CHUNK", _, _, [], Always;
+    GuildCreate = "GUILD_CREATE", [GUILDS], _, _, Always;
+    GuildUpdate = "GUILD_UPDATE", [GUILDS], _, _, Always;
+    GuildDelete = "GUILD_DELETE", [GUILDS], _, _, Always;
+    ChannelCreate = "CHANNEL_CREATE", [GUILDS], _, _, Always;
+    ChannelUpdate = "CHANNEL_UPDATE", [GUILDS], _, _, Always;
+    ChannelDelete = "CHANNEL_DELETE", [GUILDS], _, _, Always;
+    GuildRoleCreate = "GUILD_ROLE_CREATE", [GUILDS], _, _, Always;
+    GuildRoleUpdate = "GUILD_ROLE_UPDATE", [GUILDS], _, _, Always;
+    GuildRoleDelete = "GUILD_ROLE_DELETE", [GUILDS], _, _, Always;
+    GuildMemberAdd = "GUILD_MEMBER_ADD", [GUILD_MEMBERS], _, _, Members;
+    GuildMemberUpdate = "GUILD_MEMBER_UPDATE", [GUILD_MEMBERS], _, _, Members;
+    GuildMemberRemove = "GUILD_MEMBER_REMOVE", [GUILD_MEMBERS], _, _, Members;
+    PresenceUpdate = "PRESENCE_UPDATE", [GUILD_PRESENCES], _, _, Never;
+    MessageCreate = "MESSAGE_CREATE", [GUILD_MESSAGES], [DIRECT_MESSAGES], _, Subscribed;
+    MessageUpdate = "MESSAGE_UPDATE", [GUILD_MESSAGES], [DIRECT_MESSAGES], _, Subscribed;
+    MessageDelete = "MESSAGE_DELETE", [GUILD_MESSAGES], [DIRECT_MESSAGES], _, Subscribed;
+    MessageDeleteBulk = "MESSAGE_DELETE_BULK", [GUILD_MESSAGES], _, _, Subscribed;
+    TypingStart = "TYPING_START", [GUILD_MESSAGE_TYPING], [DIRECT_MESSAGE_TYPING], _, Subscribed;
+    InviteCreate = "INVITE_CREATE", [GUILD_INVITES], _, _, Subscribed;
+    InviteDelete = "INVITE_DELETE", [GUILD_INVITES], _, _, Subscribed;
+    PassiveUpdateV2 = "PASSIVE_UPDATE_V2", [GUILD_MESSAGES], _, _, Always;
+    ChannelUnreadUpdate = "CHANNEL_UNREAD_UPDATE", [GUILD_MESSAGES], _, _, Always;
+    GuildMemberListUpdate = "GUILD_MEMBER_LIST_UPDATE", [], _, _, Always;
 }

@@ -22,7 +22,7 @@ use guildhall::mail::letter::{HandOver, Letter, Terms};
 use guildhall::mail::listing::{Addressee, Windows};
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
-use guildhall::mail::presence::{Coming, Presences, Reach};
+use guildhall::mail::presence::{JoinRequest, Presences, Reach};
 use guildhall::shard::home::admission::Resume;
 use guildhall::shard::home::connections::Resumption;
 use guildhall::shard::home::flush::Sent;
@@ -349,7 +349,8 @@ impl World {
                     }
                     let d: serde_json::Value = serde_json::from_slice(&event.body).expect("judge wire: JSON");
                     let number = |key: &str| crate::essence::id(&d[key]).unwrap_or(0);
-                    let (guild, channel, user) = (event.guild.get(), number("channel_id"), number("user_id"));
+                    let (guild, channel, user) =
+                        (event.guild().expect("only guilds publish").get(), number("channel_id"), number("user_id"));
                     self.oracle.typing(guild, channel, user, &mut self.report);
                 }
                 _ => {}
@@ -410,7 +411,8 @@ impl World {
             },
             Some(Plant::DropPresences) if matches!(letter, Letter::Presences(_)) && self.prng.chance(1, 4) => return,
             Some(Plant::ShowHidden) => {
-                if let Letter::Show { showing, .. } | Letter::Join { coming: Coming { showing, .. }, .. } = &mut letter
+                if let Letter::Show { showing, .. } | Letter::Join { coming: JoinRequest { showing, .. }, .. } =
+                    &mut letter
                     && showing.status == Status::Offline
                 {
                     showing.status = Status::Online;
@@ -435,8 +437,7 @@ impl World {
                     && !channel.overwrites.is_empty()
                 {
                     let open = Channel { overwrites: Vec::new(), ..Channel::clone(channel) };
-                    let change = Some(Change::Channel(Arc::new(open)));
-                    let leaking = Event { change, ..Event::clone(event) };
+                    let leaking = Event::clone(event).changing(Change::Channel(Arc::new(open)));
                     self.deliver(core, to, Letter::Publish(Arc::new(leaking)));
                     return;
                 }

@@ -89,8 +89,8 @@ impl Guild {
     /// How a member stands in lists, before something changes.
     pub(in crate::guild) fn stood(&self, user: UserId) -> Stood {
         let member = || {
-            let resident = self.residents.get(&user)?;
-            Some((resident.member.clone()?, resident.is_visible()))
+            let cached = self.cached.get(&user)?;
+            Some((cached.member.clone()?, cached.is_visible()))
         };
         Stood(if self.lists.is_empty() { None } else { member() })
     }
@@ -102,9 +102,9 @@ impl Guild {
         }
         let before = before.as_ref().map(|(member, online)| Standing { member, online: *online });
         let after = self
-            .residents
+            .cached
             .get(&user)
-            .and_then(|resident| Some(Standing { member: resident.member.as_ref()?, online: resident.is_visible() }));
+            .and_then(|cached| Some(Standing { member: cached.member.as_ref()?, online: cached.is_visible() }));
         self.lists.change(user, before, after);
     }
 }
@@ -115,8 +115,8 @@ impl Roster for Guild {
     }
 
     fn shown<T>(&self, user: UserId, show: impl FnOnce(Option<&KeptMember>, &Presence) -> T) -> T {
-        match self.residents.get(&user) {
-            Some(resident) => show(resident.member.as_ref(), &self.presence_in(user, resident)),
+        match self.cached.get(&user) {
+            Some(cached) => show(cached.member.as_ref(), &self.presence_in(user, cached)),
             None => show(None, &Presence::OFFLINE),
         }
     }
@@ -124,9 +124,9 @@ impl Roster for Guild {
     fn visit(&self, after: Option<UserId>, limit: usize, mut each: impl FnMut(&KeptMember, bool)) -> Option<UserId> {
         let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (mut last, mut count) = (None, 0);
-        for (user, resident) in self.residents.range((behind, Bound::Unbounded)).take(limit) {
-            if let Some(member) = &resident.member {
-                each(member, resident.is_visible());
+        for (user, cached) in self.cached.range((behind, Bound::Unbounded)).take(limit) {
+            if let Some(member) = &cached.member {
+                each(member, cached.is_visible());
             }
             (last, count) = (Some(*user), count + 1);
         }

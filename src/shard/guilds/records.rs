@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, UserId};
 use crate::base::slab::Key;
-use crate::guild::{Guild, Membership, Plan};
+use crate::guild::Guild;
+use crate::guild::plan::Plan;
 use crate::limits;
 use crate::mail::ask::Actor;
 use crate::mail::event::{Change, Scope};
@@ -57,7 +58,7 @@ impl Shard {
 /// What a plan does that is worth a note, while its writes are still with it.
 pub(in crate::shard) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
     let mut deeds = Vec::new();
-    for write in &plan.writes {
+    for write in plan.writes() {
         deeds.extend(match write {
             Write::CreateMessage(message) => Some(Deed::Message {
                 channel: message.channel_id,
@@ -83,10 +84,10 @@ pub(in crate::shard) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
         });
     }
     // Typing is the one deed that writes nothing.
-    if let (Actor::User(who), [event]) = (actor, &*plan.events)
-        && let (EventName::TypingStart, Scope::Channel(channel)) = (event.name, event.scope)
+    if let (Actor::User(who), [event]) = (actor, plan.events())
+        && let (EventName::TypingStart, Scope::Channel(channel)) = (event.name, &event.scope)
     {
-        deeds.push(Deed::Typing { channel, who });
+        deeds.push(Deed::Typing { channel: *channel, who });
     }
     deeds
 }
@@ -97,7 +98,7 @@ pub(in crate::shard) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, d
     let guild = &hosted.guild;
     let mut note = |deed| out.notes.push(Note { at: now, deed });
     deeds.into_iter().for_each(&mut note);
-    for event in &plan.events {
+    for event in plan.events() {
         if let (EventName::ChannelCreate, Some(Change::Channel(channel))) = (event.name, &event.change)
             && channel.kind.has_messages()
         {
@@ -105,18 +106,31 @@ pub(in crate::shard) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, d
             note(Deed::ChannelCreate { guild: guild.id(), place, counted });
         }
     }
-    match plan.membership {
-        Some((who, Membership::Gained)) => note(Deed::Join { guild: guild.id(), who }),
-        Some((who, Membership::Parted)) => {
-            note(Deed::Leave { guild: guild.id(), who });
-            let mut sessions = guild.sessions_of(who).collect::<Vec<_>>();
-            sessions.sort_unstable();
-            sessions.dedup();
-            for session in sessions {
-                note(Deed::Close { guild: guild.id(), who, session });
+    for event in plan.events() {
+        match &event.change {
+            Some(Change::Member(member)) if event.name == EventName::GuildMemberAdd => {
+                note(Deed::Join { guild: guild.id(), who: member.user.id });
             }
+            Some(Change::MemberLeft(who)) => {
+                note(Deed::Leave { guild: guild.id(), who: *who });
+                let mut sessions = guild.sessions_of(*who).collect::<Vec<_>>();
+                sessions.sort_unstable();
+                sessions.dedup();
+                for session in sessions {
+                    note(Deed::Close { guild: guild.id(), who: *who, session });
+                }
+            }
+            Some(
+                Change::Guild(_)
+                | Change::Channel(_)
+                | Change::ChannelGone(_)
+                | Change::Role(_)
+                | Change::RoleGone(_)
+                | Change::Member(_)
+                | Change::Deleted,
+            )
+            | None => {}
         }
-        None => {}
     }
 }
 

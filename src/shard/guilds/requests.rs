@@ -4,7 +4,7 @@
 //! A request waits for its guild to be loaded, for what its plan needs, for changes that it must not overtake, and for its
 //! own commit; it is never waited *in*: each step is a turn of its own.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -12,7 +12,8 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, UserId};
 use crate::base::metrics::Counter;
-use crate::guild::{self, Circumstances, Claim, Guild, Halt, Loaded, Membership, Plan};
+use crate::guild::plan::{Claim, Loaded, Plan, PlanContext, Stop};
+use crate::guild::{self, Guild};
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, GuildRequest, Reply, Request, Ticket};
 use crate::mail::event::Change;
@@ -50,7 +51,6 @@ pub(in crate::shard) struct Committing {
     plan: Plan,
     /// What is noted of it; nothing unless the shard records.
     deeds: Vec<Deed>,
-    gone: Refusal,
 }
 
 /// A guild to be made, as soon as its owner is known.
@@ -187,16 +187,26 @@ impl Shard {
             pending.loaded_at = hosted.messages_changed;
         }
         let random = self.prng.next_u64();
-        let mut at = Circumstances { now, actor: pending.actor, loaded: &pending.loaded, mint: &mut self.mint, random };
-        // Planning changes nothing, so a plan that panics leaves a whole guild behind: only this request fails.
-        let planned = catch_unwind(AssertUnwindSafe(|| hosted.guild.plan(&pending.request, &mut at)));
+        // Planning borrows, so a plan that panics leaves the guild whole: only this request fails. Ids that it minted are
+        // minted again; they were not used.
+        let (guild_here, request, loaded) = (&hosted.guild, &pending.request, &pending.loaded);
+        let (actor, mint) = (pending.actor, self.mint.clone());
+        let planned = catch_unwind(move || {
+            let mut at = PlanContext { now, actor, loaded, mint, random };
+            let planned = guild_here.plan(request, &mut at);
+            (planned, at.mint)
+        });
+        let planned = planned.map(|(planned, mint)| {
+            self.mint = mint;
+            planned
+        });
         match planned {
             Err(_) => {
                 tracing::error!(%guild, request = ?std::mem::discriminant(&pending.request), "a plan panicked");
                 reply(out, pending.from, pending.ticket, Err(Refusal::INTERNAL));
             }
-            Ok(Err(Halt::Refused(refusal))) => reply(out, pending.from, pending.ticket, Err(refusal)),
-            Ok(Err(Halt::Needs(query))) => {
+            Ok(Err(Stop::Refused(refusal))) => reply(out, pending.from, pending.ticket, Err(refusal)),
+            Ok(Err(Stop::Needs(query))) => {
                 if pending.loaded.len() >= limits::LOOKUPS_MAX {
                     reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
                 } else {
@@ -204,14 +214,10 @@ impl Shard {
                 }
             }
             Ok(Ok(mut plan)) => {
-                let gone = match &pending.request {
-                    GuildRequest::AcceptInvite { .. } | GuildRequest::DeleteInvite { .. } => Refusal::UNKNOWN_INVITE,
-                    _ => Refusal::UNKNOWN_MESSAGE,
-                };
                 let deeds = if self.recording { records::deeds(pending.actor, &plan) } else { Vec::new() };
-                let writes = std::mem::take(&mut plan.writes);
+                let writes = plan.take_writes();
                 let (from, ticket) = (pending.from, pending.ticket);
-                let committing = Committing { guild, from, ticket, claims, plan, deeds, gone };
+                let committing = Committing { guild, from, ticket, claims, plan, deeds };
                 if writes.is_empty() {
                     self.finish(now, committing, out);
                     return;
@@ -311,7 +317,7 @@ impl Shard {
                 self.finish(now, committing, out);
             }
             Err(StoreError::Conflict(Conflict::Gone)) => {
-                let refusal = committing.gone.clone();
+                let refusal = committing.plan.refusal_if_gone();
                 reply(out, committing.from, committing.ticket, Err(refusal));
             }
             Err(error) => {
@@ -342,14 +348,15 @@ impl Shard {
         if self.recording {
             records::note_plan(now, hosted, &plan, deeds, out);
         }
-        hosted.guild.commit(&plan);
+        let letters = hosted.guild.commit(&plan);
         if hosted.guild.has_changes() {
             self.stirred.push(guild);
         }
-        self.metrics.count(Counter::EventsPublished, plan.events.len() as u64);
+        self.metrics.count(Counter::EventsPublished, plan.events().len() as u64);
         let mut deleted = false;
-        for mut event in plan.events {
-            event.published = now;
+        let (events, answer) = plan.into_outcome();
+        for event in events {
+            let event = event.published_at(now);
             deleted |= event.change == Some(Change::Deleted);
             if event.name == crate::wire::event::EventName::MessageCreate {
                 self.metrics.count(Counter::MessagesCreated, 1);
@@ -359,11 +366,7 @@ impl Shard {
                 out.post(core, Letter::Publish(Arc::clone(&event)));
             }
         }
-        if let Some((user, membership)) = plan.membership {
-            let letter = match membership {
-                Membership::Gained => Letter::Gained { user, guild },
-                Membership::Parted => Letter::Parted { user, guild },
-            };
+        for (user, letter) in letters {
             out.post(self.placement.owner(user), letter);
         }
         if deleted {
@@ -376,7 +379,7 @@ impl Shard {
                 }
             }
         }
-        reply(out, from, ticket, Ok(plan.reply));
+        reply(out, from, ticket, Ok(answer));
     }
 
     /// Tries something that had to wait.

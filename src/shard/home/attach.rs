@@ -14,7 +14,7 @@ use crate::base::metrics::Metric;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
-use crate::mail::presence::{Coming, Onlooker};
+use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::session::body::Body;
 use crate::session::{Attaching, Session, Stage};
@@ -299,14 +299,14 @@ impl Shard {
 }
 
 /// What a guild needs to know of a session that comes to see it.
-fn coming(session: &Session) -> Coming {
+fn coming(session: &Session) -> JoinRequest {
     let onlooker = match session.intents.contains(Intents::GUILD_PRESENCES) {
         false => Onlooker::Nobody,
         true if session.bot => Onlooker::Bot,
         true => Onlooker::Person,
     };
     let whole = whole_up_to(session);
-    Coming { session: session.id, user: session.user, whole, onlooker, showing: session.showing() }
+    JoinRequest { session: session.id, user: session.user, whole, onlooker, showing: session.showing() }
 }
 
 /// Up to how many members a guild comes to a session with all of them. Source: Discord docs, Gateway/Gateway Intents.

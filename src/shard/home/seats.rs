@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
-use crate::guild::Entrance;
+use crate::guild::joining::JoinOutcome;
 use crate::guild::presence::is_small;
 use crate::limits;
 use crate::mail::event::Event;
@@ -15,7 +15,7 @@ use crate::mail::letter::{Letter, Snapshot};
 use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::CoreId;
-use crate::mail::presence::{Coming, Onlooker};
+use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Stage;
@@ -31,7 +31,7 @@ use crate::wire::model::member::Member;
 
 impl Shard {
     /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.
-    pub(in crate::shard) fn join(&mut self, now: Time, guild: GuildId, coming: Coming, out: &mut Outbox) {
+    pub(in crate::shard) fn join(&mut self, now: Time, guild: GuildId, coming: JoinRequest, out: &mut Outbox) {
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
                 self.guilds.insert(guild, GuildSlot::Loading([Pending::Join(Box::new(coming))].into()));
@@ -54,7 +54,14 @@ impl Shard {
     }
 
     /// Guild: lets a session in, or looks up its member first.
-    fn admit(&mut self, now: Time, guild: GuildId, mut coming: Coming, members: Option<&[Member]>, out: &mut Outbox) {
+    fn admit(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        mut coming: JoinRequest,
+        members: Option<&[Member]>,
+        out: &mut Outbox,
+    ) {
         let (session, user, onlooker) = (coming.session, coming.user, coming.onlooker);
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
             out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
@@ -70,10 +77,10 @@ impl Shard {
                 coming.whole = 0;
                 self.query(Query::Member(guild, user), Waiting::Join { guild, coming: Box::new(coming) }, out);
             }
-            Some(Entrance::Stranger) => {
+            Some(JoinOutcome::Stranger) => {
                 out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
             }
-            Some(Entrance::Member { member, facts, showing }) => {
+            Some(JoinOutcome::Member { member, facts, showing }) => {
                 if noted {
                     records::note_connect(now, hosted, &member.member(), session, out);
                 }
@@ -108,7 +115,7 @@ impl Shard {
         &mut self,
         now: Time,
         guild: GuildId,
-        coming: Coming,
+        coming: JoinRequest,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
@@ -237,14 +244,15 @@ impl Shard {
 
     /// Home: an event of a guild, for whoever may see it here.
     pub(in crate::shard) fn fan_out(&mut self, now: Time, event: &Event, out: &mut Outbox) {
-        let Some(relay) = self.relays.get_mut(&event.guild) else { return };
+        let Some(guild) = event.guild() else { return }; // only guilds publish to relays
+        let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Aftermath::default();
         let lives = relay.publish(event, &mut self.sessions, &mut after);
         self.clear_up(now, after, out);
         if lives {
-            self.let_go_if_empty(event.guild, out);
+            self.let_go_if_empty(guild, out);
         } else {
-            self.relays.remove(&event.guild);
+            self.relays.remove(&guild);
         }
     }
 
