@@ -8,6 +8,9 @@
 
 // ── the process ──
 pub mod boot;
+// ── the operator's commands / histograms and traces ──
+pub mod observe;
+pub mod operate;
 // ── the two doors: async; nothing below this line awaits ──
 pub mod gateway;
 pub mod rest;

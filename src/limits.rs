@@ -247,19 +247,19 @@ pub const HEAD_READ: usize = 1_024;
 pub const DRAIN_PAUSE: Duration = Duration::from_millis(50);
 /// Connections sent away in one batch at least.
 pub const DRAIN_BATCH_MIN: usize = 64;
-/// Bytes of one errand of the operator's.
-pub const ERRAND_BYTES: u64 = 64 * 1024;
-/// Bytes of a pulse: one write each, so as many as an event may have.
-pub const PULSE_BYTES_MAX: usize = FLUSH_BYTES_MAX;
-/// Times that one pulse may be repeated: with a million connections two minutes, in which no other errand is run.
-pub const PULSE_ROUNDS_MAX: u32 = 16;
-/// Connections that a pulse writes to before other work gets its turn: some ten milliseconds, so that what lies between two
-/// slices does not count.
-pub const PULSE_SLICE: u32 = 1_024;
-/// How long a core may take for one round of a pulse.
-pub const PULSE_TIME: Duration = Duration::from_secs(60);
-/// Orders that wait for one core.
-pub const ORDERS: usize = 1_024;
+/// Bytes of one admin command on the control socket.
+pub const ADMIN_COMMAND_BYTES: u64 = 64 * 1024;
+/// Bytes of a raw send test, each sent in one write: as many as an event may have.
+pub const RAW_SEND_BYTES_MAX: usize = FLUSH_BYTES_MAX;
+/// Rounds of one raw send test: with a million connections about two minutes, during which no other admin command runs.
+pub const RAW_SEND_ROUNDS_MAX: u32 = 16;
+/// Connections that a raw send test writes to between two turns of other work: about ten milliseconds, so that the pauses
+/// between slices do not matter.
+pub const RAW_SEND_SLICE: u32 = 1_024;
+/// How long a core may take for one round of a raw send test.
+pub const RAW_SEND_TIME: Duration = Duration::from_secs(60);
+/// Commands that wait for one core.
+pub const CORE_COMMANDS: usize = 1_024;
 /// Entries of a core's submission queue; glommio's 128 is too small for thousands of sockets.
 pub const RING_DEPTH: usize = 4_096;
 /// Bytes that a core registers for disk I/O, of which it does none.

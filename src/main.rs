@@ -1,5 +1,5 @@
 //! The `guildhall` binary. Everything is in the library; `boot` is where it begins.
 
 fn main() -> std::process::ExitCode {
-    guildhall::boot::commandline::main()
+    guildhall::boot::command_line::main()
 }

@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["shard"],
     &["desk"],
     &["gateway", "rest"],
+    &["observe", "operate"],
     &["boot"],
 ];
 
@@ -189,7 +190,7 @@ struct Confined {
 const CONFINED: &[Confined] = &[
     Confined {
         words: &["async ", ".await;", ".await)", ".await?", ".await "],
-        to: &["boot/", "gateway/", "rest/", "desk/", "mesh/", "net/", "store/service.rs"],
+        to: &["boot/", "operate/raw_send.rs", "gateway/", "rest/", "desk/", "mesh/", "net/", "store/service.rs"],
         why: "below the doors nothing awaits: that is what makes the simulator possible",
     },
     Confined {
@@ -205,7 +206,8 @@ const CONFINED: &[Confined] = &[
     Confined {
         words: &["Mutex", "RwLock", "RefCell", "Atomic"],
         to: &[
-            "boot/",            // the process: signals and the control socket have threads of their own
+            "boot/",            // the process: descriptor tables are shared by its threads
+            "operate/",         // the control socket has a thread of its own
             "desk/",            // one core's doors share its shard: RefCell
             "gateway/",         // and its sockets
             "rest/",            // and its rate limits
@@ -219,7 +221,7 @@ const CONFINED: &[Confined] = &[
     },
     Confined {
         words: &["thread::spawn", "thread::Builder"],
-        to: &["boot/", "store/service.rs"],
+        to: &["boot/", "operate/control.rs", "observe/recording/", "store/service.rs"],
         why: "threads are the process's and the store's",
     },
     Confined {
@@ -229,7 +231,7 @@ const CONFINED: &[Confined] = &[
     },
     Confined {
         words: &["dyn "],
-        to: &["boot/", "mesh/", "net/", "rest/", "store/", "base/"],
+        to: &["boot/", "operate/", "observe/", "mesh/", "net/", "rest/", "store/", "base/"],
         why: "no dyn on the fan-out path",
     },
 ];

@@ -3,6 +3,7 @@
 //! Lives on: every core.
 
 pub mod clock;
+pub mod fatal;
 pub mod few;
 pub mod id;
 pub mod idmap;

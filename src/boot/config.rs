@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::boot::Fatal;
-use crate::boot::commandline::DataArg;
+use crate::base::fatal::Fatal;
 use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
 use crate::gateway::socket_table::Way;
 use crate::limits;
+use crate::operate::data_arg::DataArg;
 use crate::shard::home::admission::Pace;
 use crate::shard::home::subscriptions::Passivity;
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::boot::Fatal;
+use crate::base::fatal::Fatal;
 use crate::limits;
 use crate::mesh::reactor::Rounds;
 

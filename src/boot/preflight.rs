@@ -5,7 +5,7 @@
 use glommio::{LocalExecutorBuilder, Placement};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::boot::Fatal;
+use crate::base::fatal::Fatal;
 
 /// Takes as many descriptors as the system gives: each connection needs one, and shells are started with few.
 pub fn raise_open_files() {

@@ -16,7 +16,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde::Deserialize;
 
 use crate::base::clock;
-use crate::boot::Fatal;
+use crate::base::fatal::Fatal;
 use crate::limits;
 use crate::net::registered_files::Drawers;
 

@@ -11,7 +11,6 @@ use futures_lite::io::AsyncReadExt;
 
 use crate::base::clock::{self, Time};
 use crate::base::metrics::{Counter, Metric};
-use crate::boot::recording::Recorder;
 use crate::desk::Desk;
 use crate::gateway::door::Door;
 use crate::gateway::socket_table::Sending;
@@ -22,6 +21,7 @@ use crate::mail::outbox::{StoreJob, StoreWork};
 use crate::mesh::reactor::Rounds;
 use crate::mesh::wakeup::Wakeup;
 use crate::mesh::{IncomingLanes, LaneEnds, Lanes};
+use crate::observe::recording::Recorder;
 use crate::store::service::{Job, Work};
 
 /// A letter on a lane, with the moment of its posting.

@@ -14,6 +14,7 @@ pub mod token;
 
 use std::fmt;
 
+use crate::base::fatal::Fatal;
 use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
 use crate::wire::model::account::Account;
 use crate::wire::model::channel::Channel;
@@ -108,6 +109,12 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+impl From<StoreError> for Fatal {
+    fn from(error: StoreError) -> Self {
+        Fatal(error.to_string())
+    }
+}
 
 /// Which messages of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

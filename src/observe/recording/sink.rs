@@ -12,26 +12,30 @@ use std::path::Path;
 use zstd::bulk::Compressor;
 
 /// A file being written.
-pub struct Tape {
+pub struct TraceSink {
     file: File,
     compressor: Compressor<'static>,
     /// Bytes of whole frames.
     length: u64,
 }
 
-impl Tape {
+impl TraceSink {
     /// A new file, for its owner alone. One that is there already is an error.
-    pub fn create(path: &Path) -> io::Result<Tape> {
+    pub fn create(path: &Path) -> io::Result<TraceSink> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let mut compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
         compressor.include_checksum(true)?;
-        Ok(Tape { file, compressor, length: 0 })
+        Ok(TraceSink { file, compressor, length: 0 })
     }
 
     /// On a file that is open already.
     #[cfg(test)]
-    pub fn over(file: File) -> Tape {
-        Tape { file, compressor: Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).expect("a compressor"), length: 0 }
+    pub fn over(file: File) -> TraceSink {
+        TraceSink {
+            file,
+            compressor: Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).expect("a compressor"),
+            length: 0,
+        }
     }
 
     /// Writes some lines as one frame.
@@ -60,21 +64,21 @@ mod tests {
     fn frames_stand_for_themselves_and_nothing_is_overwritten() {
         let folder = Scratch::new();
         let path = folder.join("x.jsonl.zst");
-        let mut tape = Tape::create(&path).unwrap();
-        tape.put(b"one\n").unwrap();
+        let mut sink = TraceSink::create(&path).unwrap();
+        sink.put(b"one\n").unwrap();
         let first = std::fs::read(&path).unwrap();
-        tape.put(b"two\n").unwrap();
+        sink.put(b"two\n").unwrap();
         let both = std::fs::read(&path).unwrap();
         assert_eq!(zstd::decode_all(&first[..]).unwrap(), b"one\n");
         assert_eq!(zstd::decode_all(&both[..]).unwrap(), b"one\ntwo\n");
-        assert_eq!(Tape::create(&path).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(TraceSink::create(&path).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), both);
     }
 
     #[test]
     fn a_full_disk_is_an_error() {
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut tape = Tape::over(file);
-        assert_eq!(tape.put(b"one\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let mut sink = TraceSink::over(file);
+        assert_eq!(sink.put(b"one\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

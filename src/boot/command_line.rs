@@ -2,14 +2,13 @@
 //!
 //! Lives on: the main thread.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::boot::admin::AdminArgs;
 use crate::boot::config::ServeArgs;
-use crate::boot::{admin, serve};
+use crate::boot::serve;
+use crate::operate::admin::{self, AdminArgs};
 
 /// A realtime community server that speaks Discord's API v10, one thread per core.
 #[derive(Debug, Parser)]
@@ -40,12 +39,4 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Where the server keeps everything. Shared by the commands.
-#[derive(Debug, Clone, clap::Args)]
-pub struct DataArg {
-    /// The data directory.
-    #[arg(long, value_name = "DIR", env = "GUILDHALL_DATA")]
-    pub data: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use crate::wire::permissions::Permissions;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq)]
-pub enum Step {
+pub enum ImportStep {
     /// More people.
     Users {
         /// How many.
@@ -31,13 +31,13 @@ pub struct GuildPlan {
     /// Its name, roles and channels.
     pub design: Design,
     /// Its members; they may overlap, and the owner may be missing.
-    pub members: Vec<Entry>,
+    pub members: Vec<MemberRange>,
 }
 
 /// Members of a guild with the same roles.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct MemberRange {
     /// The first one's number.
     pub first: usize,
     /// How many.
@@ -49,7 +49,7 @@ pub struct Entry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct ImportLine {
     users: Option<UsersLine>,
     guild: Option<GuildLine>,
 }
@@ -70,7 +70,7 @@ struct GuildLine {
     roles: Vec<RoleLine>,
     channels: Vec<ChannelLine>,
     #[serde(default)]
-    members: Vec<Entry>,
+    members: Vec<MemberRange>,
 }
 
 #[derive(Deserialize)]
@@ -92,13 +92,13 @@ struct ChannelLine {
 }
 
 /// Reads a line of a file that has declared so many users above it. An error begins with the field's path.
-pub fn read(line: &[u8], users: usize) -> Result<Step, String> {
+pub fn read(line: &[u8], users: usize) -> Result<ImportStep, String> {
     let mut json = serde_json::Deserializer::from_slice(line);
-    let line: Line = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
+    let line: ImportLine = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
     json.end().map_err(|error| format!("column {}: more than one object", error.column()))?;
     match (line.users, line.guild) {
         (Some(more), None) => check_users(more, users),
-        (None, Some(guild)) => check_guild(guild, users).map(|plan| Step::Guild(Box::new(plan))),
+        (None, Some(guild)) => check_guild(guild, users).map(|plan| ImportStep::Guild(Box::new(plan))),
         _ => Err("a line has either `users` or `guild`".to_owned()),
     }
 }
@@ -115,7 +115,7 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     format!("{path}: {sentence} (column {})", inner.column())
 }
 
-fn check_users(line: UsersLine, users: usize) -> Result<Step, String> {
+fn check_users(line: UsersLine, users: usize) -> Result<ImportStep, String> {
     let prefix = text("users.prefix", &line.prefix, 1, limits::IMPORT_PREFIX_CHARS_MAX)?;
     // As at registration.
     if prefix.contains(['@', '#', ':']) || prefix.contains("```") {
@@ -124,7 +124,7 @@ fn check_users(line: UsersLine, users: usize) -> Result<Step, String> {
     if line.count > limits::IMPORT_USERS_MAX - users as u64 {
         return Err(format!("users.count: an import makes {} users at most", limits::IMPORT_USERS_MAX));
     }
-    Ok(Step::Users { count: line.count, prefix })
+    Ok(ImportStep::Users { count: line.count, prefix })
 }
 
 fn check_guild(line: GuildLine, users: usize) -> Result<GuildPlan, String> {
@@ -208,7 +208,7 @@ mod tests {
         let line = r#"{"guild":{"name":" Town ","owner":9,"roles":[{"name":"staff","permissions":"1024","hoist":true},
             {"name":"vip","permissions":8}],"channels":[{"name":"hall","type":0},{"name":"den","type":2,"visible_to":[1,0,1]}],
             "members":[{"first":0,"count":10,"roles":[1,1]},{"first":10,"count":0}]}}"#;
-        let Ok(Step::Guild(plan)) = read(line.as_bytes(), 10) else { panic!("it is a guild") };
+        let Ok(ImportStep::Guild(plan)) = read(line.as_bytes(), 10) else { panic!("it is a guild") };
         assert_eq!((plan.owner, plan.design.name.as_str()), (9, "Town"));
         let staff = RoleDesign { name: "staff".into(), permissions: Permissions::VIEW_CHANNEL, hoist: true };
         assert_eq!(plan.design.roles[0], staff);
@@ -221,8 +221,8 @@ mod tests {
             visible_to: Some(vec![0, 1]),
         };
         assert_eq!(plan.design.channels[1], den);
-        assert_eq!(plan.members[0], Entry { first: 0, count: 10, roles: vec![1] });
-        let more = Step::Users { count: 3, prefix: "u".into() };
+        assert_eq!(plan.members[0], MemberRange { first: 0, count: 10, roles: vec![1] });
+        let more = ImportStep::Users { count: 3, prefix: "u".into() };
         assert_eq!(read(br#"{"users":{"count":3,"prefix":"u"}}"#, 10), Ok(more));
     }
 

@@ -1,21 +1,22 @@
-//! Errands: what the operator can have done, in a form that goes over the control socket.
+//! Admin commands: what the operator can have done, in a form that goes over the control socket.
 //!
-//! Lives on: the command's process, or a thread of the server's.
+//! Lives on: the command's process (without a server), or the server's control thread.
 
 use flume::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::base::clock;
+use crate::base::fatal::Fatal;
 use crate::base::id::Id;
 use crate::base::id::{GuildId, Mint, UserId, kind};
 use crate::base::prng::Prng;
-use crate::boot::Fatal;
-use crate::boot::core::Order;
-use crate::boot::pulse;
 use crate::limits;
 use crate::mail::ask::{Answer, GuildRequest, Reply, Request};
 use crate::mail::placement::VirtualShard;
+use crate::operate::core_command::CoreCommand;
+use crate::operate::entropy::entropy;
+use crate::operate::raw_send;
 use crate::store::password::Password;
 use crate::store::service::{Caller, Outcome, Work};
 use crate::store::sqlite::SqliteStore;
@@ -24,10 +25,10 @@ use crate::store::{Conflict, Found, Query, StoreError};
 use crate::wire::refusal::Refusal;
 use crate::wire::request::guild::GuildDraft;
 
-/// Something to be done for the operator.
+/// One command and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "errand")]
-pub enum Errand {
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum AdminCommand {
     /// → `user_id`, `username`, `token`
     CreateUser {
         /// Username, its length checked.
@@ -71,19 +72,19 @@ pub enum Errand {
         user: u64,
     },
     /// → `bytes`, `frames`, `rounds`
-    Pulse {
-        /// Of each write.
+    RawSend {
+        /// Bytes of each write.
         bytes: usize,
-        /// How often.
+        /// Repetitions.
         rounds: u32,
-        /// Whether other work has its turn as often as it has while a message goes out.
+        /// Whether slices are as short as those of a message's fan-out.
         #[serde(default)]
         paced: bool,
     },
 }
 
-/// What an errand is done with: the owners, the store, the signer.
-pub struct Means<'a> {
+/// What commands run against: the owners, the store, the signer.
+pub struct AdminContext<'a> {
     /// Asks an owner as the operator.
     pub ask: &'a mut dyn FnMut(Request) -> Answer,
     /// The store's threads.
@@ -93,71 +94,66 @@ pub struct Means<'a> {
     /// Issues tokens.
     pub signer: &'a Signer,
     /// The cores of the running server; none without one.
-    pub cores: &'a [Sender<Order>],
+    pub cores: &'a [Sender<CoreCommand>],
 }
 
-impl Errand {
-    /// Does it. The answer is a JSON object.
-    pub fn run(&self, means: &mut Means<'_>) -> Result<Value, Fatal> {
+impl AdminCommand {
+    /// Runs the command. The answer is a JSON object.
+    pub fn run(&self, context: &mut AdminContext<'_>) -> Result<Value, Fatal> {
         match self {
-            Errand::CreateUser { name, password } => {
-                let password = match password {
-                    Some(password) => Some(hashed(means.caller, password)?),
-                    None => None,
-                };
-                create(means, name, password, None, None)
-            }
-            Errand::CreateBot { name, privileged, owner } => {
+            AdminCommand::CreateUser { name, password } => create_user(context, name, password.as_deref()),
+            AdminCommand::CreateBot { name, privileged, owner } => {
                 let owner = owner.map(UserId::new);
-                let mut answer = create(means, name, None, Some(*privileged), owner)?;
+                let mut answer = create_account(context, name, None, Some(*privileged), owner)?;
                 answer["intents"] = (*privileged).into();
                 Ok(answer)
             }
-            Errand::CreateGuild { name, owner } => {
-                let request = Request::FoundGuild {
-                    shard: random_shard()?,
-                    owner: UserId::new(*owner),
-                    draft: GuildDraft { name: name.clone() },
-                };
-                let Reply::Json(_, body) = (means.ask)(request).map_err(explain)? else { return Err(unexpected()) };
-                let guild: Value = serde_json::from_slice(&body).map_err(|_| unexpected())?;
-                let id: GuildId = guild["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(unexpected)?;
-                let Reply::Json(_, body) =
-                    (means.ask)(Request::Guild(id, GuildRequest::ListChannels)).map_err(explain)?
-                else {
-                    return Err(unexpected());
-                };
-                let channels: Vec<Value> = serde_json::from_slice(&body).map_err(|_| unexpected())?;
-                let channels: Vec<Value> = channels
-                    .iter()
-                    .map(|channel| json!({ "id": channel["id"], "name": channel["name"], "type": channel["type"] }))
-                    .collect();
-                Ok(json!({ "guild_id": id, "name": name, "channels": channels }))
-            }
-            Errand::AddMember { guild, user } => {
+            AdminCommand::CreateGuild { name, owner } => create_guild(context, name, UserId::new(*owner)),
+            AdminCommand::AddMember { guild, user } => {
                 let request = GuildRequest::AddMember(UserId::new(*user));
-                (means.ask)(Request::Guild(GuildId::new(*guild), request)).map_err(explain)?;
+                (context.ask)(Request::Guild(GuildId::new(*guild), request)).map_err(explain)?;
                 Ok(json!({ "guild_id": guild.to_string(), "user_id": user.to_string() }))
             }
-            Errand::Fill { guild, members } => fill(means, GuildId::new(*guild), *members),
-            Errand::Token { user } => {
-                let user = UserId::new(*user);
-                match means.caller.call(Work::Query(Query::Account(user)))? {
-                    Outcome::Found(Found::Account(Some(_))) => {}
-                    _ => return Err(explain(Refusal::UNKNOWN_USER)),
-                }
-                Ok(json!({ "user_id": user, "token": issue(means, user) }))
-            }
-            Errand::Pulse { bytes, rounds, paced } => {
-                let slice = if *paced { limits::FLUSH_SLICE as u32 } else { limits::PULSE_SLICE };
-                pulse::order(means.cores, *bytes, *rounds, slice)
+            AdminCommand::Fill { guild, members } => fill(context, GuildId::new(*guild), *members),
+            AdminCommand::Token { user } => token(context, UserId::new(*user)),
+            AdminCommand::RawSend { bytes, rounds, paced } => {
+                let slice = if *paced { limits::FLUSH_SLICE as u32 } else { limits::RAW_SEND_SLICE };
+                raw_send::run(context.cores, *bytes, *rounds, slice)
             }
         }
     }
 }
 
-fn create(
-    means: &mut Means<'_>,
+fn create_user(context: &mut AdminContext<'_>, name: &str, password: Option<&str>) -> Result<Value, Fatal> {
+    let password = password.map(|password| hashed(context.caller, password)).transpose()?;
+    create_account(context, name, password, None, None)
+}
+
+fn create_guild(context: &mut AdminContext<'_>, name: &str, owner: UserId) -> Result<Value, Fatal> {
+    let draft = GuildDraft { name: name.to_owned() };
+    let request = Request::FoundGuild { shard: random_shard()?, owner, draft };
+    let Reply::Json(_, body) = (context.ask)(request).map_err(explain)? else { return Err(unexpected()) };
+    let guild: Value = serde_json::from_slice(&body).map_err(|_| unexpected())?;
+    let id: GuildId = guild["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(unexpected)?;
+    let request = Request::Guild(id, GuildRequest::ListChannels);
+    let Reply::Json(_, body) = (context.ask)(request).map_err(explain)? else { return Err(unexpected()) };
+    let channels: Vec<Value> = serde_json::from_slice(&body).map_err(|_| unexpected())?;
+    let channels: Vec<Value> = channels
+        .iter()
+        .map(|channel| json!({ "id": channel["id"], "name": channel["name"], "type": channel["type"] }))
+        .collect();
+    Ok(json!({ "guild_id": id, "name": name, "channels": channels }))
+}
+
+fn token(context: &AdminContext<'_>, user: UserId) -> Result<Value, Fatal> {
+    match context.caller.call(Work::Query(Query::Account(user)))? {
+        Outcome::Found(Found::Account(Some(_))) => Ok(json!({ "user_id": user, "token": issue(context, user) })),
+        _ => Err(explain(Refusal::UNKNOWN_USER)),
+    }
+}
+
+fn create_account(
+    context: &mut AdminContext<'_>,
     name: &str,
     password: Option<String>,
     bot: Option<u32>,
@@ -171,17 +167,17 @@ fn create(
         bot,
         owner,
     };
-    let Reply::Account(account) = (means.ask)(request).map_err(explain)? else { return Err(unexpected()) };
+    let Reply::Account(account) = (context.ask)(request).map_err(explain)? else { return Err(unexpected()) };
     let id = account.user.id;
-    Ok(json!({ "user_id": id, "username": name, "token": issue(means, id) }))
+    Ok(json!({ "user_id": id, "username": name, "token": issue(context, id) }))
 }
 
 /// Members for load tests: written straight to the database, in large transactions, beside the server if there is one.
-fn fill(means: &mut Means<'_>, guild: GuildId, members: u64) -> Result<Value, Fatal> {
+fn fill(context: &mut AdminContext<'_>, guild: GuildId, members: u64) -> Result<Value, Fatal> {
     let now = clock::now().millis();
     let mut mint = Mint::outside();
     let mut prng = Prng::from_entropy(entropy()?);
-    let mut store = SqliteStore::open(means.database)?;
+    let mut store = SqliteStore::open(context.database)?;
     let minted = || -> UserId {
         let shard = VirtualShard::hashed(prng.next_u64());
         let id: Id<kind::User> = mint.mint(now, shard.number());
@@ -193,13 +189,13 @@ fn fill(means: &mut Means<'_>, guild: GuildId, members: u64) -> Result<Value, Fa
         Err(error) => return Err(error.into()),
     };
     // The server, if it has the guild in memory, counts anew.
-    (means.ask)(Request::Guild(guild, GuildRequest::Refresh)).map_err(explain)?;
-    let tokens: Vec<String> = users.iter().map(|user| issue(means, *user)).collect();
+    (context.ask)(Request::Guild(guild, GuildRequest::Refresh)).map_err(explain)?;
+    let tokens: Vec<String> = users.iter().map(|user| issue(context, *user)).collect();
     Ok(json!({ "guild_id": guild, "members": users.len(), "tokens": tokens }))
 }
 
-fn issue(means: &Means<'_>, user: UserId) -> String {
-    means.signer.issue(user, clock::now().millis())
+fn issue(context: &AdminContext<'_>, user: UserId) -> String {
+    context.signer.issue(user, clock::now().millis())
 }
 
 fn hashed(caller: &Caller, password: &str) -> Result<String, Fatal> {
@@ -212,16 +208,6 @@ fn hashed(caller: &Caller, password: &str) -> Result<String, Fatal> {
 fn random_shard() -> Result<VirtualShard, Fatal> {
     let seed = entropy()?;
     Ok(VirtualShard::hashed(Prng::from_entropy(seed).next_u64()))
-}
-
-/// 256 bits of the kernel's.
-pub fn entropy() -> Result<[u8; 32], Fatal> {
-    use std::io::Read;
-    let mut seed = [0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut seed))
-        .map_err(|error| Fatal(format!("cannot read /dev/urandom: {error}")))?;
-    Ok(seed)
 }
 
 fn explain(refusal: Refusal) -> Fatal {

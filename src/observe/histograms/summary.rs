@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 
 use crate::base::clock::iso8601;
 use crate::base::metrics::{Counter, Metric, Metrics};
-use crate::boot::histograms::Dump;
-use crate::boot::histograms::units::micros;
+use crate::observe::histograms::Dump;
+use crate::observe::histograms::units::micros;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -100,7 +100,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::boot::histograms::{minute, sample};
+    use crate::observe::histograms::{minute, sample};
 
     #[test]
     fn the_summary_has_all_cores_together_and_each() {

@@ -1,18 +1,19 @@
-//! Errands without a server: one shard, driven by hand.
+//! Admin commands without a server: one shard, driven by hand.
 //!
 //! Lives on: the command's process, which holds the data directory's lock.
 
 use std::collections::VecDeque;
 
 use crate::base::clock;
+use crate::base::fatal::Fatal;
 use crate::base::prng::Prng;
-use crate::boot::Fatal;
-use crate::boot::admin::errand::{self, Errand, Means};
 use crate::guild::list::Listing;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreWork};
 use crate::mail::placement::{CoreId, Placement};
+use crate::operate::admin_command::{AdminCommand, AdminContext};
+use crate::operate::entropy::entropy;
 use crate::shard::home::admission::Pace;
 use crate::shard::home::subscriptions::Passivity;
 use crate::shard::{Shard, ShardSettings};
@@ -21,8 +22,8 @@ use crate::store::service::{Caller, Outcome, Service, Work};
 use crate::store::token::Signer;
 use crate::wire::refusal::Refusal;
 
-/// Does an errand on the data directory itself.
-pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fatal> {
+/// Runs a command on the data directory itself.
+pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Value, Fatal> {
     let (service, _ends) = Service::start(&directory.database(), 1)?;
     let signer = Signer::new(service.secret());
     let caller = service.caller();
@@ -30,7 +31,7 @@ pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fa
     let mut shard = Shard::new(ShardSettings {
         me,
         placement: Placement::over(1),
-        prng: Prng::from_entropy(errand::entropy()?),
+        prng: Prng::from_entropy(entropy()?),
         passivity: Passivity::default(),
         pace: Pace::default(),
         listing: Listing::default(),
@@ -38,13 +39,13 @@ pub fn run(directory: &DataDir, errand: &Errand) -> Result<serde_json::Value, Fa
     });
     let mut ask = |request: Request| answer(&mut shard, &caller, me, request);
     let database = directory.database();
-    let mut means = Means { ask: &mut ask, caller: &caller, database: &database, signer: &signer, cores: &[] };
-    let result = errand.run(&mut means);
+    let mut context = AdminContext { ask: &mut ask, caller: &caller, database: &database, signer: &signer, cores: &[] };
+    let result = command.run(&mut context);
     service.stop()?;
     result
 }
 
-/// Moves the shard until the answer comes.
+/// Runs the shard until it answers.
 fn answer(shard: &mut Shard, caller: &Caller, me: CoreId, request: Request) -> Answer {
     let ticket = Ticket(1);
     let mut letters: VecDeque<Letter> =

@@ -1,24 +1,21 @@
 //! `guildhall admin`: users, bots, guilds and members, with the server running or not; imports without it.
 //!
-//! Lives on: a process of its own. If a server has the data directory it is asked through its control socket; if not, the
-//! command works on the store itself, through the same shard code, without a server.
+//! Lives on: a process of its own. A server that has the data directory executes the command, sent through its control
+//! socket; without a server the command works on the store itself, through the same shard code.
+//! Read next: `admin_command.rs` for the commands, `offline.rs` and `online.rs` for the two ways.
 
-pub mod errand;
-pub mod import;
-pub mod offline;
-pub mod online;
-
-use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::boot::Fatal;
-use crate::boot::admin::errand::Errand;
-use crate::boot::admin::import::ImportArgs;
-use crate::boot::commandline::DataArg;
+use crate::base::fatal::Fatal;
+use crate::operate::admin_command::AdminCommand;
+use crate::operate::data_arg::DataArg;
+use crate::operate::import::{self, ImportArgs};
+use crate::operate::token_file::TokenFile;
+use crate::operate::{offline, online};
 use crate::store::directory::DataDir;
 use crate::wire::intents::Intents;
 
@@ -37,13 +34,13 @@ pub struct AdminArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     #[command(flatten)]
-    Errand(ErrandArgs),
+    Command(CommandArgs),
     /// Make users and guilds in bulk from JSON lines, with the server stopped.
     Import(ImportArgs),
 }
 
 #[derive(Debug, Subcommand)]
-enum ErrandArgs {
+enum CommandArgs {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
@@ -59,14 +56,15 @@ enum ErrandArgs {
         user: u64,
     },
     /// Write once to every open connection, as fast as the kernel takes it, and say how long that took. Clients ignore it.
-    Pulse {
+    #[command(name = "pulse")]
+    RawSend {
         /// Bytes of each write.
         #[arg(long, value_name = "N")]
         bytes: usize,
-        /// How often.
+        /// Repetitions.
         #[arg(long, value_name = "R", default_value_t = 1)]
         rounds: u32,
-        /// Let other work have its turn as often as a message to everybody does.
+        /// Do other work between writes as often as the fan-out of a message does.
         #[arg(long)]
         paced: bool,
     },
@@ -129,52 +127,57 @@ enum GuildCommand {
     },
 }
 
-/// Runs one command and prints what came of it.
+/// Runs one command and prints its answer.
 pub fn run(args: &AdminArgs) -> Result<(), Fatal> {
     let Some(data) = &args.data.data else {
         return Err(Fatal("no data directory: say where with --data DIR".to_owned()));
     };
-    let what = match &args.what {
-        What::Errand(what) => what,
+    let arguments = match &args.what {
+        What::Command(arguments) => arguments,
         What::Import(import) => return import::run(data, import, &mut |object| print_line(object, args.json)),
     };
-    let errand = errand(what)?;
-    let answer = match DataDir::lock(data) {
-        Ok(directory) => offline::run(&directory, &errand)?,
-        Err(refused) => match online::ask(data, &errand) {
+    let command = command(arguments)?;
+    let mut answer = match DataDir::lock(data) {
+        Ok(directory) => offline::run(&directory, &command)?,
+        Err(refused) => match online::send(data, &command) {
             Ok(answer) => answer?,
-            // Nobody answers at the socket: then what the lock said is the better sentence.
+            // No server answers at the socket: the lock's error is the better sentence.
             Err(_) => return Err(refused.into()),
         },
     };
-    let mut answer = answer;
-    if let ErrandArgs::Guild(GuildCommand::Fill { tokens, .. }) = what {
-        write_tokens(tokens, &mut answer)?;
+    if let CommandArgs::Guild(GuildCommand::Fill { tokens, .. }) = arguments {
+        // Tokens go to their file and not to the terminal.
+        let file = TokenFile::create(tokens)?;
+        let found = answer.as_object_mut().and_then(|map| map.remove("tokens")).unwrap_or_default();
+        file.write(found.as_array().into_iter().flatten().filter_map(Value::as_str))?;
+        answer["tokens_file"] = tokens.display().to_string().into();
     }
     print(&answer, args.json);
     Ok(())
 }
 
-fn errand(what: &ErrandArgs) -> Result<Errand, Fatal> {
-    Ok(match what {
-        ErrandArgs::User(UserCommand::Create { name, password }) => {
-            Errand::CreateUser { name: checked(name)?, password: password.clone() }
+fn command(arguments: &CommandArgs) -> Result<AdminCommand, Fatal> {
+    Ok(match arguments {
+        CommandArgs::User(UserCommand::Create { name, password }) => {
+            AdminCommand::CreateUser { name: checked(name)?, password: password.clone() }
         }
-        ErrandArgs::Bot(BotCommand::Create { name, intents, owner }) => {
-            Errand::CreateBot { name: checked(name)?, privileged: privileged(intents)?, owner: *owner }
+        CommandArgs::Bot(BotCommand::Create { name, intents, owner }) => {
+            AdminCommand::CreateBot { name: checked(name)?, privileged: privileged(intents)?, owner: *owner }
         }
-        ErrandArgs::Guild(GuildCommand::Create { name, owner }) => {
+        CommandArgs::Guild(GuildCommand::Create { name, owner }) => {
             if !(2..=100).contains(&name.chars().count()) {
                 return Err(Fatal("a guild's name has 2 to 100 characters".to_owned()));
             }
-            Errand::CreateGuild { name: name.clone(), owner: *owner }
+            AdminCommand::CreateGuild { name: name.clone(), owner: *owner }
         }
-        ErrandArgs::Guild(GuildCommand::Add { guild, user }) => Errand::AddMember { guild: *guild, user: *user },
-        ErrandArgs::Guild(GuildCommand::Fill { guild, members, .. }) => {
-            Errand::Fill { guild: *guild, members: *members }
+        CommandArgs::Guild(GuildCommand::Add { guild, user }) => AdminCommand::AddMember { guild: *guild, user: *user },
+        CommandArgs::Guild(GuildCommand::Fill { guild, members, .. }) => {
+            AdminCommand::Fill { guild: *guild, members: *members }
         }
-        ErrandArgs::Token { user } => Errand::Token { user: *user },
-        ErrandArgs::Pulse { bytes, rounds, paced } => Errand::Pulse { bytes: *bytes, rounds: *rounds, paced: *paced },
+        CommandArgs::Token { user } => AdminCommand::Token { user: *user },
+        CommandArgs::RawSend { bytes, rounds, paced } => {
+            AdminCommand::RawSend { bytes: *bytes, rounds: *rounds, paced: *paced }
+        }
     })
 }
 
@@ -200,27 +203,6 @@ fn privileged(words: &[String]) -> Result<u32, Fatal> {
         };
     }
     Ok(intents.bits())
-}
-
-/// An empty file for tokens, readable by its owner alone.
-fn token_file(path: &Path) -> Result<File, Fatal> {
-    let mut options = std::fs::OpenOptions::new();
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.create(true).truncate(true).write(true).open(path);
-    file.map_err(|error| Fatal(format!("cannot write the tokens to {}: {error}", path.display())))
-}
-
-/// Tokens go to their file and not to the terminal.
-fn write_tokens(path: &Path, answer: &mut Value) -> Result<(), Fatal> {
-    let explain = |error: std::io::Error| Fatal(format!("cannot write the tokens to {}: {error}", path.display()));
-    let tokens = answer.as_object_mut().and_then(|map| map.remove("tokens")).unwrap_or_default();
-    let mut file = std::io::BufWriter::new(token_file(path)?);
-    for token in tokens.as_array().into_iter().flatten() {
-        writeln!(file, "{}", token.as_str().unwrap_or_default()).map_err(explain)?;
-    }
-    file.flush().map_err(explain)?;
-    answer["tokens_file"] = path.display().to_string().into();
-    Ok(())
 }
 
 fn print(answer: &Value, json: bool) {
@@ -255,7 +237,7 @@ fn fields(object: &Value) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
-/// One object on one line. Whoever reads along may have gone: that is told, because ids are lost with it.
+/// Prints one object on one line. A closed pipe is an error here, because ids would be lost with it.
 fn print_line(object: &Value, json: bool) -> Result<(), Fatal> {
     let line = if json { object.to_string() } else { fields(object) };
     writeln!(std::io::stdout(), "{line}").map_err(|error| Fatal(format!("cannot print what was imported: {error}")))

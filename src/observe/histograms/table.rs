@@ -6,8 +6,8 @@
 use hdrhistogram::Histogram;
 
 use crate::base::metrics::{Counter, Metric};
-use crate::boot::histograms::Dump;
-use crate::boot::histograms::units::{grouped, human};
+use crate::observe::histograms::Dump;
+use crate::observe::histograms::units::{grouped, human};
 
 /// Blanks between columns.
 const GAP: &str = "  ";
@@ -71,7 +71,7 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::histograms::{minute, sample};
+    use crate::observe::histograms::{minute, sample};
 
     #[test]
     fn columns_line_up_and_everything_is_there() {

@@ -1,15 +1,15 @@
-//! Who is a member of a guild with which roles, from entries that may overlap.
+//! The members of a guild and their roles, from ranges that may overlap.
 //!
 //! Lives on: the command's process. What it holds grows with the number of entries, never with the number of members.
 
 use std::ops::Range;
 
-use crate::boot::admin::import::plan::Entry;
+use crate::operate::import::plan::MemberRange;
 
 /// Ranges of user numbers, ascending, apart, none empty, each with what all entries that have it give it: roles by index,
 /// ascending. The owner is always in one.
-pub fn runs(owner: usize, entries: &[Entry], roles: usize) -> impl Iterator<Item = (Range<usize>, Vec<usize>)> {
-    let owns = Entry { first: owner, count: 1, roles: Vec::new() };
+pub fn runs(owner: usize, entries: &[MemberRange], roles: usize) -> impl Iterator<Item = (Range<usize>, Vec<usize>)> {
+    let owns = MemberRange { first: owner, count: 1, roles: Vec::new() };
     let mut edges = Vec::with_capacity(2 * entries.len() + 2);
     for (index, entry) in entries.iter().chain([&owns]).enumerate() {
         edges.push((entry.first, true, index));
@@ -40,8 +40,8 @@ mod tests {
     use super::*;
     use crate::base::prng::Prng;
 
-    fn entry(first: usize, count: usize, roles: &[usize]) -> Entry {
-        Entry { first, count, roles: roles.to_vec() }
+    fn entry(first: usize, count: usize, roles: &[usize]) -> MemberRange {
+        MemberRange { first, count, roles: roles.to_vec() }
     }
 
     #[test]
@@ -66,7 +66,7 @@ mod tests {
         for _ in 0..500 {
             let mut below = |bound: u64| prng.below(bound) as usize;
             let owner = below(30);
-            let entries: Vec<Entry> = (0..below(8))
+            let entries: Vec<MemberRange> = (0..below(8))
                 .map(|_| {
                     let roles: Vec<usize> = (0..4).filter(|_| below(3) == 0).collect();
                     entry(below(25), below(6), &roles)

@@ -1,4 +1,4 @@
-//! Errands for a running server, through its control socket: one line of JSON each way.
+//! Admin commands for a running server, through its control socket: one line of JSON each way.
 //!
 //! Lives on: the command's process.
 
@@ -8,13 +8,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::boot::Fatal;
-use crate::boot::admin::errand::Errand;
+use crate::base::fatal::Fatal;
+use crate::operate::admin_command::AdminCommand;
 
-/// Asks the server that has the data directory. The outer error is that nobody answers.
-pub fn ask(data: &Path, errand: &Errand) -> std::io::Result<Result<Value, Fatal>> {
+/// Sends a command to the server that has the data directory. The outer error means that no server answers.
+pub fn send(data: &Path, command: &AdminCommand) -> std::io::Result<Result<Value, Fatal>> {
     let mut stream = UnixStream::connect(data.join("control.sock"))?;
-    let mut line = serde_json::to_vec(errand)?;
+    let mut line = serde_json::to_vec(command)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = String::new();

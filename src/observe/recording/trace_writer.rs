@@ -1,4 +1,4 @@
-//! The transcript: notes become lines, ids become small numbers.
+//! The writer: notes become lines, ids become small numbers.
 //!
 //! Lives on: the recorder's thread. The format is `docs/TRACE.md`.
 //! Guilds, channels, people and messages are counted in the order in which they are first written. Only numbers leave this file;
@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// Everything that numbers are made from.
 #[derive(Debug)]
-pub struct Transcript {
+pub struct TraceWriter {
     began: Time,
     /// Microseconds of the last line.
     last: u64,
@@ -185,13 +185,13 @@ impl Channel {
     }
 }
 
-impl Transcript {
-    /// A transcript that begins now, and its first line.
-    pub fn begin(name: &str, now: Time) -> (Transcript, Vec<u8>) {
+impl TraceWriter {
+    /// A writer that begins now, and its first line.
+    pub fn begin(name: &str, now: Time) -> (TraceWriter, Vec<u8>) {
         let header = Header { trace: "guildhall", version: VERSION, by: "record", name, began: now.millis() };
         let mut line = serde_json::to_vec(&header).expect("numbers and names are JSON");
         line.push(b'\n');
-        let transcript = Transcript {
+        let writer = TraceWriter {
             began: now,
             last: 0,
             lines: 0,
@@ -204,7 +204,7 @@ impl Transcript {
             seats: 0,
             messages: Messages::default(),
         };
-        (transcript, line)
+        (writer, line)
     }
 
     /// How many lines there are, the first one not counted.
@@ -415,19 +415,19 @@ mod tests {
     const BOB: UserId = UserId::new(3_333_333_333_333_333_332);
 
     struct Desk {
-        transcript: Transcript,
+        writer: TraceWriter,
         lines: Vec<u8>,
     }
 
     impl Desk {
         fn open() -> Desk {
-            let (transcript, lines) = Transcript::begin("test", Time::from_millis(1_700_000_000_000));
-            Desk { transcript, lines }
+            let (writer, lines) = TraceWriter::begin("test", Time::from_millis(1_700_000_000_000));
+            Desk { writer, lines }
         }
 
         fn note(&mut self, millis: u64, deed: Deed) {
             let note = Note { at: Time::from_millis(1_700_000_000_000 + millis), deed };
-            self.transcript.write(&note, &mut self.lines);
+            self.writer.write(&note, &mut self.lines);
         }
 
         fn declare(&mut self, guild: GuildId, channels: &[(ChannelId, Option<u32>)]) {
@@ -486,7 +486,7 @@ mod tests {
                 json!({ "at": 9_000, "do": "channel_delete", "guild": 0, "channel": 2 }),
             ]
         );
-        assert_eq!(desk.transcript.lines(), 8);
+        assert_eq!(desk.writer.lines(), 8);
     }
 
     #[test]
@@ -532,8 +532,8 @@ mod tests {
         desk.declare(GUILD, &[(OPEN, None)]);
         desk.note(9, Deed::Join { guild: GUILD, who: ANN });
         desk.note(3, message(1, ANN));
-        desk.transcript.lose(4);
-        desk.transcript.end(&mut desk.lines);
+        desk.writer.lose(4);
+        desk.writer.end(&mut desk.lines);
         let said: Vec<Value> = desk.said().into_iter().skip(1).collect();
         assert_eq!(said[0], json!({ "at": 0, "do": "lost", "lines": 2 }));
         assert_eq!(said[1]["do"], "guild");

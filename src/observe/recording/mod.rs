@@ -5,10 +5,10 @@
 //! thread looks into all rings every [`limits::RECORD_PAUSE`], holds what it finds for [`limits::RECORD_WINDOW`] to put it in
 //! order, and writes a frame every [`limits::RECORD_FRAME_TIME`]. When it cannot write it says so once and goes; the cores notice
 //! and make no more notes. It ends when all cores have let go of their rings.
-//! Read next: `transcript` (numbers and lines), `tape` (the file).
+//! Read next: `trace_writer` (numbers and lines), `sink` (the file).
 
-pub mod tape;
-pub mod transcript;
+pub mod sink;
+pub mod trace_writer;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,11 +19,11 @@ use std::thread::JoinHandle;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::base::clock::{self, Time};
-use crate::boot::Fatal;
-use crate::boot::recording::tape::Tape;
-use crate::boot::recording::transcript::Transcript;
+use crate::base::fatal::Fatal;
 use crate::limits;
 use crate::mail::note::{Deed, Note};
+use crate::observe::recording::sink::TraceSink;
+use crate::observe::recording::trace_writer::TraceWriter;
 
 /// What goes through a ring.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Recording {
     /// Begins a recording into a new file. There is a [`Recorder`] for each core.
     pub fn begin(path: &Path, cores: usize) -> Result<(Recording, Vec<Recorder>), Fatal> {
         let shown = path.display();
-        let mut tape = Tape::create(path).map_err(|error| match error.kind() {
+        let mut sink = TraceSink::create(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 Fatal(format!("the trace {shown} exists already: choose another name for --record-trace"))
             }
@@ -129,20 +129,20 @@ impl Recording {
         })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.split('.').next().unwrap_or_default();
-        let (transcript, header) = Transcript::begin(name, clock::now());
-        tape.put(&header).map_err(|error| Fatal(format!("the trace {shown} cannot be written: {error}")))?;
+        let (writer, header) = TraceWriter::begin(name, clock::now());
+        sink.put(&header).map_err(|error| Fatal(format!("the trace {shown} cannot be written: {error}")))?;
         let (producers, rings): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| RingBuffer::new(limits::RECORD_QUEUE + 1)).unzip();
         let recorders = producers
             .into_iter()
             .map(|ring| Recorder { ring, owed: VecDeque::new(), lost: 0, last: Time::default() })
             .collect();
-        let writer = Writer::new(rings, transcript, tape);
-        let thread = std::thread::Builder::new()
+        let thread = RecorderThread::new(rings, writer, sink);
+        let handle = std::thread::Builder::new()
             .name("recorder".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || thread.run())
             .map_err(|error| Fatal(format!("cannot start a thread: {error}")))?;
-        Ok((Recording { thread, path: path.to_owned() }, recorders))
+        Ok((Recording { thread: handle, path: path.to_owned() }, recorders))
     }
 
     /// Waits until everything is written; all recorders must be gone. Says where it is and how many lines it has, unless
@@ -157,13 +157,13 @@ impl Recording {
 }
 
 /// What the thread has.
-struct Writer {
+struct RecorderThread {
     rings: Vec<Consumer<Entry>>,
     /// By time, then by arrival.
     held: BinaryHeap<Reverse<Held>>,
     arrivals: u64,
-    transcript: Transcript,
-    tape: Tape,
+    writer: TraceWriter,
+    sink: TraceSink,
     plain: Vec<u8>,
     frame_at: Time,
 }
@@ -201,14 +201,14 @@ impl Ord for Held {
     }
 }
 
-impl Writer {
-    fn new(rings: Vec<Consumer<Entry>>, transcript: Transcript, tape: Tape) -> Writer {
-        Writer {
+impl RecorderThread {
+    fn new(rings: Vec<Consumer<Entry>>, writer: TraceWriter, sink: TraceSink) -> RecorderThread {
+        RecorderThread {
             rings,
             held: BinaryHeap::new(),
             arrivals: 0,
-            transcript,
-            tape,
+            writer,
+            sink,
             plain: Vec::new(),
             frame_at: clock::now(),
         }
@@ -224,7 +224,7 @@ impl Writer {
                 return None;
             }
             if over {
-                return Some(self.transcript.lines());
+                return Some(self.writer.lines());
             }
             std::thread::sleep(limits::RECORD_PAUSE);
         }
@@ -245,17 +245,17 @@ impl Writer {
         {
             let Some(Reverse(Held { entry, .. })) = self.held.pop() else { break };
             match entry {
-                Entry::Note(note) => self.transcript.write(&note, &mut self.plain),
-                Entry::Lost(_, count) => self.transcript.lose(count),
+                Entry::Note(note) => self.writer.write(&note, &mut self.plain),
+                Entry::Lost(_, count) => self.writer.lose(count),
             }
             if self.plain.len() >= limits::RECORD_FRAME_BYTES {
                 self.end_frame(now)?;
             }
         }
         if over {
-            self.transcript.end(&mut self.plain);
+            self.writer.end(&mut self.plain);
             self.end_frame(now)?;
-            self.tape.sync()?;
+            self.sink.sync()?;
         } else if now.since(self.frame_at) >= limits::RECORD_FRAME_TIME {
             self.end_frame(now)?;
         }
@@ -265,7 +265,7 @@ impl Writer {
     fn end_frame(&mut self, now: Time) -> io::Result<()> {
         self.frame_at = now;
         if !self.plain.is_empty() {
-            self.tape.put(&self.plain)?;
+            self.sink.put(&self.plain)?;
             self.plain.clear();
         }
         Ok(())
@@ -283,15 +283,15 @@ mod tests {
     const CHANNEL: ChannelId = ChannelId::new(9);
 
     /// Recorders and a writer that is moved by hand, and where it writes.
-    fn begin(cores: usize, room: usize) -> (Vec<Recorder>, Writer, Scratch, Time) {
+    fn begin(cores: usize, room: usize) -> (Vec<Recorder>, RecorderThread, Scratch, Time) {
         let folder = Scratch::new();
         let now = clock::now();
-        let (transcript, header) = Transcript::begin("test", now);
-        let mut tape = Tape::create(&folder.join("trace")).unwrap();
-        tape.put(&header).unwrap();
+        let (writer, header) = TraceWriter::begin("test", now);
+        let mut sink = TraceSink::create(&folder.join("trace")).unwrap();
+        sink.put(&header).unwrap();
         let (producers, rings): (Vec<_>, Vec<_>) = (0..cores).map(|_| RingBuffer::new(room + 1)).unzip();
         let recorder = |ring| Recorder { ring, owed: VecDeque::new(), lost: 0, last: now };
-        (producers.into_iter().map(recorder).collect(), Writer::new(rings, transcript, tape), folder, now)
+        (producers.into_iter().map(recorder).collect(), RecorderThread::new(rings, writer, sink), folder, now)
     }
 
     fn read(folder: &Scratch) -> Vec<Value> {
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn notes_of_all_cores_are_put_in_the_order_of_their_times() {
-        let (mut recorders, mut writer, folder, began) = begin(3, 100);
+        let (mut recorders, mut thread, folder, began) = begin(3, 100);
         recorders[2].take(vec![guild(began)]);
         for millis in 0..30 {
             let note = typing(after(began, 10 + millis), millis);
@@ -325,9 +325,9 @@ mod tests {
         }
         // Younger than the window: held.
         let (window, frame) = (limits::RECORD_WINDOW, limits::RECORD_FRAME_TIME);
-        writer.round(after(began, 20) + window, false).unwrap();
+        thread.round(after(began, 20) + window, false).unwrap();
         recorders[0].take(vec![typing(after(began, 25), 100)]);
-        writer.round(after(began, 50) + window + frame, false).unwrap();
+        thread.round(after(began, 50) + window + frame, false).unwrap();
         drop(recorders);
         let lines = read(&folder);
         let times: Vec<u64> = lines.iter().map(|line| line["at"].as_u64().unwrap()).collect();
@@ -340,13 +340,13 @@ mod tests {
 
     #[test]
     fn a_full_ring_loses_and_says_so_but_never_a_declaration() {
-        let (mut recorders, mut writer, folder, began) = begin(1, 4);
+        let (mut recorders, mut thread, folder, began) = begin(1, 4);
         let mut recorder = recorders.pop().unwrap();
         recorder.take((0..10).map(|who| typing(began, who)).chain([guild(began)]).collect());
-        writer.round(began, false).unwrap();
+        thread.round(began, false).unwrap();
         recorder.take((0..2).map(|who| typing(after(began, 1), who)).collect());
         drop(recorder);
-        writer.round(after(began, 2), true).unwrap();
+        thread.round(after(began, 2), true).unwrap();
         let lines = read(&folder);
         // 4 came before the guild was declared, 6 had no room.
         let lost: u64 = lines.iter().filter_map(|line| line["lines"].as_u64()).sum();
@@ -357,22 +357,22 @@ mod tests {
 
     #[test]
     fn what_is_lost_at_the_very_end_is_said_too() {
-        let (mut recorders, mut writer, folder, began) = begin(1, 2);
+        let (mut recorders, mut thread, folder, began) = begin(1, 2);
         let mut recorder = recorders.pop().unwrap();
         recorder.take([guild(began)].into_iter().chain((0..5).map(|who| typing(began, who))).collect());
         drop(recorder);
-        writer.round(began, true).unwrap();
+        thread.round(began, true).unwrap();
         let lines = read(&folder);
         assert_eq!(lines.last().unwrap()["lines"], 4, "{lines:?}");
     }
 
     #[test]
     fn a_full_disk_ends_the_recording_and_the_cores_notice() {
-        let (mut recorders, mut writer, _folder, _) = begin(1, 2);
-        writer.tape = Tape::over(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let (mut recorders, mut thread, _folder, _) = begin(1, 2);
+        thread.sink = TraceSink::over(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
         let long_ago = Time::from_millis(0);
         assert!(recorders[0].take(vec![guild(long_ago)]));
-        assert_eq!(writer.run(), None);
+        assert_eq!(thread.run(), None);
         assert!(!recorders[0].take(vec![typing(long_ago, 1)]));
     }
 

@@ -13,7 +13,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError, Tag};
 
 use crate::base::metrics::{Metric, Metrics};
-use crate::boot::histograms::Dump;
+use crate::observe::histograms::Dump;
 
 /// Nanoseconds in the unit of the maximum column.
 const MILLISECOND: f64 = 1e6;
@@ -65,7 +65,7 @@ mod tests {
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
     use super::*;
-    use crate::boot::histograms::{minute, sample};
+    use crate::observe::histograms::{minute, sample};
 
     fn read(log: &[u8]) -> BTreeMap<String, Histogram<u64>> {
         let mut found = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-use crate::boot::histograms::units::micros;
+use crate::observe::histograms::units::micros;
 
 /// Lines for each halving of the distance to 100%; the usual number.
 const TICKS_PER_HALF_DISTANCE: f64 = 5.0;
@@ -65,7 +65,7 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use crate::base::metrics::{Metric, Metrics};
-    use crate::boot::histograms::{minute, sample};
+    use crate::observe::histograms::{minute, sample};
 
     /// Value, quantile, count of each line.
     fn read(text: &str) -> Vec<(f64, f64, u64)> {

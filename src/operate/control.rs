@@ -1,6 +1,6 @@
-//! The control socket: errands of `guildhall admin` for a running server.
+//! The control socket: admin commands for a running server.
 //!
-//! Lives on: a thread of its own, one errand at a time. Only its own user (and root) can connect.
+//! Lives on: a thread of its own, `control`, one command at a time. Only the server's user (and root) can connect.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -14,11 +14,11 @@ use std::time::Duration;
 use flume::Sender;
 use serde_json::{Value, json};
 
-use crate::boot::Fatal;
-use crate::boot::admin::errand::{Errand, Means};
-use crate::boot::core::Order;
+use crate::base::fatal::Fatal;
 use crate::limits;
 use crate::mail::ask::{Answer, Request};
+use crate::operate::admin_command::{AdminCommand, AdminContext};
+use crate::operate::core_command::CoreCommand;
 use crate::store::directory::DataDir;
 use crate::store::service::{Caller, Service};
 use crate::store::token::Signer;
@@ -36,20 +36,20 @@ pub struct Control {
 pub fn start(
     directory: &DataDir,
     service: &Service,
-    orders: &[Sender<Order>],
+    cores: &[Sender<CoreCommand>],
     signer: &Signer,
 ) -> Result<Control, Fatal> {
     let socket = directory.control_socket();
-    // The lock says that nobody else has the directory, so what is there was left behind.
+    // This process holds the directory's lock, so a socket that exists was left behind.
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket)
         .map_err(|error| Fatal(format!("cannot listen on {}: {error}", socket.display())))?;
-    // Whatever the directory and the umask permit: who connects can have a token for anybody.
+    // Whatever the directory and the umask permit: a client of this socket can get a token for any user.
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))
         .map_err(|error| Fatal(format!("cannot close {} to others: {error}", socket.display())))?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let desk = Desk {
-        cores: orders.to_vec(),
+    let server = ControlServer {
+        cores: cores.to_vec(),
         caller: service.caller(),
         database: directory.database(),
         signer: signer.clone(),
@@ -62,9 +62,9 @@ pub fn start(
                     return;
                 }
                 if let Ok(stream) = stream
-                    && let Err(error) = desk.serve(stream)
+                    && let Err(error) = server.serve(stream)
                 {
-                    tracing::warn!(%error, "an errand was cut off");
+                    tracing::warn!(%error, "an admin command was cut off");
                 }
             }
         }
@@ -74,10 +74,10 @@ pub fn start(
 }
 
 impl Control {
-    /// Takes no more errands; one under way is finished first.
+    /// Accepts no more commands; one under way is finished first.
     pub fn stop(self) {
         self.stopping.store(true, Ordering::Release);
-        // Wakes the thread out of its accept. If somebody has taken the socket away it cannot be woken, and ends with us.
+        // Wakes the thread from its accept. If the socket file was removed the thread cannot be woken; it ends with the process.
         if UnixStream::connect(&self.socket).is_ok() {
             let _ = self.thread.join();
         }
@@ -85,40 +85,40 @@ impl Control {
     }
 }
 
-struct Desk {
-    cores: Vec<Sender<Order>>,
+struct ControlServer {
+    cores: Vec<Sender<CoreCommand>>,
     caller: Caller,
     database: PathBuf,
     signer: Signer,
 }
 
-impl Desk {
+impl ControlServer {
     fn serve(&self, stream: UnixStream) -> std::io::Result<()> {
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // Whoever does not take its answer must not keep the server from ending.
+        // A client that does not read its answer must not keep the server from ending.
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
         let mut line = String::new();
-        BufReader::new(stream.try_clone()?.take(limits::ERRAND_BYTES)).read_line(&mut line)?;
-        let answer = match serde_json::from_str::<Errand>(&line) {
-            Ok(errand) => self.run(&errand),
-            Err(error) => json!({ "error": format!("not an errand that this server knows: {error}") }),
+        BufReader::new(stream.try_clone()?.take(limits::ADMIN_COMMAND_BYTES)).read_line(&mut line)?;
+        let answer = match serde_json::from_str::<AdminCommand>(&line) {
+            Ok(command) => self.run(&command),
+            Err(error) => json!({ "error": format!("not a command that this server knows: {error}") }),
         };
         let mut stream = stream;
         stream.write_all(format!("{answer}\n").as_bytes())
     }
 
-    fn run(&self, errand: &Errand) -> Value {
+    fn run(&self, command: &AdminCommand) -> Value {
         let mut ask = |request: Request| -> Answer {
             let (reply, answer) = flume::bounded(1);
-            if self.cores[0].send(Order::Ask(Box::new(request), reply)).is_err() {
+            if self.cores[0].send(CoreCommand::Ask(Box::new(request), reply)).is_err() {
                 return Err(Refusal::OVERLOADED);
             }
             answer.recv_timeout(Duration::from_secs(30)).unwrap_or(Err(Refusal::OVERLOADED))
         };
         let database: &Path = &self.database;
         let cores = &self.cores;
-        let mut means = Means { ask: &mut ask, caller: &self.caller, database, signer: &self.signer, cores };
-        match errand.run(&mut means) {
+        let mut context = AdminContext { ask: &mut ask, caller: &self.caller, database, signer: &self.signer, cores };
+        match command.run(&mut context) {
             Ok(answer) => json!({ "ok": answer }),
             Err(fatal) => json!({ "error": fatal.to_string() }),
         }

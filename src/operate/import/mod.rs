@@ -1,29 +1,29 @@
 //! `guildhall admin import`: users and guilds in bulk, from JSON lines.
 //!
-//! Lives on: the command's process, which holds the data directory's lock. A running server is not asked: what is imported
-//! knows only itself, but the one who writes so much at once would keep the server's own commits waiting.
-//! Truth it holds: the ids of the file's users by number, 8 bytes each, and nothing else that grows with them.
-//! Read next: `plan` for the lines, `roster` for who is a member, `store::sqlite::bulk` for the writing.
+//! Lives on: the command's process, which holds the data directory's lock. An import needs a stopped server, because its
+//! large transactions would delay the server's own commits.
+//! Truth it holds: the ids of the file's users by number, 8 bytes each; nothing else grows with them.
+//! Read next: `plan` for the lines, `roster` for the members of a guild, `store::sqlite::bulk` for the writing.
 
 pub mod plan;
 pub mod roster;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::base::clock;
+use crate::base::fatal::Fatal;
 use crate::base::id::{Mint, RoleId, UserId};
 use crate::base::prng::Prng;
-use crate::boot::Fatal;
-use crate::boot::admin::errand;
-use crate::boot::admin::import::plan::{GuildPlan, Step};
-use crate::boot::admin::token_file;
 use crate::guild::{founding, invite};
 use crate::limits;
 use crate::mail::placement::VirtualShard;
+use crate::operate::entropy::entropy;
+use crate::operate::import::plan::{GuildPlan, ImportStep};
+use crate::operate::token_file::TokenFile;
 use crate::store::directory::DataDir;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::bulk::Bulk;
@@ -40,102 +40,83 @@ pub struct ImportArgs {
     /// Where the users' tokens go, one per line, in the order of their numbers.
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
-    /// Only the first so many users' tokens.
+    /// Only the tokens of the first K users.
     #[arg(long, value_name = "K", requires = "tokens")]
     tokens_for: Option<usize>,
 }
 
-/// Imports a file. `tell` is given a JSON object for each guild, once it is in the database, and one at the end.
-pub fn run(data: &Path, args: &ImportArgs, tell: &mut dyn FnMut(&Value) -> Result<(), Fatal>) -> Result<(), Fatal> {
+/// Imports a file. `report` receives a JSON object for each guild, once it is in the database, and one at the end.
+pub fn run(data: &Path, args: &ImportArgs, report: &mut dyn FnMut(&Value) -> Result<(), Fatal>) -> Result<(), Fatal> {
     let began = clock::now();
     let directory =
         DataDir::lock(data).map_err(|refused| Fatal(format!("an import needs a stopped server: {refused}")))?;
-    let name = args.file.display();
-    let unreadable = |error: std::io::Error| Fatal(format!("cannot read {name}: {error}"));
-    let source: Box<dyn Read> = if args.file == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(File::open(&args.file).map_err(unreadable)?)
-    };
-    let mut source = BufReader::new(source);
-    // Opened first: a path that cannot be written should not be found out after the work.
-    let tokens = args.tokens.as_deref().map(|path| Ok::<_, Fatal>((path, token_file(path)?))).transpose()?;
+    let source = open(&args.file)?;
+    let tokens = args.tokens.as_deref().map(TokenFile::create).transpose()?;
 
     let mut store = SqliteStore::open(&directory.database())?;
     let signer = Signer::new(store.secret()?);
     store.relax()?;
-    let mut import = Import::into(&mut store, tell)?;
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        let most = limits::IMPORT_LINE_BYTES;
-        let read = source.by_ref().take(most as u64 + 1).read_until(b'\n', &mut line).map_err(unreadable)?;
-        if read == 0 {
-            break;
-        }
-        let step = if line.len() > most {
-            Err(format!("it is longer than {most} bytes"))
-        } else if line.trim_ascii().is_empty() {
-            continue;
-        } else {
-            plan::read(&line, import.users.len())
-        };
-        match step {
-            Ok(step) => import.carry_out(step)?,
-            Err(wrong) => {
-                // The lines above were right, and nothing of this one was written.
-                import.book.settle()?;
-                return Err(Fatal(format!("{name}, line {number}: {wrong}")));
-            }
-        }
-    }
+    let mut import = Import::into(&mut store, report)?;
+    import.read(source, &args.file)?;
     let Imported { users, guilds, members } = import.finish()?;
     store.checkpoint()?;
 
     let mut summary = json!({ "users": users.len(), "guilds": guilds, "members": members });
-    if let Some((path, file)) = tokens {
+    if let Some(file) = tokens {
         let some = &users[..users.len().min(args.tokens_for.unwrap_or(usize::MAX))];
-        write_tokens(path, file, some, &signer)?;
         summary["tokens"] = some.len().into();
-        summary["tokens_file"] = path.display().to_string().into();
+        summary["tokens_file"] = file.path().display().to_string().into();
+        let now = clock::now().millis();
+        file.write(some.iter().map(|user| signer.issue(*user, now)))?;
     }
     let seconds = clock::now().since(began).as_secs_f64();
     summary["seconds"] = ((seconds * 1_000.0).round() / 1_000.0).into();
-    tell(&summary)
+    report(&summary)
 }
 
-/// What came of it.
+fn open(path: &Path) -> Result<BufReader<Box<dyn Read>>, Fatal> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(|error| unreadable(path, &error))?)
+    };
+    Ok(BufReader::new(source))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Fatal {
+    Fatal(format!("cannot read {}: {error}", path.display()))
+}
+
+/// What an import has made.
 struct Imported {
     users: Vec<UserId>,
     guilds: u64,
     members: u64,
 }
 
-/// What is being written, and whom to tell when it is there.
-struct Book<'a> {
+/// The open transaction, and the guilds in it, which are reported once they are committed.
+struct ImportBatch<'a> {
     bulk: Bulk<'a>,
-    tell: &'a mut dyn FnMut(&Value) -> Result<(), Fatal>,
-    /// Guilds of which not all is committed yet, so nobody was told of them.
-    untold: Vec<Value>,
+    report: &'a mut dyn FnMut(&Value) -> Result<(), Fatal>,
+    unreported: Vec<Value>,
 }
 
-impl Book<'_> {
-    fn settle_if_many(&mut self) -> Result<(), Fatal> {
-        if self.bulk.rows() >= limits::IMPORT_ROWS { self.settle() } else { Ok(()) }
+impl ImportBatch<'_> {
+    fn commit_if_large(&mut self) -> Result<(), Fatal> {
+        if self.bulk.rows() >= limits::IMPORT_ROWS { self.commit() } else { Ok(()) }
     }
 
-    /// Commits everything, and tells of the guilds.
-    fn settle(&mut self) -> Result<(), Fatal> {
+    fn commit(&mut self) -> Result<(), Fatal> {
         self.bulk.commit()?;
-        for guild in self.untold.drain(..) {
-            (self.tell)(&guild)?;
+        for guild in self.unreported.drain(..) {
+            (self.report)(&guild)?;
         }
         Ok(())
     }
 }
 
 struct Import<'a> {
-    book: Book<'a>,
+    batch: ImportBatch<'a>,
     mint: Mint,
     prng: Prng,
     /// By number. Ascending but for neighbours, so that the tables grow at their ends.
@@ -147,22 +128,51 @@ struct Import<'a> {
 impl<'a> Import<'a> {
     fn into(
         store: &'a mut SqliteStore,
-        tell: &'a mut dyn FnMut(&Value) -> Result<(), Fatal>,
+        report: &'a mut dyn FnMut(&Value) -> Result<(), Fatal>,
     ) -> Result<Import<'a>, Fatal> {
         Ok(Import {
-            book: Book { bulk: store.bulk(), tell, untold: Vec::new() },
+            batch: ImportBatch { bulk: store.bulk(), report, unreported: Vec::new() },
             mint: Mint::outside(),
-            prng: Prng::from_entropy(errand::entropy()?),
+            prng: Prng::from_entropy(entropy()?),
             users: Vec::new(),
             guilds: 0,
             members: 0,
         })
     }
 
-    fn carry_out(&mut self, step: Step) -> Result<(), Fatal> {
+    /// Carries out all lines of the file `path`.
+    fn read(&mut self, mut source: BufReader<Box<dyn Read>>, path: &Path) -> Result<(), Fatal> {
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            let most = limits::IMPORT_LINE_BYTES;
+            let read = source.by_ref().take(most as u64 + 1).read_until(b'\n', &mut line);
+            if read.map_err(|error| unreadable(path, &error))? == 0 {
+                break;
+            }
+            let step = if line.len() > most {
+                Err(format!("it is longer than {most} bytes"))
+            } else if line.trim_ascii().is_empty() {
+                continue;
+            } else {
+                plan::read(&line, self.users.len())
+            };
+            match step {
+                Ok(step) => self.carry_out(step)?,
+                Err(wrong) => {
+                    // The lines above were right, and nothing of this one was written.
+                    self.batch.commit()?;
+                    return Err(Fatal(format!("{}, line {number}: {wrong}", path.display())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, step: ImportStep) -> Result<(), Fatal> {
         match step {
-            Step::Users { count, prefix } => self.create_users(count, &prefix),
-            Step::Guild(plan) => self.create_guild(*plan),
+            ImportStep::Users { count, prefix } => self.create_users(count, &prefix),
+            ImportStep::Guild(plan) => self.create_guild(*plan),
         }
     }
 
@@ -178,9 +188,9 @@ impl<'a> Import<'a> {
             }
             // Within a millisecond ids go by their place first.
             self.users[from..].sort_unstable();
-            self.book.bulk.create_users(prefix, 0, &self.users[from..])?;
+            self.batch.bulk.create_users(prefix, 0, &self.users[from..])?;
             left -= batch;
-            self.book.settle_if_many()?;
+            self.batch.commit_if_large()?;
         }
         Ok(())
     }
@@ -195,7 +205,7 @@ impl<'a> Import<'a> {
         let code = invite.code.clone();
         let mut writes = founding::writes(&record);
         writes.push(Change::PutInvite(Box::new(invite)));
-        self.book.bulk.apply(&writes)?;
+        self.batch.bulk.apply(&writes)?;
 
         // @everyone is the first.
         let roles: Vec<RoleId> = record.roles[1..].iter().map(|role| role.id).collect();
@@ -203,15 +213,15 @@ impl<'a> Import<'a> {
         for (run, given) in roster::runs(plan.owner, &plan.members, roles.len()) {
             let given: Vec<RoleId> = given.into_iter().map(|role| roles[role]).collect();
             for batch in self.users[run].chunks(limits::IMPORT_BATCH) {
-                self.book.bulk.add_members(guild, batch, &given, now)?;
+                self.batch.bulk.add_members(guild, batch, &given, now)?;
                 count += batch.len() as u64;
-                self.book.settle_if_many()?;
+                self.batch.commit_if_large()?;
             }
         }
         self.guilds += 1;
         self.members += count;
         let channels: Vec<_> = record.channels.iter().map(|channel| channel.id).collect();
-        self.book.untold.push(json!({
+        self.batch.unreported.push(json!({
             "guild_id": guild,
             "name": record.guild.name,
             "roles": roles,
@@ -219,14 +229,14 @@ impl<'a> Import<'a> {
             "members": count,
             "invite": code,
         }));
-        self.book.settle_if_many()
+        self.batch.commit_if_large()
     }
 
-    /// An invite that never ends, by the owner, into the first channel that newcomers see, if possible one of text.
+    /// An invite that never expires, by the owner, to the first channel that new members see, if possible a text channel.
     fn invite(&mut self, record: &GuildRecord, now: u64) -> Result<Invite, Fatal> {
         let unexpected = || Fatal("the database does not have what was just written".to_owned());
         let owner = record.guild.owner_id;
-        let Found::Users(mut found) = self.book.bulk.read(&Query::Users(vec![owner]))? else {
+        let Found::Users(mut found) = self.batch.bulk.read(&Query::Users(vec![owner]))? else {
             return Err(unexpected());
         };
         let inviter = found.pop().ok_or_else(unexpected)?;
@@ -246,17 +256,7 @@ impl<'a> Import<'a> {
     }
 
     fn finish(mut self) -> Result<Imported, Fatal> {
-        self.book.settle()?;
+        self.batch.commit()?;
         Ok(Imported { users: self.users, guilds: self.guilds, members: self.members })
     }
-}
-
-fn write_tokens(path: &Path, file: File, users: &[UserId], signer: &Signer) -> Result<(), Fatal> {
-    let explain = |error: std::io::Error| Fatal(format!("cannot write the tokens to {}: {error}", path.display()));
-    let now = clock::now().millis();
-    let mut file = BufWriter::new(file);
-    for user in users {
-        writeln!(file, "{}", signer.issue(*user, now)).map_err(explain)?;
-    }
-    file.flush().map_err(explain)
 }

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::base::clock::Time;
-use crate::boot::histograms::{Dump, Rendered, render};
+use crate::observe::histograms::{Dump, Rendered, render};
 
 /// Runs that may start in one second in one directory.
 const SAME_SECOND_MAX: u32 = 1_000;
@@ -119,7 +119,7 @@ fn name(started: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::histograms::{minute, sample};
+    use crate::observe::histograms::{minute, sample};
     use crate::store::scratch::Scratch;
 
     #[test]

@@ -14,8 +14,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::base::clock::iso8601;
 use crate::base::metrics::{Metric, Metrics};
-use crate::boot::histograms::Dump;
-use crate::boot::histograms::units::{axis, grouped, human};
+use crate::observe::histograms::Dump;
+use crate::observe::histograms::units::{axis, grouped, human};
 
 /// Size of the picture, in pixels.
 const SIZE: (u32, u32) = (1280, 720);
@@ -250,7 +250,7 @@ fn percent(decade: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::histograms::{minute, sample};
+    use crate::observe::histograms::{minute, sample};
 
     #[test]
     fn the_plot_names_what_has_values_and_nothing_else() {
