@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    guildhall_bench::commandline::main()
+    guildhall_bench::cli::main()
 }

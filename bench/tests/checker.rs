@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fake::{Fake, Mischief, Plot, session_id};
-use guildhall_bench::chat::{self, Chat};
+use guildhall_bench::model::script::Kind;
+use guildhall_bench::model::trace::{Trace, file};
 use guildhall_bench::report::run::{Deliveries, RunReport};
-use guildhall_bench::run::{self, Run};
-use guildhall_bench::script::Kind;
-use guildhall_bench::trace::{Trace, file};
+use guildhall_bench::runs::chat::Chat;
+use guildhall_bench::runs::replay::Run;
+use guildhall_bench::runs::{chat, replay};
 
 const SESSIONS: u32 = 8;
 const MESSAGES: u64 = 40;
@@ -257,7 +258,7 @@ fn play_on(fake: Fake, trace: Trace) -> (RunReport, Fake) {
         patience: Duration::from_secs(2),
         quiet: true,
     };
-    (run::run(&run).expect("a run").report, fake)
+    (replay::run(&run).expect("a run").report, fake)
 }
 
 fn nothing() -> Plot {

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use guildhall_bench::http::{Line, Mailbox};
-use guildhall_bench::raw::table;
-use guildhall_bench::source;
-use guildhall_bench::swarm::framing::{self, Kind};
-use guildhall_bench::swarm::{scan, upgrade};
-use guildhall_bench::{limits, proc};
+use guildhall_bench::base::http::{Line, Mailbox};
+use guildhall_bench::base::{limits, proc, source_address};
+use guildhall_bench::baseline::raw::table;
+use guildhall_bench::wire::frames::Kind;
+use guildhall_bench::wire::{frames, payload, upgrade};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -65,7 +64,7 @@ impl Clients {
         let mut request = Vec::new();
         upgrade::write(&mut request, address, false);
         for number in 0..count {
-            let socket = source::connect(address, first + number).expect("it listens");
+            let socket = source_address::connect(address, first + number).expect("it listens");
             poll(&mut [PollFd::new(&socket, PollFlags::OUT)], None).expect("poll");
             send(&socket, &request, SendFlags::NOSIGNAL).expect("connected");
             epoll::add(&clients.epoll, &socket, EventData::new_u64(u64::from(number)), EventFlags::IN).expect("epoll");
@@ -101,12 +100,12 @@ impl Clients {
             if bytes.starts_with(b"HTTP") {
                 used = upgrade::read(&bytes).expect("an upgrade").unwrap_or(bytes.len());
             }
-            while let Some(frame) = framing::next(&bytes[used..]).expect("sound frames") {
+            while let Some(frame) = frames::next(&bytes[used..]).expect("sound frames") {
                 used += frame.length;
-                let envelope = scan::envelope(frame.payload).expect("a payload");
+                let envelope = payload::envelope(frame.payload).expect("a payload");
                 if envelope.op == 10 {
                     let mut out = Vec::new();
-                    framing::write(&mut out, Kind::Text, br#"{"op":2,"d":{"token":"t","intents":513}}"#, [1, 2, 3, 4]);
+                    frames::write(&mut out, Kind::Text, br#"{"op":2,"d":{"token":"t","intents":513}}"#, [1, 2, 3, 4]);
                     send(&*socket, &out, SendFlags::NOSIGNAL).expect("connected");
                     continue;
                 }

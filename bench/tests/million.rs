@@ -5,10 +5,11 @@ mod fake;
 use std::time::Duration;
 
 use fake::{Fake, Mischief, Plot};
-use guildhall_bench::million::figures::Report;
-use guildhall_bench::million::{self, Million, Step};
-use guildhall_bench::pulse::Pulse;
-use guildhall_bench::trace::file;
+use guildhall_bench::baseline::pulse::Pulse;
+use guildhall_bench::model::trace::file;
+use guildhall_bench::runs::million;
+use guildhall_bench::runs::million::figures::Report;
+use guildhall_bench::runs::million::{Million, Step};
 
 const SESSIONS: u32 = 60;
 /// Six pages and a bit: the last one counts as not full, the first is always looked at, and between them each turn shows others.

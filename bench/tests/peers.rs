@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use guildhall_bench::peers::Shape;
-use guildhall_bench::peers::nchan::Nchan;
-use guildhall_bench::peers::plain::{Plain, Publish};
-use guildhall_bench::peers::report::Report;
-use guildhall_bench::peers::run::{self, Settings};
-use guildhall_bench::peers::target::Target;
+use guildhall_bench::runs::peers::nchan::Nchan;
+use guildhall_bench::runs::peers::plain::{Plain, Publish};
+use guildhall_bench::runs::peers::report::Report;
+use guildhall_bench::runs::peers::run::Settings;
+use guildhall_bench::runs::peers::target::Target;
+use guildhall_bench::runs::peers::{Shape, run};
 use tungstenite::{Message, WebSocket};
 
 const SUBSCRIBERS: u32 = 6;

@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use guildhall_bench::http::{Line, Mailbox};
-use guildhall_bench::raw::How;
-use guildhall_bench::raw::gateway::{Gateway, Settings};
+use guildhall_bench::base::http::{Line, Mailbox};
+use guildhall_bench::baseline::raw::How;
+use guildhall_bench::baseline::raw::gateway::{Gateway, Settings};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faulty::{Fault, Mischief, Planted, Relay};
-use guildhall_bench::chance::Chance;
-use guildhall_bench::chat::{self, Chat};
-use guildhall_bench::raw::gateway::{self, Gateway};
-use guildhall_bench::raw::{How, table};
+use guildhall_bench::base::random::Chance;
+use guildhall_bench::baseline::raw::gateway::Gateway;
+use guildhall_bench::baseline::raw::{How, gateway, table};
 use guildhall_bench::report::run::RunReport;
+use guildhall_bench::runs::chat;
+use guildhall_bench::runs::chat::Chat;
 
 const SESSIONS: u32 = 2_000;
 const MESSAGES: u32 = 500;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use guildhall_bench::scenario::founding::number_of;
-use guildhall_bench::scenario::{self, BUILT_IN, Made, Options, Scenario};
-use guildhall_bench::trace::{Action, ChannelKind, Guild, Line, Status, Trace, breaks, file, summary::summary};
+use guildhall_bench::model::scenario;
+use guildhall_bench::model::scenario::guild_setup::number_of;
+use guildhall_bench::model::scenario::{BUILT_IN, Made, Options, Scenario};
+use guildhall_bench::model::trace::summary::summary;
+use guildhall_bench::model::trace::{Action, ChannelKind, Guild, Line, Status, Trace, breaks, file};
 
 const TINY: &str = r#"
 about = "For a hash"

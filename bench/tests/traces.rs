@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 
-use guildhall_bench::chance::Chance;
-use guildhall_bench::trace::file::{self, Fault, Reading};
-use guildhall_bench::trace::{Action, Channel, ChannelKind, Guild, Header, Line, Status, Trace, VERSION};
+use guildhall_bench::base::random::Chance;
+use guildhall_bench::model::trace::file::{Fault, Reading};
+use guildhall_bench::model::trace::{Action, Channel, ChannelKind, Guild, Header, Line, Status, Trace, VERSION, file};
 
 const HEAD: &str = r#"{"trace":"guildhall","version":1,"by":"synth","name":"t","seed":1,"scale":1.0,"began":0}"#;
 const RECORDED: &str = r#"{"trace":"guildhall","version":1,"by":"record","name":"t","began":1700000000000}"#;

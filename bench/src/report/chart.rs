@@ -12,9 +12,9 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatte
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::model::script::Kind;
 use crate::report::hgrm::Step;
 use crate::report::units::duration;
-use crate::script::Kind;
 
 /// A part of a picture.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::report::Times;
+use crate::base::times::Times;
 use crate::report::chart::{Area, Axis, BLUE, Chart, Failed, Line, Look, ORANGE, Writing, picture, put};
 use crate::report::folder::{ALL, last_file, latency_file};
-use crate::report::hgrm::{self, Step};
+use crate::report::hgrm;
+use crate::report::hgrm::Step;
 use crate::report::run::{RunReport, name};
 use crate::report::units::{Table, rounded};
 
@@ -279,7 +280,7 @@ impl Comparison {
             let (head, body) = page.split_vertically(HEAD);
             let room = width as i32 - 48;
             for (letter, report, look, y) in [("A", &self.a, before, 28), ("B", &self.b, after, 60)] {
-                super::chart::swatch(&head, look, (24, y), 26)?;
+                crate::report::chart::swatch(&head, look, (24, y), 26)?;
                 put(&head, letter, (60, y), &Writing::bold(18))?;
                 let writing = Writing::plain(14);
                 let flaw = if report.valid { "" } else { "INVALID: the load generator was the limit · " };
@@ -308,7 +309,7 @@ fn draw_pair(area: &Area<'_>, title: &str, pair: [(&Option<Vec<Step>>, Look); 2]
 
 /// The names of the histograms' files.
 fn kinds() -> impl Iterator<Item = &'static str> {
-    [ALL].into_iter().chain(crate::script::Kind::ALL.into_iter().map(name))
+    [ALL].into_iter().chain(crate::model::script::Kind::ALL.into_iter().map(name))
 }
 
 /// The curves of a run, by name.
@@ -457,7 +458,7 @@ mod tests {
     fn both_curves_are_drawn_by_kind_and_nothing_is_a_page_too() {
         let of = |slowness| {
             let findings = sample::findings(slowness, 2);
-            let steps = |histograms: &super::super::folder::Histograms| {
+            let steps = |histograms: &crate::report::folder::Histograms| {
                 histograms.iter().map(|(kind, of)| (name(*kind), hgrm::parse(&hgrm::text(of)).unwrap())).collect()
             };
             (Curves { latency: steps(&findings.latency), last: steps(&findings.last_session) }, findings.report)

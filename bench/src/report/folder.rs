@@ -6,10 +6,11 @@ use std::{fs, io};
 
 use hdrhistogram::Histogram;
 
+use crate::base::times::Times;
+use crate::model::script::Kind;
 use crate::report::run::{RunReport, name};
 use crate::report::series::Series;
-use crate::report::{Times, hgrm, page};
-use crate::script::Kind;
+use crate::report::{hgrm, page};
 
 /// The report's file.
 pub const REPORT: &str = "report.json";
@@ -114,8 +115,8 @@ pub fn merged(histograms: &Histograms) -> Option<Histogram<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::script::Kind;
     use crate::report::sample;
-    use crate::script::Kind;
 
     /// A folder of this test alone, which goes with it.
     struct Scratch(std::path::PathBuf);

@@ -3,25 +3,23 @@
 //! [`run`] is the report of a replay and [`series`] its course second by second; [`folder`] writes both, with [`page`] as a picture
 //! and [`hgrm`] for other plotters. [`compare`] sets two reports side by side.
 
-mod chart;
+pub mod chart;
 pub mod compare;
 pub mod folder;
 pub mod hgrm;
-pub mod machine;
 pub mod page;
+pub mod results;
+pub mod row;
 pub mod run;
 #[cfg(test)]
 mod sample;
 pub mod series;
 pub mod summary;
-pub mod times;
 pub mod units;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
-
-pub use times::Times;
+use crate::base::limits;
 
 /// If the server waited for a CPU for more than this share of the time, the load generator was in its way.
 const CONTENDED: f64 = 0.1;

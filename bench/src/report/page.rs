@@ -280,7 +280,7 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
     };
     // Latencies go onto a log axis.
     let log = |look: Look, value: fn(&Point) -> Option<f64>| {
-        let logs = points.iter().map(move |point| (point.seconds, value(point).map(super::chart::height)));
+        let logs = points.iter().map(move |point| (point.seconds, value(point).map(crate::report::chart::height)));
         Line::over_time(look, logs)
     };
     const PALE_LINE: RGBColor = RGBColor(0xb0, 0xb0, 0xb0);
@@ -359,7 +359,8 @@ fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
     if !threads.is_empty() {
         lines.push(("client", threads.join(", ")));
     }
-    let left_out = |left: &super::run::LeftOut| ("left out", format!("{} × {}: {}", left.count, left.what, left.why));
+    let left_out =
+        |left: &crate::report::run::LeftOut| ("left out", format!("{} × {}: {}", left.count, left.what, left.why));
     lines.extend(report.left_out.iter().map(left_out));
     lines.extend(report.faults.iter().map(|fault| {
         let session = fault.session.map_or(String::new(), |session| format!(" on session {session}"));
@@ -368,7 +369,7 @@ fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
     if lines.len() > FOOT_LINES_MAX {
         let more = lines.len() - FOOT_LINES_MAX + 1;
         lines.truncate(FOOT_LINES_MAX - 1);
-        lines.push(("", format!("and {more} lines more in {}", super::folder::REPORT)));
+        lines.push(("", format!("and {more} lines more in {}", crate::report::folder::REPORT)));
     }
     lines
 }
@@ -376,8 +377,8 @@ fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::script::Kind;
     use crate::report::sample;
-    use crate::script::Kind;
 
     /// Whether all coordinates of a picture are numbers.
     fn check(svg: &str) {
@@ -435,10 +436,10 @@ mod tests {
         findings.series.points[0].deliveries_per_second = f64::INFINITY;
         findings.report.traffic.deliveries_per_second = f64::INFINITY;
         findings.report.server.cpu_us_per_delivery = Some(f64::NAN);
-        findings.latency.insert(crate::script::Kind::Edit, crate::swarm::tally::microseconds());
-        let mut one = crate::swarm::tally::microseconds();
+        findings.latency.insert(crate::model::script::Kind::Edit, crate::verify::tally::microseconds());
+        let mut one = crate::verify::tally::microseconds();
         one.record(1).unwrap();
-        findings.last_session = [(crate::script::Kind::Edit, one)].into();
+        findings.last_session = [(crate::model::script::Kind::Edit, one)].into();
         findings.conclude();
         check(&svg(&findings).unwrap());
     }

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::peers::row::Row;
-use crate::proc::Busy;
-use crate::report::{Bottleneck, Times};
-use crate::script::Kind;
-use crate::swarm::tally;
+use crate::base::proc::Busy;
+use crate::base::times::Times;
+use crate::model::script::Kind;
+use crate::report::Bottleneck;
+use crate::report::row::Row;
+use crate::verify::tally;
 
 /// The version that is written, and the highest that is read.
 pub const VERSION: u32 = 1;
@@ -119,7 +120,7 @@ pub struct Header {
     pub machine: Machine,
 }
 
-/// A machine, as [`describe`](crate::report::machine::describe) sees it.
+/// A machine, as [`describe`](crate::base::machine::describe) sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// CPUs that this process may use.
@@ -435,7 +436,7 @@ impl RunReport {
 
     /// Reads a report: a file, or the folder that it is in.
     pub fn read(path: &Path) -> Result<RunReport, String> {
-        let file = if path.is_dir() { path.join(super::folder::REPORT) } else { path.to_path_buf() };
+        let file = if path.is_dir() { path.join(crate::report::folder::REPORT) } else { path.to_path_buf() };
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         RunReport::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
     }

@@ -2,14 +2,16 @@
 
 use hdrhistogram::Histogram;
 
-use crate::chance::Chance;
-use crate::proc::Busy;
+use crate::base::machine;
+use crate::base::proc::Busy;
+use crate::base::random::Chance;
+use crate::base::times::Times;
+use crate::model::script::Kind;
 use crate::report::folder::{Findings, Histograms};
-use crate::report::run::{self, Arrival, Baseline, Deliveries, Fault, Header, LeftOut, Route, Thread};
+use crate::report::run;
+use crate::report::run::{Arrival, Baseline, Deliveries, Fault, Header, LeftOut, Route, Thread};
 use crate::report::series::{Point, Series};
-use crate::report::{Times, machine};
-use crate::script::Kind;
-use crate::swarm::tally::microseconds;
+use crate::verify::tally::microseconds;
 
 /// A run. `slowness` multiplies all latencies; so many of the kinds occur.
 pub(super) fn findings(slowness: f64, kinds: usize) -> Findings {

@@ -5,7 +5,8 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::proc::{self, ProcessUse};
+use crate::base::proc;
+use crate::base::proc::ProcessUse;
 
 /// All points, by time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -148,10 +149,10 @@ impl Sampler {
         let wall = look.seconds - self.seconds;
         let server = self.server.and_then(proc::process);
         let client = proc::process(std::process::id() as i32);
-        let rate = |before: u64, now: u64| super::run::per(now.saturating_sub(before) as f64, wall);
+        let rate = |before: u64, now: u64| crate::report::run::per(now.saturating_sub(before) as f64, wall);
         let cpus = |before: &Option<ProcessUse>, now: &Option<ProcessUse>| {
             let (before, now) = before.as_ref().zip(now.as_ref())?;
-            Some(super::run::per(proc::cpu_between(before, now) as f64 / 1e9, wall))
+            Some(crate::report::run::per(proc::cpu_between(before, now) as f64 / 1e9, wall))
         };
         let at = |quantile| (!look.latency.is_empty()).then(|| look.latency.value_at_quantile(quantile) as f64 / 1e3);
         let point = Point {
@@ -199,7 +200,7 @@ impl fmt::Display for Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::tally::microseconds;
+    use crate::verify::tally::microseconds;
 
     #[test]
     fn a_sample_is_what_was_added_since_the_last_one() {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use crate::base::times::Times;
 use crate::report::run::{Baseline, Deliveries, Header, Machine, RunReport, name};
 use crate::report::units::{Table, bytes, duration, grouped, percent, rounded};
-use crate::report::{Bottleneck, CONTENDED, Times};
+use crate::report::{Bottleneck, CONTENDED};
 
 /// The busiest threads that are named.
 const THREADS_TOLD: usize = 4;

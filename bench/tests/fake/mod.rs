@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use guildhall_bench::town::{Place, Town, user_of};
-use guildhall_bench::trace::Trace;
+use guildhall_bench::model::fixture::{Place, Town, user_of};
+use guildhall_bench::model::trace::Trace;
 use serde_json::{Value, json};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
@@ -304,7 +304,7 @@ impl Fake {
             // No part of the wire: what the raw loop's command asks for.
             ("POST", ["pulse", bytes]) => {
                 let bytes = bytes.parse().expect("a number");
-                let now = guildhall_bench::clock::now_ns();
+                let now = guildhall_bench::base::clock::now_ns();
                 let (written, skipped) =
                     if hall.pulseless { (0, hall.sessions.len()) } else { (hall.sessions.len(), 0) };
                 if !hall.pulseless {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use guildhall_bench::swarm::framing;
+use guildhall_bench::wire::frames;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use serde_json::Value;
@@ -217,7 +217,7 @@ impl Switch {
             self.out.extend_from_slice(&pair.partial[..used]);
             pair.upgraded = true;
         }
-        while let Some(frame) = framing::next(&pair.partial[used..]).expect("the gateway's frames are sound") {
+        while let Some(frame) = frames::next(&pair.partial[used..]).expect("the gateway's frames are sound") {
             let bytes = &pair.partial[used..used + frame.length];
             used += frame.length;
             if !frame.payload.starts_with(MESSAGE) {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use guildhall_bench::trace::Header;
-use guildhall_bench::trace::line::{self, Parsed};
+use guildhall_bench::model::trace::Header;
+use guildhall_bench::model::trace::line;
+use guildhall_bench::model::trace::line::Parsed;
 use guildhall_conformance::rest::Rest;
 use guildhall_conformance::server::{Server, admin, program};
 use guildhall_conformance::socket::Socket;

@@ -1,0 +1,309 @@
+//! What a server supports, found out by asking before the traffic begins: what it does not is left out of a run.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::base::http::{Line, Mailbox};
+use crate::base::{http, limits};
+use crate::model::fixture::{Town, user_of};
+use crate::model::trace;
+use crate::model::trace::{Action, Channel, ChannelKind, Trace};
+use crate::wire::frames::Kind;
+use crate::wire::{frames, payload, upgrade};
+
+/// Actions that a server may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Reactions over REST.
+    Reactions,
+    /// Op 3, and PRESENCE_UPDATE for others.
+    Presences,
+    /// Op 4, and VOICE_STATE_UPDATE.
+    Voice,
+    /// Op 14, and GUILD_MEMBER_LIST_UPDATE.
+    MemberLists,
+}
+
+impl Feature {
+    /// What an action needs, if a server may lack it.
+    pub fn of(action: &Action) -> Option<Feature> {
+        match action {
+            Action::React { .. } | Action::Unreact { .. } => Some(Feature::Reactions),
+            Action::Presence { .. } => Some(Feature::Presences),
+            Action::Voice { .. } => Some(Feature::Voice),
+            Action::Scroll { .. } => Some(Feature::MemberLists),
+            _ => None,
+        }
+    }
+
+    /// As warnings call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Feature::Reactions => "reactions",
+            Feature::Presences => "presences",
+            Feature::Voice => "voice states",
+            Feature::MemberLists => "member lists",
+        }
+    }
+}
+
+/// The features that a trace needs and the server lacks.
+pub fn lacking(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<Feature>, String> {
+    let mut lacking = Vec::new();
+    let mut asked = Vec::new();
+    for trace::Line { action, .. } in &trace.actions {
+        let Some(feature) = Feature::of(action).filter(|feature| !asked.contains(feature)) else { continue };
+        asked.push(feature);
+        if !has(server, town, trace, feature)? {
+            lacking.push(feature);
+        }
+    }
+    Ok(lacking)
+}
+
+/// Whether the server has a feature. It is asked in a guild that has two sessions, and a channel of the kind that it takes.
+pub fn has(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> Result<bool, String> {
+    ask(server, town, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))
+}
+
+/// By guild, whether those get no messages who do not look at it. Guilds of the same size are alike, and so are all that are larger.
+pub fn passive(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<bool>, String> {
+    let mut sizes: Vec<u64> = trace
+        .guilds
+        .iter()
+        .map(|guild| guild.members)
+        .filter(|members| *members >= limits::LARGE_MEMBERS_MIN)
+        .collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    // From the largest down by halves: the first size that is passive.
+    let mut failure = None;
+    let mut is_passive = |members: u64| {
+        let found =
+            trace.guilds.iter().position(|guild| guild.members == members && guild.sessions - guild.joining >= 2);
+        let answer = found.map_or(Ok(false), |guild| passes_over(server, town, trace, guild));
+        answer.unwrap_or_else(|error| {
+            failure.get_or_insert(format!("asking who gets messages: {error}"));
+            false
+        })
+    };
+    let least = match sizes.split_last() {
+        Some((largest, smaller)) if is_passive(*largest) => {
+            let at = smaller.partition_point(|members| !is_passive(*members));
+            smaller.get(at).copied().unwrap_or(*largest)
+        }
+        _ => u64::MAX,
+    };
+    failure.map_or_else(|| Ok(trace.guilds.iter().map(|guild| guild.members >= least).collect()), Err)
+}
+
+/// Whether a message in a guild passes over those who do not look at it.
+fn passes_over(server: SocketAddr, town: &Town, trace: &Trace, guild: usize) -> io::Result<bool> {
+    let (place, first) = (&town.guilds[guild], trace.firsts()[guild]);
+    let open = |channel: &Channel| channel.kind == ChannelKind::Text && channel.share.is_none();
+    let channel = trace.guilds[guild].channels.iter().position(open).and_then(|channel| place.channels.get(channel));
+    let (Some(channel), false) = (channel, place.id == 0) else { return Ok(false) };
+    let mut one = Peek::open(server, town.tokens.get(first))?;
+    let mut other = Peek::open(server, town.tokens.get(first + 1))?;
+    one.say(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}))?;
+    // A server that does not know the op closes the connection, or says nothing about it.
+    one.hears("GUILD_CREATE")?;
+    other.hears("GUILD_CREATE")?;
+    let mailbox = Mailbox { server, channel: channel.to_string(), token: town.tokens.get(first).to_owned() };
+    Line::open(mailbox)?.post("who gets this?")?;
+    one.hears("MESSAGE_CREATE")?;
+    let hears = other.wait("MESSAGE_CREATE", Instant::now() + limits::PASSIVE_TIME)?;
+    one.close()?;
+    other.close()?;
+    Ok(!hears)
+}
+
+fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::Result<bool> {
+    let wanted = if feature == Feature::Voice { ChannelKind::Voice } else { ChannelKind::Text };
+    let fitting = trace.guilds.iter().zip(trace.firsts()).zip(&town.guilds).find_map(|((guild, first), place)| {
+        let open = |channel: &Channel| channel.kind == wanted && channel.share.is_none();
+        let channel = guild.channels.iter().position(open)?;
+        (guild.sessions - guild.joining >= 2).then_some((first, place.id, *place.channels.get(channel)?))
+    });
+    let Some((first, guild, channel)) = fitting else { return Ok(false) };
+    let token = |session: u32| town.tokens.get(session);
+    if feature == Feature::Reactions {
+        return reacts(server, token(first), channel);
+    }
+    let mut one = Peek::open(server, token(first))?;
+    match feature {
+        Feature::Reactions => unreachable!("asked above"),
+        Feature::Presences => {
+            let mut other = Peek::open(server, token(first + 1))?;
+            // In large guilds only those hear of it who follow somebody.
+            if let Some(user) = user_of(token(first)) {
+                let follows = json!({"typing": true, "activities": true, "members": [user.to_string()]});
+                other.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): follows}}}))?;
+            }
+            let says =
+                |status: &str| json!({"op": 3, "d": {"since": 0, "activities": [], "status": status, "afk": false}});
+            one.say(&says("idle"))?;
+            let seen = other.hears("PRESENCE_UPDATE")?;
+            one.say(&says("online"))?;
+            other.close()?;
+            one.close()?;
+            Ok(seen)
+        }
+        Feature::Voice => {
+            let says = |channel: Value| {
+                let d = json!({"guild_id": guild.to_string(), "channel_id": channel, "self_mute": false, "self_deaf": false});
+                json!({"op": 4, "d": d})
+            };
+            one.say(&says(channel.to_string().into()))?;
+            let seen = one.hears("VOICE_STATE_UPDATE")?;
+            one.say(&says(Value::Null))?;
+            one.close()?;
+            Ok(seen)
+        }
+        Feature::MemberLists => {
+            let channels = json!({channel.to_string(): [[0, 99]]});
+            let wants =
+                json!({"typing": true, "threads": false, "activities": true, "members": [], "channels": channels});
+            one.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}))?;
+            let seen = one.hears("GUILD_MEMBER_LIST_UPDATE")?;
+            one.close()?;
+            Ok(seen)
+        }
+    }
+}
+
+/// Whether the server knows of reactions: to a message that is not there it says so, and not that the route is unknown.
+fn reacts(server: SocketAddr, token: &str, channel: u64) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(limits::ANSWER_TIME))?;
+    let mut request = Vec::new();
+    let path = format!("/api/v10/channels/{channel}/messages/1/reactions/%F0%9F%98%80/@me");
+    http::write(&mut request, server, "PUT", &path, token, None);
+    stream.write_all(&request)?;
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+        if let Some(answer) = http::answer(&bytes).map_err(io::Error::other)? {
+            let body: Value = serde_json::from_slice(&bytes[answer.body..answer.end]).unwrap_or_default();
+            // 10008 is «Unknown Message»; code 0 goes with «404: Not Found» and «405: Method Not Allowed».
+            return Ok(answer.is_ok() || body["code"].as_u64().is_some_and(|code| code != 0));
+        }
+    }
+}
+
+/// A session that blocks.
+struct Peek {
+    stream: TcpStream,
+    read: Vec<u8>,
+    open: bool,
+}
+
+impl Peek {
+    /// Connects, identifies with all intents, and waits for READY.
+    fn open(server: SocketAddr, token: &str) -> io::Result<Peek> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        let mut peek = Peek { stream, read: Vec::new(), open: true };
+        let mut request = Vec::new();
+        upgrade::write(&mut request, server, false);
+        peek.stream.write_all(&request)?;
+        let until = Instant::now() + limits::HANDSHAKE_TIME;
+        loop {
+            if let Some(length) = upgrade::read(&peek.read).map_err(|broken| io::Error::other(broken.0))? {
+                peek.read.drain(..length);
+                break;
+            }
+            if !peek.more(until)? {
+                return Err(io::Error::other("the server does not answer the upgrade"));
+            }
+        }
+        let properties = json!({"os": "linux", "browser": "guildhall-bench", "device": "guildhall-bench"});
+        let intents = (1u64 << 17) - 1;
+        peek.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}))?;
+        match peek.wait("READY", until)? {
+            true => Ok(peek),
+            false => Err(io::Error::other("the server does not take the first tokens")),
+        }
+    }
+
+    fn say(&mut self, payload: &Value) -> io::Result<()> {
+        let mut frame = Vec::new();
+        frames::write(&mut frame, Kind::Text, payload.to_string().as_bytes(), [0; 4]);
+        // A server that does not know an op closes the connection; that is an answer, not a failure.
+        if self.open && self.stream.write_all(&frame).is_err() {
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    /// Whether a dispatch of this name comes soon.
+    fn hears(&mut self, name: &str) -> io::Result<bool> {
+        self.wait(name, Instant::now() + limits::PROBE_TIME)
+    }
+
+    fn wait(&mut self, name: &str, until: Instant) -> io::Result<bool> {
+        while self.open {
+            let frame = frames::next(&self.read).map_err(|broken| io::Error::other(broken.0))?;
+            let Some(frame) = frame else {
+                if !self.more(until)? {
+                    return Ok(false);
+                }
+                continue;
+            };
+            let found = payload::envelope(frame.payload).is_some_and(|envelope| envelope.name == name);
+            self.open = frame.kind != Kind::Close;
+            let length = frame.length;
+            self.read.drain(..length);
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads more; `false` if nothing came in time.
+    fn more(&mut self, until: Instant) -> io::Result<bool> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left < Duration::from_millis(1) {
+            return Ok(false);
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => {
+                self.open = false;
+                Ok(false)
+            }
+            Ok(read) => {
+                self.read.extend_from_slice(&buffer[..read]);
+                Ok(true)
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                self.open = false;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the session, so that the server does not keep it.
+    fn close(&mut self) -> io::Result<()> {
+        let mut frame = Vec::new();
+        frames::write(&mut frame, Kind::Close, &1000u16.to_be_bytes(), [0; 4]);
+        if self.open {
+            // The server closes; whoever closes first keeps the port for a minute.
+            let _ = self.stream.write_all(&frame);
+            self.wait("", Instant::now() + limits::PROBE_TIME)?;
+        }
+        Ok(())
+    }
+}

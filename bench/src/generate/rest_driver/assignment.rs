@@ -1,0 +1,384 @@
+//! Casts a trace: who of the swarm plays whom, and which number each event has in its stream.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::fixture::{Town, user_of};
+use crate::model::script::{Deed, Duty, Kind, Script, Stream, Task, View};
+use crate::model::trace;
+use crate::model::trace::{Action, ChannelKind, Guild, Line, Trace};
+
+/// GUILDS and MESSAGE_CONTENT, which every session asks for.
+const BASE_INTENTS: u64 = 1 | 1 << 15;
+/// Events of which nothing but their user is known before they come.
+const NAMED_BY_USER: [Kind; 5] = [Kind::React, Kind::Unreact, Kind::Typing, Kind::Join, Kind::Leave];
+/// No event.
+pub const NO_MARK: (u32, u32) = (u32::MAX, 0);
+
+/// A trace's message.
+#[derive(Debug, Clone, Copy)]
+pub struct Posted {
+    /// In which guild.
+    pub guild: u32,
+    /// In which channel.
+    pub channel: u32,
+    /// By which session.
+    pub session: u32,
+}
+
+/// A trace, cast.
+#[derive(Debug)]
+pub struct Cast {
+    /// What the swarm plays and judges.
+    pub script: Arc<Script>,
+    /// By action: stream and number of the event that it makes, or [`NO_MARK`].
+    pub marks: Vec<(u32, u32)>,
+    /// The trace's messages.
+    pub messages: Vec<Posted>,
+    /// By guild: its first session.
+    pub firsts: Vec<u32>,
+    /// How many sessions.
+    pub sessions: u32,
+    /// What sessions do in channels that are made during the run, whose ids they do not know: it is left out.
+    pub left_out: u64,
+    /// Some token does not say whose it is: what is known by its user alone is asked for, but cannot be checked.
+    pub nameless: bool,
+}
+
+/// Casts a trace for a town. `supported` says which actions are to be done at all; `passive`, by guild, where those who do not look get
+/// nothing but what the guild is made of.
+pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Action) -> bool) -> Cast {
+    let guilds = &trace.guilds;
+    let firsts = trace.firsts();
+    let sessions = trace.sessions();
+    let mut script = Script { intents: BASE_INTENTS, ..Script::default() };
+    // By guild: the stream of everybody, that of what everybody sees who looks, and by channel the stream that it belongs to.
+    let mut channels: Vec<Vec<u32>> = Vec::new();
+    let mut open: Vec<u32> = Vec::new();
+    let mut talk: Vec<u32> = Vec::new();
+    let mut viewers: Vec<(u32, u32, u32)> = Vec::new();
+    for (number, (guild, first)) in guilds.iter().zip(&firsts).enumerate() {
+        let is_passive = passive.get(number).copied().unwrap_or(false);
+        let name = guild.group.as_deref().unwrap_or_default();
+        let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
+            // More groups than that are told together with the last.
+            if script.groups.len() <= usize::from(u8::MAX) {
+                script.groups.push(name.to_owned());
+            }
+            script.groups.len() - 1
+        });
+        let group = group as u8;
+        let mut add = |script: &mut Script, count: u32, looked_at: bool| {
+            let stream = script.streams.len() as u32;
+            script.streams.push(Stream::default());
+            script.guild_of.push(number as u32);
+            script.looked_at.push(looked_at);
+            script.group_of.push(group);
+            viewers.push((stream, *first, count));
+            stream
+        };
+        let everybody = add(&mut script, guild.sessions, false);
+        open.push(everybody);
+        let all_who_look = if is_passive { add(&mut script, guild.sessions, true) } else { everybody };
+        talk.push(all_who_look);
+        let streams = guild.channels.iter().enumerate().map(|(number, channel)| match channel.share {
+            None => all_who_look,
+            Some(_) => add(&mut script, guild.viewers(number as u32), is_passive),
+        });
+        channels.push(streams.collect());
+        let place = &town.guilds[number];
+        // Without its id nothing can be told of joining and leaving; then all begins when a session is live.
+        if place.id != 0 {
+            script.guilds.insert(place.id, number as u32);
+        }
+        // Whoever looks at a guild looks at its first text channel that all see.
+        let shown =
+            guild.channels.iter().position(|channel| channel.kind == ChannelKind::Text && channel.share.is_none());
+        let channel = shown.and_then(|shown| place.channels.get(shown).copied()).unwrap_or_default();
+        script.views.push(View { guild: place.id, channel });
+    }
+    seat(&mut script, sessions, guilds, &firsts);
+    entitle(&mut script, sessions, &viewers);
+
+    let nameless = town.tokens.iter().take(sessions as usize).any(|token| user_of(token).is_none());
+    if nameless {
+        script.duties.extend(NAMED_BY_USER.map(|kind| (kind, Duty::Optional)));
+    }
+    let mut left_out = 0;
+    let several = guilds.iter().any(|guild| guild.first.is_some());
+    let mut marks = Vec::with_capacity(trace.actions.len());
+    let mut messages: Vec<Posted> = Vec::new();
+    // By guild and session: the channel.
+    let mut talking: HashMap<(u32, u32), u32> = HashMap::new();
+    for Line { at, action } in &trace.actions {
+        script.end_us = script.end_us.max(*at);
+        let mut mark = NO_MARK;
+        let mut event = |script: &mut Script, stream: u32, kind: Kind| {
+            let events = &mut script.streams[stream as usize];
+            mark = (stream, events.kinds.len() as u32);
+            events.kinds.push(kind);
+            events.at_us.push(*at);
+            script.intents |= intent(kind);
+            mark
+        };
+        let plays = supported(action);
+        let session = |guild: u32, who: u32| firsts[guild as usize] + who;
+        let of = |messages: &[Posted], of: u32| {
+            let posted = messages[of as usize];
+            channels[posted.guild as usize][posted.channel as usize]
+        };
+        match *action {
+            // Numbers of messages count whether or not they are posted.
+            Action::Message { guild, channel, who, .. } => {
+                messages.push(Posted { guild, channel, session: session(guild, who) });
+                if plays {
+                    event(&mut script, channels[guild as usize][channel as usize], Kind::Message);
+                }
+            }
+            Action::ChannelCreate { guild } => {
+                channels[guild as usize].push(talk[guild as usize]);
+                if plays {
+                    event(&mut script, open[guild as usize], Kind::ChannelCreate);
+                }
+            }
+            _ if !plays => {}
+            Action::Edit { of: message, .. } => {
+                event(&mut script, of(&messages, message), Kind::Edit);
+            }
+            Action::Delete { of: message } => {
+                event(&mut script, of(&messages, message), Kind::Delete);
+            }
+            Action::React { of: message, .. } => {
+                event(&mut script, of(&messages, message), Kind::React);
+            }
+            Action::Unreact { of: message, .. } => {
+                event(&mut script, of(&messages, message), Kind::Unreact);
+            }
+            Action::Typing { guild, channel, .. } => {
+                event(&mut script, channels[guild as usize][channel as usize], Kind::Typing);
+            }
+            Action::Join { guild, .. } => {
+                event(&mut script, talk[guild as usize], Kind::Join);
+            }
+            Action::Leave { guild, .. } => {
+                event(&mut script, talk[guild as usize], Kind::Leave);
+            }
+            Action::ChannelDelete { guild, channel } => {
+                // Everybody sees an open channel go, whoever looks. Traces delete no hidden ones.
+                let stream = channels[guild as usize][channel as usize];
+                let stream = if stream == talk[guild as usize] { open[guild as usize] } else { stream };
+                event(&mut script, stream, Kind::ChannelDelete);
+            }
+            Action::Presence { guild, who, status } => {
+                // One event in each guild that somebody is in: told apart only if that is one guild.
+                let mark = (!several).then(|| event(&mut script, talk[guild as usize], Kind::Presence));
+                script.duties.insert(Kind::Presence, Duty::Optional);
+                script.intents |= intent(Kind::Presence);
+                push(&mut script, *at, session(guild, who), Deed::Presence(status, mark));
+            }
+            Action::Voice { guild, who, channel } => {
+                let session = session(guild, who);
+                let place = &town.guilds[guild as usize];
+                let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
+                if channel.is_some() && id.is_none() {
+                    left_out += 1;
+                    marks.push(NO_MARK);
+                    continue;
+                }
+                // Who leaves is seen to leave by those who saw the channel.
+                let stream = match channel.or_else(|| talking.get(&(guild, session)).copied()) {
+                    Some(channel) => channels[guild as usize][channel as usize],
+                    None => talk[guild as usize],
+                };
+                match channel {
+                    Some(channel) => talking.insert((guild, session), channel),
+                    None => talking.remove(&(guild, session)),
+                };
+                let mark = event(&mut script, stream, Kind::Voice);
+                push(&mut script, *at, session, Deed::Voice(place.id, id, Some(mark)));
+            }
+            Action::Scroll { guild, channel, who, first, last } => {
+                let place = &town.guilds[guild as usize];
+                match place.channels.get(channel as usize) {
+                    Some(id) => push(&mut script, *at, session(guild, who), Deed::Scroll(place.id, *id, first, last)),
+                    None => left_out += 1,
+                }
+            }
+            Action::Connect { guild, who } => push(&mut script, *at, session(guild, who), Deed::Connect),
+            Action::Close { guild, who } => push(&mut script, *at, session(guild, who), Deed::Close),
+            Action::Cut { guild, who } => push(&mut script, *at, session(guild, who), Deed::Cut),
+            Action::Storm { guild, share, over } => {
+                for who in 0..guilds[guild as usize].sessions {
+                    if let Some(after) = trace::breaks(*at, guild, who, share, over) {
+                        push(&mut script, at + after, session(guild, who), Deed::Cut);
+                    }
+                }
+            }
+            Action::Guild(_) | Action::History { .. } | Action::Lost { .. } => {}
+        }
+        marks.push(mark);
+    }
+    // A storm's cuts are spread over later times than its own.
+    script.tasks.sort_by_key(|task| task.at_us);
+    script.end_us = script.end_us.max(trace.lasts());
+    if let Some(last) = script.tasks.last() {
+        script.end_us = script.end_us.max(last.at_us);
+    }
+    Cast { script: Arc::new(script), marks, messages, firsts, sessions, left_out, nameless }
+}
+
+impl Cast {
+    /// How many sessions are connected when everything is played.
+    pub fn present_at_the_end(&self) -> u32 {
+        let mut here: Vec<bool> = (0..self.sessions).map(|session| !self.script.is_absent(session)).collect();
+        for task in &self.script.tasks {
+            match task.deed {
+                Deed::Connect => here[task.session as usize] = true,
+                Deed::Close => here[task.session as usize] = false,
+                _ => {}
+            }
+        }
+        here.into_iter().filter(|here| *here).count() as u32
+    }
+}
+
+fn push(script: &mut Script, at_us: u64, session: u32, deed: Deed) {
+    script.tasks.push(Task { at_us, session, deed });
+}
+
+/// Fills in which streams each session may see.
+fn entitle(script: &mut Script, sessions: u32, viewers: &[(u32, u32, u32)]) {
+    let mut starts = vec![0u32; sessions as usize + 1];
+    let sees = |stream: u32, session: u32| !script.is_looked_at(stream) || script.is_looking(session);
+    for (stream, first, count) in viewers {
+        for session in (*first..first + count).filter(|session| sees(*stream, *session)) {
+            starts[session as usize + 1] += 1;
+        }
+    }
+    for at in 1..starts.len() {
+        starts[at] += starts[at - 1];
+    }
+    let mut next = starts.clone();
+    let mut entitled = vec![0; starts.last().copied().unwrap_or(0) as usize];
+    for (stream, first, count) in viewers {
+        for session in (*first..first + count).filter(|session| sees(*stream, *session)) {
+            let at = &mut next[session as usize];
+            entitled[*at as usize] = *stream;
+            *at += 1;
+        }
+    }
+    (script.starts, script.entitled) = (starts, entitled);
+}
+
+/// Who is there before the traffic, and who looks at a guild.
+fn seat(script: &mut Script, sessions: u32, guilds: &[Guild], firsts: &[u32]) {
+    script.absent = vec![true; sessions as usize];
+    script.looking = vec![false; sessions as usize];
+    for (guild, first) in guilds.iter().zip(firsts) {
+        let present = guild.present.unwrap_or(guild.sessions).min(guild.sessions);
+        script.absent[*first as usize..(first + present) as usize].fill(false);
+        for who in 0..guild.sessions {
+            script.looking[(first + who) as usize] |= guild.looks(who);
+        }
+    }
+}
+
+/// The intent that asks for a kind. Source: Discord docs, Gateway/Intents.
+fn intent(kind: Kind) -> u64 {
+    match kind {
+        Kind::Message | Kind::Edit | Kind::Delete => 1 << 9,
+        Kind::React | Kind::Unreact => 1 << 10,
+        Kind::Typing => 1 << 11,
+        Kind::Presence => 1 << 8,
+        Kind::Join | Kind::Leave => 1 << 1,
+        Kind::Voice => 1 << 7,
+        Kind::ChannelCreate | Kind::ChannelDelete => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture::Place;
+    use crate::model::trace::file;
+
+    fn trace(lines: &[&str]) -> Trace {
+        let head = r#"{"trace":"guildhall","version":1,"by":"synth","name":"t"}"#;
+        let text: String = [head].iter().chain(lines).map(|line| format!("{line}\n")).collect();
+        file::read_from(text.as_bytes()).expect("sound").trace
+    }
+
+    fn town(guilds: u64, channels: u64, token: &str) -> Town {
+        let place =
+            |guild: u64| Place { id: guild, channels: (guild * 10..guild * 10 + channels).collect(), invite: None };
+        Town {
+            guilds: (1..=guilds).map(place).collect(),
+            owner: "o".into(),
+            tokens: Arc::new([token; 4].iter().collect()),
+        }
+    }
+
+    /// The token of user 123456.
+    const TOKEN: &str = "MTIzNDU2.x.y";
+    const GUILD: &str = r#"{"at":0,"do":"guild","guild":0,"members":4,"sessions":4,"channels":[{"kind":"voice"},{"kind":"text","share":0.5}]}"#;
+
+    #[test]
+    fn each_hidden_channel_is_a_stream_of_those_who_see_it() {
+        let cast = cast(&trace(&[GUILD]), &town(1, 2, TOKEN), &[], |_| true);
+        let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
+        assert_eq!(streams.collect::<Vec<_>>(), [vec![0, 1], vec![0, 1], vec![0], vec![0]]);
+        assert_eq!((cast.script.guild_of.clone(), cast.present_at_the_end()), (vec![0, 0], 4));
+    }
+
+    #[test]
+    fn where_only_those_get_messages_who_look_they_are_a_stream() {
+        let guild = GUILD.replace(r#""sessions":4,"#, r#""sessions":4,"looking":0.5,"#);
+        let lines = [
+            &*guild,
+            r#"{"at":1,"do":"channel_create","guild":0}"#,
+            r#"{"at":2,"do":"message","guild":0,"channel":0,"who":1,"size":9}"#,
+            r#"{"at":3,"do":"message","guild":0,"channel":1,"who":1,"size":9}"#,
+            r#"{"at":4,"do":"channel_delete","guild":0,"channel":2}"#,
+        ];
+        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), &[true], |_| true);
+        // Two of four look: 1 and 3. Two of four see the hidden channel: 0 and 1.
+        let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
+        assert_eq!(streams.collect::<Vec<_>>(), [vec![0], vec![0, 1, 2], vec![0], vec![0, 1]]);
+        assert_eq!(cast.marks, [(0, 0), (1, 0), (2, 0), (0, 1)]);
+    }
+
+    #[test]
+    fn what_cannot_be_done_in_a_channel_that_is_not_there_yet_is_left_out() {
+        let lines = [
+            GUILD,
+            r#"{"at":1,"do":"channel_create","guild":0}"#,
+            r#"{"at":2,"do":"voice","guild":0,"who":1,"channel":2}"#,
+            r#"{"at":3,"do":"scroll","guild":0,"who":1,"channel":2,"first":0,"last":9}"#,
+            r#"{"at":4,"do":"voice","guild":0,"who":1,"channel":0}"#,
+        ];
+        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), &[], |_| true);
+        assert_eq!((cast.left_out, cast.script.tasks.len(), cast.nameless), (2, 1, false));
+        assert_eq!(cast.marks, [(0, 0), NO_MARK, NO_MARK, (0, 1)]);
+        assert_eq!(cast.script.streams[0].kinds, [Kind::ChannelCreate, Kind::Voice]);
+    }
+
+    #[test]
+    fn who_talks_in_one_guild_may_leave_voice_in_another() {
+        let other = r#"{"at":0,"do":"guild","guild":1,"first":0,"members":4,"sessions":4,"channels":[]}"#;
+        let lines = [
+            GUILD,
+            other,
+            r#"{"at":2,"do":"voice","guild":0,"who":1,"channel":0}"#,
+            r#"{"at":3,"do":"voice","guild":1,"who":1,"channel":null}"#,
+        ];
+        let cast = cast(&trace(&lines), &town(2, 2, TOKEN), &[], |_| true);
+        assert_eq!(cast.marks, [(0, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn what_is_known_by_its_user_is_not_owed_if_tokens_do_not_say_whose_they_are() {
+        let cast = cast(&trace(&[GUILD]), &town(1, 2, "token"), &[], |_| true);
+        assert!(cast.nameless);
+        assert_eq!([Kind::Typing, Kind::Message].map(|kind| cast.script.duty(kind)), [Duty::Optional, Duty::All]);
+    }
+}

@@ -1,0 +1,202 @@
+//! One message to a tenth of the sessions, and to all of them, in turn with the raw loop over the same sockets.
+
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+
+use crate::base::clock;
+use crate::base::times::{Times, median};
+use crate::baseline::pulse::{Beat, Pulse};
+use crate::generate::clients::task::{Deed, Part};
+use crate::runs::million::figures::{Step, Target, Unit};
+use crate::runs::million::stage::{Spread, Stage, Used};
+use crate::runs::million::{ALL, TENTH, tenth};
+use crate::verify::tally::coarse;
+
+/// What a message to all may take, by the raw loop.
+const ALL_TARGET: f64 = 1.25;
+/// What one may take when a tenth is active.
+const TENTH_TARGET: f64 = 0.15;
+
+/// A tenth becomes active, and gets messages; the others are told what is unread.
+pub fn tenth_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+    let active = tenth().count(stage.live);
+    subscribe(stage, step, tenth())?;
+    // The first message pays for what is allocated, tells the size of a frame, and has all others told that something is unread: not in
+    // the middle of what is measured.
+    let (first, told) = unread(stage, active)?;
+    in_turn(stage, step, TENTH, active, TENTH_TARGET, first.bytes)?;
+    // Those who heard before may have heard again, if that took longer than the server's interval.
+    let again = stage.swarm.errand().again;
+    if again > 0 {
+        step.note(format!("{again} times somebody was told what is unread while messages were measured"));
+    }
+    // Now one that they hear of who do not get it.
+    let (_, later) = unread(stage, active)?;
+    step.add("passive sessions told what is unread", f64::from(later.told), Unit::Count);
+    step.add("time to the last of them", later.seconds, Unit::Seconds);
+    stage.begin(Deed::Rest, Part::ALL);
+    told.verdict().and(later.verdict())
+}
+
+/// How sessions were told what is unread.
+struct Told {
+    /// Who had to be.
+    passive: u32,
+    /// Who was.
+    told: u32,
+    /// How often somebody was again.
+    again: u32,
+    /// From the post to the last of them.
+    seconds: f64,
+}
+
+impl Told {
+    fn verdict(&self) -> Result<(), String> {
+        let Told { passive, told, again, .. } = self;
+        match (passive - told.min(passive), again) {
+            (0, 0) => Ok(()),
+            (missing, again) => {
+                Err(format!("{missing} of {passive} passive sessions were not told what is unread, {again} twice"))
+            }
+        }
+    }
+}
+
+/// Posts a message to the tenth that is active, and waits until all others have been told that it is unread.
+fn unread(stage: &mut Stage<'_>, active: u32) -> Result<(Spread, Told), String> {
+    stage.begin(Deed::Hear(stage.last_message), tenth().others());
+    stage.await_errand(|progress| progress.asked_all);
+    let (start_ns, start) = (clock::now_ns(), Instant::now());
+    let spread = stage.spread(TENTH, active)?;
+    let passive = stage.live - active;
+    let patience = stage.million.unread;
+    let mut progress = stage.swarm.errand();
+    while progress.done < passive && start.elapsed() < patience {
+        stage.tell(&format!("{} of {passive} know what is unread; waiting up to {patience:?}", progress.done), false);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        progress = stage.swarm.errand();
+    }
+    // One that comes twice takes a moment to show itself.
+    std::thread::sleep(crate::base::limits::AFTERGLOW);
+    let progress = stage.swarm.errand();
+    let seconds = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
+    Ok((spread, Told { passive, told: progress.done, again: progress.again, seconds }))
+}
+
+/// All others become active, and get messages.
+pub fn all_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+    subscribe_all(stage, step)?;
+    let live = stage.live;
+    // The first pays for what is allocated, and tells the size of a frame.
+    let first = stage.spread(ALL, live)?;
+    in_turn(stage, step, ALL, live, ALL_TARGET, first.bytes)
+}
+
+/// All become active.
+pub fn subscribe_all(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+    // Who is active already may say so again.
+    let part = if stage.posted[TENTH as usize] > 0 { tenth().others() } else { Part::ALL };
+    subscribe(stage, step, part)
+}
+
+fn subscribe(stage: &mut Stage<'_>, step: &mut Step, part: Part) -> Result<(), String> {
+    let start = clock::now_ns();
+    let progress = stage.ask(Deed::Subscribe(stage.million.guild), part)?;
+    let seconds = (progress.last_ns.saturating_sub(start) as f64 / 1e9).max(1e-3);
+    step.add("sessions that became active", f64::from(progress.done), Unit::Count);
+    step.add("of them", f64::from(progress.done) / seconds, Unit::PerSecond);
+    // Marks that were left come with it.
+    if stage.await_quiet().is_none() && stage.rest.server.is_some() {
+        step.note("the server had not come to rest when the messages began");
+    }
+    Ok(())
+}
+
+/// One turn of both sides.
+struct Turn {
+    spread: Spread,
+    beat: Option<Beat>,
+    /// The raw loop with other work in between.
+    paced: Option<Beat>,
+}
+
+/// Messages of so many bytes and the raw loop in turn. If the raw loop fails, the messages are judged all the same.
+fn in_turn(
+    stage: &mut Stage<'_>,
+    step: &mut Step,
+    stream: u32,
+    sessions: u32,
+    target: f64,
+    bytes: f64,
+) -> Result<(), String> {
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut used = Used::default();
+    let mut pulse = stage.million.pulse.as_ref();
+    // With others passive there is no time for it: they would be told what is unread in the middle of what is measured.
+    let mut paced = stage.million.paced_pulse.as_ref().filter(|_| sessions == stage.live);
+    let mut failed = pulse.is_none().then(|| "no command for the raw loop was given".to_owned());
+    for _ in 0..stage.million.turns {
+        let spread = stage.spread(stream, sessions)?;
+        used.add(spread.used);
+        let run = |pulse: &Pulse| pulse.run(&stage.swarm, bytes.round() as usize, stage.million.patience);
+        let beats = pulse.map(run).transpose().and_then(|beat| Ok((beat, paced.map(run).transpose()?)));
+        let (beat, in_between) = beats.unwrap_or_else(|failure| {
+            // Its pongs may still come, and would be taken for the next one's.
+            (failed, pulse, paced) = (Some(failure), None, None);
+            (None, None)
+        });
+        turns.push(Turn { spread, beat, paced: in_between });
+        // The heartbeats that a raw loop has put off are answered behind it, and would take the next message's CPUs.
+        if beat.is_some() {
+            stage.await_quiet();
+        }
+    }
+    let of = |value: &dyn Fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(value));
+    let seconds = of(&|turn| Some(turn.spread.seconds)).unwrap_or_default();
+    step.add("time to the last session", seconds, Unit::Seconds);
+    step.add("bytes of a delivery", bytes, Unit::Bytes);
+    let times = sum(turns.iter().map(|turn| &turn.spread.times));
+    let times = Times::of(&times);
+    step.add("p50", times.p50 / 1e3, Unit::Seconds);
+    step.add("p99", times.p99 / 1e3, Unit::Seconds);
+    let rest = stage.rest;
+    used.tell_each(step, &rest, "a delivery", f64::from(sessions) * turns.len() as f64);
+    used.tell(step);
+    let name = "last session by the raw loop's";
+    if let Some(why) = failed {
+        step.not_shown(name, Unit::Ratio, Target::AtMost(target));
+        step.note(format!("there is nothing to compare with: {why}"));
+        return Ok(());
+    }
+    if let (Some(raw), Some(cpu)) = (of(&|turn| Some(turn.beat?.seconds)), of(&|turn| Some(turn.beat?.cpu_us))) {
+        step.add("raw loop to all sockets", raw, Unit::Seconds);
+        step.add("raw loop's CPU for a send", cpu, Unit::Microseconds);
+    }
+    // Each turn by itself: both sides of it have seen the same machine.
+    let cpu = of(&|turn| {
+        let net = turn.spread.used.server_net(&rest)?.mean * 1e6 / f64::from(sessions.max(1));
+        Some(net / turn.beat?.cpu_us)
+    });
+    if let Some(cpu) = cpu {
+        step.add("server's CPU for a delivery beyond that at rest, by the raw loop's for a send", cpu, Unit::Ratio);
+    }
+    if let Some(ratio) = of(&|turn| Some(turn.spread.seconds / turn.beat?.seconds)) {
+        step.judge(name, ratio, Unit::Ratio, Target::AtMost(target));
+    }
+    if let Some(raw) = of(&|turn| Some(turn.paced?.seconds)) {
+        step.add("raw loop that lets heartbeats be answered like a message does", raw, Unit::Seconds);
+    }
+    if let Some(ratio) = of(&|turn| Some(turn.spread.seconds / turn.paced?.seconds)) {
+        step.add("last session by that one's", ratio, Unit::Ratio);
+    }
+    Ok(())
+}
+
+/// Several histograms as one.
+fn sum<'a>(all: impl Iterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {
+    all.fold(coarse(), |mut sum, one| {
+        sum.add(one).expect("all have the same bounds");
+        sum
+    })
+}

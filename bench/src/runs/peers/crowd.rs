@@ -1,0 +1,117 @@
+//! The crowd: plain WebSocket subscribers on few threads, and how they are told what to do.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::base::limits;
+use crate::runs::peers::Peer;
+use crate::runs::peers::subscribers::{Course, Gauge, Order, Subscribers, Takings};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A crowd whose threads run. Dropped, it says goodbye.
+#[derive(Debug)]
+pub struct Crowd {
+    subscribers: u32,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    gauge: Arc<Gauge>,
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Crowd {
+    /// Starts the threads; the subscribers begin to connect, so many per second in all.
+    pub fn start(peer: &Arc<dyn Peer>, subscribers: u32, threads: u32, connect_rate: f64) -> std::io::Result<Crowd> {
+        let threads = threads.clamp(1, subscribers.max(1));
+        let mut crowd = Crowd { subscribers, members: Vec::new() };
+        let mut first = 0;
+        for thread in 0..threads {
+            let end = (u64::from(subscribers) * u64::from(thread + 1) / u64::from(threads)) as u32;
+            let (gauge, (orders, incoming)) = (Arc::<Gauge>::default(), channel());
+            let rate = connect_rate / f64::from(threads);
+            let part = Subscribers::new(peer.clone(), first, end - first, rate, gauge.clone(), incoming)?;
+            let thread = std::thread::Builder::new().name(format!("crowd-{thread}")).spawn(move || part.run())?;
+            crowd.members.push(Member { gauge, orders, thread: Some(thread) });
+            first = end;
+        }
+        Ok(crowd)
+    }
+
+    /// Waits until all are connected or have failed, or nothing goes on any more.
+    pub fn wait_until_live(&self) -> u32 {
+        let (mut best, mut changed) = (0, Instant::now());
+        loop {
+            let (live, ended) = (self.live(), self.ended());
+            if live + ended >= self.subscribers || changed.elapsed() > limits::CONNECT_STALL_TIME {
+                return live;
+            }
+            if live + ended > best {
+                (best, changed) = (live + ended, Instant::now());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// A course begins. Returns when all threads know.
+    pub fn begin(&self, course: &Arc<Course>) {
+        let (done, dones) = channel();
+        for member in &self.members {
+            member.orders.send(Order::Begin(course.clone(), done.clone())).expect("the thread runs");
+        }
+        drop(done);
+        assert_eq!(dones.iter().count(), self.members.len(), "a thread of the crowd is gone");
+    }
+
+    /// The course is over: what came of it, by thread.
+    pub fn end(&self) -> Vec<Takings> {
+        let (to, takings) = channel();
+        for member in &self.members {
+            member.orders.send(Order::End(to.clone())).expect("the thread runs");
+        }
+        drop(to);
+        let takings: Vec<Takings> = takings.iter().collect();
+        assert_eq!(takings.len(), self.members.len(), "a thread of the crowd is gone");
+        takings
+    }
+
+    /// Subscribers that are connected.
+    pub fn live(&self) -> u32 {
+        self.members.iter().map(|member| member.gauge.live.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Subscribers whose connection failed or ended.
+    pub fn ended(&self) -> u32 {
+        self.members.iter().map(|member| member.gauge.ended.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Deliveries of this course so far.
+    pub fn delivered(&self) -> u64 {
+        self.members.iter().map(|member| member.gauge.delivered.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The ids of the threads.
+    pub fn thread_ids(&self) -> Vec<i32> {
+        self.members.iter().map(|member| member.gauge.thread.load(Ordering::Relaxed)).collect()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for member in &self.members {
+            let _ = member.orders.send(Order::Part); // a thread that is gone needs no order
+        }
+        for member in &mut self.members {
+            if let Some(thread) = member.thread.take() {
+                let _ = thread.join(); // a panic has been printed already
+            }
+        }
+    }
+}

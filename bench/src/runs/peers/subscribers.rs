@@ -1,0 +1,439 @@
+//! One thread of the crowd: its sockets and its epoll.
+//!
+//! A subscriber costs its state and no buffer: bytes are read into the one buffer of the thread and understood at once. Who is
+//! cut off stays away: a plain subscriber has no way to ask for what it missed.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use crate::base::{clock, limits, source_address};
+use crate::runs::peers::Peer;
+use crate::runs::peers::messages::{Came, Messages};
+use crate::runs::peers::receipts::Received;
+use crate::runs::peers::stamp::{Seen, Stamp};
+use crate::verify::tally::{microseconds, record};
+use crate::wire::frames::Kind;
+use crate::wire::{frames, upgrade};
+
+/// WebSocket's code for a polite end.
+const NORMAL: u16 = 1000;
+/// Any will do: masks protect proxies, of which there are none here.
+const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
+
+/// Messages of one stamp, for a time.
+#[derive(Debug)]
+pub struct Course {
+    /// How they are known.
+    pub stamp: Stamp,
+    /// When the first is meant to be sent, in nanoseconds since 1970.
+    pub start_ns: u64,
+    /// How long they are sent.
+    pub length_ns: u64,
+}
+
+/// What a thread is told.
+#[derive(Debug)]
+pub enum Order {
+    /// A course begins; what was counted before is forgotten. It is answered when that is done.
+    Begin(Arc<Course>, Sender<()>),
+    /// The course is over: what came of it?
+    End(Sender<Takings>),
+    /// Say goodbye.
+    Part,
+}
+
+/// What anyone may look at while a thread runs.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    /// The thread's id, once it runs.
+    pub thread: AtomicI32,
+    /// Subscribers that are connected and upgraded.
+    pub live: AtomicU32,
+    /// Subscribers whose connection failed or ended.
+    pub ended: AtomicU32,
+    /// Deliveries of this course.
+    pub delivered: AtomicU64,
+}
+
+/// What a thread has counted during one course.
+#[derive(Debug)]
+pub struct Takings {
+    /// What each subscriber received, by number; only those that were ever live.
+    pub receipts: Vec<(u32, Received)>,
+    /// Latencies by the third of the course in which the message was meant to be sent.
+    pub thirds: [Histogram<u64>; 3],
+    /// Messages received for the first time.
+    pub delivered: u64,
+    /// Bytes of their frames.
+    pub delivered_bytes: u64,
+    /// Messages received again.
+    pub duplicated: u64,
+    /// Messages that were not as they had been published.
+    pub garbled: u64,
+    /// Messages of no interest.
+    pub foreign: u64,
+    /// When the last came.
+    pub last_ns: u64,
+    /// What went wrong first.
+    pub faults: Vec<String>,
+}
+
+impl Default for Takings {
+    fn default() -> Self {
+        Takings {
+            receipts: Vec::new(),
+            thirds: [microseconds(), microseconds(), microseconds()],
+            delivered: 0,
+            delivered_bytes: 0,
+            duplicated: 0,
+            garbled: 0,
+            foreign: 0,
+            last_ns: 0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Takings {
+    fn fault(&mut self, what: impl FnOnce() -> String) {
+        if self.faults.len() < limits::FAULTS_TOLD {
+            self.faults.push(what());
+        }
+    }
+
+    /// A subscriber has received something.
+    fn take(
+        &mut self,
+        course: &Course,
+        number: u32,
+        receipts: &mut Received,
+        payload: &[u8],
+        wire: usize,
+        now_ns: u64,
+    ) {
+        match course.stamp.look(payload) {
+            Seen::Foreign => self.foreign += 1,
+            Seen::Garbled(index) => {
+                self.garbled += 1;
+                self.fault(|| format!("subscriber {number}: message {index} came otherwise than it was published"));
+            }
+            Seen::Message(index, _) if !receipts.take(index) => {
+                self.duplicated += 1;
+                self.fault(|| format!("subscriber {number}: message {index} came again"));
+            }
+            Seen::Message(_, intended_ns) => {
+                self.delivered += 1;
+                self.delivered_bytes += wire as u64;
+                self.last_ns = now_ns;
+                let third = intended_ns.saturating_sub(course.start_ns) * 3 / course.length_ns.max(1);
+                record(&mut self.thirds[third.min(2) as usize], now_ns.saturating_sub(intended_ns));
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not yet.
+    Waiting,
+    /// The kernel connects, or the upgrade is not yet answered.
+    Upgrading,
+    /// All is well.
+    Live,
+    /// Over.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Seat {
+    stage: Stage,
+    was_live: bool,
+    socket: Option<OwnedFd>,
+    /// The front of the upgrade's answer, while it is not whole.
+    answer: Vec<u8>,
+    messages: Messages,
+    receipts: Received,
+    /// What the socket did not take.
+    unsent: Vec<u8>,
+}
+
+/// One thread's part of the crowd.
+#[derive(Debug)]
+pub struct Subscribers {
+    peer: Arc<dyn Peer>,
+    epoll: OwnedFd,
+    seats: Vec<Seat>,
+    /// The number of the first.
+    first: u32,
+    /// The next that is to connect.
+    next: usize,
+    /// Those that have begun to connect, the longest ago first, and when; some may be connected by now.
+    arriving: VecDeque<(usize, u64)>,
+    /// Those that are connecting.
+    upgrading: usize,
+    connect_rate: f64,
+    began_ns: u64,
+    buffer: Vec<u8>,
+    course: Option<Arc<Course>>,
+    takings: Takings,
+    gauge: Arc<Gauge>,
+    orders: Receiver<Order>,
+}
+
+impl Subscribers {
+    /// So many subscribers, the first of which has the number `first`.
+    pub fn new(
+        peer: Arc<dyn Peer>,
+        first: u32,
+        count: u32,
+        connect_rate: f64,
+        gauge: Arc<Gauge>,
+        orders: Receiver<Order>,
+    ) -> std::io::Result<Subscribers> {
+        let seat = || Seat {
+            stage: Stage::Waiting,
+            was_live: false,
+            socket: None,
+            answer: Vec::new(),
+            messages: Messages::default(),
+            receipts: Received::default(),
+            unsent: Vec::new(),
+        };
+        Ok(Subscribers {
+            peer,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            seats: (0..count).map(|_| seat()).collect(),
+            first,
+            next: 0,
+            arriving: VecDeque::new(),
+            upgrading: 0,
+            connect_rate,
+            began_ns: 0,
+            buffer: vec![0; limits::READ_BYTES],
+            course: None,
+            takings: Takings::default(),
+            gauge,
+            orders,
+        })
+    }
+
+    /// Runs until it is told to part, or nobody is there any more to tell it anything.
+    pub fn run(mut self) {
+        self.gauge.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
+        self.began_ns = clock::now_ns();
+        let mut events = vec![epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; limits::EVENTS];
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Begin(course, done)) => {
+                    self.course = Some(course);
+                    self.takings = Takings::default();
+                    self.seats.iter_mut().for_each(|seat| seat.receipts = Received::default());
+                    self.gauge.delivered.store(0, Ordering::Relaxed);
+                    let _ = done.send(()); // who asked may have given up
+                }
+                Ok(Order::End(to)) => {
+                    let _ = to.send(self.end());
+                }
+                Ok(Order::Part) | Err(TryRecvError::Disconnected) => return self.part(&mut events),
+                Err(TryRecvError::Empty) => {}
+            }
+            let now = clock::now_ns();
+            let next_connect = self.connect_some(now);
+            self.wait(&mut events, next_connect.saturating_sub(now).min(limits::NAP.as_nanos() as u64));
+            self.gauge.delivered.store(self.takings.delivered, Ordering::Relaxed);
+        }
+    }
+
+    fn end(&mut self) -> Takings {
+        self.course = None;
+        let mut takings = std::mem::take(&mut self.takings);
+        for (at, seat) in self.seats.iter_mut().enumerate().filter(|(_, seat)| seat.was_live) {
+            takings.receipts.push((self.first + at as u32, std::mem::take(&mut seat.receipts)));
+        }
+        takings
+    }
+
+    fn wait(&mut self, events: &mut [epoll::Event], nap_ns: u64) {
+        let timeout = rustix::event::Timespec {
+            tv_sec: (nap_ns / 1_000_000_000) as i64,
+            tv_nsec: (nap_ns % 1_000_000_000) as i64,
+        };
+        let count = match epoll::wait(&self.epoll, &mut *events, Some(&timeout)) {
+            Ok(count) => count,
+            Err(Errno::INTR) => 0,
+            Err(error) => panic!("epoll_wait: {error}"),
+        };
+        for event in &events[..count] {
+            // Copied out, since the kernel's structure is packed.
+            let (data, flags) = (event.data, event.flags);
+            let at = data.u64() as usize;
+            if flags.contains(EventFlags::OUT) {
+                self.write(at);
+            }
+            if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR | EventFlags::RDHUP) {
+                self.read(at);
+            }
+        }
+    }
+
+    // ── connecting ──
+
+    /// Connects whom it is time to connect; says when the next one is due.
+    fn connect_some(&mut self, now: u64) -> u64 {
+        while let Some((at, since)) = self.arriving.front().copied() {
+            if self.seats[at].stage == Stage::Upgrading {
+                if now.saturating_sub(since) < limits::HANDSHAKE_TIME.as_nanos() as u64 {
+                    break;
+                }
+                self.hang_up(at, "the upgrade took too long");
+            }
+            self.arriving.pop_front();
+        }
+        while self.next < self.seats.len() && (self.upgrading as u64) < limits::HANDSHAKES_MAX as u64 {
+            let due = self.began_ns + (self.next as f64 * 1e9 / self.connect_rate) as u64;
+            if due > now {
+                return due;
+            }
+            self.connect(self.next);
+            self.arriving.push_back((self.next, now));
+            self.next += 1;
+        }
+        u64::MAX
+    }
+
+    fn connect(&mut self, at: usize) {
+        let seat = &mut self.seats[at];
+        seat.stage = Stage::Upgrading;
+        self.upgrading += 1;
+        self.peer.subscribe(&mut seat.unsent);
+        let socket = source_address::connect(self.peer.address(), self.first + at as u32).and_then(|socket| {
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP;
+            epoll::add(&self.epoll, &socket, EventData::new_u64(at as u64), flags)?;
+            Ok(socket)
+        });
+        match socket {
+            Ok(socket) => seat.socket = Some(socket),
+            Err(error) => self.hang_up(at, &format!("connect: {error}")),
+        }
+    }
+
+    // ── reading and writing ──
+
+    fn read(&mut self, at: usize) {
+        loop {
+            let seat = &mut self.seats[at];
+            let Some(socket) = &seat.socket else { return };
+            let read = match rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((0, _)) => return self.hang_up(at, "the server closed the connection"),
+                Ok((read, _)) => read,
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(error) => return self.hang_up(at, &error.to_string()),
+            };
+            if let Err(why) = self.understand(at, read, clock::now_ns()) {
+                return self.hang_up(at, &why);
+            }
+            // Epoll tells again of what is left; only a full buffer says that there surely is more.
+            if read < self.buffer.len() {
+                return;
+            }
+        }
+    }
+
+    /// Takes the first so many bytes of the buffer.
+    fn understand(&mut self, at: usize, read: usize, now_ns: u64) -> Result<(), String> {
+        let seat = &mut self.seats[at];
+        let mut bytes = &self.buffer[..read];
+        let whole;
+        if seat.stage == Stage::Upgrading {
+            seat.answer.extend_from_slice(bytes);
+            let Some(head) = upgrade::read(&seat.answer).map_err(|broken| broken.0.to_owned())? else { return Ok(()) };
+            whole = std::mem::take(&mut seat.answer);
+            bytes = &whole[head..];
+            (seat.stage, seat.was_live) = (Stage::Live, true);
+            self.upgrading -= 1;
+            self.gauge.live.fetch_add(1, Ordering::Relaxed);
+            if let Some(text) = self.peer.first_frame() {
+                frames::write(&mut seat.unsent, Kind::Text, text.as_bytes(), MASK);
+            }
+        }
+        let Seat { messages, receipts, unsent, .. } = seat;
+        let (takings, number, course) = (&mut self.takings, self.first + at as u32, self.course.as_deref());
+        let mut closed = None;
+        let result = messages.read(bytes, |came| match came {
+            Came::Message(payload, wire) => {
+                if let Some(course) = course {
+                    takings.take(course, number, receipts, payload, wire, now_ns);
+                }
+            }
+            Came::Ping(payload) => frames::write(unsent, Kind::Pong, payload, MASK),
+            Came::Close(code) => closed = Some(code),
+        });
+        if !unsent.is_empty() {
+            self.write(at);
+        }
+        result.map_err(|broken| broken.0.to_owned())?;
+        closed.map_or(Ok(()), |code| Err(format!("the server closed with {code:?}")))
+    }
+
+    fn write(&mut self, at: usize) {
+        let seat = &mut self.seats[at];
+        let Some(socket) = &seat.socket else { return };
+        if !seat.unsent.is_empty() {
+            match rustix::net::send(socket, &seat.unsent, SendFlags::NOSIGNAL) {
+                Ok(sent) => drop(seat.unsent.drain(..sent)),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => return, // the end shows itself when it is read
+            }
+        }
+        let mut flags = EventFlags::IN | EventFlags::RDHUP;
+        if seat.unsent.is_empty() {
+            seat.unsent = Vec::new();
+        } else {
+            flags |= EventFlags::OUT;
+        }
+        epoll::modify(&self.epoll, socket, EventData::new_u64(at as u64), flags).expect("the socket was added");
+    }
+
+    // ── ends ──
+
+    fn hang_up(&mut self, at: usize, why: &str) {
+        let seat = &mut self.seats[at];
+        let stage = std::mem::replace(&mut seat.stage, Stage::Ended);
+        if let Some(socket) = seat.socket.take() {
+            source_address::cut(socket);
+        }
+        (seat.unsent, seat.answer, seat.messages) = (Vec::new(), Vec::new(), Messages::default());
+        match stage {
+            Stage::Upgrading => self.upgrading -= 1,
+            Stage::Live => drop(self.gauge.live.fetch_sub(1, Ordering::Relaxed)),
+            Stage::Waiting | Stage::Ended => {}
+        }
+        if stage != Stage::Ended {
+            self.gauge.ended.fetch_add(1, Ordering::Relaxed);
+            let number = self.first + at as u32;
+            self.takings.fault(|| format!("subscriber {number}: {why}"));
+        }
+    }
+
+    /// Says goodbye and waits for the server to close: whoever closes first keeps the port for a minute, and the server has
+    /// only one.
+    fn part(&mut self, events: &mut [epoll::Event]) {
+        for at in 0..self.seats.len() {
+            frames::write(&mut self.seats[at].unsent, Kind::Close, &NORMAL.to_be_bytes(), MASK);
+            self.write(at);
+        }
+        let until = clock::now_ns() + limits::PARTING_TIME.as_nanos() as u64;
+        while self.seats.iter().any(|seat| seat.socket.is_some()) && clock::now_ns() < until {
+            self.wait(events, Duration::as_nanos(&limits::NAP) as u64);
+        }
+    }
+}

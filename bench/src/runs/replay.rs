@@ -1,0 +1,359 @@
+//! A run: a trace is played on a server's town by a player and a swarm, watched every second, and judged.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::base::proc::{Busy, ProcessUse, ThreadUse};
+use crate::base::times::Times;
+use crate::base::{clock, limits, machine, proc};
+use crate::generate::clients::{Commands, Remains, Settings};
+use crate::generate::feature_probe;
+use crate::generate::feature_probe::Feature;
+use crate::generate::rest_driver::assignment::{Cast, cast};
+use crate::generate::rest_driver::{Accepted, Advance, Played, Player, Route};
+use crate::model::fixture::Town;
+use crate::model::script::Kind;
+use crate::model::trace::{Action, Trace};
+use crate::report::folder::Findings;
+use crate::report::run as report;
+use crate::report::run::{RunReport, per};
+use crate::runs::arrival;
+use crate::runs::watch::Watch;
+use crate::verify::marker::Marker;
+use crate::verify::tally::coarse;
+use crate::verify::verifier;
+use crate::verify::verifier::Judgement;
+
+/// From the announcement to the first action: enough for all threads to see it.
+const LEAD: Duration = Duration::from_millis(200);
+/// While waiting.
+const PAUSE: Duration = Duration::from_millis(5);
+/// What takes longer is late.
+const LATE: Duration = Duration::from_secs(1);
+
+/// What is played, and how.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What is done.
+    pub trace: Arc<Trace>,
+    /// On which guilds.
+    pub town: Arc<Town>,
+    /// Where.
+    pub server: SocketAddr,
+    /// What the server is called in the report.
+    pub label: String,
+    /// The server's process, to be watched.
+    pub server_pid: Option<i32>,
+    /// Who posts all messages in place of the trace's people: the `Authorization` header's value.
+    pub author: Option<String>,
+    /// How many times faster than written.
+    pub speed: f64,
+    /// Whether the sessions ask for zlib-stream.
+    pub zlib: bool,
+    /// New connections per second.
+    pub connect_rate: f64,
+    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    pub threads: u32,
+    /// What chance depends on that is not in the trace: first heartbeats, pauses before coming back.
+    pub seed: u64,
+    /// Without a delivery for this long, what is missing counts as lost.
+    pub patience: Duration,
+    /// Without progress.
+    pub quiet: bool,
+}
+
+/// What was used when.
+struct Moment {
+    at: Instant,
+    server: Option<ProcessUse>,
+    threads: Vec<ThreadUse>,
+}
+
+impl Moment {
+    fn now(server: Option<i32>, threads: &[i32]) -> Moment {
+        let me = std::process::id() as i32;
+        Moment {
+            at: Instant::now(),
+            server: server.and_then(proc::process),
+            threads: threads.iter().map(|id| proc::thread(me, *id).unwrap_or_default()).collect(),
+        }
+    }
+}
+
+/// Finds out what the server supports, and plays that. An error says why there was no run; what went wrong in a run is in its
+/// report.
+pub fn run(run: &Run) -> Result<Findings, String> {
+    run.town.check(&run.trace)?;
+    let lacking = feature_probe::lacking(run.server, &run.town, &run.trace)?;
+    let plays = |action: &Action| Feature::of(action).is_none_or(|feature| !lacking.contains(&feature));
+    let passive = feature_probe::passive(run.server, &run.town, &run.trace)?;
+    let cast = Arc::new(cast(&run.trace, &run.town, &passive, plays));
+    let commands = Commands {
+        presence: !lacking.contains(&Feature::Presences),
+        voice: !lacking.contains(&Feature::Voice),
+        look: cast.script.looking.contains(&true)
+            && (passive.contains(&true)
+                || feature_probe::has(run.server, &run.town, &run.trace, Feature::MemberLists)?),
+        scroll: !lacking.contains(&Feature::MemberLists),
+    };
+    let mut findings = play(run, &cast, commands, plays)?;
+    let warnings = &mut findings.report.warnings;
+    if cast.left_out > 0 {
+        warnings.push(format!("{} actions of sessions left out: in channels made during the run", cast.left_out));
+    }
+    if cast.nameless {
+        let what = "the tokens do not say whose they are: reactions, typing, joining and leaving were not checked";
+        warnings.push(what.into());
+    }
+    leave_out(&mut findings.report, run, &lacking);
+    if !passive.contains(&true)
+        && cast.script.looking.contains(&true)
+        && run.trace.guilds.iter().any(|guild| guild.looking < 1.0)
+    {
+        let what = "no guild is large for this server: everybody gets what those get who look at a guild";
+        findings.report.warnings.push(what.into());
+    }
+    Ok(findings)
+}
+
+/// Plays a cast trace, as far as `plays` says.
+pub fn play(
+    run: &Run,
+    cast: &Arc<Cast>,
+    commands: Commands,
+    plays: impl Fn(&Action) -> bool + Sync,
+) -> Result<Findings, String> {
+    if let Some(most) = cast.script.streams.iter().map(|stream| stream.kinds.len()).max()
+        && most > limits::EVENTS_MAX as usize
+    {
+        return Err(format!("one channel or guild has {most} events, more than {}", limits::EVENTS_MAX));
+    }
+    let marker = Marker::new(&format!("{:x}", clock::now_ns()));
+    let settings = Settings {
+        server: run.server,
+        tokens: run.town.tokens.clone(),
+        sessions: cast.sessions,
+        script: cast.script.clone(),
+        marker: marker.clone(),
+        commands,
+        zlib: run.zlib,
+        connect_rate: run.connect_rate,
+        handshakes: limits::HANDSHAKES_MAX,
+        threads: run.threads,
+        seed: run.seed,
+    };
+    let advance = Arc::new(Advance::default());
+    let mut found = RunReport::default();
+    let mut watch = Watch::new(run.quiet, run.server_pid, advance.clone());
+    let mut swarm = arrival::gather(&settings, run.server_pid, &mut watch, &mut found)
+        .map_err(|error| format!("the swarm: {error}"))?;
+
+    let start_ns = clock::now_ns() + LEAD.as_nanos() as u64;
+    watch.begin(Instant::now() + LEAD);
+    found.header = header(run);
+    swarm.announce_traffic(start_ns, run.speed);
+    let threads = swarm.thread_ids();
+    let begin = Moment::now(run.server_pid, &threads);
+    let accepted = Arc::new(Accepted::new(&cast.script));
+    let player = Player {
+        server: run.server,
+        trace: run.trace.clone(),
+        cast: cast.clone(),
+        town: run.town.clone(),
+        author: run.author.clone(),
+        accepted: accepted.clone(),
+        marker,
+        start_ns,
+        speed: run.speed,
+    };
+    let end_ns = start_ns + (cast.script.end_us as f64 * 1e3 / run.speed) as u64;
+    let (played, player_ns) = std::thread::scope(|scope| {
+        let play = || {
+            let played = player.play(&plays, &advance);
+            (played, clock::thread_cpu_ns())
+        };
+        let thread = std::thread::Builder::new().name("player".into()).spawn_scoped(scope, play)?;
+        while !thread.is_finished() || clock::now_ns() < end_ns {
+            watch.look(&mut swarm, "traffic");
+            std::thread::sleep(PAUSE);
+        }
+        let (played, used) = thread.join().expect("the player does not panic");
+        played.map(|played| (played, used))
+    })
+    .map_err(|error: std::io::Error| format!("the player: {error}"))?;
+
+    // What is not yet there may be on its way. It is lost when nothing has come for a while.
+    let has = |stream: u32, index: u32| accepted.has(stream, index);
+    // Who did not come up in time before the traffic is not waited for again.
+    let never_came = found.arrival.asked - found.arrival.live.min(found.arrival.asked);
+    let wanted = cast.present_at_the_end().saturating_sub(never_came);
+    let mut last = (swarm.delivered(), swarm.standing());
+    let mut changed = Instant::now();
+    while changed.elapsed() < run.patience {
+        let standing = swarm.standing();
+        // Who was cut at the very end is still on the way back.
+        let look = Instant::now();
+        if standing.live + standing.dead >= wanted && swarm.outstanding(has) == 0 {
+            break;
+        }
+        // Looking at millions of events must not take the CPU that their deliveries need.
+        let pause = PAUSE.max(look.elapsed() * 20);
+        watch.look(&mut swarm, "drain");
+        std::thread::sleep(pause);
+        let now = (swarm.delivered(), swarm.standing());
+        if now != last {
+            (last, changed) = (now, Instant::now());
+        }
+    }
+    let end = Moment::now(run.server_pid, &threads);
+    // A duplicate takes a moment to show itself.
+    std::thread::sleep(limits::AFTERGLOW);
+    watch.look_now(&mut swarm, "end");
+    watch.finish();
+
+    let remains = swarm.stop();
+    let judgement = verifier::judge(&remains, &cast.script, has);
+    let traffic = judgement.last_ns.saturating_sub(start_ns) as f64 / 1e9;
+    let mut findings = Findings { series: watch.series, ..Findings::default() };
+    deliveries(&mut found, &mut findings, &remains, &judgement);
+    found.traffic.seconds = traffic;
+    found.traffic.deliveries_per_second = per(judgement.counts.delivered as f64, traffic);
+    use_of(&mut found, &begin, &end, player_ns, judgement.counts.delivered);
+    requests(&mut found, &played);
+    findings.report = found;
+    findings.conclude();
+    Ok(findings)
+}
+
+fn header(run: &Run) -> report::Header {
+    let trace = &run.trace.header;
+    report::Header {
+        name: trace.name.clone(),
+        seed: trace.seed,
+        scale: trace.scale,
+        speed: run.speed,
+        server: run.label.clone(),
+        commit: machine::commit(),
+        started: machine::date(clock::now_ns() / 1_000_000),
+        machine: machine::describe(),
+    }
+}
+
+/// What was delivered, and how the connections fared.
+fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains, judgement: &Judgement) {
+    for (kind, verdict) in &judgement.kinds {
+        let latency = remains.latencies.of(*kind);
+        let late = |times: &hdrhistogram::Histogram<u64>| times.count_between(LATE.as_micros() as u64, u64::MAX);
+        let deliveries = report::Deliveries {
+            events: verdict.events,
+            expected: verdict.expected,
+            received: verdict.received,
+            late: latency.map_or(0, late),
+            lost: verdict.lost,
+            not_yet: verdict.not_yet,
+            duplicated: verdict.duplicated,
+            leaked: verdict.leaked,
+            optional: verdict.optional,
+            ..report::Deliveries::default()
+        };
+        found.kinds.insert(*kind, deliveries);
+        if let Some(latency) = latency {
+            findings.latency.insert(*kind, latency.clone());
+        }
+        if let Some(times) = &verdict.last_session {
+            findings.last_session.insert(*kind, (**times).clone());
+        }
+    }
+    // A stream has events of several kinds: its order is told with those of the first.
+    if judgement.out_of_order > 0 {
+        let first = found.kinds.keys().next().copied().unwrap_or(Kind::Message);
+        found.kinds.entry(first).or_default().out_of_order = judgement.out_of_order;
+    }
+    found.groups_ms = judgement.groups.iter().map(|(name, times)| (name.clone(), Times::of(times))).collect();
+    let counts = &judgement.counts;
+    found.traffic.late_after_ms = LATE.as_secs_f64() * 1e3;
+    found.traffic.bytes_per_delivery = per(counts.delivered_bytes as f64, counts.delivered as f64);
+    found.sequence = report::Sequence {
+        missing: judgement.sequence_missing,
+        duplicates: judgement.sequence_duplicates,
+        late: judgement.sequence_late,
+    };
+    found.connections = report::Connections {
+        connects: counts.connects,
+        identified: counts.identified,
+        cuts: counts.cuts,
+        resumed: counts.resumed,
+        closed: counts.closed,
+        disconnects: counts.disconnects,
+        invalidated: counts.invalidated,
+        dead: counts.dead,
+    };
+    if counts.missed > 0 {
+        let what = format!("{} actions of sessions were not possible: the session was not live then", counts.missed);
+        found.warnings.push(what);
+    }
+    found.faults = judgement.faults.iter().map(report::Fault::from).collect();
+    let (mut identify, mut resume) = (coarse(), coarse());
+    for leavings in &remains.threads {
+        identify.add(&leavings.tally.identify).expect("all histograms have the same bounds");
+        resume.add(&leavings.tally.resume).expect("all histograms have the same bounds");
+    }
+    found.arrival.identify_ms = Times::of(&identify);
+    found.arrival.resume_ms = Times::of(&resume);
+    found.arrival.resumes_per_second = judgement.resumes_per_second;
+}
+
+/// What server and load generator used during the traffic.
+fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player_ns: u64, delivered: u64) {
+    let wall_ns = (end.at - begin.at).as_nanos() as u64;
+    if let Some((before, after)) = begin.server.as_ref().zip(end.server.as_ref()) {
+        let cpu_ns = proc::cpu_between(before, after) as f64;
+        found.server.cpu_us_per_delivery = (delivered > 0).then(|| cpu_ns / 1e3 / delivered as f64);
+        found.server.cpus = Some(cpu_ns / wall_ns as f64);
+        found.server.busiest = Some(proc::busiest(before, after, wall_ns));
+    }
+    let pairs = begin.threads.iter().zip(&end.threads).enumerate();
+    let threads = pairs.map(|(number, (before, after))| report::Thread {
+        name: format!("swarm-{number}"),
+        busy: Busy::between(*before, *after, wall_ns),
+    });
+    found.client.threads = threads.collect();
+    let player = Busy { ran: player_ns as f64 / wall_ns as f64, waited: 0.0 };
+    found.client.threads.push(report::Thread { name: "player".into(), busy: player });
+}
+
+/// What was asked over HTTP.
+fn requests(found: &mut RunReport, played: &Played) {
+    for route in Route::ALL {
+        if let Some(tally) = played.routes.get(&route) {
+            let answer_ms = Times::of(&tally.answer);
+            let of = report::Route { count: tally.done + tally.errors, errors: tally.errors, answer_ms };
+            found.rest.routes.insert(route.name().into(), of);
+        }
+    }
+    found.rest.lag_ms = Times::of(&played.lag);
+    for what in &played.faults {
+        found.faults.push(report::Fault { kind: "rest".into(), what: what.clone(), ..report::Fault::default() });
+    }
+    found.faults.truncate(limits::FAULTS_TOLD);
+    if played.skipped > 0 {
+        let what = format!("{} actions were not possible: what they are about was refused", played.skipped);
+        found.warnings.push(what);
+    }
+}
+
+/// Tells what the server lacks.
+fn leave_out(found: &mut RunReport, run: &Run, lacking: &[Feature]) {
+    let mut counts: BTreeMap<&str, (u64, Feature)> = BTreeMap::new();
+    for line in &run.trace.actions {
+        if let Some(feature) = Feature::of(&line.action).filter(|feature| lacking.contains(feature)) {
+            counts.entry(line.action.name()).or_insert((0, feature)).0 += 1;
+        }
+    }
+    for (what, (count, feature)) in counts {
+        let why = format!("the server knows no {}", feature.name());
+        found.left_out.push(report::LeftOut { what: what.into(), count, why });
+    }
+}
