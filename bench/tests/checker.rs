@@ -36,9 +36,9 @@ fn hall(plot: Plot) -> Fake {
 fn chat_on(fake: &Fake, cut: f64) -> RunReport {
     let chat = Chat {
         server: fake.address,
-        tokens: fake.town.tokens.clone(),
+        tokens: fake.fixture.tokens.clone(),
         sessions: SESSIONS,
-        channel: fake.town.guilds[0].channels[0],
+        channel: fake.fixture.guilds[0].channels[0],
         author: None,
         rate: MESSAGES as f64 / 2.0,
         seconds: 2.0,
@@ -245,7 +245,7 @@ fn play(lines: &[String], plot: Plot) -> (RunReport, Fake) {
 fn play_on(fake: Fake, trace: Trace) -> (RunReport, Fake) {
     let run = Run {
         trace: Arc::new(trace),
-        town: Arc::new(fake.town.clone()),
+        fixture: Arc::new(fake.fixture.clone()),
         server: fake.address,
         label: "fake".into(),
         server_pid: None,
@@ -512,7 +512,7 @@ fn bench() -> Command {
 
 fn tokens(name: &str, fake: &Fake) -> PathBuf {
     let path = std::env::temp_dir().join(format!("guildhall-bench-{name}-{}", std::process::id()));
-    std::fs::write(&path, fake.town.tokens.iter().collect::<Vec<_>>().join("\n")).expect("a temporary file");
+    std::fs::write(&path, fake.fixture.tokens.iter().collect::<Vec<_>>().join("\n")).expect("a temporary file");
     path
 }
 

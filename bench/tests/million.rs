@@ -5,11 +5,11 @@ mod fake;
 use std::time::Duration;
 
 use fake::{Fake, Mischief, Plot};
-use guildhall_bench::baseline::pulse::Pulse;
+use guildhall_bench::baseline::pulse::RawSendCommand;
 use guildhall_bench::model::trace::file;
-use guildhall_bench::runs::million;
 use guildhall_bench::runs::million::figures::Report;
-use guildhall_bench::runs::million::{Million, Step};
+use guildhall_bench::runs::million::run as steps;
+use guildhall_bench::runs::million::settings::{Million, Step};
 
 const SESSIONS: u32 = 60;
 /// Six pages and a bit: the last one counts as not full, the first is always looked at, and between them each turn shows others.
@@ -40,14 +40,14 @@ head -c "$length" <&3
     let million = Million {
         server: fake.address,
         server_pid: None,
-        tokens: fake.town.tokens.clone(),
+        tokens: fake.fixture.tokens.clone(),
         author: None,
         sessions,
-        guild: fake.town.guilds[0].id,
-        channel: fake.town.guilds[0].channels[0],
+        guild: fake.fixture.guilds[0].id,
+        channel: fake.fixture.guilds[0].channels[0],
         steps: steps.to_vec(),
-        pulse: Pulse::new(&format!("bash {} {}", script.display(), fake.address.port())),
-        paced_pulse: Pulse::new(&format!("bash {} {}", script.display(), fake.address.port())),
+        pulse: RawSendCommand::new(&format!("bash {} {}", script.display(), fake.address.port())),
+        paced_pulse: RawSendCommand::new(&format!("bash {} {}", script.display(), fake.address.port())),
         size: 80,
         turns: 2,
         unread: Duration::from_secs(2),
@@ -62,7 +62,7 @@ head -c "$length" <&3
         seed: 7,
         quiet: true,
     };
-    let report = million::run(&million).expect("a run");
+    let report = steps::run(&million).expect("a run");
     std::fs::remove_file(script).expect("it is there");
     (report, fake)
 }

@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use guildhall_bench::runs::peers::nchan::Nchan;
-use guildhall_bench::runs::peers::plain::{Plain, Publish};
+use guildhall_bench::runs::peers::nchan;
+use guildhall_bench::runs::peers::peer::{Peer, Publish, Shape};
 use guildhall_bench::runs::peers::report::Report;
+use guildhall_bench::runs::peers::run;
 use guildhall_bench::runs::peers::run::Settings;
 use guildhall_bench::runs::peers::target::Target;
-use guildhall_bench::runs::peers::{Shape, run};
 use tungstenite::{Message, WebSocket};
 
 const SUBSCRIBERS: u32 = 6;
@@ -42,7 +42,7 @@ enum Mischief {
 }
 
 #[derive(Debug, Default)]
-struct Hall {
+struct Broadcast {
     subscribers: Vec<Sender<Option<String>>>,
     published: usize,
     held: Option<String>,
@@ -53,7 +53,7 @@ struct Hall {
 struct Server {
     address: SocketAddr,
     mischief: Mischief,
-    hall: Arc<Mutex<Hall>>,
+    hall: Arc<Mutex<Broadcast>>,
 }
 
 impl Server {
@@ -152,7 +152,7 @@ impl Server {
         if self.mischief == Mischief::Refuse(number) {
             return false;
         }
-        let Hall { subscribers, held, .. } = &mut *hall;
+        let Broadcast { subscribers, held, .. } = &mut *hall;
         for (at, subscriber) in subscribers.iter().enumerate() {
             let say = |text: &str| drop(subscriber.send(Some(text.to_owned())));
             match self.mischief {
@@ -176,10 +176,10 @@ impl Server {
     }
 }
 
-fn peer(server: &Server, publish: &str) -> Plain {
+fn peer(server: &Server, publish: &str) -> Peer {
     let address = server.address;
     let wrapped = server.mischief == Mischief::Wrap;
-    Plain {
+    Peer {
         name: "test".into(),
         subscribe: Target::parse(&format!("ws://{address}/sub?id=1"), "ws").expect("sound"),
         headers: Vec::new(),
@@ -189,7 +189,7 @@ fn peer(server: &Server, publish: &str) -> Plain {
     }
 }
 
-fn settings(peer: Plain) -> Settings {
+fn settings(peer: Peer) -> Settings {
     Settings {
         peer: Arc::new(peer),
         subscribers: SUBSCRIBERS,
@@ -310,7 +310,7 @@ fn the_search_does_not_promise_more_than_a_slow_server_can_do() {
 fn nobody_there_is_no_run_but_a_fault() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let mut settings = settings(peer(&Server::open(Mischief::None), BY_REQUEST));
-    settings.peer = Arc::new(Nchan::at(&format!("http://{free}")).expect("sound"));
+    settings.peer = Arc::new(nchan::at(&format!("http://{free}")).expect("sound"));
     let report = run::run(&settings).expect("a run");
     assert!(!report.sound && report.arrival.live == 0 && report.at_rate.expected == 0);
 }

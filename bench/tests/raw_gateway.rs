@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use guildhall_bench::base::http::{Line, Mailbox};
+use guildhall_bench::base::http::{HttpConnection, MessageTarget};
 use guildhall_bench::baseline::raw::How;
 use guildhall_bench::baseline::raw::gateway::{Gateway, Settings};
 use serde_json::{Value, json};
@@ -51,8 +51,8 @@ fn identify(address: SocketAddr) -> (WebSocket<TcpStream>, String) {
     (socket, ready["d"]["session_id"].as_str().expect("an id").to_owned())
 }
 
-fn line(address: SocketAddr) -> Line {
-    Line::open(Mailbox { server: address, channel: "1".into(), token: "t".into() }).expect("it listens")
+fn line(address: SocketAddr) -> HttpConnection {
+    HttpConnection::open(MessageTarget { server: address, channel: "1".into(), token: "t".into() }).expect("it listens")
 }
 
 /// The number and the content of the next message.

@@ -1,5 +1,5 @@
 //! The checker checked at size: one message of a million is dropped, doubled or delayed on its way from the raw gateway to a
-//! swarm, and exactly that must be reported, with the session that it happened to.
+//! pool, and exactly that must be reported, with the session that it happened to.
 
 mod faulty;
 
@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faulty::{Fault, Mischief, Planted, Relay};
+use guildhall_bench::base::descriptor_table;
 use guildhall_bench::base::random::Chance;
 use guildhall_bench::baseline::raw::gateway::Gateway;
-use guildhall_bench::baseline::raw::{How, gateway, table};
+use guildhall_bench::baseline::raw::{How, gateway};
 use guildhall_bench::report::run::RunReport;
 use guildhall_bench::runs::chat;
 use guildhall_bench::runs::chat::Chat;
@@ -31,7 +32,7 @@ fn frame(seed: u64) -> u64 {
 
 fn run(fault: Option<(Mischief, u64)>, how: How) -> (RunReport, Vec<Planted>) {
     let _alone = alone();
-    table::room(); // the limit of open files is raised
+    descriptor_table::room(); // the limit of open files is raised
     let listen = "127.0.0.1:0".parse().expect("an address");
     let settings = gateway::Settings { listen, threads: 2, how, coalesce: true };
     let gateway = Gateway::open(&settings).expect("a gateway");

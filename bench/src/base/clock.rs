@@ -1,4 +1,4 @@
-//! Nanoseconds since 1970: one clock for the poster and for the swarm, since both live on one machine.
+//! Nanoseconds since 1970: one clock for the poster and for the pool, since both live on one machine.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -2,6 +2,7 @@
 //! Source: unshare(2), close_range(2), getrlimit(2).
 
 use std::io;
+use std::os::fd::RawFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,15 +19,26 @@ pub fn room() -> u32 {
     u32::try_from(limit.saturating_sub(spared)).unwrap_or(u32::MAX).max(1)
 }
 
-/// Gives the calling thread a table of its own, with standard input, output and error and nothing else: a copy of a socket
+/// Gives the calling thread a table of its own, with standard input, output and error and what is `kept`: a copy of a socket
 /// would keep its connection open when the thread that has it closes it.
 ///
-/// The thread must not use any descriptor that was opened before.
-pub fn separate() -> io::Result<()> {
-    // SAFETY: the numbers that the call closes are closed in the new table alone, which no other thread has; the caller promises
-    // that this thread uses none of them.
-    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE as libc::c_int) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// The thread must not use any other descriptor that was opened before.
+pub fn separate(kept: &[RawFd]) -> io::Result<()> {
+    let mut kept: Vec<libc::c_uint> = kept.iter().filter_map(|number| (*number).try_into().ok()).collect();
+    kept.sort_unstable();
+    let (mut first, mut flags) = (3, libc::CLOSE_RANGE_UNSHARE as libc::c_int);
+    for end in kept.into_iter().chain([libc::c_uint::MAX]) {
+        if first < end {
+            // SAFETY: the first of these calls makes a new table, which no other thread has, and all close numbers in that one
+            // alone; the caller promises that this thread uses none of them.
+            if unsafe { libc::close_range(first, end - 1, flags) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            flags = 0;
+        }
+        first = end.saturating_add(1);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -37,18 +49,21 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     #[test]
-    fn a_table_of_its_own_has_no_copies_and_closes_nothing_elsewhere() {
+    fn separate_table_has_only_what_is_kept_and_closes_nothing_elsewhere() {
         assert!(room() > 1);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let mut near = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
-        let (far, _) = listener.accept().expect("somebody connects");
-        let number = far.as_raw_fd();
+        let address = listener.local_addr().expect("an address");
+        let mut near = TcpStream::connect(address).expect("it listens");
+        let (far, _) = listener.accept().expect("a connection");
+        let (kept, gone) = (listener.as_raw_fd(), far.as_raw_fd());
         let thread = std::thread::spawn(move || {
-            separate().expect("the kernel can");
-            std::fs::read_link(format!("/proc/thread-self/fd/{number}")).is_err()
+            separate(&[kept]).expect("the kernel can");
+            let is_open = |number: RawFd| std::fs::read_link(format!("/proc/thread-self/fd/{number}")).is_ok();
+            (is_open(kept), is_open(gone))
         });
-        assert!(thread.join().expect("no panic"), "the thread still has the socket");
+        assert_eq!(thread.join().expect("no panic"), (true, false));
+        TcpStream::connect(address).expect("it still listens");
         drop(far);
-        assert_eq!(near.read(&mut [0; 1]).expect("an end"), 0, "nobody else holds it, so this is its end");
+        assert_eq!(near.read(&mut [0; 1]).expect("an end"), 0, "no other copy is open, so this is its end");
     }
 }

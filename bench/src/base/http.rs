@@ -11,7 +11,7 @@ use crate::base::limits;
 
 /// Where and as whom messages are posted.
 #[derive(Debug, Clone)]
-pub struct Mailbox {
+pub struct MessageTarget {
     /// The server.
     pub server: SocketAddr,
     /// The channel's id.
@@ -21,14 +21,14 @@ pub struct Mailbox {
 }
 
 /// Where the poster brings messages.
-pub trait Letterbox: Debug + Send + Sync {
+pub trait RequestWriter: Debug + Send + Sync {
     /// The server.
     fn server(&self) -> SocketAddr;
     /// Appends the request that posts a message.
     fn write(&self, out: &mut Vec<u8>, content: &str);
 }
 
-impl Letterbox for Mailbox {
+impl RequestWriter for MessageTarget {
     fn server(&self) -> SocketAddr {
         self.server
     }
@@ -120,24 +120,24 @@ fn chunks_end(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
 
 /// One connection on which requests are answered one by one.
 #[derive(Debug)]
-pub struct Line {
-    mailbox: Mailbox,
+pub struct HttpConnection {
+    target: MessageTarget,
     stream: TcpStream,
 }
 
-impl Line {
+impl HttpConnection {
     /// Connects.
-    pub fn open(mailbox: Mailbox) -> std::io::Result<Line> {
-        let stream = TcpStream::connect(mailbox.server)?;
+    pub fn open(target: MessageTarget) -> std::io::Result<HttpConnection> {
+        let stream = TcpStream::connect(target.server)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(limits::ANSWER_TIME))?;
-        Ok(Line { mailbox, stream })
+        Ok(HttpConnection { target, stream })
     }
 
     /// Posts a message and waits for the answer: its id, or 0 if there is none. An error tells the server's words.
     pub fn post(&mut self, content: &str) -> std::io::Result<u64> {
         let mut request = Vec::new();
-        self.mailbox.write(&mut request, content);
+        self.target.write(&mut request, content);
         self.stream.write_all(&request)?;
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
@@ -149,7 +149,7 @@ impl Line {
             bytes.extend_from_slice(&buffer[..read]);
             let Some(answer) = answer(&bytes).map_err(Error::other)? else { continue };
             if answer.closes {
-                *self = Line::open(self.mailbox.clone())?;
+                *self = HttpConnection::open(self.target.clone())?;
             }
             if answer.is_ok() {
                 return Ok(id_of(&bytes[answer.body..answer.end]).unwrap_or(0));

@@ -8,9 +8,9 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const FRAME_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of an HTTP answer's head.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Events taken from epoll at once.
+/// DeliveryTable taken from epoll at once.
 pub const EVENTS: usize = 1_024;
-/// First handshakes under way in the whole swarm, from connect to the last guild: fewer than a listener's backlog.
+/// First handshakes under way in the whole pool, from connect to the last guild: fewer than a listener's backlog.
 pub const HANDSHAKES_MAX: u32 = 512;
 /// Handshakes under way at a time when a million connect: as many as a listener's usual backlog holds, so that the server's threads, be they
 /// two or fifty, always find some.
@@ -25,7 +25,7 @@ pub const ASKED_IN_A_ROW: usize = 128;
 pub const GATE_PAUSE: Duration = Duration::from_millis(2);
 /// Between two times that a thread brings its latencies to those of all threads: adding up costs more than a turn.
 pub const LATENCY_PAUSE: Duration = Duration::from_millis(100);
-/// Stack of a swarm's thread, of which it touches a small part. JSON of 128 levels, as deep as the parser goes, fits well.
+/// Stack of a pool's thread, of which it touches a small part. JSON of 128 levels, as deep as the parser goes, fits well.
 pub const STACK_BYTES: usize = 512 * 1024;
 /// From connect to the last guild, when nothing else is going on.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ pub const CONNECT_STALL_TIME: Duration = Duration::from_secs(30);
 pub const AFTERGLOW: Duration = Duration::from_millis(300);
 /// How long the server has to close the connections after the run.
 pub const PARTING_TIME: Duration = Duration::from_secs(5);
-/// Events of one stream: bounds the tables that are kept per event.
+/// DeliveryTable of one stream: bounds the tables that are kept per event.
 pub const EVENTS_MAX: u32 = 10_000_000;
 /// Faults that are described; all are counted.
 pub const FAULTS_TOLD: usize = 50;
@@ -168,7 +168,7 @@ pub const PEER_RATE_MAX: f64 = 50_000.0;
 pub const PEER_STEPS_MAX: u32 = 20;
 /// The distance between what was kept up and what was not at which the search ends.
 pub const PEER_STEP_MIN: f64 = 1.05;
-/// Events of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
+/// DeliveryTable of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
 /// Nobody does so four times a second; if somebody does, and events are late, some are taken for others.
 pub const LEDGER_MARKS_MAX: usize = 256;
 /// How long an event is told apart from later ones of its name: longer than any that is received at all takes.

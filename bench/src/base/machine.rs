@@ -5,7 +5,20 @@ use std::fs;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::report::run::Machine;
+use serde::{Deserialize, Serialize};
+
+/// A machine, as [`describe`] sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// CPUs that this process may use.
+    pub cpus: u32,
+    /// Memory in all, in bytes.
+    pub memory_bytes: u64,
+    /// The kernel's name and release.
+    pub kernel: String,
+    /// The CPU's model.
+    pub cpu_model: String,
+}
 
 /// This machine. What cannot be seen is 0 or `unknown`.
 pub fn describe() -> Machine {

@@ -6,19 +6,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// The line.
 #[derive(Debug)]
-pub struct Line {
+pub struct ProgressLine {
     bar: Option<ProgressBar>,
     quiet: bool,
 }
 
-impl Line {
+impl ProgressLine {
     /// Nothing is told yet; if `quiet`, nothing ever is.
-    pub fn new(quiet: bool) -> Line {
+    pub fn new(quiet: bool) -> ProgressLine {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{elapsed} {msg}").expect("the template is sound");
             ProgressBar::new_spinner().with_style(style)
         });
-        Line { bar, quiet }
+        ProgressLine { bar, quiet }
     }
 
     /// Tells it.

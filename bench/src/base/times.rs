@@ -1,9 +1,11 @@
-//! Percentiles of a histogram of times.
+//! Histograms of times, their percentiles, and other sums over measurements.
 
 use std::fmt;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+
+use crate::base::limits;
 
 /// Times, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -43,4 +45,25 @@ impl fmt::Display for Times {
         let Times { p50, p90, p99, p999, max, .. } = self;
         write!(f, "p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
     }
+}
+
+/// A histogram of microseconds.
+pub fn microseconds() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 3).expect("the bounds are sound")
+}
+
+/// One of the many that the threads have: exact to a hundredth, and a tenth of the memory.
+pub fn coarse() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 2).expect("the bounds are sound")
+}
+
+/// Records a time; longer than the histogram's longest counts as that.
+pub fn record(times: &mut Histogram<u64>, ns: u64) {
+    times.saturating_record((ns / 1_000).max(1));
+}
+
+/// A quotient that is 0 if there is nothing to divide by: JSON has no other numbers.
+pub fn per(part: f64, whole: f64) -> f64 {
+    let quotient = part / whole;
+    if quotient.is_finite() { quotient } else { 0.0 }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::generate::clients::Swarm;
+use crate::generate::clients::pool::ClientPool;
 
 /// Between looks.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -19,7 +19,7 @@ const SKIPPED_ONE_IN: u64 = 100;
 
 /// The command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pulse(Vec<String>);
+pub struct RawSendCommand(Vec<String>);
 
 /// What the server says of it.
 #[derive(Debug, Deserialize)]
@@ -40,7 +40,7 @@ struct Round {
 
 /// What one took.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Beat {
+pub struct RawSendTiming {
     /// From the order to the last byte on the last session, in seconds.
     pub seconds: f64,
     /// From the order to the last send, in seconds, as the server says.
@@ -49,16 +49,16 @@ pub struct Beat {
     pub cpu_us: f64,
 }
 
-impl Pulse {
+impl RawSendCommand {
     /// The command's words, separated by spaces.
-    pub fn new(command: &str) -> Option<Pulse> {
+    pub fn new(command: &str) -> Option<RawSendCommand> {
         let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-        (!words.is_empty()).then_some(Pulse(words))
+        (!words.is_empty()).then_some(RawSendCommand(words))
     }
 
     /// Has so many bytes written to each connection, and waits until they are all here; without a further one for so long, they are lost.
-    pub fn run(&self, swarm: &Swarm, bytes: usize, patience: Duration) -> Result<Beat, String> {
-        let (before, _) = swarm.pongs();
+    pub fn run(&self, pool: &ClientPool, bytes: usize, patience: Duration) -> Result<RawSendTiming, String> {
+        let (before, _) = pool.pongs();
         let [program, arguments @ ..] = &self.0[..] else { return Err("there is no command for the raw loop".into()) };
         let mut command = Command::new(program);
         command.args(arguments).arg(bytes.to_string()).stdin(Stdio::null());
@@ -80,11 +80,11 @@ impl Pulse {
         let expected = before + told.frames * written;
         let (mut last, mut changed) = (before, Instant::now());
         loop {
-            let (now, last_ns) = swarm.pongs();
+            let (now, last_ns) = pool.pongs();
             if now >= expected {
                 let seconds = last_ns.saturating_sub(round.ordered_at_ns) as f64 / 1e9;
                 let cpu_us = round.cpu_ms * 1e3 / written.max(1) as f64;
-                return Ok(Beat { seconds, sent_seconds: round.wall_ms / 1e3, cpu_us });
+                return Ok(RawSendTiming { seconds, sent_seconds: round.wall_ms / 1e3, cpu_us });
             }
             if now != last {
                 (last, changed) = (now, Instant::now());
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_command_is_its_words() {
-        assert_eq!(Pulse::new("a  --b c"), Some(Pulse(vec!["a".into(), "--b".into(), "c".into()])));
-        assert_eq!(Pulse::new("  "), None);
+        assert_eq!(RawSendCommand::new("a  --b c"), Some(RawSendCommand(vec!["a".into(), "--b".into(), "c".into()])));
+        assert_eq!(RawSendCommand::new("  "), None);
     }
 }

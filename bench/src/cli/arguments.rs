@@ -15,7 +15,7 @@ pub type Failure = Box<dyn std::error::Error>;
 
 /// Sessions of a server, in all commands that connect some.
 #[derive(Debug, Args)]
-pub struct SwarmArgs {
+pub struct SessionArgs {
     /// The server's address, such as http://127.0.0.1:8080.
     #[arg(long, value_name = "URL")]
     pub server: String,
@@ -28,7 +28,7 @@ pub struct SwarmArgs {
     /// New connections per second; 4,000 unless said, and for `million` as many as there can be.
     #[arg(long, value_name = "PER_SECOND")]
     pub connect_rate: Option<f64>,
-    /// Threads of the swarm; 0: half as many as there are CPUs, or more if the limit of open files asks for them.
+    /// Threads of the pool; 0: half as many as there are CPUs, or more if the limit of open files asks for them.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: u32,
     /// `zlib-stream`.
@@ -62,7 +62,7 @@ pub struct PostArgs {
     pub size: usize,
 }
 
-impl SwarmArgs {
+impl SessionArgs {
     /// Whether there can be such sessions, and such messages.
     pub fn check(&self, post: &PostArgs) -> Result<(), Failure> {
         if self.sessions == 0 || self.connect_rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {

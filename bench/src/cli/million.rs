@@ -7,18 +7,18 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::base::limits;
-use crate::baseline::pulse::Pulse;
-use crate::cli::arguments::{Failure, PostArgs, SwarmArgs, server, tell};
+use crate::baseline::pulse::RawSendCommand;
+use crate::cli::arguments::{Failure, PostArgs, SessionArgs, server, tell};
 use crate::model::fixture::read_tokens;
-use crate::runs::million;
-use crate::runs::million::{Million, Step};
+use crate::runs::million::run;
+use crate::runs::million::settings::{Million, Step};
 
 /// A guild and its sessions, each of whom has a token of its own.
 #[derive(Debug, Args)]
 pub struct MillionArgs {
     /// The sessions.
     #[command(flatten)]
-    pub swarm: SwarmArgs,
+    pub pool: SessionArgs,
     #[command(flatten)]
     post: PostArgs,
     /// The guild's id. It must be large for the server: its people get no messages until they subscribe.
@@ -42,7 +42,7 @@ pub struct MillionArgs {
     /// How long those who stop reading are waited for until the server has cut them: more than one and a half heartbeats.
     #[arg(long, value_name = "S", default_value_t = 75.0)]
     stall_seconds: f64,
-    /// How long server and swarm are watched at rest, once all have come: what heartbeats take is told apart from what steps take.
+    /// How long server and pool are watched at rest, once all have come: what heartbeats take is told apart from what steps take.
     #[arg(long, value_name = "S", default_value_t = 15.0)]
     rest_seconds: f64,
     /// Handshakes at a time, in all.
@@ -55,42 +55,42 @@ pub struct MillionArgs {
 
 /// Runs `million`.
 pub fn run_million(args: &MillionArgs) -> Result<bool, Failure> {
-    let MillionArgs { swarm, post, .. } = args;
-    let tokens = read_tokens(&swarm.tokens)?;
-    swarm.check(post)?;
-    if args.handshakes == 0 || tokens.len() < swarm.sessions as usize {
+    let MillionArgs { pool, post, .. } = args;
+    let tokens = read_tokens(&pool.tokens)?;
+    pool.check(post)?;
+    if args.handshakes == 0 || tokens.len() < pool.sessions as usize {
         let (count, at_a_time) = (tokens.len(), args.handshakes);
-        return Err(format!("{} sessions, {count} tokens, {at_a_time} handshakes at a time", swarm.sessions).into());
+        return Err(format!("{} sessions, {count} tokens, {at_a_time} handshakes at a time", pool.sessions).into());
     }
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     let million = Million {
-        server: server(&swarm.server)?,
-        server_pid: swarm.server_pid,
+        server: server(&pool.server)?,
+        server_pid: pool.server_pid,
         tokens: Arc::new(tokens),
         author: post.poster_token.clone(),
-        sessions: swarm.sessions,
+        sessions: pool.sessions,
         guild: args.guild,
         channel: post.channel,
         steps: args.steps.clone(),
-        pulse: args.pulse.as_deref().and_then(Pulse::new),
-        paced_pulse: args.paced_pulse.as_deref().and_then(Pulse::new),
+        pulse: args.pulse.as_deref().and_then(RawSendCommand::new),
+        paced_pulse: args.paced_pulse.as_deref().and_then(RawSendCommand::new),
         size: post.size,
         turns: args.turns.max(1),
         unread: seconds(args.unread_seconds)?,
         stall: seconds(args.stall_seconds)?,
         rest: seconds(args.rest_seconds)?,
-        zlib: swarm.compress.is_some(),
-        connect_rate: swarm.connect_rate.unwrap_or(1e9),
+        zlib: pool.compress.is_some(),
+        connect_rate: pool.connect_rate.unwrap_or(1e9),
         handshakes: args.handshakes,
-        threads: swarm.threads,
+        threads: pool.threads,
         patience: limits::MILLION_PATIENCE,
-        seed: swarm.seed,
-        quiet: swarm.quiet,
+        seed: pool.seed,
+        quiet: pool.quiet,
     };
-    let report = million::run(&million)?;
+    let report = run::run(&million)?;
     if let Some(path) = &args.page {
         std::fs::write(path, report.page()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    tell(swarm.json.as_deref(), &report)?;
+    tell(pool.json.as_deref(), &report)?;
     Ok(report.sound)
 }

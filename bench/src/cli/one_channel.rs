@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::base::http::Mailbox;
+use crate::base::http::MessageTarget;
 use crate::base::{clock, limits};
-use crate::baseline::pulse::Pulse;
-use crate::cli::arguments::{Failure, PostArgs, SwarmArgs, server, tell};
+use crate::baseline::pulse::RawSendCommand;
+use crate::cli::arguments::{Failure, PostArgs, SessionArgs, server, tell};
 use crate::generate::clients;
 use crate::model::fixture::read_tokens;
 use crate::model::script::Script;
 use crate::runs::chat::Chat;
 use crate::runs::fanout::{Against, Fanout};
-use crate::runs::{chat, fanout, idle};
+use crate::runs::{chat, fanout};
 use crate::verify::marker::Marker;
 
 /// New connections per second, unless said.
@@ -24,7 +24,7 @@ const CONNECT_RATE: f64 = 4_000.0;
 #[derive(Debug, Args)]
 pub struct ChatArgs {
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pool: SessionArgs,
     #[command(flatten)]
     post: PostArgs,
     /// Messages per second.
@@ -48,7 +48,7 @@ pub struct ChatArgs {
 #[derive(Debug, Args)]
 pub struct IdleArgs {
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pool: SessionArgs,
     /// How long the sessions stay.
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     seconds: f64,
@@ -58,7 +58,7 @@ pub struct IdleArgs {
 #[derive(Debug, Args)]
 pub struct FanoutArgs {
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pool: SessionArgs,
     #[command(flatten)]
     post: PostArgs,
     /// Messages per turn.
@@ -78,12 +78,12 @@ pub fn run_chat(args: &ChatArgs) -> Result<bool, Failure> {
     if !(args.rate > 0.0 && args.seconds > 0.0 && (0.0..=1.0).contains(&args.cut)) {
         return Err("the rate and the time must be above 0, and the cut from 0 to 1".into());
     }
-    let chat = Chat { rate: args.rate, seconds: args.seconds, cut: args.cut, ..chat_of(&args.swarm, &args.post)? };
+    let chat = Chat { rate: args.rate, seconds: args.seconds, cut: args.cut, ..chat_of(&args.pool, &args.post)? };
     let mut report = chat::run(&chat)?.report;
     if let Some(name) = &args.name {
         report.header.server.clone_from(name);
     }
-    tell(args.swarm.json.as_deref(), &report)?;
+    tell(args.pool.json.as_deref(), &report)?;
     if let Some(path) = &args.row {
         report.row(args.post.size as u64).append(path)?;
     }
@@ -94,28 +94,28 @@ pub fn run_chat(args: &ChatArgs) -> Result<bool, Failure> {
 pub fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
     // Nobody posts, so no channel is needed.
     let nowhere = PostArgs { channel: 0, poster_token: None, size: 0 };
-    let chat = Chat { seconds: args.seconds, ..chat_of(&args.swarm, &nowhere)? };
-    let report = idle::run(&chat)?.report;
-    tell(args.swarm.json.as_deref(), &report)?;
+    let chat = Chat { seconds: args.seconds, ..chat_of(&args.pool, &nowhere)? };
+    let report = chat::run_idle(&chat)?.report;
+    tell(args.pool.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
 /// Runs `fanout`.
 pub fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
-    let Chat { server, tokens, sessions, zlib, connect_rate, threads, seed, .. } = chat_of(&args.swarm, &args.post)?;
+    let Chat { server, tokens, sessions, zlib, connect_rate, threads, seed, .. } = chat_of(&args.pool, &args.post)?;
     let (messages, turns) = (args.messages.max(1), args.turns.max(1));
     let token = args.post.poster_token.clone().unwrap_or_else(|| tokens.get(0).to_owned());
     let fanout = Fanout {
-        mailbox: Mailbox { server, channel: args.post.channel.to_string(), token },
+        target: MessageTarget { server, channel: args.post.channel.to_string(), token },
         size: args.post.size,
-        swarm: clients::Settings {
+        pool: clients::settings::Settings {
             server,
             tokens,
             sessions,
             // One more than the turns have: the first pays for what is allocated.
             script: Arc::new(Script::of_channel(sessions, messages * turns + 1, 1e9)),
             marker: Marker::new(&format!("{:x}", clock::now_ns())),
-            commands: clients::Commands::NONE,
+            commands: clients::settings::Commands::NONE,
             zlib,
             connect_rate,
             handshakes: limits::HANDSHAKES_MAX,
@@ -124,17 +124,17 @@ pub fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
         },
         messages,
         turns,
-        server_pid: args.swarm.server_pid.ok_or("--server-pid is needed: the server's CPU time is the question")?,
-        against: args.pulse.as_deref().and_then(Pulse::new).map_or(Against::Raw, Against::Pulse),
-        quiet: args.swarm.quiet,
+        server_pid: args.pool.server_pid.ok_or("--server-pid is needed: the server's CPU time is the question")?,
+        against: args.pulse.as_deref().and_then(RawSendCommand::new).map_or(Against::Raw, Against::RawSendCommand),
+        quiet: args.pool.quiet,
     };
     let report = fanout::run(&fanout)?;
-    tell(args.swarm.json.as_deref(), &report)?;
+    tell(args.pool.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
 /// What all runs on one channel have in common; without traffic.
-fn chat_of(args: &SwarmArgs, post: &PostArgs) -> Result<Chat, Failure> {
+fn chat_of(args: &SessionArgs, post: &PostArgs) -> Result<Chat, Failure> {
     args.check(post)?;
     Ok(Chat {
         server: server(&args.server)?,

@@ -7,11 +7,10 @@ use clap::Args;
 
 use crate::base::{limits, proc};
 use crate::cli::arguments::{Failure, tell};
-use crate::runs::peers::nchan::Nchan;
-use crate::runs::peers::plain::{Plain, Publish};
+use crate::runs::peers::peer::{Peer, Publish, Shape};
 use crate::runs::peers::run::Settings;
 use crate::runs::peers::target::Target;
-use crate::runs::peers::{Peer, Shape, plain, run};
+use crate::runs::peers::{nchan, peer, run};
 
 /// What is measured, and how.
 #[derive(Debug, Args)]
@@ -30,10 +29,10 @@ pub struct PeerArgs {
     #[arg(long, value_name = "URL")]
     nchan: Option<String>,
     /// A further header of the upgrade requests, `Name: value`.
-    #[arg(long, value_name = "HEADER", value_parser = plain::header)]
+    #[arg(long, value_name = "HEADER", value_parser = peer::header)]
     header: Vec<(String, String)>,
     /// A further header of the requests that publish.
-    #[arg(long, value_name = "HEADER", value_parser = plain::header)]
+    #[arg(long, value_name = "HEADER", value_parser = peer::header)]
     publish_header: Vec<(String, String)>,
     /// What a subscriber says in a text frame as soon as it is connected.
     #[arg(long, value_name = "TEXT")]
@@ -126,9 +125,9 @@ fn settings(args: &PeerArgs) -> Result<Settings, Failure> {
     })
 }
 
-fn peer(args: &PeerArgs) -> Result<Arc<dyn Peer>, Failure> {
+fn peer(args: &PeerArgs) -> Result<Arc<Peer>, Failure> {
     if let Some(url) = &args.nchan {
-        return Ok(Arc::new(Nchan::at(url)?));
+        return Ok(Arc::new(nchan::at(url)?));
     }
     let url = args.subscribe.as_deref().unwrap_or_default();
     let subscribe = Target::parse(url, "ws")?;
@@ -137,7 +136,7 @@ fn peer(args: &PeerArgs) -> Result<Arc<dyn Peer>, Failure> {
         None if args.publish_frame => Publish::Frame(subscribe.clone()),
         None => return Err("one of --publish and --publish-frame is needed".into()),
     };
-    Ok(Arc::new(Plain {
+    Ok(Arc::new(Peer {
         name: args.name.clone(),
         subscribe,
         headers: args.header.clone(),

@@ -30,9 +30,6 @@ pub struct RawArgs {
     /// Writes everything to a file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Takes turns by lines on stdin, as `fanout` wants it.
-    #[arg(long, hide = true)]
-    turns: bool,
 }
 
 /// Arguments of `raw-gateway`.
@@ -106,14 +103,14 @@ pub fn run_ceiling(args: &CeilingArgs) -> Result<bool, Failure> {
 
 /// Runs `raw`.
 pub fn run_raw(args: &RawArgs) -> Result<bool, Failure> {
-    let mut crowd = raw::Crowd::open(args.sockets)?;
-    let mut turns = vec![raw::Turn::default(); args.how.len()];
+    let mut senders = raw::RawSenders::open(args.sockets)?;
+    let mut turns = vec![raw::SendCost::default(); args.how.len()];
     for how in &args.how {
-        crowd.turn(*how, args.bytes, 1)?; // the first round pays for what the kernel allocates
+        senders.turn(*how, args.bytes, 1)?; // the first round pays for what the kernel allocates
     }
     for _ in 0..args.rounds {
         for (how, turn) in args.how.iter().zip(&mut turns) {
-            turn.add(&crowd.turn(*how, args.bytes, 1)?);
+            turn.add(&senders.turn(*how, args.bytes, 1)?);
         }
     }
     for (how, turn) in args.how.iter().zip(&turns) {
@@ -158,7 +155,7 @@ pub fn run_raw_gateway(args: RawGatewayArgs) -> Result<bool, Failure> {
                 return Err("the run's name has letters and digits".into());
             }
             let (size, messages, sessions) = (args.size, args.messages, args.after);
-            Some(raw::generator::Plan { rate, size, run, messages, sessions })
+            Some(raw::generator::GeneratorPlan { rate, size, run, messages, sessions })
         }
         _ => None,
     };

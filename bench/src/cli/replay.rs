@@ -10,16 +10,16 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::base::{descriptor_table, limits};
-use crate::baseline::raw::{Crowd, How};
+use crate::baseline::raw::{How, RawSenders};
 use crate::cli::arguments::{Failure, server};
-use crate::model::fixture::Town;
-use crate::model::scenario;
-use crate::model::scenario::Options;
+use crate::cli::scenario::ScenarioArgs;
+use crate::model::fixture::Fixture;
 use crate::model::trace::{Trace, file};
-use crate::report::folder::Findings;
+use crate::report::findings::Findings;
+use crate::report::folder;
 use crate::report::run::Baseline;
 use crate::runs::replay::Run;
-use crate::runs::server_process::{Host, Terms};
+use crate::runs::server_process::{ServerOptions, ServerProcess};
 use crate::runs::{replay, server_process};
 
 /// Rounds of each way to send, in turn.
@@ -28,21 +28,8 @@ const BASELINE_ROUNDS: u32 = 10;
 /// A scenario to be played.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// A scenario that `scenarios` lists, or a TOML file.
-    #[arg(value_name = "NAME|FILE")]
-    scenario: String,
-    /// How large: 0.01 is a hundredth of the people, with the same traffic for each.
-    #[arg(long, default_value_t = 1.0)]
-    scale: f64,
-    /// What all chances depend on: the same seed makes the same trace.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// How long, instead of what the scenario says.
-    #[arg(long, value_name = "S")]
-    seconds: Option<f64>,
-    /// Multiplies messages and reactions.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    rate: f64,
+    #[command(flatten)]
+    scenario: ScenarioArgs,
     #[command(flatten)]
     how: HowArgs,
 }
@@ -64,7 +51,7 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 struct HowArgs {
     /// Starts this Guildhall for the run, with guilds of its own, and stops it afterwards.
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["server", "town", "tokens", "server_pid"])]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["server", "fixture", "tokens", "server_pid"])]
     guildhall: Option<PathBuf>,
     /// Shards of that Guildhall.
     #[arg(long, value_name = "N", requires = "guildhall")]
@@ -73,12 +60,12 @@ struct HowArgs {
     #[arg(long = "serve-arg", value_name = "ARGUMENT", requires = "guildhall", allow_hyphen_values = true)]
     serve: Vec<String>,
     /// A server that is there, such as http://127.0.0.1:8080.
-    #[arg(long, value_name = "URL", required_unless_present = "guildhall", requires = "town")]
+    #[arg(long, value_name = "URL", required_unless_present = "guildhall", requires = "fixture")]
     server: Option<String>,
     /// The trace's guilds on that server: a JSON file.
-    #[arg(long, value_name = "FILE")]
-    town: Option<PathBuf>,
-    /// A file with one token per line, in place of those in the town.
+    #[arg(long, alias = "town", value_name = "FILE")]
+    fixture: Option<PathBuf>,
+    /// A file with one token per line, in place of those in the fixture.
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
     /// That server's process, whose CPU time and memory are read from /proc.
@@ -93,7 +80,7 @@ struct HowArgs {
     /// New connections per second.
     #[arg(long, value_name = "PER_SECOND", default_value_t = 4_000.0)]
     connect_rate: f64,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    /// Threads of the pool; 0: as many as the limit of open files asks for.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: u32,
     /// `zlib-stream`.
@@ -106,9 +93,7 @@ struct HowArgs {
 
 /// Makes a trace of a scenario and plays it.
 pub fn run_scenario(args: &RunArgs) -> Result<bool, Failure> {
-    let scenario = scenario::load(&args.scenario)?;
-    let options = Options { seed: args.seed, scale: args.scale, seconds: args.seconds, rate: args.rate };
-    let made = scenario::synth(&scenario, &options)?;
+    let made = args.scenario.make()?;
     for (what, count) in &made.skipped {
         eprintln!("guildhall-bench: {count} × {what} left out, since nobody was there who could");
     }
@@ -133,14 +118,14 @@ fn play(trace: Trace, speed: f64, how: &HowArgs) -> Result<bool, Failure> {
     }
     std::fs::create_dir_all(&how.out).map_err(|error| format!("{}: {error}", how.out.display()))?;
     let trace = Arc::new(trace);
-    let (town, host) = match &how.guildhall {
+    let (fixture, host) = match &how.guildhall {
         Some(program) => {
-            let (town, host) = hire(&trace, program, how)?;
-            (town, Some(host))
+            let (fixture, host) = hire(&trace, program, how)?;
+            (fixture, Some(host))
         }
         None => {
-            let path = how.town.as_deref().ok_or("--town is needed")?;
-            (Town::read(path, how.tokens.as_deref())?, None)
+            let path = how.fixture.as_deref().ok_or("--fixture is needed")?;
+            (Fixture::read(path, how.tokens.as_deref())?, None)
         }
     };
     let (address, label, server_pid): (SocketAddr, String, Option<i32>) = match (&host, &how.server) {
@@ -148,10 +133,10 @@ fn play(trace: Trace, speed: f64, how: &HowArgs) -> Result<bool, Failure> {
         (None, Some(url)) => (server(url)?, url.clone(), how.server_pid),
         (None, None) => return Err("--server or --guildhall is needed".into()),
     };
-    let town = Arc::new(town);
+    let fixture = Arc::new(fixture);
     let run = Run {
         trace: trace.clone(),
-        town,
+        fixture,
         server: address,
         label,
         server_pid,
@@ -171,30 +156,30 @@ fn play(trace: Trace, speed: f64, how: &HowArgs) -> Result<bool, Failure> {
     if how.baseline.is_some() {
         compare_with_kernel(&mut findings, how.quiet)?;
     }
-    findings.write(&how.out)?;
+    folder::write(&findings, &how.out)?;
     writeln!(std::io::stdout(), "{}\n\nreport: {}/", findings.report, how.out.display())?;
     Ok(findings.report.sound)
 }
 
 /// Makes a data directory with the trace's guilds, and starts a server on it.
-fn hire(trace: &Trace, program: &Path, how: &HowArgs) -> Result<(Town, Host), Failure> {
+fn hire(trace: &Trace, program: &Path, how: &HowArgs) -> Result<(Fixture, ServerProcess), Failure> {
     let data = how.out.join("host");
-    // Only what an earlier run has left: a folder with a town.
+    // Only what an earlier run has left: a folder with a fixture.
     if data.join(server_process::TOWN).exists() {
         std::fs::remove_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
     }
-    let terms = Terms { program: program.to_owned(), data, cores: how.cores, arguments: how.serve.clone() };
+    let terms = ServerOptions { program: program.to_owned(), data, cores: how.cores, arguments: how.serve.clone() };
     if !how.quiet {
         let members: u64 = trace.guilds.iter().map(|guild| guild.members).sum();
         eprintln!("making {} guilds with {members} members", trace.guilds.len());
     }
-    let town = server_process::settle(&terms, trace)?;
-    let host = Host::start(&terms)?;
-    Ok((town, host))
+    let fixture = server_process::settle(&terms, trace)?;
+    let host = ServerProcess::start(&terms)?;
+    Ok((fixture, host))
 }
 
 /// Stops the server and keeps what it wrote about itself; its data go.
-fn leave(host: Host, how: &HowArgs) -> Result<Option<String>, Failure> {
+fn leave(host: ServerProcess, how: &HowArgs) -> Result<Option<String>, Failure> {
     let histograms = host.stop()?;
     let data = how.out.join("host");
     let log = how.out.join("server.log");
@@ -220,10 +205,10 @@ fn compare_with_kernel(findings: &mut Findings, quiet: bool) -> Result<(), Failu
     if !quiet {
         eprintln!("comparing with plain sends of {bytes} bytes to {sockets} sockets");
     }
-    let mut crowd = Crowd::open(sockets)?;
+    let mut senders = RawSenders::open(sockets)?;
     for (how, name) in [(How::Send, "raw send"), (How::Uring, "raw io_uring")] {
-        crowd.turn(how, bytes, 1)?; // the first round pays for what the kernel allocates
-        let value = crowd.turn(how, bytes, BASELINE_ROUNDS)?.cpu_us_per_send();
+        senders.turn(how, bytes, 1)?; // the first round pays for what the kernel allocates
+        let value = senders.turn(how, bytes, BASELINE_ROUNDS)?.cpu_us_per_send();
         let ratio = report.server.cpu_us_per_delivery.map(|server| server / value);
         let what = "CPU per delivery".to_owned();
         report.baselines.push(Baseline { name: name.into(), what, value, unit: "µs".into(), ratio });

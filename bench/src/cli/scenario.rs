@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::model::scenario::{BUILT_IN, Options, load, synth};
+use crate::cli::arguments::Failure;
+use crate::model::scenario::{BUILT_IN, Made, Options, load, synth};
 use crate::model::trace::file;
 use crate::model::trace::summary::summary;
 
-/// How a trace is made.
+/// A scenario, and what a trace is made of it with.
 #[derive(Debug, Args)]
-pub struct SynthArgs {
+pub struct ScenarioArgs {
     /// A scenario that `scenarios` lists, or a TOML file.
     #[arg(value_name = "NAME|FILE")]
     scenario: String,
@@ -27,6 +28,21 @@ pub struct SynthArgs {
     /// Multiplies messages and reactions.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     rate: f64,
+}
+
+impl ScenarioArgs {
+    /// Makes the trace.
+    pub fn make(&self) -> Result<Made, Failure> {
+        let options = Options { seed: self.seed, scale: self.scale, seconds: self.seconds, rate: self.rate };
+        Ok(synth(&load(&self.scenario)?, &options)?)
+    }
+}
+
+/// How a trace is made.
+#[derive(Debug, Args)]
+pub struct SynthArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
     /// Where the trace goes. Left out: it is only counted.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -40,13 +56,9 @@ pub struct TraceArgs {
     file: PathBuf,
 }
 
-type Failure = Box<dyn std::error::Error>;
-
 /// Makes a trace, writes it if there is somewhere to, and tells what is in it.
 pub fn run_synth(args: &SynthArgs) -> Result<bool, Failure> {
-    let scenario = load(&args.scenario)?;
-    let options = Options { seed: args.seed, scale: args.scale, seconds: args.seconds, rate: args.rate };
-    let made = synth(&scenario, &options)?;
+    let made = args.scenario.make()?;
     if let Some(path) = &args.out {
         file::write(&made.trace, path)?;
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::base::http::{Line, Mailbox};
+use crate::base::http::{HttpConnection, MessageTarget};
 use crate::base::{http, limits};
-use crate::model::fixture::{Town, user_of};
+use crate::model::fixture::{Fixture, user_of};
 use crate::model::trace;
 use crate::model::trace::{Action, Channel, ChannelKind, Trace};
 use crate::wire::frames::Kind;
@@ -51,13 +51,13 @@ impl Feature {
 }
 
 /// The features that a trace needs and the server lacks.
-pub fn lacking(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<Feature>, String> {
+pub fn lacking(server: SocketAddr, fixture: &Fixture, trace: &Trace) -> Result<Vec<Feature>, String> {
     let mut lacking = Vec::new();
     let mut asked = Vec::new();
     for trace::Line { action, .. } in &trace.actions {
         let Some(feature) = Feature::of(action).filter(|feature| !asked.contains(feature)) else { continue };
         asked.push(feature);
-        if !has(server, town, trace, feature)? {
+        if !has(server, fixture, trace, feature)? {
             lacking.push(feature);
         }
     }
@@ -65,12 +65,12 @@ pub fn lacking(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<Fea
 }
 
 /// Whether the server has a feature. It is asked in a guild that has two sessions, and a channel of the kind that it takes.
-pub fn has(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> Result<bool, String> {
-    ask(server, town, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))
+pub fn has(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -> Result<bool, String> {
+    ask(server, fixture, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))
 }
 
 /// By guild, whether those get no messages who do not look at it. Guilds of the same size are alike, and so are all that are larger.
-pub fn passive(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<bool>, String> {
+pub fn passive(server: SocketAddr, fixture: &Fixture, trace: &Trace) -> Result<Vec<bool>, String> {
     let mut sizes: Vec<u64> = trace
         .guilds
         .iter()
@@ -84,7 +84,7 @@ pub fn passive(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<boo
     let mut is_passive = |members: u64| {
         let found =
             trace.guilds.iter().position(|guild| guild.members == members && guild.sessions - guild.joining >= 2);
-        let answer = found.map_or(Ok(false), |guild| passes_over(server, town, trace, guild));
+        let answer = found.map_or(Ok(false), |guild| passes_over(server, fixture, trace, guild));
         answer.unwrap_or_else(|error| {
             failure.get_or_insert(format!("asking who gets messages: {error}"));
             false
@@ -101,19 +101,19 @@ pub fn passive(server: SocketAddr, town: &Town, trace: &Trace) -> Result<Vec<boo
 }
 
 /// Whether a message in a guild passes over those who do not look at it.
-fn passes_over(server: SocketAddr, town: &Town, trace: &Trace, guild: usize) -> io::Result<bool> {
-    let (place, first) = (&town.guilds[guild], trace.firsts()[guild]);
+fn passes_over(server: SocketAddr, fixture: &Fixture, trace: &Trace, guild: usize) -> io::Result<bool> {
+    let (place, first) = (&fixture.guilds[guild], trace.firsts()[guild]);
     let open = |channel: &Channel| channel.kind == ChannelKind::Text && channel.share.is_none();
     let channel = trace.guilds[guild].channels.iter().position(open).and_then(|channel| place.channels.get(channel));
     let (Some(channel), false) = (channel, place.id == 0) else { return Ok(false) };
-    let mut one = Peek::open(server, town.tokens.get(first))?;
-    let mut other = Peek::open(server, town.tokens.get(first + 1))?;
+    let mut one = ProbeSession::open(server, fixture.tokens.get(first))?;
+    let mut other = ProbeSession::open(server, fixture.tokens.get(first + 1))?;
     one.say(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}))?;
     // A server that does not know the op closes the connection, or says nothing about it.
     one.hears("GUILD_CREATE")?;
     other.hears("GUILD_CREATE")?;
-    let mailbox = Mailbox { server, channel: channel.to_string(), token: town.tokens.get(first).to_owned() };
-    Line::open(mailbox)?.post("who gets this?")?;
+    let target = MessageTarget { server, channel: channel.to_string(), token: fixture.tokens.get(first).to_owned() };
+    HttpConnection::open(target)?.post("who gets this?")?;
     one.hears("MESSAGE_CREATE")?;
     let hears = other.wait("MESSAGE_CREATE", Instant::now() + limits::PASSIVE_TIME)?;
     one.close()?;
@@ -121,23 +121,23 @@ fn passes_over(server: SocketAddr, town: &Town, trace: &Trace, guild: usize) -> 
     Ok(!hears)
 }
 
-fn ask(server: SocketAddr, town: &Town, trace: &Trace, feature: Feature) -> io::Result<bool> {
+fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -> io::Result<bool> {
     let wanted = if feature == Feature::Voice { ChannelKind::Voice } else { ChannelKind::Text };
-    let fitting = trace.guilds.iter().zip(trace.firsts()).zip(&town.guilds).find_map(|((guild, first), place)| {
+    let fitting = trace.guilds.iter().zip(trace.firsts()).zip(&fixture.guilds).find_map(|((guild, first), place)| {
         let open = |channel: &Channel| channel.kind == wanted && channel.share.is_none();
         let channel = guild.channels.iter().position(open)?;
         (guild.sessions - guild.joining >= 2).then_some((first, place.id, *place.channels.get(channel)?))
     });
     let Some((first, guild, channel)) = fitting else { return Ok(false) };
-    let token = |session: u32| town.tokens.get(session);
+    let token = |session: u32| fixture.tokens.get(session);
     if feature == Feature::Reactions {
         return reacts(server, token(first), channel);
     }
-    let mut one = Peek::open(server, token(first))?;
+    let mut one = ProbeSession::open(server, token(first))?;
     match feature {
         Feature::Reactions => unreachable!("asked above"),
         Feature::Presences => {
-            let mut other = Peek::open(server, token(first + 1))?;
+            let mut other = ProbeSession::open(server, token(first + 1))?;
             // In large guilds only those hear of it who follow somebody.
             if let Some(user) = user_of(token(first)) {
                 let follows = json!({"typing": true, "activities": true, "members": [user.to_string()]});
@@ -200,18 +200,18 @@ fn reacts(server: SocketAddr, token: &str, channel: u64) -> io::Result<bool> {
 }
 
 /// A session that blocks.
-struct Peek {
+struct ProbeSession {
     stream: TcpStream,
     read: Vec<u8>,
     open: bool,
 }
 
-impl Peek {
+impl ProbeSession {
     /// Connects, identifies with all intents, and waits for READY.
-    fn open(server: SocketAddr, token: &str) -> io::Result<Peek> {
+    fn open(server: SocketAddr, token: &str) -> io::Result<ProbeSession> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
-        let mut peek = Peek { stream, read: Vec::new(), open: true };
+        let mut peek = ProbeSession { stream, read: Vec::new(), open: true };
         let mut request = Vec::new();
         upgrade::write(&mut request, server, false);
         peek.stream.write_all(&request)?;

@@ -13,23 +13,23 @@ use serde::{Deserialize, Serialize};
 use crate::model::tokens::Tokens;
 use crate::model::trace::Trace;
 
-/// The town of a trace.
+/// The fixture of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Town {
+pub struct Fixture {
     /// By the trace's number of the guild.
-    pub guilds: Vec<Place>,
+    pub guilds: Vec<FixtureGuild>,
     /// Who makes and deletes channels: the `Authorization` header's value.
     pub owner: String,
-    /// By session of the swarm: the `Authorization` header's value.
+    /// By session of the pool: the `Authorization` header's value.
     #[serde(default, with = "list", skip_serializing_if = "is_empty")]
     pub tokens: Arc<Tokens>,
 }
 
-/// A guild of a town.
+/// A guild of a fixture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct FixtureGuild {
     /// Its id.
     #[serde(with = "text")]
     pub id: u64,
@@ -41,40 +41,41 @@ pub struct Place {
     pub invite: Option<String>,
 }
 
-impl Town {
-    /// Reads a town from a JSON file; `tokens`, a file with one token a line, replaces those in the town.
-    pub fn read(path: &Path, tokens: Option<&Path>) -> Result<Town, String> {
+impl Fixture {
+    /// Reads a fixture from a JSON file; `tokens`, a file with one token a line, replaces those in the fixture.
+    pub fn read(path: &Path, tokens: Option<&Path>) -> Result<Fixture, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut town: Town = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut fixture: Fixture =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         if let Some(tokens) = tokens {
-            town.tokens = Arc::new(read_tokens(tokens)?);
+            fixture.tokens = Arc::new(read_tokens(tokens)?);
         }
-        Ok(town)
+        Ok(fixture)
     }
 
-    /// Says what the town lacks to play a trace with these guilds.
+    /// Says what the fixture lacks to play a trace with these guilds.
     pub fn check(&self, trace: &Trace) -> Result<(), String> {
         let (guilds, sessions) = (&trace.guilds, trace.sessions());
         if self.guilds.len() < guilds.len() {
-            return Err(format!("the town has {} guilds, the trace {}", self.guilds.len(), guilds.len()));
+            return Err(format!("the fixture has {} guilds, the trace {}", self.guilds.len(), guilds.len()));
         }
         if self.tokens.len() < sessions as usize {
-            return Err(format!("the town has {} tokens, the trace {sessions} sessions", self.tokens.len()));
+            return Err(format!("the fixture has {} tokens, the trace {sessions} sessions", self.tokens.len()));
         }
         let mut ids = HashSet::new();
         for (guild, place) in guilds.iter().zip(&self.guilds) {
             if place.id == 0 && (guilds.len() > 1 || guild.joining > 0) {
-                return Err(format!("guild {} of the town has no id", guild.guild));
+                return Err(format!("guild {} of the fixture has no id", guild.guild));
             }
             if !ids.insert(place.id) {
-                return Err(format!("guild {} of the town has the id of another", guild.guild));
+                return Err(format!("guild {} of the fixture has the id of another", guild.guild));
             }
             if place.channels.len() < guild.channels.len() {
                 let (has, wants) = (place.channels.len(), guild.channels.len());
-                return Err(format!("guild {} of the town has {has} channels, the trace's {wants}", guild.guild));
+                return Err(format!("guild {} of the fixture has {has} channels, the trace's {wants}", guild.guild));
             }
             if guild.joining > 0 && place.invite.is_none() {
-                return Err(format!("guild {} of the town has no invite, but people join it", guild.guild));
+                return Err(format!("guild {} of the fixture has no invite, but people join it", guild.guild));
             }
         }
         Ok(())
@@ -99,7 +100,7 @@ fn is_empty(tokens: &Arc<Tokens>) -> bool {
     tokens.is_empty()
 }
 
-/// The swarm has the same tokens as the town: there may be a million.
+/// The pool has the same tokens as the fixture: there may be a million.
 mod list {
     use std::sync::Arc;
 
@@ -164,25 +165,25 @@ mod tests {
     #[test]
     fn a_town_is_read_and_what_it_lacks_is_named() {
         let text = r#"{"guilds":[{"id":"7","channels":["8","9"]}],"owner":"o","tokens":["a","b"]}"#;
-        let town: Town = serde_json::from_str(text).expect("sound");
-        assert_eq!(town.guilds[0].channels, [8, 9]);
-        assert_eq!(serde_json::to_string(&town).expect("sound"), text);
-        let lacks = |guilds: &[(usize, u32)]| town.check(&trace(guilds)).err().unwrap_or_default();
+        let fixture: Fixture = serde_json::from_str(text).expect("sound");
+        assert_eq!(fixture.guilds[0].channels, [8, 9]);
+        assert_eq!(serde_json::to_string(&fixture).expect("sound"), text);
+        let lacks = |guilds: &[(usize, u32)]| fixture.check(&trace(guilds)).err().unwrap_or_default();
         assert_eq!(lacks(&[(2, 0)]), "");
         assert!(lacks(&[(3, 0)]).contains("2 channels"));
         assert!(lacks(&[(2, 1)]).contains("invite"));
         assert!(lacks(&[(2, 0), (2, 0)]).contains("1 guilds"));
-        let twice = Town {
-            guilds: vec![town.guilds[0].clone(); 2],
+        let twice = Fixture {
+            guilds: vec![fixture.guilds[0].clone(); 2],
             tokens: Arc::new(["a"; 4].iter().collect()),
-            ..town.clone()
+            ..fixture.clone()
         };
         assert!(twice.check(&trace(&[(2, 0), (2, 0)])).is_err_and(|why| why.contains("the id of another")));
         let mut nameless = twice.clone();
         nameless.guilds[0].id = 0;
         assert!(nameless.check(&trace(&[(2, 0), (2, 0)])).is_err_and(|why| why.contains("no id")));
         assert_eq!(nameless.check(&trace(&[(2, 0)])), Ok(()));
-        let few = Town { tokens: Arc::new(["a"].iter().collect()), ..town.clone() };
+        let few = Fixture { tokens: Arc::new(["a"].iter().collect()), ..fixture.clone() };
         assert!(few.check(&trace(&[(2, 0)])).is_err_and(|why| why.contains("1 tokens")));
     }
 

@@ -1,7 +1,7 @@
-//! What a swarm's sessions may see and have to do: a trace as far as it concerns them, in the form that threads can use.
+//! What a pool's sessions may see and have to do: a trace as far as it concerns them, in the form that threads can use.
 //!
-//! Events that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order is
-//! decided by stream and number. The player makes a script of a trace; [`crate::generate::clients`] plays and judges it.
+//! DeliveryTable that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order is
+//! decided by stream and number. The driver makes a script of a trace; [`crate::generate::clients`] plays and judges it.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -76,7 +76,7 @@ pub enum Duty {
     Optional,
 }
 
-/// Events that the same people may see, in the order of their intended times.
+/// DeliveryTable that the same people may see, in the order of their intended times.
 #[derive(Debug, Clone, Default)]
 pub struct Stream {
     /// What each is.
@@ -98,7 +98,7 @@ pub struct Mark {
 
 /// Something that a session does itself.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Deed {
+pub enum SessionAction {
     /// Connects.
     Connect,
     /// Closes its connection and ends its session.
@@ -122,15 +122,15 @@ pub struct View {
     pub channel: u64,
 }
 
-/// A deed and when.
+/// An action and when.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Task {
+pub struct TimedAction {
     /// Microseconds since the beginning.
     pub at_us: u64,
     /// Which session.
     pub session: u32,
     /// What.
-    pub deed: Deed,
+    pub action: SessionAction,
 }
 
 /// The whole.
@@ -153,21 +153,21 @@ pub struct Script {
     /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to. Empty: all
     /// begins when the session becomes live.
     pub guilds: HashMap<u64, u32>,
-    /// Sessions that are not connected before the traffic: they wait for [`Deed::Connect`].
+    /// Sessions that are not connected before the traffic: they wait for [`SessionAction::Connect`].
     pub absent: Vec<bool>,
     /// Whether each session says that it looks at its guilds: op 14 after it became live. Empty: nobody does.
     pub looking: Vec<bool>,
     /// By guild's number: what those who look at it say. Guilds that are not here are not looked at.
     pub views: Vec<View>,
     /// Everything that sessions do, by time.
-    pub tasks: Vec<Task>,
+    pub actions: Vec<TimedAction>,
     /// The intents that are needed.
     pub intents: u64,
     /// How long the traffic lasts, in microseconds.
     pub end_us: u64,
     /// By [`Kind`]'s number; kinds that are not there are [`Duty::All`].
     pub duties: HashMap<Kind, Duty>,
-    /// Events that carry no marker, by what they name.
+    /// DeliveryTable that carry no marker, by what they name.
     pub ledger: Ledger,
 }
 
@@ -188,7 +188,7 @@ impl Named {
     }
 }
 
-/// Events without a marker: the player writes, the swarm reads.
+/// DeliveryTable without a marker: the driver writes, the pool reads.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// The latest marks of each name, the oldest first.

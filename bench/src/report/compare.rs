@@ -458,7 +458,7 @@ mod tests {
     fn both_curves_are_drawn_by_kind_and_nothing_is_a_page_too() {
         let of = |slowness| {
             let findings = sample::findings(slowness, 2);
-            let steps = |histograms: &crate::report::folder::Histograms| {
+            let steps = |histograms: &crate::report::findings::Histograms| {
                 histograms.iter().map(|(kind, of)| (name(*kind), hgrm::parse(&hgrm::text(of)).unwrap())).collect()
             };
             (Curves { latency: steps(&findings.latency), last: steps(&findings.last_session) }, findings.report)

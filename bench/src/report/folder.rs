@@ -1,78 +1,39 @@
 //! A run's folder: the report, its histograms, its course and its picture.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-use hdrhistogram::Histogram;
-
-use crate::base::times::Times;
-use crate::model::script::Kind;
-use crate::report::run::{RunReport, name};
-use crate::report::series::Series;
+use crate::report::findings::{Findings, merged};
+use crate::report::run::{REPORT, name};
 use crate::report::{hgrm, page};
-
-/// The report's file.
-pub const REPORT: &str = "report.json";
 
 /// The course's file.
 pub const SERIES: &str = "series.csv";
 /// The picture's file.
 pub const PAGE: &str = "page.svg";
 
-/// Histograms of microseconds, by kind.
-pub type Histograms = BTreeMap<Kind, Histogram<u64>>;
-
-/// Everything that a run found.
-#[derive(Debug, Clone, Default)]
-pub struct Findings {
-    /// The numbers.
-    pub report: RunReport,
-    /// Its course.
-    pub series: Series,
-    /// From an event's intended time to each receipt, in microseconds.
-    pub latency: Histograms,
-    /// From an event's intended time to its last receipt, in microseconds.
-    pub last_session: Histograms,
-}
-
-impl Findings {
-    /// Fills in the report what follows from the rest: all percentiles of deliveries, the sums, the peak, the verdict.
-    pub fn conclude(&mut self) {
-        for (kind, histogram) in &self.latency {
-            self.report.kinds.entry(*kind).or_default().latency_ms = Times::of(histogram);
+/// Writes everything to a folder, which is made if it is not there. What an earlier run wrote there is replaced.
+pub fn write(findings: &Findings, folder: &Path) -> io::Result<()> {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    };
+    fs::create_dir_all(folder)?;
+    remove_histograms(folder)?;
+    // The report first: should the disk be full or the picture fail, the numbers are there.
+    write(REPORT, &(serde_json::to_string_pretty(&findings.report)? + "\n"))?;
+    write(SERIES, &findings.series.csv())?;
+    for (histograms, file) in
+        [(&findings.latency, latency_file as fn(_) -> String), (&findings.last_session, last_file)]
+    {
+        for (kind, histogram) in histograms.iter().filter(|(_, histogram)| !histogram.is_empty()) {
+            write(&file(name(*kind)), &hgrm::text(histogram))?;
         }
-        for (kind, histogram) in &self.last_session {
-            self.report.kinds.entry(*kind).or_default().last_session_ms = Times::of(histogram);
+        if let Some(all) = merged(histograms) {
+            write(&file(ALL), &hgrm::text(&all))?;
         }
-        self.report.all.latency_ms = merged(&self.latency).as_ref().map(Times::of).unwrap_or_default();
-        self.report.all.last_session_ms = merged(&self.last_session).as_ref().map(Times::of).unwrap_or_default();
-        let rates = self.series.points.iter().map(|point| point.deliveries_per_second);
-        self.report.traffic.peak_deliveries_per_second = rates.fold(0.0, f64::max);
-        self.report.conclude();
     }
-
-    /// Writes everything to a folder, which is made if it is not there. What an earlier run wrote there is replaced.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            fs::write(&path, text).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
-        };
-        fs::create_dir_all(folder)?;
-        remove_histograms(folder)?;
-        // The report first: should the disk be full or the picture fail, the numbers are there.
-        write(REPORT, &(serde_json::to_string_pretty(&self.report)? + "\n"))?;
-        write(SERIES, &self.series.csv())?;
-        for (histograms, file) in [(&self.latency, latency_file as fn(_) -> String), (&self.last_session, last_file)] {
-            for (kind, histogram) in histograms.iter().filter(|(_, histogram)| !histogram.is_empty()) {
-                write(&file(name(*kind)), &hgrm::text(histogram))?;
-            }
-            if let Some(all) = merged(histograms) {
-                write(&file(ALL), &hgrm::text(&all))?;
-            }
-        }
-        write(PAGE, &page::svg(self)?)
-    }
+    write(PAGE, &page::svg(findings)?)
 }
 
 /// All kinds together, in file names.
@@ -100,23 +61,13 @@ fn remove_histograms(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// All kinds in one; `None` if nothing was recorded.
-pub fn merged(histograms: &Histograms) -> Option<Histogram<u64>> {
-    let mut all: Option<Histogram<u64>> = None;
-    for histogram in histograms.values().filter(|histogram| !histogram.is_empty()) {
-        match &mut all {
-            Some(all) => all.add(histogram).expect("all histograms have the same bounds"),
-            None => all = Some(histogram.clone()),
-        }
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::script::Kind;
+    use crate::report::run::RunReport;
     use crate::report::sample;
+    use hdrhistogram::Histogram;
 
     /// A folder of this test alone, which goes with it.
     struct Scratch(std::path::PathBuf);
@@ -138,8 +89,8 @@ mod tests {
     fn a_folder_holds_the_report_as_it_was_and_a_histogram_by_kind() {
         let scratch = Scratch::new("folder");
         let findings = sample::findings(1.0, 3);
-        sample::findings(1.0, Kind::ALL.len()).write(&scratch.0).unwrap();
-        findings.write(&scratch.0).unwrap();
+        write(&sample::findings(1.0, Kind::ALL.len()), &scratch.0).unwrap();
+        write(&findings, &scratch.0).unwrap();
         assert_eq!(RunReport::read(&scratch.0).unwrap(), findings.report);
         assert_eq!(RunReport::read(&scratch.0.join(REPORT)).unwrap(), findings.report);
         let mut names: Vec<String> = fs::read_dir(&scratch.0)
@@ -177,7 +128,7 @@ mod tests {
         let scratch = Scratch::new("empty");
         let mut findings = Findings::default();
         findings.conclude();
-        findings.write(&scratch.0).unwrap();
+        write(&findings, &scratch.0).unwrap();
         assert_eq!(RunReport::read(&scratch.0).unwrap(), findings.report);
         assert!(findings.report.to_string().ends_with("verdict: sound"));
     }

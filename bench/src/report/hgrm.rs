@@ -83,7 +83,7 @@ fn step(line: &str) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::tally::microseconds;
+    use crate::base::times::microseconds;
 
     #[test]
     fn what_is_written_can_be_read_and_says_what_the_histogram_says() {

@@ -5,6 +5,7 @@
 
 pub mod chart;
 pub mod compare;
+pub mod findings;
 pub mod folder;
 pub mod hgrm;
 pub mod page;

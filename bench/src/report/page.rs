@@ -8,7 +8,7 @@ use crate::report::chart::{
     Area, Axis, BLUE, Chart, Failed, GREEN, Line, Look, ORANGE, PALE, RED, SEA, VERMILION, Writing, picture, put,
     swatch, told,
 };
-use crate::report::folder::{Findings, Histograms, merged};
+use crate::report::findings::{Findings, Histograms, merged};
 use crate::report::run::{Deliveries, RunReport, name};
 use crate::report::series::Point;
 use crate::report::summary::bottleneck;
@@ -369,7 +369,7 @@ fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
     if lines.len() > FOOT_LINES_MAX {
         let more = lines.len() - FOOT_LINES_MAX + 1;
         lines.truncate(FOOT_LINES_MAX - 1);
-        lines.push(("", format!("and {more} lines more in {}", crate::report::folder::REPORT)));
+        lines.push(("", format!("and {more} lines more in {}", crate::report::run::REPORT)));
     }
     lines
 }
@@ -436,8 +436,8 @@ mod tests {
         findings.series.points[0].deliveries_per_second = f64::INFINITY;
         findings.report.traffic.deliveries_per_second = f64::INFINITY;
         findings.report.server.cpu_us_per_delivery = Some(f64::NAN);
-        findings.latency.insert(crate::model::script::Kind::Edit, crate::verify::tally::microseconds());
-        let mut one = crate::verify::tally::microseconds();
+        findings.latency.insert(crate::model::script::Kind::Edit, crate::base::times::microseconds());
+        let mut one = crate::base::times::microseconds();
         one.record(1).unwrap();
         findings.last_session = [(crate::model::script::Kind::Edit, one)].into();
         findings.conclude();

@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::base::machine::Machine;
 use crate::base::{clock, machine};
 use crate::report::row::Row;
-use crate::report::run::{Machine, RunReport};
+use crate::report::run::RunReport;
 use crate::report::units::{bytes, duration, grouped, rounded};
 
 /// What `scripts/bench` calls our own server.

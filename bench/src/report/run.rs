@@ -8,12 +8,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::machine::Machine;
 use crate::base::proc::Busy;
-use crate::base::times::Times;
+use crate::base::times::{Times, per};
 use crate::model::script::Kind;
 use crate::report::Bottleneck;
 use crate::report::row::Row;
 use crate::verify::tally;
+
+/// The report's file.
+pub const REPORT: &str = "report.json";
 
 /// The version that is written, and the highest that is read.
 pub const VERSION: u32 = 1;
@@ -120,19 +124,6 @@ pub struct Header {
     pub machine: Machine,
 }
 
-/// A machine, as [`describe`](crate::base::machine::describe) sees it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
-    /// CPUs that this process may use.
-    pub cpus: u32,
-    /// Memory in all, in bytes.
-    pub memory_bytes: u64,
-    /// The kernel's name and release.
-    pub kernel: String,
-    /// The CPU's model.
-    pub cpu_model: String,
-}
-
 /// How the sessions came up. Those that the trace connects later are not in here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Arrival {
@@ -158,7 +149,7 @@ pub struct Arrival {
 /// What was delivered. `expected` = `received` + `lost` + `not_yet`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Deliveries {
-    /// Events that were done and accepted.
+    /// DeliveryTable that were done and accepted.
     pub events: u64,
     /// Deliveries that there had to be: each event on each session that was entitled to it.
     pub expected: u64,
@@ -170,11 +161,11 @@ pub struct Deliveries {
     pub lost: u64,
     /// Of the expected ones, those that had not come at the end, and nothing later of the same stream either.
     pub not_yet: u64,
-    /// Events that a session received again.
+    /// DeliveryTable that a session received again.
     pub duplicated: u64,
     /// Streams of sessions that came in another order than on most sessions.
     pub out_of_order: u64,
-    /// Events that reached a session that was not entitled to them.
+    /// DeliveryTable that reached a session that was not entitled to them.
     pub leaked: u64,
     /// Deliveries that nobody had to get, but did and might.
     pub optional: u64,
@@ -333,7 +324,7 @@ impl Client {
 /// A thread of the load generator.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Thread {
-    /// `swarm-0`, `player`.
+    /// `pool-0`, `driver`.
     pub name: String,
     /// How it spent the time.
     pub busy: Busy,
@@ -371,7 +362,7 @@ pub struct LeftOut {
 pub struct Fault {
     /// What: `lost`, `leaked`, `rest`, …
     pub kind: String,
-    /// The session's number in the swarm. Absent: it is no session's.
+    /// The session's number in the pool. Absent: it is no session's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<u32>,
     /// The session's id, if it has one.
@@ -436,7 +427,7 @@ impl RunReport {
 
     /// Reads a report: a file, or the folder that it is in.
     pub fn read(path: &Path) -> Result<RunReport, String> {
-        let file = if path.is_dir() { path.join(crate::report::folder::REPORT) } else { path.to_path_buf() };
+        let file = if path.is_dir() { path.join(REPORT) } else { path.to_path_buf() };
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         RunReport::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
     }
@@ -455,12 +446,6 @@ impl RunReport {
         }
         serde_json::from_str(text).map_err(|error| format!("this is not the report of a replay: {error}"))
     }
-}
-
-/// A quotient that is 0 if there is nothing to divide by: JSON has no other numbers.
-pub fn per(part: f64, whole: f64) -> f64 {
-    let quotient = part / whole;
-    if quotient.is_finite() { quotient } else { 0.0 }
 }
 
 /// A kind as it is called in files and pictures.

@@ -5,13 +5,12 @@ use hdrhistogram::Histogram;
 use crate::base::machine;
 use crate::base::proc::Busy;
 use crate::base::random::Chance;
-use crate::base::times::Times;
+use crate::base::times::{Times, microseconds};
 use crate::model::script::Kind;
-use crate::report::folder::{Findings, Histograms};
+use crate::report::findings::{Findings, Histograms};
 use crate::report::run;
 use crate::report::run::{Arrival, Baseline, Deliveries, Fault, Header, LeftOut, Route, Thread};
 use crate::report::series::{Point, Series};
-use crate::verify::tally::microseconds;
 
 /// A run. `slowness` multiplies all latencies; so many of the kinds occur.
 pub(super) fn findings(slowness: f64, kinds: usize) -> Findings {
@@ -99,7 +98,7 @@ fn fill(report: &mut run::RunReport, slowness: f64) {
         server: "guildhall on 127.0.0.1:8080".into(),
         commit: Some("1e3dceb".into()),
         started: machine::date(1_795_479_253_999),
-        machine: run::Machine {
+        machine: machine::Machine {
             cpus: 2,
             memory_bytes: 24 << 30,
             kernel: "Linux 6.12.0".into(),

@@ -149,10 +149,10 @@ impl Sampler {
         let wall = look.seconds - self.seconds;
         let server = self.server.and_then(proc::process);
         let client = proc::process(std::process::id() as i32);
-        let rate = |before: u64, now: u64| crate::report::run::per(now.saturating_sub(before) as f64, wall);
+        let rate = |before: u64, now: u64| crate::base::times::per(now.saturating_sub(before) as f64, wall);
         let cpus = |before: &Option<ProcessUse>, now: &Option<ProcessUse>| {
             let (before, now) = before.as_ref().zip(now.as_ref())?;
-            Some(crate::report::run::per(proc::cpu_between(before, now) as f64 / 1e9, wall))
+            Some(crate::base::times::per(proc::cpu_between(before, now) as f64 / 1e9, wall))
         };
         let at = |quantile| (!look.latency.is_empty()).then(|| look.latency.value_at_quantile(quantile) as f64 / 1e3);
         let point = Point {
@@ -200,7 +200,7 @@ impl fmt::Display for Point {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::tally::microseconds;
+    use crate::base::times::microseconds;
 
     #[test]
     fn a_sample_is_what_was_added_since_the_last_one() {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::base::machine::Machine;
 use crate::base::times::Times;
-use crate::report::run::{Baseline, Deliveries, Header, Machine, RunReport, name};
+use crate::report::run::{Baseline, Deliveries, Header, RunReport, name};
 use crate::report::units::{Table, bytes, duration, grouped, percent, rounded};
 use crate::report::{Bottleneck, CONTENDED};
 

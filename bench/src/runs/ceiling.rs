@@ -1,6 +1,6 @@
-//! How many deliveries a second can one thread of the swarm check? Beyond that the load generator would measure itself.
+//! How many deliveries a second can one thread of the pool check? Beyond that the load generator would measure itself.
 //!
-//! The raw gateway makes up messages and joins those that wait to one send, so that the swarm's thread never waits.
+//! The raw gateway makes up messages and joins those that wait to one send, so that the pool's thread never waits.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::base::proc::Busy;
+use crate::base::times::per;
 use crate::base::{clock, limits, proc};
-use crate::generate::clients::{Commands, Settings};
-use crate::generate::rest_driver::Advance;
+use crate::generate::clients::settings::{Commands, Settings};
+use crate::generate::rest_driver::DriverProgress;
 use crate::model::script::Script;
 use crate::model::tokens::Tokens;
-use crate::report::run::{RunReport, per};
+use crate::report::run::RunReport;
 use crate::runs::arrival;
 use crate::runs::watch::Watch;
 use crate::verify::marker::Marker;
@@ -54,11 +55,11 @@ pub struct Report {
     pub bytes_per_delivery: f64,
     /// Deliveries per second, from the first to the last.
     pub deliveries_per_second: f64,
-    /// CPU time of the swarm's thread for one, in nanoseconds, the kernel's part included.
+    /// CPU time of the pool's thread for one, in nanoseconds, the kernel's part included.
     pub cpu_ns_per_delivery: f64,
     /// Deliveries that one CPU can check in a second: the ceiling.
     pub deliveries_per_cpu_second: f64,
-    /// How busy the swarm's thread was.
+    /// How busy the pool's thread was.
     pub busy: Busy,
     /// The first of what went wrong. The gateway cuts whoever does not read: a machine that is busy otherwise shows it here.
     pub faults: Vec<Fault>,
@@ -137,29 +138,29 @@ pub fn run(ceiling: &Ceiling) -> io::Result<Report> {
         threads: 1,
         seed: 1,
     };
-    let mut watch = Watch::new(ceiling.quiet, Some(gateway.process.id() as i32), Arc::new(Advance::default()));
+    let mut watch = Watch::new(ceiling.quiet, Some(gateway.process.id() as i32), Arc::new(DriverProgress::default()));
     let mut found = RunReport::default();
-    let mut swarm = arrival::gather(&settings, None, &mut watch, &mut found)?;
+    let mut pool = arrival::gather(&settings, None, &mut watch, &mut found)?;
     let me = std::process::id() as i32;
-    let thread = swarm.thread_ids()[0];
+    let thread = pool.thread_ids()[0];
     let used = || proc::thread(me, thread).unwrap_or_default();
     // The generator begins by itself, a second after the last session came.
     let (begin, before) = (Instant::now(), used());
     let first_ns = clock::now_ns();
     let expected = u64::from(ceiling.sessions) * u64::from(ceiling.messages);
-    let mut last = (swarm.delivered(), Instant::now());
+    let mut last = (pool.delivered(), Instant::now());
     while last.0 < expected && last.1.elapsed() < limits::STALL_TIME {
-        watch.look(&mut swarm, "ceiling");
+        watch.look(&mut pool, "ceiling");
         std::thread::sleep(PAUSE);
-        let delivered = swarm.delivered();
+        let delivered = pool.delivered();
         if delivered > last.0 {
             last = (delivered, Instant::now());
         }
     }
     let (wall_ns, after) = (begin.elapsed().as_nanos() as u64, used());
     watch.finish();
-    let remains = swarm.stop();
-    let judgement = verifier::judge(&remains, &settings.script, |_, _| true);
+    let result = pool.stop();
+    let judgement = verifier::judge(&result, &settings.script, |_, _| true);
     let delivered = judgement.counts.delivered;
     let cpu_ns = after.ran_ns.saturating_sub(before.ran_ns) as f64;
     let cpu_ns_per_delivery = per(cpu_ns, delivered as f64);

@@ -1,5 +1,5 @@
 //! The run with nothing but messages: everybody in one channel, a steady rate, and the question whether everybody got everything
-//! once, in order, and how fast. No scenario and no town is needed, only a channel and tokens.
+//! once, in order, and how fast. No scenario and no fixture is needed, only a channel and tokens.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::base::limits;
 use crate::base::random::Chance;
-use crate::generate::clients::Commands;
-use crate::generate::rest_driver::assignment::cast;
-use crate::model::fixture::{Place, Town};
+use crate::generate::clients::settings::Commands;
+use crate::generate::rest_driver::assignment::assign;
+use crate::model::fixture::{Fixture, FixtureGuild};
 use crate::model::tokens::Tokens;
 use crate::model::trace::{Action, Channel, ChannelKind, Guild, Header, Line, Trace, VERSION};
-use crate::report::folder::Findings;
+use crate::report::findings::Findings;
 use crate::runs::replay;
 use crate::runs::replay::Run;
 
@@ -41,7 +41,7 @@ pub struct Chat {
     pub zlib: bool,
     /// New connections per second.
     pub connect_rate: f64,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    /// Threads of the pool; 0: as many as the limit of open files asks for.
     pub threads: u32,
     /// What chance depends on.
     pub seed: u64,
@@ -64,13 +64,13 @@ pub fn run(chat: &Chat) -> Result<Findings, String> {
         false => Arc::new((0..chat.sessions).map(|session| chat.tokens.get(session)).collect()),
     };
     // The guild's id is not known; that the sessions are in it, and see the channel, is.
-    let place = Place { id: 0, channels: vec![chat.channel], invite: None };
-    let town = Arc::new(Town { guilds: vec![place], owner: String::new(), tokens });
-    town.check(&trace)?;
-    let cast = Arc::new(cast(&trace, &town, &[], |_| true));
+    let place = FixtureGuild { id: 0, channels: vec![chat.channel], invite: None };
+    let fixture = Arc::new(Fixture { guilds: vec![place], owner: String::new(), tokens });
+    fixture.check(&trace)?;
+    let assignment = Arc::new(assign(&trace, &fixture, &[], |_| true));
     let run = Run {
         trace,
-        town,
+        fixture,
         server: chat.server,
         label: chat.server.to_string(),
         server_pid: chat.server_pid,
@@ -83,7 +83,15 @@ pub fn run(chat: &Chat) -> Result<Findings, String> {
         patience: chat.patience,
         quiet: chat.quiet,
     };
-    replay::play(&run, &cast, Commands::NONE, |_| true)
+    replay::play(&run, &assignment, Commands::NONE, |_| true)
+}
+
+/// Runs it without traffic: the sessions come and stay, and cost what an identify and an idle session cost.
+pub fn run_idle(chat: &Chat) -> Result<Findings, String> {
+    let mut findings = run(&Chat { rate: 0.0, cut: 0.0, ..chat.clone() })?;
+    // Nothing happens, so no connection has a reason to end.
+    findings.report.sound &= findings.report.connections.disconnects == 0;
+    Ok(findings)
 }
 
 /// What is done, as a trace.

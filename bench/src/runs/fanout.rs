@@ -5,26 +5,26 @@
 //! second case it is also seen how long each takes to reach the last session, by the same client.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::base::http::{Line, Mailbox};
-use crate::base::times::{Times, median};
+use crate::base::http::{HttpConnection, MessageTarget};
+use crate::base::times::{Times, median, per};
 use crate::base::{clock, limits, proc};
-use crate::baseline::pulse::{Beat, Pulse};
-use crate::baseline::raw::Turn;
-use crate::generate::clients::{Settings, Swarm};
-use crate::generate::rest_driver::Advance;
+use crate::baseline::pulse::{RawSendCommand, RawSendTiming};
+use crate::baseline::raw::{How, RawSenders};
+use crate::generate::clients::pool::ClientPool;
+use crate::generate::clients::settings::Settings;
+use crate::generate::rest_driver::DriverProgress;
 use crate::model::script::{Kind, Mark};
-use crate::report::run::{Arrival, RunReport, per};
+use crate::report::run::{Arrival, RunReport};
 use crate::runs::arrival;
 use crate::runs::watch::Watch;
 use crate::verify::verifier;
-use crate::verify::verifier::Judgement;
+use crate::verify::verifier::Verification;
 
 /// What the server may cost, as a multiple of what the kernel costs.
 const TARGET: f64 = 1.15;
@@ -38,10 +38,10 @@ const REST: Duration = Duration::from_millis(20);
 /// A run.
 #[derive(Debug, Clone)]
 pub struct Fanout {
-    /// The swarm.
-    pub swarm: Settings,
+    /// The pool.
+    pub pool: Settings,
     /// Where messages go.
-    pub mailbox: Mailbox,
+    pub target: MessageTarget,
     /// Bytes of a message's content.
     pub size: usize,
     /// Messages per turn.
@@ -61,8 +61,8 @@ pub struct Fanout {
 pub enum Against {
     /// Another process's, to as many sockets of its own.
     Raw,
-    /// The server's own, over the same sockets: this program makes its operator's errand on this data directory.
-    Pulse(Pulse),
+    /// The server's own, over the same sockets: this program makes its operator's task on this data directory.
+    RawSendCommand(RawSendCommand),
 }
 
 /// One turn of both sides.
@@ -100,7 +100,7 @@ pub struct Report {
     /// The median of the turns' times to the last session, a message's by a pulse's.
     pub last_ratio: Option<f64>,
     /// Whether all was delivered.
-    pub deliveries: Judgement,
+    pub deliveries: Verification,
     /// The same in a word.
     pub sound: bool,
 }
@@ -149,49 +149,6 @@ impl fmt::Display for Report {
     }
 }
 
-/// `raw` as a process of its own: the swarm needs this one's descriptors.
-struct Kernel {
-    process: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Kernel {
-    fn start(sockets: u32) -> io::Result<Kernel> {
-        let mut process = std::process::Command::new(std::env::current_exe()?)
-            .args(["raw", "--turns", "--sockets", &sockets.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let orders = process.stdin.take().expect("it is piped");
-        let answers = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut kernel = Kernel { process, orders, answers };
-        kernel.line()?;
-        Ok(kernel)
-    }
-
-    fn line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        if self.answers.read_line(&mut line)? == 0 {
-            return Err(io::Error::other("the raw sender ended"));
-        }
-        Ok(line)
-    }
-
-    fn turn(&mut self, bytes: usize, rounds: u32) -> io::Result<Turn> {
-        writeln!(self.orders, "{bytes} {rounds}")?;
-        Ok(serde_json::from_str(&self.line()?)?)
-    }
-}
-
-impl Drop for Kernel {
-    fn drop(&mut self) {
-        // It may have ended by itself. Its reader ends with it, since the reader's stdin does.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// What as many rounds of plain sends took.
 struct Plain {
     cpu_us_per_send: f64,
@@ -201,30 +158,30 @@ struct Plain {
 
 /// Plain sends, wherever they come from.
 enum Baseline {
-    Raw(Kernel),
-    Pulse(Pulse),
+    Raw(RawSenders),
+    RawSendCommand(RawSendCommand),
 }
 
 impl Baseline {
     fn start(fanout: &Fanout) -> io::Result<Baseline> {
         Ok(match &fanout.against {
-            Against::Raw => Baseline::Raw(Kernel::start(fanout.swarm.sessions)?),
-            Against::Pulse(pulse) => Baseline::Pulse(pulse.clone()),
+            Against::Raw => Baseline::Raw(RawSenders::open(fanout.pool.sessions)?),
+            Against::RawSendCommand(pulse) => Baseline::RawSendCommand(pulse.clone()),
         })
     }
 
-    fn turn(&mut self, bytes: usize, rounds: u32, swarm: &Swarm) -> io::Result<Plain> {
+    fn turn(&mut self, bytes: usize, rounds: u32, pool: &ClientPool) -> io::Result<Plain> {
         match self {
-            Baseline::Raw(kernel) => {
-                let cpu_us_per_send = kernel.turn(bytes, rounds)?.cpu_us_per_send();
+            Baseline::Raw(senders) => {
+                let cpu_us_per_send = senders.turn(How::Send, bytes, rounds)?.cpu_us_per_send();
                 Ok(Plain { cpu_us_per_send, last_ms: None, sent_ms: None })
             }
-            Baseline::Pulse(pulse) => {
-                let beats: Vec<Beat> = (0..rounds)
-                    .map(|_| pulse.run(swarm, bytes, limits::STALL_TIME))
+            Baseline::RawSendCommand(pulse) => {
+                let timings: Vec<RawSendTiming> = (0..rounds)
+                    .map(|_| pulse.run(pool, bytes, limits::STALL_TIME))
                     .collect::<Result<_, String>>()
                     .map_err(io::Error::other)?;
-                let mean = |part: fn(&Beat) -> f64| beats.iter().map(part).sum::<f64>() / f64::from(rounds);
+                let mean = |part: fn(&RawSendTiming) -> f64| timings.iter().map(part).sum::<f64>() / f64::from(rounds);
                 Ok(Plain {
                     cpu_us_per_send: mean(|beat| beat.cpu_us),
                     last_ms: Some(mean(|beat| beat.seconds * 1e3)),
@@ -238,8 +195,8 @@ impl Baseline {
 /// The server's part of the run.
 struct Server<'a> {
     fanout: &'a Fanout,
-    swarm: &'a mut Swarm,
-    line: Line,
+    pool: &'a mut ClientPool,
+    line: HttpConnection,
     live: u32,
     posted: u32,
     /// From each posting to the last receipt, added up.
@@ -252,18 +209,18 @@ impl Server<'_> {
         self.last_ns = 0;
         for done in 0..messages {
             let mark = Mark { stream: 0, index: self.posted, intended_ns: clock::now_ns() };
-            self.line.post(&self.fanout.swarm.marker.content(mark, self.fanout.size))?;
+            self.line.post(&self.fanout.pool.marker.content(mark, self.fanout.size))?;
             self.posted += 1;
             let expected = u64::from(self.posted) * u64::from(self.live);
             let start = Instant::now();
-            while self.swarm.delivered() < expected {
+            while self.pool.delivered() < expected {
                 if start.elapsed() > limits::STALL_TIME {
                     return Ok(done);
                 }
                 std::thread::sleep(PAUSE);
             }
-            self.last_ns += self.swarm.delivered_ns().saturating_sub(mark.intended_ns);
-            watch.look(self.swarm, "fanout");
+            self.last_ns += self.pool.delivered_ns().saturating_sub(mark.intended_ns);
+            watch.look(self.pool, "fanout");
         }
         Ok(messages)
     }
@@ -271,19 +228,19 @@ impl Server<'_> {
 
 /// Runs it.
 pub fn run(fanout: &Fanout) -> io::Result<Report> {
-    let mut watch = Watch::new(fanout.quiet, Some(fanout.server_pid), Arc::new(Advance::default()));
+    let mut watch = Watch::new(fanout.quiet, Some(fanout.server_pid), Arc::new(DriverProgress::default()));
     let mut found = RunReport::default();
-    let mut swarm = arrival::gather(&fanout.swarm, Some(fanout.server_pid), &mut watch, &mut found)?;
+    let mut pool = arrival::gather(&fanout.pool, Some(fanout.server_pid), &mut watch, &mut found)?;
     let arrival = found.arrival;
     let mut baseline = Baseline::start(fanout)?;
-    let line = Line::open(fanout.mailbox.clone())?;
-    let mut server = Server { fanout, swarm: &mut swarm, line, live: arrival.live, posted: 0, last_ns: 0 };
+    let line = HttpConnection::open(fanout.target.clone())?;
+    let mut server = Server { fanout, pool: &mut pool, line, live: arrival.live, posted: 0, last_ns: 0 };
 
     // The first round of both pays for what is allocated, and tells the size of a frame.
     let mut whole = server.turn(1, &mut watch)? == 1;
-    let counts = server.swarm.look().counts;
+    let counts = server.pool.look().counts;
     let bytes = (counts.delivered_bytes / counts.delivered.max(1)) as usize;
-    baseline.turn(bytes.max(2), 1, server.swarm)?;
+    baseline.turn(bytes.max(2), 1, server.pool)?;
     let mut pairs = Vec::new();
     for _ in 0..fanout.turns {
         if !whole {
@@ -297,7 +254,7 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
         let deliveries = f64::from(fanout.messages) * f64::from(arrival.live.max(1));
         let server_us = proc::cpu_between(&before, &after) as f64 / 1e3 / deliveries;
         let last_ms = server.last_ns as f64 / 1e6 / f64::from(fanout.messages.max(1));
-        let plain = baseline.turn(bytes.max(2), fanout.messages, server.swarm)?;
+        let plain = baseline.turn(bytes.max(2), fanout.messages, server.pool)?;
         let raw_us = plain.cpu_us_per_send;
         let (pulse_last_ms, pulse_sent_ms) = (plain.last_ms, plain.sent_ms);
         pairs.push(Pair { server_us, raw_us, ratio: server_us / raw_us, last_ms, pulse_last_ms, pulse_sent_ms });
@@ -305,12 +262,12 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
     let posted = server.posted;
     std::thread::sleep(limits::AFTERGLOW);
     watch.finish();
-    let remains = swarm.stop();
-    let deliveries = verifier::judge(&remains, &fanout.swarm.script, |_, index| index < posted);
+    let result = pool.stop();
+    let deliveries = verifier::judge(&result, &fanout.pool.script, |_, index| index < posted);
     let sum = |part: fn(&Pair) -> f64| pairs.iter().map(part).sum::<f64>();
     Ok(Report {
         bytes_per_delivery: per(deliveries.counts.delivered_bytes as f64, deliveries.counts.delivered as f64),
-        latency_ms: remains.latencies.of(Kind::Message).map(Times::of).unwrap_or_default(),
+        latency_ms: result.latencies.of(Kind::Message).map(Times::of).unwrap_or_default(),
         ratio: median(pairs.iter().map(|pair| pair.ratio)).unwrap_or(f64::NAN),
         last_ratio: median(pairs.iter().filter_map(|pair| Some(pair.last_ms / pair.pulse_last_ms?))),
         ratio_of_sums: sum(|pair| pair.server_us) / sum(|pair| pair.raw_us),

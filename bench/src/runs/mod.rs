@@ -4,7 +4,6 @@ pub mod arrival;
 pub mod ceiling;
 pub mod chat;
 pub mod fanout;
-pub mod idle;
 pub mod million;
 pub mod peers;
 pub mod replay;

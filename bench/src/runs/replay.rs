@@ -1,4 +1,4 @@
-//! A run: a trace is played on a server's town by a player and a swarm, watched every second, and judged.
+//! A run: a trace is played on a server's fixture by a driver and a pool, watched every second, and judged.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,25 +6,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::proc::{Busy, ProcessUse, ThreadUse};
-use crate::base::times::Times;
+use crate::base::times::{Times, coarse, per};
 use crate::base::{clock, limits, machine, proc};
-use crate::generate::clients::{Commands, Remains, Settings};
+use crate::generate::clients::settings::{Commands, Settings};
 use crate::generate::feature_probe;
 use crate::generate::feature_probe::Feature;
-use crate::generate::rest_driver::assignment::{Cast, cast};
-use crate::generate::rest_driver::{Accepted, Advance, Played, Player, Route};
-use crate::model::fixture::Town;
+use crate::generate::rest_driver::assignment::{Assignment, assign};
+use crate::generate::rest_driver::{Accepted, DriverProgress, DriverResult, RestDriver, Route};
+use crate::model::fixture::Fixture;
 use crate::model::script::Kind;
 use crate::model::trace::{Action, Trace};
-use crate::report::folder::Findings;
+use crate::report::findings::Findings;
 use crate::report::run as report;
-use crate::report::run::{RunReport, per};
+use crate::report::run::RunReport;
 use crate::runs::arrival;
 use crate::runs::watch::Watch;
 use crate::verify::marker::Marker;
-use crate::verify::tally::coarse;
+use crate::verify::run_result::RunResult;
 use crate::verify::verifier;
-use crate::verify::verifier::Judgement;
+use crate::verify::verifier::Verification;
 
 /// From the announcement to the first action: enough for all threads to see it.
 const LEAD: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ pub struct Run {
     /// What is done.
     pub trace: Arc<Trace>,
     /// On which guilds.
-    pub town: Arc<Town>,
+    pub fixture: Arc<Fixture>,
     /// Where.
     pub server: SocketAddr,
     /// What the server is called in the report.
@@ -54,7 +54,7 @@ pub struct Run {
     pub zlib: bool,
     /// New connections per second.
     pub connect_rate: f64,
-    /// Threads of the swarm; 0: as many as the limit of open files asks for.
+    /// Threads of the pool; 0: as many as the limit of open files asks for.
     pub threads: u32,
     /// What chance depends on that is not in the trace: first heartbeats, pauses before coming back.
     pub seed: u64,
@@ -85,31 +85,31 @@ impl Moment {
 /// Finds out what the server supports, and plays that. An error says why there was no run; what went wrong in a run is in its
 /// report.
 pub fn run(run: &Run) -> Result<Findings, String> {
-    run.town.check(&run.trace)?;
-    let lacking = feature_probe::lacking(run.server, &run.town, &run.trace)?;
+    run.fixture.check(&run.trace)?;
+    let lacking = feature_probe::lacking(run.server, &run.fixture, &run.trace)?;
     let plays = |action: &Action| Feature::of(action).is_none_or(|feature| !lacking.contains(&feature));
-    let passive = feature_probe::passive(run.server, &run.town, &run.trace)?;
-    let cast = Arc::new(cast(&run.trace, &run.town, &passive, plays));
+    let passive = feature_probe::passive(run.server, &run.fixture, &run.trace)?;
+    let assignment = Arc::new(assign(&run.trace, &run.fixture, &passive, plays));
     let commands = Commands {
         presence: !lacking.contains(&Feature::Presences),
         voice: !lacking.contains(&Feature::Voice),
-        look: cast.script.looking.contains(&true)
+        look: assignment.script.looking.contains(&true)
             && (passive.contains(&true)
-                || feature_probe::has(run.server, &run.town, &run.trace, Feature::MemberLists)?),
+                || feature_probe::has(run.server, &run.fixture, &run.trace, Feature::MemberLists)?),
         scroll: !lacking.contains(&Feature::MemberLists),
     };
-    let mut findings = play(run, &cast, commands, plays)?;
+    let mut findings = play(run, &assignment, commands, plays)?;
     let warnings = &mut findings.report.warnings;
-    if cast.left_out > 0 {
-        warnings.push(format!("{} actions of sessions left out: in channels made during the run", cast.left_out));
+    if assignment.left_out > 0 {
+        warnings.push(format!("{} actions of sessions left out: in channels made during the run", assignment.left_out));
     }
-    if cast.nameless {
+    if assignment.nameless {
         let what = "the tokens do not say whose they are: reactions, typing, joining and leaving were not checked";
         warnings.push(what.into());
     }
     leave_out(&mut findings.report, run, &lacking);
     if !passive.contains(&true)
-        && cast.script.looking.contains(&true)
+        && assignment.script.looking.contains(&true)
         && run.trace.guilds.iter().any(|guild| guild.looking < 1.0)
     {
         let what = "no guild is large for this server: everybody gets what those get who look at a guild";
@@ -118,14 +118,14 @@ pub fn run(run: &Run) -> Result<Findings, String> {
     Ok(findings)
 }
 
-/// Plays a cast trace, as far as `plays` says.
+/// Plays a assignment trace, as far as `plays` says.
 pub fn play(
     run: &Run,
-    cast: &Arc<Cast>,
+    assignment: &Arc<Assignment>,
     commands: Commands,
     plays: impl Fn(&Action) -> bool + Sync,
 ) -> Result<Findings, String> {
-    if let Some(most) = cast.script.streams.iter().map(|stream| stream.kinds.len()).max()
+    if let Some(most) = assignment.script.streams.iter().map(|stream| stream.kinds.len()).max()
         && most > limits::EVENTS_MAX as usize
     {
         return Err(format!("one channel or guild has {most} events, more than {}", limits::EVENTS_MAX));
@@ -133,9 +133,9 @@ pub fn play(
     let marker = Marker::new(&format!("{:x}", clock::now_ns()));
     let settings = Settings {
         server: run.server,
-        tokens: run.town.tokens.clone(),
-        sessions: cast.sessions,
-        script: cast.script.clone(),
+        tokens: run.fixture.tokens.clone(),
+        sessions: assignment.sessions,
+        script: assignment.script.clone(),
         marker: marker.clone(),
         commands,
         zlib: run.zlib,
@@ -144,65 +144,65 @@ pub fn play(
         threads: run.threads,
         seed: run.seed,
     };
-    let advance = Arc::new(Advance::default());
+    let advance = Arc::new(DriverProgress::default());
     let mut found = RunReport::default();
     let mut watch = Watch::new(run.quiet, run.server_pid, advance.clone());
-    let mut swarm = arrival::gather(&settings, run.server_pid, &mut watch, &mut found)
-        .map_err(|error| format!("the swarm: {error}"))?;
+    let mut pool = arrival::gather(&settings, run.server_pid, &mut watch, &mut found)
+        .map_err(|error| format!("the pool: {error}"))?;
 
     let start_ns = clock::now_ns() + LEAD.as_nanos() as u64;
     watch.begin(Instant::now() + LEAD);
     found.header = header(run);
-    swarm.announce_traffic(start_ns, run.speed);
-    let threads = swarm.thread_ids();
+    pool.announce_traffic(start_ns, run.speed);
+    let threads = pool.thread_ids();
     let begin = Moment::now(run.server_pid, &threads);
-    let accepted = Arc::new(Accepted::new(&cast.script));
-    let player = Player {
+    let accepted = Arc::new(Accepted::new(&assignment.script));
+    let driver = RestDriver {
         server: run.server,
         trace: run.trace.clone(),
-        cast: cast.clone(),
-        town: run.town.clone(),
+        assignment: assignment.clone(),
+        fixture: run.fixture.clone(),
         author: run.author.clone(),
         accepted: accepted.clone(),
         marker,
         start_ns,
         speed: run.speed,
     };
-    let end_ns = start_ns + (cast.script.end_us as f64 * 1e3 / run.speed) as u64;
+    let end_ns = start_ns + (assignment.script.end_us as f64 * 1e3 / run.speed) as u64;
     let (played, player_ns) = std::thread::scope(|scope| {
         let play = || {
-            let played = player.play(&plays, &advance);
+            let played = driver.play(&plays, &advance);
             (played, clock::thread_cpu_ns())
         };
         let thread = std::thread::Builder::new().name("player".into()).spawn_scoped(scope, play)?;
         while !thread.is_finished() || clock::now_ns() < end_ns {
-            watch.look(&mut swarm, "traffic");
+            watch.look(&mut pool, "traffic");
             std::thread::sleep(PAUSE);
         }
-        let (played, used) = thread.join().expect("the player does not panic");
+        let (played, used) = thread.join().expect("the driver does not panic");
         played.map(|played| (played, used))
     })
-    .map_err(|error: std::io::Error| format!("the player: {error}"))?;
+    .map_err(|error: std::io::Error| format!("the driver: {error}"))?;
 
     // What is not yet there may be on its way. It is lost when nothing has come for a while.
     let has = |stream: u32, index: u32| accepted.has(stream, index);
     // Who did not come up in time before the traffic is not waited for again.
     let never_came = found.arrival.asked - found.arrival.live.min(found.arrival.asked);
-    let wanted = cast.present_at_the_end().saturating_sub(never_came);
-    let mut last = (swarm.delivered(), swarm.standing());
+    let wanted = assignment.present_at_the_end().saturating_sub(never_came);
+    let mut last = (pool.delivered(), pool.standing());
     let mut changed = Instant::now();
     while changed.elapsed() < run.patience {
-        let standing = swarm.standing();
+        let standing = pool.standing();
         // Who was cut at the very end is still on the way back.
         let look = Instant::now();
-        if standing.live + standing.dead >= wanted && swarm.outstanding(has) == 0 {
+        if standing.live + standing.dead >= wanted && pool.outstanding(has) == 0 {
             break;
         }
         // Looking at millions of events must not take the CPU that their deliveries need.
         let pause = PAUSE.max(look.elapsed() * 20);
-        watch.look(&mut swarm, "drain");
+        watch.look(&mut pool, "drain");
         std::thread::sleep(pause);
-        let now = (swarm.delivered(), swarm.standing());
+        let now = (pool.delivered(), pool.standing());
         if now != last {
             (last, changed) = (now, Instant::now());
         }
@@ -210,14 +210,14 @@ pub fn play(
     let end = Moment::now(run.server_pid, &threads);
     // A duplicate takes a moment to show itself.
     std::thread::sleep(limits::AFTERGLOW);
-    watch.look_now(&mut swarm, "end");
+    watch.look_now(&mut pool, "end");
     watch.finish();
 
-    let remains = swarm.stop();
-    let judgement = verifier::judge(&remains, &cast.script, has);
+    let result = pool.stop();
+    let judgement = verifier::judge(&result, &assignment.script, has);
     let traffic = judgement.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     let mut findings = Findings { series: watch.series, ..Findings::default() };
-    deliveries(&mut found, &mut findings, &remains, &judgement);
+    deliveries(&mut found, &mut findings, &result, &judgement);
     found.traffic.seconds = traffic;
     found.traffic.deliveries_per_second = per(judgement.counts.delivered as f64, traffic);
     use_of(&mut found, &begin, &end, player_ns, judgement.counts.delivered);
@@ -242,9 +242,9 @@ fn header(run: &Run) -> report::Header {
 }
 
 /// What was delivered, and how the connections fared.
-fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains, judgement: &Judgement) {
+fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult, judgement: &Verification) {
     for (kind, verdict) in &judgement.kinds {
-        let latency = remains.latencies.of(*kind);
+        let latency = result.latencies.of(*kind);
         let late = |times: &hdrhistogram::Histogram<u64>| times.count_between(LATE.as_micros() as u64, u64::MAX);
         let deliveries = report::Deliveries {
             events: verdict.events,
@@ -296,9 +296,9 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, remains: &Remains,
     }
     found.faults = judgement.faults.iter().map(report::Fault::from).collect();
     let (mut identify, mut resume) = (coarse(), coarse());
-    for leavings in &remains.threads {
-        identify.add(&leavings.tally.identify).expect("all histograms have the same bounds");
-        resume.add(&leavings.tally.resume).expect("all histograms have the same bounds");
+    for thread in &result.threads {
+        identify.add(&thread.tally.identify).expect("all histograms have the same bounds");
+        resume.add(&thread.tally.resume).expect("all histograms have the same bounds");
     }
     found.arrival.identify_ms = Times::of(&identify);
     found.arrival.resume_ms = Times::of(&resume);
@@ -320,12 +320,12 @@ fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player_ns: u64, d
         busy: Busy::between(*before, *after, wall_ns),
     });
     found.client.threads = threads.collect();
-    let player = Busy { ran: player_ns as f64 / wall_ns as f64, waited: 0.0 };
-    found.client.threads.push(report::Thread { name: "player".into(), busy: player });
+    let driver = Busy { ran: player_ns as f64 / wall_ns as f64, waited: 0.0 };
+    found.client.threads.push(report::Thread { name: "player".into(), busy: driver });
 }
 
 /// What was asked over HTTP.
-fn requests(found: &mut RunReport, played: &Played) {
+fn requests(found: &mut RunReport, played: &DriverResult) {
     for route in Route::ALL {
         if let Some(tally) = played.routes.get(&route) {
             let answer_ms = Times::of(&tally.answer);

@@ -13,13 +13,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::base::limits;
-use crate::model::fixture::{Place, Town, read_tokens};
+use crate::model::fixture::{Fixture, FixtureGuild, read_tokens};
 use crate::model::trace::{ChannelKind, Guild, Trace};
 
-/// VIEW_CHANNEL, SEND_MESSAGES and READ_MESSAGE_HISTORY: what the roles of a town may, which is what @everyone may.
+/// VIEW_CHANNEL, SEND_MESSAGES and READ_MESSAGE_HISTORY: what the roles of a fixture may, which is what @everyone may.
 const ROLE_PERMISSIONS: u64 = 1 << 10 | 1 << 11 | 1 << 16;
-/// The file of the town in the host's folder.
-pub const TOWN: &str = "town.json";
+/// The file of the fixture in the host's folder.
+pub const TOWN: &str = "fixture.json";
 /// The file of what the server says.
 pub const LOG: &str = "server.log";
 /// Between looks at whether the server is up.
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How to have a server.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct ServerOptions {
     /// The binary.
     pub program: PathBuf,
     /// A folder that does not exist yet.
@@ -40,7 +40,7 @@ pub struct Terms {
 
 /// A server that runs.
 #[derive(Debug)]
-pub struct Host {
+pub struct ServerProcess {
     process: Child,
     log: PathBuf,
     data: PathBuf,
@@ -51,7 +51,7 @@ pub struct Host {
 }
 
 /// Makes the guilds of a trace in a new data directory. The last of the users made is the owner of all.
-pub fn settle(terms: &Terms, trace: &Trace) -> Result<Town, String> {
+pub fn settle(terms: &ServerOptions, trace: &Trace) -> Result<Fixture, String> {
     let sessions = trace.sessions();
     std::fs::create_dir_all(&terms.data).map_err(|error| format!("{}: {error}", terms.data.display()))?;
     let plan = terms.data.join("import.jsonl");
@@ -79,18 +79,18 @@ pub fn settle(terms: &Terms, trace: &Trace) -> Result<Town, String> {
     }
     let mut tokens = read_tokens(&tokens)?;
     let owner = tokens.pop().unwrap_or_default();
-    let mut town = Town { guilds: Vec::new(), owner, tokens: Arc::new(tokens) };
+    let mut fixture = Fixture { guilds: Vec::new(), owner, tokens: Arc::new(tokens) };
     for line in output.stdout.split(|byte| *byte == b'\n') {
         // The last line has the sums, not a guild.
         let Ok(made) = serde_json::from_slice::<Made>(line) else { continue };
         let number = |id: &String| id.parse::<u64>().map_err(|_| format!("the import said the id {id}"));
         let channels = made.channels.iter().map(number).collect::<Result<_, _>>()?;
-        town.guilds.push(Place { id: number(&made.guild_id)?, channels, invite: Some(made.invite) });
+        fixture.guilds.push(FixtureGuild { id: number(&made.guild_id)?, channels, invite: Some(made.invite) });
     }
     // Whoever runs the same trace again on this data directory needs it.
     let file = File::create(terms.data.join(TOWN)).map_err(|error| error.to_string())?;
-    serde_json::to_writer(BufWriter::new(file), &town).map_err(|error| error.to_string())?;
-    Ok(town)
+    serde_json::to_writer(BufWriter::new(file), &fixture).map_err(|error| error.to_string())?;
+    Ok(fixture)
 }
 
 /// The import's lines: the sessions' users, then the owner, then people who are never online and whom all guilds share.
@@ -150,9 +150,9 @@ fn write_plan(path: &Path, trace: &Trace) -> io::Result<()> {
     out.flush()
 }
 
-impl Host {
+impl ServerProcess {
     /// Starts the server on a port of its own choice, its rate limits off, and waits until it serves.
-    pub fn start(terms: &Terms) -> Result<Host, String> {
+    pub fn start(terms: &ServerOptions) -> Result<ServerProcess, String> {
         let log = terms.data.join(LOG);
         let open = || File::create(&log).map_err(|error| format!("{}: {error}", log.display()));
         let mut command = Command::new(&terms.program);
@@ -172,7 +172,7 @@ impl Host {
             .map_err(|error| format!("{}: {error}", terms.program.display()))?;
         let data = terms.data.join("data");
         let mut host =
-            Host { process, log, data, address: SocketAddr::from(([127, 0, 0, 1], 0)), label: String::new() };
+            ServerProcess { process, log, data, address: SocketAddr::from(([127, 0, 0, 1], 0)), label: String::new() };
         let start = Instant::now();
         loop {
             if let Some((address, cores)) = host.said()? {
@@ -241,7 +241,7 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         if let Ok(None) = self.process.try_wait() {
             self.terminate();

@@ -1,12 +1,12 @@
-//! Watches a swarm: what it tells each second, on the terminal and for the report's course.
+//! Watches a pool: what it tells each second, on the terminal and for the report's course.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::base::progress::Line;
-use crate::generate::clients::Swarm;
-use crate::generate::rest_driver::Advance;
+use crate::base::progress::ProgressLine;
+use crate::generate::clients::pool::ClientPool;
+use crate::generate::rest_driver::DriverProgress;
 use crate::report::series::{Look, Sampler, Series};
 
 /// Between two looks.
@@ -15,22 +15,22 @@ const SAMPLE: Duration = Duration::from_secs(1);
 /// The watcher.
 #[derive(Debug)]
 pub struct Watch {
-    line: Line,
+    line: ProgressLine,
     sampler: Sampler,
     /// What was seen.
     pub series: Series,
     /// When the traffic began or will begin; before that is known, when watching began.
     zero: Instant,
     last: Instant,
-    advance: Arc<Advance>,
+    advance: Arc<DriverProgress>,
 }
 
 impl Watch {
-    /// Begins now. `server` is the server's process, if it can be watched; `advance` tells how far the player is.
-    pub fn new(quiet: bool, server: Option<i32>, advance: Arc<Advance>) -> Watch {
+    /// Begins now. `server` is the server's process, if it can be watched; `advance` tells how far the driver is.
+    pub fn new(quiet: bool, server: Option<i32>, advance: Arc<DriverProgress>) -> Watch {
         let now = Instant::now();
         Watch {
-            line: Line::new(quiet),
+            line: ProgressLine::new(quiet),
             sampler: Sampler::new(server, 0.0),
             series: Series::default(),
             zero: now,
@@ -48,17 +48,17 @@ impl Watch {
     }
 
     /// Looks, if it is time to.
-    pub fn look(&mut self, swarm: &mut Swarm, phase: &str) {
+    pub fn look(&mut self, pool: &mut ClientPool, phase: &str) {
         if self.last.elapsed() >= SAMPLE {
-            self.look_now(swarm, phase);
+            self.look_now(pool, phase);
         }
     }
 
     /// Looks.
-    pub fn look_now(&mut self, swarm: &mut Swarm, phase: &str) {
+    pub fn look_now(&mut self, pool: &mut ClientPool, phase: &str) {
         self.last = Instant::now();
-        let look = swarm.look();
-        let standing = swarm.standing();
+        let look = pool.look();
+        let standing = pool.standing();
         let latency = look.latencies.all();
         let failed = self.advance.errors.load(Ordering::Relaxed);
         let (ahead, since) =

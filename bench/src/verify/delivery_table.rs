@@ -1,18 +1,18 @@
 //! By event: how many sessions are entitled to it, how many have it, and how long the slowest took. One table for all threads.
 //!
-//! A thread adds up what it receives in [`Receiving`] and brings it here some hundred times a second, so that threads do not
+//! A thread adds up what it receives in [`DeliveryBuffer`] and brings it here some hundred times a second, so that threads do not
 //! fight for the same bytes at every delivery.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use crate::model::script::{Duty, Kind, Mark, Script};
 
-/// Slots of a thread's [`Receiving`]: a session that lags reads about so many events at once.
+/// Slots of a thread's [`DeliveryBuffer`]: a session that lags reads about so many events at once.
 const SLOTS: usize = 256;
 
 /// All events of a script.
 #[derive(Debug)]
-pub struct Events {
+pub struct DeliveryTable {
     streams: Vec<Stream>,
 }
 
@@ -31,15 +31,15 @@ struct Arrivals {
     slowest_us: AtomicU32,
 }
 
-impl Events {
+impl DeliveryTable {
     /// Nobody is entitled to anything yet.
-    pub fn new(script: &Script) -> Events {
+    pub fn new(script: &Script) -> DeliveryTable {
         let streams = script.streams.iter().map(|stream| Stream {
             entitled: (0..=stream.kinds.len()).map(|_| AtomicI32::new(0)).collect(),
             arrivals: stream.kinds.iter().map(|_| Arrivals::default()).collect(),
             said: stream.kinds.iter().map(|_| AtomicBool::new(false)).collect(),
         });
-        Events { streams: streams.collect() }
+        DeliveryTable { streams: streams.collect() }
     }
 
     /// A session is entitled to a stream from this event on.
@@ -111,7 +111,7 @@ impl Events {
 
 /// What one thread has received and not yet told.
 #[derive(Debug)]
-pub struct Receiving {
+pub struct DeliveryBuffer {
     slots: Vec<Slot>,
 }
 
@@ -123,15 +123,15 @@ struct Slot {
     slowest_us: u32,
 }
 
-impl Default for Receiving {
+impl Default for DeliveryBuffer {
     fn default() -> Self {
-        Receiving { slots: vec![Slot::default(); SLOTS] }
+        DeliveryBuffer { slots: vec![Slot::default(); SLOTS] }
     }
 }
 
-impl Receiving {
+impl DeliveryBuffer {
     /// An entitled session has received an event.
-    pub fn add(&mut self, mark: Mark, took_us: u64, events: &Events) {
+    pub fn add(&mut self, mark: Mark, took_us: u64, events: &DeliveryTable) {
         let slot = &mut self.slots[(mark.index.wrapping_add(mark.stream.wrapping_mul(37)) as usize) % SLOTS];
         if slot.sessions > 0 && (slot.stream, slot.index) != (mark.stream, mark.index) {
             slot.tell(events);
@@ -143,13 +143,13 @@ impl Receiving {
     }
 
     /// Tells everything.
-    pub fn tell(&mut self, events: &Events) {
+    pub fn tell(&mut self, events: &DeliveryTable) {
         self.slots.iter_mut().filter(|slot| slot.sessions > 0).for_each(|slot| slot.tell(events));
     }
 }
 
 impl Slot {
-    fn tell(&mut self, events: &Events) {
+    fn tell(&mut self, events: &DeliveryTable) {
         let arrivals = &events.streams[self.stream as usize].arrivals[self.index as usize];
         arrivals.sessions.fetch_add(self.sessions, Ordering::Relaxed);
         arrivals.slowest_us.fetch_max(self.slowest_us, Ordering::Relaxed);
@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn what_is_outstanding_follows_those_who_come_and_go() {
         let mut script = Script::of_channel(3, 4, 1.0);
-        let events = Events::new(&script);
-        let mut receiving = Receiving::default();
+        let events = DeliveryTable::new(&script);
+        let mut receiving = DeliveryBuffer::default();
         events.begin(0, 0);
         events.begin(0, 2);
         assert_eq!(events.entitled(0), [1, 1, 2, 2]);

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use crate::base::limits;
 use crate::model::script::{Duty, Kind, Mark, Named, Script};
-use crate::verify::delivery_table::Events;
+use crate::verify::delivery_table::DeliveryTable;
 use crate::verify::receipts::{Receipt, Taken};
 
 /// The times and receipts of one thread's sessions.
 #[derive(Debug)]
 pub struct Entitlements {
     script: Arc<Script>,
-    events: Arc<Events>,
+    events: Arc<DeliveryTable>,
     /// By session and stream, as the script lists them, from that of the thread's first session on.
     receipts: Vec<Receipt>,
     offset: usize,
@@ -38,7 +38,7 @@ pub enum Ending {
 
 /// What came of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct EventVerdict {
     /// What it means that it came.
     pub taken: Taken,
     /// Which it is.
@@ -49,7 +49,7 @@ pub struct Verdict {
 
 impl Entitlements {
     /// Nobody is entitled to anything yet. The thread has the sessions from `first` up to, but not including, `end`.
-    pub fn new(script: Arc<Script>, events: Arc<Events>, first: u32, end: u32) -> Entitlements {
+    pub fn new(script: Arc<Script>, events: Arc<DeliveryTable>, first: u32, end: u32) -> Entitlements {
         let start = |session: u32| script.starts.get(session as usize).map_or(script.entitled.len(), |at| *at as usize);
         let (offset, after) = (start(first), start(end));
         let mut receipts = Vec::new();
@@ -64,7 +64,7 @@ impl Entitlements {
     }
 
     /// The table of events.
-    pub fn events(&self) -> &Arc<Events> {
+    pub fn events(&self) -> &Arc<DeliveryTable> {
         &self.events
     }
 
@@ -165,7 +165,7 @@ impl Entitlements {
     }
 
     /// A session has received an event that says which it is. `None`: the script has no such event of this kind.
-    pub fn take(&mut self, session: u32, kind: Kind, mark: Mark) -> Option<Verdict> {
+    pub fn take(&mut self, session: u32, kind: Kind, mark: Mark) -> Option<EventVerdict> {
         let stream = self.script.streams.get(mark.stream as usize)?;
         if *stream.kinds.get(mark.index as usize)? != kind {
             return None;
@@ -179,11 +179,11 @@ impl Entitlements {
                 self.receipts[at].take(mark.index, |index| must[stream.kinds[index as usize] as usize])
             }
         };
-        Some(Verdict { taken, mark, kind })
+        Some(EventVerdict { taken, mark, kind })
     }
 
     /// A session has received an event that names something. `guild` is the id of the guild that it says it is of.
-    pub fn take_named(&mut self, session: u32, named: Named, guild: Option<u64>) -> Option<Verdict> {
+    pub fn take_named(&mut self, session: u32, named: Named, guild: Option<u64>) -> Option<EventVerdict> {
         // Somebody types twice, and the second time is asked for before the first has arrived: it is the first that comes first.
         // The same person in another guild is another event.
         let guild = guild.and_then(|id| self.guild(id));
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn sessions_are_entitled_from_when_they_come_until_they_leave() {
         let script = script();
-        let events = Arc::new(Events::new(&script));
+        let events = Arc::new(DeliveryTable::new(&script));
         let mut all = Entitlements::new(script, events.clone(), 0, 2);
         let second = |seconds: u64| 1_000_000_000 * seconds;
         all.begin_guild(0, 0, second(1));
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn names_stand_for_the_events_of_one_guild() {
         let script = script();
-        let events = Arc::new(Events::new(&script));
+        let events = Arc::new(DeliveryTable::new(&script));
         let mut all = Entitlements::new(script.clone(), events, 1, 2);
         all.begin_guild(1, 0, 0);
         let named = Named { kind: Kind::Message, id: 77 };

@@ -4,25 +4,11 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::base::limits;
-use crate::generate::clients::client::Client;
+use crate::base::times::{coarse, record};
 use crate::model::script::{Kind, Mark};
-use crate::verify::delivery_table::{Events, Receiving};
+use crate::verify::delivery_table::{DeliveryBuffer, DeliveryTable};
 use crate::verify::receipts::{Step, Taken};
-
-/// A histogram of microseconds.
-pub fn microseconds() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 3).expect("the bounds are sound")
-}
-
-/// One of the many that the threads have: exact to a hundredth, and a tenth of the memory.
-pub fn coarse() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 2).expect("the bounds are sound")
-}
-
-/// Records a time; longer than the histogram's longest counts as that.
-pub fn record(times: &mut Histogram<u64>, ns: u64) {
-    times.saturating_record((ns / 1_000).max(1));
-}
+use crate::verify::session::SessionRecord;
 
 /// Latencies by kind, in microseconds. Kinds that never came take no memory.
 #[derive(Debug, Default)]
@@ -71,123 +57,84 @@ impl Latencies {
     }
 }
 
+/// Declares a struct of counts, each a `u64`, and how those of several threads are added up.
+#[macro_export]
+macro_rules! counts {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $count:ident,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+        pub struct $name {
+            $($(#[$doc])* pub $count: u64,)*
+        }
+
+        impl $name {
+            /// Adds another thread's.
+            pub fn add(&mut self, other: &$name) {
+                $(self.$count += other.$count;)*
+            }
+        }
+    };
+}
+
+counts! {
 /// Everything that is counted.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Counts {
+Counts {
     /// Deliveries: each message counts once per session.
-    pub delivered: u64,
+    delivered,
     /// Bytes of their frames.
-    pub delivered_bytes: u64,
-    /// Events that a session received again.
-    pub duplicated: u64,
-    /// Events of streams that the session was not entitled to.
-    pub leaked: u64,
-    /// Events from before the session was entitled, which it may receive or not. They are no deliveries.
-    pub early: u64,
+    delivered_bytes,
+    /// DeliveryTable that a session received again.
+    duplicated,
+    /// DeliveryTable of streams that the session was not entitled to.
+    leaked,
+    /// DeliveryTable from before the session was entitled, which it may receive or not. They are no deliveries.
+    early,
     /// Dispatches that were left out when a later one came, whether or not they came later.
-    pub sequence_gaps: u64,
+    sequence_gaps,
     /// Dispatches whose number had been there.
-    pub sequence_duplicates: u64,
+    sequence_duplicates,
     /// Dispatches that came after a later one.
-    pub sequence_late: u64,
+    sequence_late,
     /// Connections that began.
-    pub connects: u64,
+    connects,
     /// Sessions that became live by identifying.
-    pub identified: u64,
+    identified,
     /// Sessions that went on.
-    pub resumed: u64,
+    resumed,
     /// Connections that the run has cut.
-    pub cuts: u64,
+    cuts,
     /// Sessions that the run has closed.
-    pub closed: u64,
+    closed,
     /// Connections that ended without the run wanting it.
-    pub disconnects: u64,
+    disconnects,
     /// Sessions that the server did not resume; what they missed is lost.
-    pub invalidated: u64,
+    invalidated,
     /// Sessions that were given up.
-    pub dead: u64,
+    dead,
     /// What sessions did themselves.
-    pub deeds: u64,
+    deeds,
     /// What they did not do, since the server does not understand it.
-    pub skipped: u64,
+    skipped,
     /// What they could not do, since they were not live at the time.
-    pub missed: u64,
-    /// Events about member lists that do not add up.
-    pub inconsistent: u64,
-    /// Events about member lists that were checked row by row.
-    pub rows_checked: u64,
+    missed,
+    /// DeliveryTable about member lists that do not add up.
+    inconsistent,
+    /// DeliveryTable about member lists that were checked row by row.
+    rows_checked,
     /// Of what they told: ranges that came whole.
-    pub ranges_synced: u64,
+    ranges_synced,
     /// Ranges that are no longer kept up to date.
-    pub ranges_invalidated: u64,
+    ranges_invalidated,
     /// Rows that came.
-    pub rows_inserted: u64,
+    rows_inserted,
     /// Rows that changed.
-    pub rows_updated: u64,
+    rows_updated,
     /// Rows that went.
-    pub rows_deleted: u64,
+    rows_deleted,
+}
 }
 
 impl Counts {
-    /// Adds another thread's.
-    pub fn add(&mut self, other: &Counts) {
-        // Named one by one, so that a new count cannot be forgotten.
-        let Counts {
-            delivered,
-            delivered_bytes,
-            duplicated,
-            leaked,
-            early,
-            sequence_gaps,
-            sequence_duplicates,
-            sequence_late,
-            connects,
-            identified,
-            resumed,
-            cuts,
-            closed,
-            disconnects,
-            invalidated,
-            dead,
-            deeds,
-            skipped,
-            missed,
-            inconsistent,
-            rows_checked,
-            ranges_synced,
-            ranges_invalidated,
-            rows_inserted,
-            rows_updated,
-            rows_deleted,
-        } = other;
-        self.delivered += delivered;
-        self.delivered_bytes += delivered_bytes;
-        self.duplicated += duplicated;
-        self.leaked += leaked;
-        self.early += early;
-        self.sequence_gaps += sequence_gaps;
-        self.sequence_duplicates += sequence_duplicates;
-        self.sequence_late += sequence_late;
-        self.connects += connects;
-        self.identified += identified;
-        self.resumed += resumed;
-        self.cuts += cuts;
-        self.closed += closed;
-        self.disconnects += disconnects;
-        self.invalidated += invalidated;
-        self.dead += dead;
-        self.deeds += deeds;
-        self.skipped += skipped;
-        self.missed += missed;
-        self.inconsistent += inconsistent;
-        self.rows_checked += rows_checked;
-        self.ranges_synced += ranges_synced;
-        self.ranges_invalidated += ranges_invalidated;
-        self.rows_inserted += rows_inserted;
-        self.rows_updated += rows_updated;
-        self.rows_deleted += rows_deleted;
-    }
-
     /// Faults that show themselves while the run goes on.
     pub fn faults(&self) -> u64 {
         self.duplicated
@@ -204,7 +151,7 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Events never came.
+    /// DeliveryTable never came.
     Lost,
     /// An event came again.
     Duplicated,
@@ -233,7 +180,7 @@ pub enum FaultKind {
 pub struct Fault {
     /// What.
     pub kind: FaultKind,
-    /// The session's number in the swarm.
+    /// The session's number in the pool.
     pub session: u32,
     /// The session's id, if it has one.
     pub session_id: Option<String>,
@@ -243,29 +190,29 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of a session.
-    pub fn new(kind: FaultKind, client: &Client, what: String) -> Fault {
-        let session_id = client.identity.id().map(ToOwned::to_owned);
-        Fault { kind, session: client.index, session_id, what }
+    pub fn new(kind: FaultKind, session: &SessionRecord, what: String) -> Fault {
+        let session_id = session.id.id().map(ToOwned::to_owned);
+        Fault { kind, session: session.index, session_id, what }
     }
 
     /// A dispatch that is not the next.
-    pub fn step(client: &Client, step: Step, s: u64, name: &str) -> Fault {
+    pub fn step(session: &SessionRecord, step: Step, s: u64, name: &str) -> Fault {
         let (kind, what) = match step {
             Step::Next => unreachable!("the next dispatch is no fault"),
             Step::Gap(missing) => (FaultKind::SequenceGap, format!("{missing} left out before s={s} ({name})")),
             Step::Late => (FaultKind::SequenceLate, format!("s={s} ({name}) came after a later one")),
             Step::Duplicate => (FaultKind::SequenceDuplicate, format!("s={s} ({name}) came again")),
         };
-        Fault::new(kind, client, what)
+        Fault::new(kind, session, what)
     }
 
     /// An event that should not have come, or not again.
-    pub fn unwanted(client: &Client, taken: Taken, event: Kind, mark: Mark) -> Fault {
+    pub fn unwanted(session: &SessionRecord, taken: Taken, event: Kind, mark: Mark) -> Fault {
         let Mark { stream, index, .. } = mark;
         let event = format!("{event:?} {index} of stream {stream}");
         match taken {
-            Taken::Leaked => Fault::new(FaultKind::Leaked, client, format!("{event} came to who may not see it")),
-            _ => Fault::new(FaultKind::Duplicated, client, format!("{event} came again")),
+            Taken::Leaked => Fault::new(FaultKind::Leaked, session, format!("{event} came to who may not see it")),
+            _ => Fault::new(FaultKind::Duplicated, session, format!("{event} came again")),
         }
     }
 }
@@ -283,8 +230,8 @@ pub struct Tally {
     pub resume: Histogram<u64>,
     /// From the connection to the last guild.
     pub identify: Histogram<u64>,
-    /// By number of an errand: how long it took those for whom that is of interest.
-    pub errands: Vec<(u32, Histogram<u64>)>,
+    /// By number of an task: how long it took those for whom that is of interest.
+    pub tasks: Vec<(u32, Histogram<u64>)>,
     /// When the last delivery came, in nanoseconds since 1970.
     pub last_ns: u64,
     /// When the first and the last session went on, in nanoseconds since 1970.
@@ -298,7 +245,7 @@ pub struct Tally {
     /// Pongs that nobody has asked for: how many, and when the last one came, in nanoseconds since 1970.
     pub pongs: (u64, u64),
     /// What was received and is not yet in the table of events.
-    pub receiving: Receiving,
+    pub receiving: DeliveryBuffer,
 }
 
 impl Default for Tally {
@@ -309,14 +256,14 @@ impl Default for Tally {
             latencies: Latencies::default(),
             resume: coarse(),
             identify: coarse(),
-            errands: Vec::new(),
+            tasks: Vec::new(),
             last_ns: 0,
             resumes_ns: None,
             groups: Vec::new(),
             again: [0; Kind::COUNT],
             leaked: [0; Kind::COUNT],
             pongs: (0, 0),
-            receiving: Receiving::default(),
+            receiving: DeliveryBuffer::default(),
         }
     }
 }
@@ -329,7 +276,15 @@ impl Tally {
     }
 
     /// An entitled session has received an event for the first time; its frame took `wire` bytes.
-    pub fn delivered(&mut self, kind: Kind, group: Option<u8>, mark: Mark, now_ns: u64, wire: usize, events: &Events) {
+    pub fn delivered(
+        &mut self,
+        kind: Kind,
+        group: Option<u8>,
+        mark: Mark,
+        now_ns: u64,
+        wire: usize,
+        events: &DeliveryTable,
+    ) {
         self.counts.delivered += 1;
         self.counts.delivered_bytes += wire as u64;
         self.last_ns = now_ns;
@@ -347,10 +302,10 @@ impl Tally {
     }
 
     /// An event came that should not have, or not again.
-    pub fn unwanted(&mut self, client: &Client, taken: Taken, kind: Kind, mark: Mark) {
+    pub fn unwanted(&mut self, session: &SessionRecord, taken: Taken, kind: Kind, mark: Mark) {
         let count = if taken == Taken::Leaked { &mut self.leaked } else { &mut self.again };
         count[kind as usize] += 1;
-        self.fault(Fault::unwanted(client, taken, kind, mark));
+        self.fault(Fault::unwanted(session, taken, kind, mark));
     }
 
     /// Something went wrong.

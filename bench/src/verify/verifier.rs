@@ -6,20 +6,21 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::base::limits;
-use crate::generate::clients::Remains;
-use crate::generate::clients::client::Client;
+use crate::base::times::{coarse, record};
 use crate::model::script::{Duty, Kind, Script};
 use crate::verify::receipts;
 use crate::verify::receipts::Receipt;
-use crate::verify::tally::{Counts, Fault, FaultKind, coarse, record};
+use crate::verify::run_result::RunResult;
+use crate::verify::session::SessionRecord;
+use crate::verify::tally::{Counts, Fault, FaultKind};
 
 /// What came of the deliveries.
 #[derive(Debug, Default, Clone, Serialize)]
-pub struct Judgement {
+pub struct Verification {
     /// Sessions that were live at some time.
     pub sessions: u64,
     /// By kind.
-    pub kinds: BTreeMap<Kind, Verdict>,
+    pub kinds: BTreeMap<Kind, KindResult>,
     /// Times that sessions were entitled to a stream, received everything of it, but not in the order in which most did.
     pub out_of_order: u64,
     /// Dispatches whose number was left out and never came.
@@ -43,8 +44,8 @@ pub struct Judgement {
 
 /// What came of the events of a kind.
 #[derive(Debug, Default, Clone, Serialize)]
-pub struct Verdict {
-    /// Events that the server accepted, or that sessions made.
+pub struct KindResult {
+    /// DeliveryTable that the server accepted, or that sessions made.
     pub events: u64,
     /// Deliveries that there should be: each event on each session that was entitled to it and had to get it.
     pub expected: u64,
@@ -55,9 +56,9 @@ pub struct Verdict {
     /// Of the expected ones, those that never came, and nothing later of the stream either: still to come, perhaps, had the run
     /// waited longer.
     pub not_yet: u64,
-    /// Events that a session received again.
+    /// DeliveryTable that a session received again.
     pub duplicated: u64,
-    /// Events that reached a session that was not entitled to them.
+    /// DeliveryTable that reached a session that was not entitled to them.
     pub leaked: u64,
     /// Deliveries that nobody had to get.
     pub optional: u64,
@@ -66,9 +67,9 @@ pub struct Verdict {
     pub last_session: Option<Box<Histogram<u64>>>,
 }
 
-impl Judgement {
+impl Verification {
     /// A count, over all kinds.
-    pub fn sum(&self, count: fn(&Verdict) -> u64) -> u64 {
+    pub fn sum(&self, count: fn(&KindResult) -> u64) -> u64 {
         self.kinds.values().map(count).sum()
     }
 
@@ -86,13 +87,13 @@ impl Judgement {
     }
 }
 
-/// Judges what a swarm leaves behind; `accepted` says of an event, by stream and number, whether the server took it.
-pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> Judgement {
-    let mut judgement = Judgement::default();
-    let real = |stream: u32, index: u32| accepted(stream, index) || remains.events.was_said(stream, index);
+/// Judges what a pool leaves behind; `accepted` says of an event, by stream and number, whether the server took it.
+pub fn judge(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> Verification {
+    let mut judgement = Verification::default();
+    let real = |stream: u32, index: u32| accepted(stream, index) || result.events.was_said(stream, index);
     let mut resumes = None;
-    for leavings in &remains.threads {
-        let tally = &leavings.tally;
+    for thread in &result.threads {
+        let tally = &thread.tally;
         judgement.counts.add(&tally.counts);
         judgement.faults.extend(tally.faults.iter().cloned());
         judgement.last_ns = judgement.last_ns.max(tally.last_ns);
@@ -116,10 +117,10 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
     }
     let seconds = resumes.map(|(first, last): (u64, u64)| (last - first) as f64 / 1e9).filter(|seconds| *seconds > 0.0);
     judgement.resumes_per_second = seconds.map(|seconds| judgement.counts.resumed as f64 / seconds);
-    let mut accounts: Vec<Account> = (0u32..)
+    let mut accounts: Vec<MissingCounts> = (0u32..)
         .zip(&script.streams)
         .map(|(number, stream)| {
-            let entitled = remains.events.entitled(number);
+            let entitled = result.events.entitled(number);
             let events = stream.kinds.iter().zip(entitled).enumerate().map(|(index, (kind, entitled))| {
                 let index = index as u32;
                 if !real(number, index) {
@@ -127,7 +128,7 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
                 }
                 let verdict = judgement.kinds.entry(*kind).or_default();
                 verdict.events += 1;
-                let received = remains.events.received(number, index);
+                let received = result.events.received(number, index);
                 if script.duty(*kind) == Duty::Optional {
                     verdict.optional += u64::from(received);
                     return false;
@@ -135,32 +136,32 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
                 verdict.expected += u64::from(entitled);
                 if entitled > 0 && received >= entitled {
                     let times = verdict.last_session.get_or_insert_with(|| Box::new(coarse()));
-                    record(times, u64::from(remains.events.slowest_us(number, index)) * 1_000);
+                    record(times, u64::from(result.events.slowest_us(number, index)) * 1_000);
                 }
                 true
             });
-            Account::new(events)
+            MissingCounts::new(events)
         })
         .collect();
 
     let mut late = Vec::new();
     // By stream and first event: the orders in which those saw it who saw it all.
-    let mut orders: HashMap<(u32, u32), Vec<(u64, &Client)>> = HashMap::new();
-    for leavings in &remains.threads {
-        for client in leavings.clients() {
-            judgement.sessions += u64::from(client.was_live);
-            judgement.sequence_missing += client.sequence.missing();
-            for (number, receipt) in leavings.receipts(client) {
+    let mut orders: HashMap<(u32, u32), Vec<(u64, &SessionRecord)>> = HashMap::new();
+    for thread in &result.threads {
+        for session in &thread.sessions {
+            judgement.sessions += u64::from(session.was_live);
+            judgement.sequence_missing += session.sequence.missing();
+            for (number, receipt) in thread.receipts(session) {
                 let (missing, first) = accounts[number as usize].charge(receipt);
                 if missing > 0 {
                     let kind = script.streams[number as usize].kinds[first as usize];
                     if late.len() < limits::FAULTS_TOLD {
                         let what =
                             format!("{missing} events of stream {number} never came, the first is {kind:?} {first}");
-                        late.push(Fault::new(FaultKind::Lost, client, what));
+                        late.push(Fault::new(FaultKind::Lost, session, what));
                     }
                 } else if let Some(from) = receipt.from() {
-                    orders.entry((number, from)).or_default().push((receipt.order(), client));
+                    orders.entry((number, from)).or_default().push((receipt.order(), session));
                 }
             }
         }
@@ -174,10 +175,10 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
     }
     for saw in orders.values() {
         let common = receipts::common_order(saw.iter().map(|(order, _)| *order));
-        for (_, client) in saw.iter().filter(|(order, _)| Some(*order) != common) {
+        for (_, session) in saw.iter().filter(|(order, _)| Some(*order) != common) {
             judgement.out_of_order += 1;
             if judgement.out_of_order <= limits::FAULTS_TOLD as u64 {
-                late.push(Fault::new(FaultKind::OutOfOrder, client, "the events came in another order".into()));
+                late.push(Fault::new(FaultKind::OutOfOrder, session, "the events came in another order".into()));
             }
         }
     }
@@ -195,7 +196,7 @@ pub fn judge(remains: &Remains, script: &Script, accepted: impl Fn(u32, u32) -> 
 /// What sessions owe of one stream. A session may miss millions of events, and a million sessions may miss the same: so they are
 /// added up as ranges.
 #[derive(Debug)]
-struct Account {
+struct MissingCounts {
     /// By event: how many before it everybody who is entitled must have; one more than there are events.
     due: Vec<u32>,
     /// By event: by how many sessions more than the event before it was lost. Empty: nothing was.
@@ -204,20 +205,20 @@ struct Account {
     not_yet: Vec<i32>,
 }
 
-impl Account {
+impl MissingCounts {
     /// `due` says of each event whether everybody who is entitled must have it.
-    fn new(due: impl Iterator<Item = bool>) -> Account {
+    fn new(due: impl Iterator<Item = bool>) -> MissingCounts {
         let mut sum = 0;
         let sums = due.map(|due| {
             sum += u32::from(due);
             sum
         });
-        Account { due: std::iter::once(0).chain(sums).collect(), lost: Vec::new(), not_yet: Vec::new() }
+        MissingCounts { due: std::iter::once(0).chain(sums).collect(), lost: Vec::new(), not_yet: Vec::new() }
     }
 
     /// Charges what a session has not received. Says how many that are, and which is the first.
     fn charge(&mut self, receipt: &Receipt) -> (u64, u32) {
-        let Account { due, lost, not_yet } = self;
+        let MissingCounts { due, lost, not_yet } = self;
         let count = due.len() as u32 - 1;
         let (mut missing, mut least) = (0, u32::MAX);
         let mut charge = |first: u32, end: u32, steps: &mut Vec<i32>| {
@@ -270,7 +271,7 @@ mod tests {
     fn what_is_missing_is_added_up_by_event() {
         // Every third event is not due.
         let is_due = |index: u32| !index.is_multiple_of(3);
-        let mut account = Account::new((0..100).map(is_due));
+        let mut account = MissingCounts::new((0..100).map(is_due));
         let mut receipt = Receipt::default();
         assert_eq!(account.charge(&receipt).0, 0, "who is not entitled misses nothing");
         receipt.begin(10);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use guildhall_bench::model::fixture::{Place, Town, user_of};
+use guildhall_bench::model::fixture::{Fixture, FixtureGuild, user_of};
 use guildhall_bench::model::trace::Trace;
 use serde_json::{Value, json};
 use tungstenite::protocol::WebSocketConfig;
@@ -26,7 +26,7 @@ const READ_BUFFER: usize = 1_024;
 const TICK: Duration = Duration::from_millis(5);
 /// Short enough that every run has heartbeats, long enough that a busy machine answers in time.
 const BEAT_MS: u64 = 1_000;
-/// The user of the swarm's session 0; the others follow.
+/// The user of the pool's session 0; the others follow.
 const FIRST_USER: u64 = 10_000;
 /// The first message's id; the others follow.
 const FIRST_MESSAGE: u64 = 1_000_000;
@@ -73,7 +73,7 @@ pub enum Mischief {
 }
 
 impl Mischief {
-    /// Done to the event of this name that has this number (the first is 0), on this session of the swarm.
+    /// Done to the event of this name that has this number (the first is 0), on this session of the pool.
     pub fn at(self, session: u32, event: &'static str, number: usize) -> Plot {
         Plot { mischief: self, session, event, number }
     }
@@ -104,7 +104,7 @@ enum Say {
 
 #[derive(Debug)]
 struct Session {
-    /// Its number in the swarm.
+    /// Its number in the pool.
     who: u32,
     /// All dispatches ever; the first has number 1.
     log: Vec<String>,
@@ -158,7 +158,7 @@ pub struct Fake {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its guilds.
-    pub town: Town,
+    pub fixture: Fixture,
     plot: Plot,
     hall: Arc<Mutex<Hall>>,
 }
@@ -196,11 +196,11 @@ impl Fake {
                 let viewers = channel.share.map(|_| (first..first + guild.viewers(at as u32)).collect());
                 hall.channels.insert(*id, Channel { guild: number, viewers });
             }
-            guilds.push(Place { id: guild_id(number), channels: ids, invite: Some(format!("invite-{number}")) });
+            guilds.push(FixtureGuild { id: guild_id(number), channels: ids, invite: Some(format!("invite-{number}")) });
         }
         let tokens = Arc::new((0..trace.sessions()).map(token).collect());
-        let town = Town { guilds, owner: OWNER.into(), tokens };
-        let fake = Fake { address, town, plot, hall: Arc::new(Mutex::new(hall)) };
+        let fixture = Fixture { guilds, owner: OWNER.into(), tokens };
+        let fake = Fake { address, fixture, plot, hall: Arc::new(Mutex::new(hall)) };
         let serving = fake.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -376,7 +376,8 @@ impl Fake {
             }
             ("POST", ["guilds", guild, "channels"]) => {
                 assert!(asked.who.is_none(), "only the owner makes channels");
-                let number = self.town.guilds.iter().position(|place| place.id.to_string() == **guild).expect("an id");
+                let number =
+                    self.fixture.guilds.iter().position(|place| place.id.to_string() == **guild).expect("an id");
                 let id = 900_000 + hall.channels.len() as u64;
                 hall.channels.insert(id, Channel { guild: number, viewers: None });
                 let members = hall.members[number].clone();
@@ -394,7 +395,8 @@ impl Fake {
                 self.tell(hall, "GUILD_MEMBER_ADD", |who| before.contains(&who), body, OK)
             }
             ("DELETE", ["users", "@me", "guilds", guild]) => {
-                let number = self.town.guilds.iter().position(|place| place.id.to_string() == **guild).expect("an id");
+                let number =
+                    self.fixture.guilds.iter().position(|place| place.id.to_string() == **guild).expect("an id");
                 let who = asked.who.expect("somebody");
                 hall.members[number].remove(&who);
                 hall.say_to(who, "GUILD_DELETE", &json!({"id": guild}));
@@ -690,7 +692,7 @@ fn pongs(bytes: usize) -> impl Iterator<Item = usize> {
     std::iter::repeat_n(125, whole).chain((bytes % 127 > 1).then(|| bytes % 127 - 2))
 }
 
-/// The id of a swarm's session.
+/// The id of a pool's session.
 pub fn session_id(who: u32) -> String {
     format!("session-{who}")
 }

@@ -72,7 +72,7 @@ impl Relay {
     /// Opens a relay to a gateway.
     pub fn open(gateway: SocketAddr, fault: Option<Fault>) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        // The standard library's backlog is short, and a swarm comes all at once.
+        // The standard library's backlog is short, and a pool comes all at once.
         rustix::net::listen(&listener, 4_096).expect("a longer backlog");
         let address = listener.local_addr().expect("an address");
         let log = Arc::new(Log::default());

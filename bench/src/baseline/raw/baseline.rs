@@ -1,10 +1,10 @@
 //! The kernel's limit: sends to many loopback sockets, without any server around them.
 //!
 //! The reader is a process of its own, like a server's clients, since both ends in one process would take twice its
-//! descriptors. It connects, as clients do; the sender accepts. [`Crowd`] has several of both, for more sockets than one
+//! descriptors. It connects, as clients do; the sender accepts. [`RawSenders`] has several of both, for more sockets than one
 //! descriptor table holds.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -16,18 +16,16 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::thread::CpuSet;
-use serde::{Deserialize, Serialize};
 
-use crate::base::{clock, limits, source_address};
+use crate::base::{clock, descriptor_table, limits, source_address};
 use crate::baseline::raw::sender::{How, Piece, Sender};
-use crate::baseline::raw::table;
 
 /// What the reader says when it has read everything that it was told of.
 const DONE: u8 = b'.';
 
 /// The sending end.
 #[derive(Debug)]
-pub struct Raw {
+pub struct RawSender {
     sockets: Vec<OwnedFd>,
     reader: Child,
     told: ChildStdin,
@@ -39,8 +37,8 @@ pub struct Raw {
 }
 
 /// What a number of rounds cost.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Turn {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SendCost {
     /// Sends.
     pub sends: u64,
     /// CPU time of the sending thread, in nanoseconds.
@@ -49,28 +47,28 @@ pub struct Turn {
     pub seconds: f64,
 }
 
-impl Turn {
+impl SendCost {
     /// CPU time of one send, in microseconds.
     pub fn cpu_us_per_send(&self) -> f64 {
         self.cpu_ns as f64 / 1e3 / self.sends.max(1) as f64
     }
 
     /// Adds a turn that came after this one.
-    pub fn add(&mut self, later: &Turn) {
+    pub fn add(&mut self, later: &SendCost) {
         self.sends += later.sends;
         self.cpu_ns += later.cpu_ns;
         self.seconds += later.seconds;
     }
 }
 
-impl Raw {
+impl RawSender {
     /// Connects so many sockets with a reader.
-    pub fn open(sockets: u32) -> io::Result<Raw> {
-        Raw::open_from(0, sockets)
+    pub fn open(sockets: u32) -> io::Result<RawSender> {
+        RawSender::open_from(0, sockets)
     }
 
     /// The same, when `first` sockets are those of others: readers must not share their source addresses' ports.
-    fn open_from(first: u32, sockets: u32) -> io::Result<Raw> {
+    fn open_from(first: u32, sockets: u32) -> io::Result<RawSender> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut reader = std::process::Command::new(std::env::current_exe()?)
             .args(["raw-reader", &listener.local_addr()?.to_string(), &sockets.to_string(), &first.to_string()])
@@ -80,7 +78,8 @@ impl Raw {
         let told = reader.stdin.take().expect("it is piped");
         let done = reader.stdout.take().expect("it is piped");
         let (plain, uring) = (Sender::new(How::Send)?, None);
-        let mut raw = Raw { sockets: Vec::with_capacity(sockets as usize), reader, told, done, sent: 0, plain, uring };
+        let mut raw =
+            RawSender { sockets: Vec::with_capacity(sockets as usize), reader, told, done, sent: 0, plain, uring };
         for _ in 0..sockets {
             let (socket, _) = listener.accept()?;
             socket.set_nodelay(true)?;
@@ -91,7 +90,7 @@ impl Raw {
     }
 
     /// Sends `bytes` to each socket, `rounds` times; each round waits until the one before is read.
-    pub fn turn(&mut self, how: How, bytes: usize, rounds: u32) -> io::Result<Turn> {
+    pub fn turn(&mut self, how: How, bytes: usize, rounds: u32) -> io::Result<SendCost> {
         let payload = vec![b'x'; bytes];
         let sender = match how {
             How::Send => &mut self.plain,
@@ -99,7 +98,7 @@ impl Raw {
             How::Uring => self.uring.as_mut().expect("it was made"),
         };
         let start = Instant::now();
-        let mut turn = Turn::default();
+        let mut turn = SendCost::default();
         let mut rests = Vec::new();
         for _ in 0..rounds {
             self.sent += self.sockets.len() as u64 * bytes as u64;
@@ -121,7 +120,7 @@ impl Raw {
     }
 }
 
-impl Drop for Raw {
+impl Drop for RawSender {
     fn drop(&mut self) {
         // The reader ends by itself when its stdin does; a kill only hurries it, and both may come too late.
         let _ = self.reader.kill();
@@ -134,35 +133,35 @@ type Order = (How, usize, u32);
 
 /// A thread of a crowd.
 #[derive(Debug)]
-struct Part {
+struct SenderThread {
     orders: mpsc::Sender<Order>,
-    turns: Receiver<io::Result<Turn>>,
+    turns: Receiver<io::Result<SendCost>>,
     thread: JoinHandle<()>,
 }
 
 /// Sockets of any number: threads with descriptor tables of their own, each with a reader of its own.
 #[derive(Debug)]
-pub struct Crowd {
-    parts: Vec<Part>,
+pub struct RawSenders {
+    parts: Vec<SenderThread>,
 }
 
-impl Crowd {
+impl RawSenders {
     /// Connects so many sockets.
-    pub fn open(sockets: u32) -> io::Result<Crowd> {
-        let count = sockets.div_ceil(table::room() as u32).max(1);
-        let mut crowd = Crowd { parts: Vec::new() };
+    pub fn open(sockets: u32) -> io::Result<RawSenders> {
+        let count = sockets.div_ceil(descriptor_table::room()).max(1);
+        let mut crowd = RawSenders { parts: Vec::new() };
         let mut first = 0;
         for part in 0..count {
             let end = (u64::from(sockets) * u64::from(part + 1) / u64::from(count)) as u32;
             let (orders, to_do) = mpsc::channel::<Order>();
             let (done, turns) = mpsc::channel();
             let work = move || {
-                let opened = table::split(&[]).and_then(|()| Raw::open_from(first, end - first));
+                let opened = descriptor_table::separate(&[]).and_then(|()| RawSender::open_from(first, end - first));
                 let mut raw = match opened {
                     Ok(raw) => raw,
                     Err(error) => return drop(done.send(Err(error))),
                 };
-                let mut told = done.send(Ok(Turn::default()));
+                let mut told = done.send(Ok(SendCost::default()));
                 // Whoever gives no more orders or takes no more answers is done with us.
                 while told.is_ok()
                     && let Ok((how, bytes, rounds)) = to_do.recv()
@@ -171,7 +170,7 @@ impl Crowd {
                 }
             };
             let thread = std::thread::Builder::new().name(format!("raw-{part}")).spawn(work)?;
-            crowd.parts.push(Part { orders, turns, thread });
+            crowd.parts.push(SenderThread { orders, turns, thread });
             first = end;
         }
         crowd.gather()?;
@@ -179,15 +178,15 @@ impl Crowd {
     }
 
     /// A turn of all threads at the same time.
-    pub fn turn(&mut self, how: How, bytes: usize, rounds: u32) -> io::Result<Turn> {
+    pub fn turn(&mut self, how: How, bytes: usize, rounds: u32) -> io::Result<SendCost> {
         for part in &self.parts {
             part.orders.send((how, bytes, rounds)).map_err(|_| io::Error::other("a sender has ended"))?;
         }
         self.gather()
     }
 
-    fn gather(&self) -> io::Result<Turn> {
-        let mut sum = Turn::default();
+    fn gather(&self) -> io::Result<SendCost> {
+        let mut sum = SendCost::default();
         for part in &self.parts {
             let turn = part.turns.recv().map_err(|_| io::Error::other("a sender has ended"))??;
             let seconds = sum.seconds.max(turn.seconds);
@@ -198,9 +197,9 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
+impl Drop for RawSenders {
     fn drop(&mut self) {
-        for Part { orders, turns, thread } in self.parts.drain(..) {
+        for SenderThread { orders, turns, thread } in self.parts.drain(..) {
             drop((orders, turns));
             // One that has panicked has said so.
             let _ = thread.join();
@@ -208,25 +207,9 @@ impl Drop for Crowd {
     }
 }
 
-/// The sender as a process of its own, for runs that need their descriptors themselves: each line of stdin says how many bytes
-/// and rounds, each line of stdout is a [`Turn`].
-pub fn take_turns(sockets: u32) -> io::Result<()> {
-    table::room(); // the limit of open files is raised
-    let mut raw = Raw::open(sockets)?;
-    println!("ready");
-    for line in io::stdin().lock().lines() {
-        let line = line?;
-        let (bytes, rounds) = line.split_once(' ').ok_or(io::ErrorKind::InvalidInput)?;
-        let parse = |text: &str| text.parse::<u32>().map_err(io::Error::other);
-        let turn = raw.turn(How::Send, parse(bytes)? as usize, parse(rounds)?)?;
-        println!("{}", serde_json::to_string(&turn)?);
-    }
-    Ok(())
-}
-
 /// The reading end: connects, then reads what it is told of on stdin. Its sockets are numbered from `first`.
 pub fn read(address: SocketAddr, sockets: u32, first: u32) -> io::Result<()> {
-    table::room(); // the limit of open files is raised
+    descriptor_table::room(); // the limit of open files is raised
     pin(1);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut connected = Vec::with_capacity(sockets as usize);

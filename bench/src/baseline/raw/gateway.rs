@@ -17,14 +17,14 @@ use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::base::proc;
 use crate::base::proc::ProcessUse;
 use crate::base::times::Times;
-use crate::baseline::raw::channel::{Full, Hall};
-use crate::baseline::raw::generator::Plan;
-use crate::baseline::raw::listener::{Counts, Door};
+use crate::base::{descriptor_table, limits, proc};
+use crate::baseline::raw::broadcast::{Broadcast, Full};
+use crate::baseline::raw::generator::GeneratorPlan;
+use crate::baseline::raw::listener::{Counts, ListenerThread};
 use crate::baseline::raw::sender::How;
-use crate::baseline::raw::{generator, listener, table};
+use crate::baseline::raw::{generator, listener};
 
 /// How often it looks whether all threads are well.
 const LOOK: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
     settings: Settings,
-    hall: Arc<Hall>,
+    broadcast: Arc<Broadcast>,
     threads: Vec<JoinHandle<io::Result<Counts>>>,
     generator: Option<JoinHandle<u32>>,
     began: Instant,
@@ -90,16 +90,16 @@ impl Gateway {
     /// Opens it; when this returns, it listens.
     pub fn open(settings: &Settings) -> io::Result<Gateway> {
         let anonymous_before = used().anonymous;
-        let room = table::room();
+        let room = (descriptor_table::room() as usize).min(limits::SOCKETS_PER_TABLE);
         let count = settings.threads.max(1) as usize;
         // It never listens, so that nobody is put into its queue; it only keeps the port until all threads have theirs.
         let reserved = listener::reserve(settings.listen)?;
         let address = reserved.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let hall = Arc::new(Hall::new(count)?);
+        let broadcast = Arc::new(Broadcast::new(count)?);
         let mut gateway = Gateway {
             address,
             settings: settings.clone(),
-            hall,
+            broadcast,
             threads: Vec::new(),
             generator: None,
             began: Instant::now(),
@@ -107,11 +107,11 @@ impl Gateway {
         };
         let (opened, all_opened) = channel();
         for thread in 0..count {
-            let (hall, opened) = (gateway.hall.clone(), opened.clone());
+            let (broadcast, opened) = (gateway.broadcast.clone(), opened.clone());
             let (how, coalesce) = (settings.how, settings.coalesce);
-            let run = move || match Door::open(thread, hall, address, how, coalesce, room) {
+            let run = move || match ListenerThread::open(thread, broadcast, address, how, coalesce, room) {
                 Ok(door) => {
-                    // If nobody waits any more, another thread has failed, and the hall is closed.
+                    // If nobody waits any more, another thread has failed, and the broadcast is closed.
                     let _ = opened.send(true);
                     drop(opened);
                     door.run()
@@ -133,25 +133,25 @@ impl Gateway {
 
     /// Sends a message to all sessions. Says its id.
     pub fn publish(&self, content: &str) -> Result<u64, Full> {
-        self.hall.publish(content)
+        self.broadcast.publish(content)
     }
 
     /// Starts to make up messages.
-    pub fn generate(&mut self, plan: Plan) -> io::Result<()> {
-        let hall = self.hall.clone();
-        let run = move || generator::run(&plan, &hall);
+    pub fn generate(&mut self, plan: GeneratorPlan) -> io::Result<()> {
+        let broadcast = self.broadcast.clone();
+        let run = move || generator::run(&plan, &broadcast);
         self.generator = Some(std::thread::Builder::new().name("generator".into()).spawn(run)?);
         Ok(())
     }
 
     /// Sessions that are here.
     pub fn identified(&self) -> u32 {
-        self.hall.identified.load(Ordering::Relaxed)
+        self.broadcast.identified.load(Ordering::Relaxed)
     }
 
     /// Connections that are here.
     pub fn connected(&self) -> u32 {
-        self.hall.connected.load(Ordering::Relaxed)
+        self.broadcast.connected.load(Ordering::Relaxed)
     }
 
     /// Whether all threads run.
@@ -169,12 +169,12 @@ impl Gateway {
             how: self.settings.how,
             coalesce: self.settings.coalesce,
             seconds: self.began.elapsed().as_secs_f64(),
-            messages: self.hall.published(),
+            messages: self.broadcast.published(),
             generated,
             counts,
             cpu_us_per_send: by(counts.sends),
             cpu_us_per_delivery: by(counts.deliveries),
-            last_send_ms: Times::of(&self.hall.times()),
+            last_send_ms: Times::of(&self.broadcast.times()),
             process_cpu_seconds: now.cpu_ns as f64 / 1e9,
             connected,
             bytes_per_connection: (connected > 0)
@@ -183,7 +183,7 @@ impl Gateway {
     }
 
     fn stop(&mut self) -> io::Result<(Counts, u32)> {
-        self.hall.stop();
+        self.broadcast.stop();
         let mut counts = Counts::default();
         let mut failure = None;
         for thread in self.threads.drain(..) {
@@ -205,7 +205,7 @@ impl Drop for Gateway {
 }
 
 /// Runs a gateway until SIGTERM, SIGINT or, if that is wanted, the end of stdin. Prints where it listens, then the report, as JSON.
-pub fn serve(settings: &Settings, plan: Option<Plan>, until_eof: bool) -> io::Result<()> {
+pub fn serve(settings: &Settings, plan: Option<GeneratorPlan>, until_eof: bool) -> io::Result<()> {
     let mut gateway = Gateway::open(settings)?;
     let mut out = io::stdout();
     writeln!(out, "{}", json!({"listening": gateway.address}))?;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::clock;
-use crate::baseline::raw::channel::Hall;
+use crate::baseline::raw::broadcast::Broadcast;
 use crate::model::script::Mark;
 use crate::verify::marker::Marker;
 
@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// What is made up.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct GeneratorPlan {
     /// Messages per second.
     pub rate: f64,
     /// Bytes of a message's content, or as many as the marker has.
@@ -28,10 +28,10 @@ pub struct Plan {
     pub sessions: u32,
 }
 
-/// Runs until all is published or the hall is closed. Says how many messages were published.
-pub fn run(plan: &Plan, hall: &Hall) -> u32 {
-    while hall.identified.load(Ordering::Relaxed) < plan.sessions {
-        if hall.is_stopping() {
+/// Runs until all is published or the broadcast is closed. Says how many messages were published.
+pub fn run(plan: &GeneratorPlan, broadcast: &Broadcast) -> u32 {
+    while broadcast.identified.load(Ordering::Relaxed) < plan.sessions {
+        if broadcast.is_stopping() {
             return 0;
         }
         std::thread::sleep(PAUSE);
@@ -42,13 +42,13 @@ pub fn run(plan: &Plan, hall: &Hall) -> u32 {
         let intended_ns = start_ns + (f64::from(index) * 1e9 / plan.rate) as u64;
         let content = marker.content(Mark { stream: 0, index, intended_ns }, plan.size);
         loop {
-            if hall.is_stopping() {
+            if broadcast.is_stopping() {
                 return index;
             }
             let early = intended_ns.saturating_sub(clock::now_ns());
             if early > 0 {
                 std::thread::sleep(Duration::from_nanos(early).min(Duration::from_millis(20)));
-            } else if hall.publish(&content).is_ok() {
+            } else if broadcast.publish(&content).is_ok() {
                 break;
             } else {
                 // Late from its intended time on, as everything that waits in an open loop.

@@ -1,6 +1,6 @@
 //! One thread of the raw gateway: its listener, its sockets, and its loop.
 //!
-//! It has a descriptor table of its own. A connection costs a [`Seat`] and whatever the kernel takes: bytes are read into the one
+//! It has a descriptor table of its own. A connection costs a [`Connection`] and whatever the kernel takes: bytes are read into the one
 //! buffer of the thread, and a message is rendered once for all sessions that give it the same number.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,18 +14,18 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
-use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::base::{clock, limits};
-use crate::baseline::raw::channel::{Hall, Message};
+use crate::base::{clock, descriptor_table, limits};
+use crate::baseline::raw::broadcast::{Broadcast, Message};
 use crate::baseline::raw::sender::{How, Piece, Rest, Sender};
-use crate::baseline::raw::wire::{Request, Said, close};
-use crate::baseline::raw::{table, wire};
+use crate::baseline::raw::wire;
+use crate::baseline::raw::wire::{ClientFrame, Request, close};
+use crate::counts;
 
 /// epoll's word for the listener.
 const LISTENER: u64 = u64::MAX;
-/// epoll's word for the bell.
+/// epoll's word for the wakeup.
 const BELL: u64 = u64::MAX - 1;
 
 /// How far a connection has come.
@@ -41,85 +41,55 @@ enum Stage {
 
 /// What is known of a descriptor: 12 bytes, so that a million connections are cheap.
 #[derive(Debug)]
-struct Seat {
+struct Connection {
     socket: Option<OwnedFd>,
     /// How many messages there were before it identified: its numbers begin there.
     offset: u32,
     stage: Stage,
-    /// Its buffer is full; what it should get is kept in [`Door::unsent`].
+    /// Its buffer is full; what it should get is kept in [`ListenerThread::unsent`].
     blocked: bool,
 }
 
+counts! {
 /// What a thread has counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
+Counts {
     /// Connections accepted.
-    pub accepted: u64,
+    accepted,
     /// Sessions that identified.
-    pub identified: u64,
+    identified,
     /// Posts accepted.
-    pub posts: u64,
+    posts,
     /// Messages for a session, whether they were sent at once or kept until it takes them.
-    pub deliveries: u64,
+    deliveries,
     /// Sends of messages, of one or, joined, of several. What was kept and sent later is not among them.
-    pub sends: u64,
+    sends,
     /// CPU time of these, in nanoseconds.
-    pub send_cpu_ns: u64,
+    send_cpu_ns,
     /// Their bytes.
-    pub sent_bytes: u64,
+    sent_bytes,
     /// Sends that were not taken whole.
-    pub blocked: u64,
+    blocked,
     /// Connections closed because they did not take what was kept for them.
-    pub slow: u64,
+    slow,
     /// Connections that ended otherwise, by whomever.
-    pub ended: u64,
+    ended,
     /// Times that a thread had all the sockets that it may have, and shut its door.
-    pub shut: u64,
+    shut,
 }
-
-impl Counts {
-    /// Adds another thread's.
-    pub fn add(&mut self, other: &Counts) {
-        // Named one by one, so that a new count cannot be forgotten.
-        let Counts {
-            accepted,
-            identified,
-            posts,
-            deliveries,
-            sends,
-            send_cpu_ns,
-            sent_bytes,
-            blocked,
-            slow,
-            ended,
-            shut,
-        } = other;
-        self.accepted += accepted;
-        self.identified += identified;
-        self.posts += posts;
-        self.deliveries += deliveries;
-        self.sends += sends;
-        self.send_cpu_ns += send_cpu_ns;
-        self.sent_bytes += sent_bytes;
-        self.blocked += blocked;
-        self.slow += slow;
-        self.ended += ended;
-        self.shut += shut;
-    }
 }
 
 /// A thread's state. It never leaves the thread: its descriptors mean nothing elsewhere.
 #[derive(Debug)]
-pub struct Door {
+pub struct ListenerThread {
     thread: usize,
-    hall: Arc<Hall>,
+    broadcast: Arc<Broadcast>,
     address: SocketAddr,
     coalesce: bool,
     epoll: OwnedFd,
     /// Absent while there is no room.
     listener: Option<Socket>,
     /// By descriptor.
-    seats: Vec<Seat>,
+    connections: Vec<Connection>,
     room: usize,
     taken: usize,
     /// Sessions by their offset. Few: those that come while nothing is said share one.
@@ -157,27 +127,27 @@ pub fn reserve(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-impl Door {
+impl ListenerThread {
     /// Opens the door, in a descriptor table of the calling thread's own.
     pub fn open(
         thread: usize,
-        hall: Arc<Hall>,
+        broadcast: Arc<Broadcast>,
         address: SocketAddr,
         how: How,
         coalesce: bool,
         room: usize,
-    ) -> io::Result<Door> {
-        table::split(&hall.bells())?;
+    ) -> io::Result<ListenerThread> {
+        descriptor_table::separate(&broadcast.wakeups())?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, hall.bell(thread), EventData::new_u64(BELL), EventFlags::IN)?;
-        let mut door = Door {
+        epoll::add(&epoll, broadcast.wakeup(thread), EventData::new_u64(BELL), EventFlags::IN)?;
+        let mut door = ListenerThread {
             thread,
-            hall,
+            broadcast,
             address,
             coalesce,
             epoll,
             listener: None,
-            seats: Vec::new(),
+            connections: Vec::new(),
             room,
             taken: 0,
             groups: BTreeMap::new(),
@@ -203,10 +173,10 @@ impl Door {
         Ok(())
     }
 
-    /// Runs until the hall is closed.
+    /// Runs until the broadcast is closed.
     pub fn run(mut self) -> io::Result<Counts> {
         let mut events = vec![epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; limits::EVENTS];
-        while !self.hall.is_stopping() {
+        while !self.broadcast.is_stopping() {
             self.turn(&mut events)?;
         }
         Ok(self.counts)
@@ -273,42 +243,42 @@ impl Door {
             };
             let at = socket.as_raw_fd() as usize;
             epoll::add(&self.epoll, &socket, EventData::new_u64(at as u64), EventFlags::IN | EventFlags::RDHUP)?;
-            while self.seats.len() <= at {
-                self.seats.push(Seat { socket: None, offset: 0, stage: Stage::Http, blocked: false });
+            while self.connections.len() <= at {
+                self.connections.push(Connection { socket: None, offset: 0, stage: Stage::Http, blocked: false });
             }
-            self.seats[at] = Seat { socket: Some(socket), offset: 0, stage: Stage::Http, blocked: false };
+            self.connections[at] = Connection { socket: Some(socket), offset: 0, stage: Stage::Http, blocked: false };
             self.taken += 1;
             self.counts.accepted += 1;
-            self.hall.connected.fetch_add(1, Ordering::Relaxed);
+            self.broadcast.connected.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
 
     fn close(&mut self, at: usize) {
-        let seat = &mut self.seats[at];
-        let Some(socket) = seat.socket.take() else { return };
-        if seat.stage == Stage::Session {
-            self.hall.identified.fetch_sub(1, Ordering::Relaxed);
-            if let Some(sessions) = self.groups.get_mut(&seat.offset) {
+        let connection = &mut self.connections[at];
+        let Some(socket) = connection.socket.take() else { return };
+        if connection.stage == Stage::Session {
+            self.broadcast.identified.fetch_sub(1, Ordering::Relaxed);
+            if let Some(sessions) = self.groups.get_mut(&connection.offset) {
                 *sessions -= 1;
                 if *sessions == 0 {
-                    self.groups.remove(&seat.offset);
+                    self.groups.remove(&connection.offset);
                 }
             }
         }
-        (seat.stage, seat.blocked) = (Stage::Http, false);
+        (connection.stage, connection.blocked) = (Stage::Http, false);
         let number = socket.as_raw_fd();
         self.unread.remove(&number);
         self.unsent_bytes -= self.unsent.remove(&number).map_or(0, |bytes| bytes.len());
         self.taken -= 1;
         self.counts.ended += 1;
-        self.hall.connected.fetch_sub(1, Ordering::Relaxed);
+        self.broadcast.connected.fetch_sub(1, Ordering::Relaxed);
     }
 
     // ── what clients say ──
 
     fn read(&mut self, at: usize) {
-        let Some(socket) = &self.seats[at].socket else { return };
+        let Some(socket) = &self.connections[at].socket else { return };
         let number = socket.as_raw_fd();
         let read = match rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
             Ok((read @ 1.., _)) => read,
@@ -348,7 +318,7 @@ impl Door {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
-            let (length, stays) = if self.seats[at].stage == Stage::Http {
+            let (length, stays) = if self.connections[at].stage == Stage::Http {
                 if rest.is_empty() {
                     return (used, true);
                 }
@@ -382,9 +352,9 @@ impl Door {
             Request::Upgrade(accept) => {
                 wire::upgraded(&mut self.out, &accept);
                 wire::hello(&mut self.out);
-                self.seats[at].stage = Stage::Greeted;
+                self.connections[at].stage = Stage::Greeted;
             }
-            Request::Post(content) => match self.hall.publish(&content) {
+            Request::Post(content) => match self.broadcast.publish(&content) {
                 Ok(id) => {
                     self.counts.posts += 1;
                     wire::accepted(&mut self.out, id);
@@ -396,20 +366,20 @@ impl Door {
         true
     }
 
-    fn hear(&mut self, at: usize, said: Said) -> bool {
+    fn hear(&mut self, at: usize, said: ClientFrame) -> bool {
         let command = match said {
-            Said::Command(command) => command,
-            Said::Ping(payload) => {
+            ClientFrame::Command(command) => command,
+            ClientFrame::Ping(payload) => {
                 wire::pong(&mut self.out, &payload);
                 return true;
             }
-            Said::Pong => return true,
-            Said::Close(payload) => {
+            ClientFrame::Pong => return true,
+            ClientFrame::Close(payload) => {
                 wire::closed(&mut self.out, &payload);
                 return false;
             }
         };
-        let greeted = self.seats[at].stage == Stage::Greeted;
+        let greeted = self.connections[at].stage == Stage::Greeted;
         let refusal = match wire::opcode(&command) {
             Ok(1) => {
                 wire::acknowledgement(&mut self.out);
@@ -437,22 +407,22 @@ impl Door {
     fn identify(&mut self, at: usize) {
         let id = format!("raw-{}-{}", self.thread, self.counts.identified);
         wire::ready(&mut self.out, &id);
-        let seat = &mut self.seats[at];
-        seat.stage = Stage::Session;
-        seat.offset = self.seen;
+        let connection = &mut self.connections[at];
+        connection.stage = Stage::Session;
+        connection.offset = self.seen;
         *self.groups.entry(self.seen).or_default() += 1;
         self.counts.identified += 1;
-        self.hall.identified.fetch_add(1, Ordering::Relaxed);
+        self.broadcast.identified.fetch_add(1, Ordering::Relaxed);
     }
 
     // ── what they are sent ──
 
     /// Sends to one, behind what is kept for it.
     fn say(&mut self, at: usize, bytes: &[u8]) {
-        let seat = &self.seats[at];
-        let Some(socket) = &seat.socket else { return };
+        let connection = &self.connections[at];
+        let Some(socket) = &connection.socket else { return };
         let number = socket.as_raw_fd();
-        let taken = if seat.blocked {
+        let taken = if connection.blocked {
             Ok(0)
         } else {
             match rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -477,16 +447,16 @@ impl Door {
             self.counts.slow += 1;
             return self.close(at);
         }
-        let seat = &mut self.seats[at];
-        if !std::mem::replace(&mut seat.blocked, true) {
+        let connection = &mut self.connections[at];
+        if !std::mem::replace(&mut connection.blocked, true) {
             self.watch(at, EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT);
         }
     }
 
     /// Sends what was kept for a socket, now that it takes some.
     fn flush(&mut self, at: usize) {
-        let seat = &mut self.seats[at];
-        let Some(socket) = &seat.socket else { return };
+        let connection = &mut self.connections[at];
+        let Some(socket) = &connection.socket else { return };
         let Some(kept) = self.unsent.get_mut(&socket.as_raw_fd()) else { return };
         match rustix::net::send(socket, kept, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(taken) => {
@@ -494,7 +464,7 @@ impl Door {
                 self.unsent_bytes -= taken;
                 if kept.is_empty() {
                     self.unsent.remove(&socket.as_raw_fd());
-                    seat.blocked = false;
+                    connection.blocked = false;
                     self.watch(at, EventFlags::IN | EventFlags::RDHUP);
                 }
             }
@@ -504,7 +474,7 @@ impl Door {
     }
 
     fn watch(&mut self, at: usize, flags: EventFlags) {
-        let Some(socket) = &self.seats[at].socket else { return };
+        let Some(socket) = &self.connections[at].socket else { return };
         if epoll::modify(&self.epoll, socket, EventData::new_u64(at as u64), flags).is_err() {
             self.close(at);
         }
@@ -513,8 +483,8 @@ impl Door {
     fn fetch(&mut self) {
         let mut count = [0; 8];
         // It is rung again for whatever comes after the fetching.
-        let _ = rustix::io::read(self.hall.bell(self.thread), &mut count);
-        self.hall.fetch(self.thread, &mut self.fetched);
+        let _ = rustix::io::read(self.broadcast.wakeup(self.thread), &mut count);
+        self.broadcast.fetch(self.thread, &mut self.fetched);
         self.queue.extend(self.fetched.drain(..));
     }
 
@@ -528,11 +498,12 @@ impl Door {
         let mut rests: Vec<Rest> = Vec::new();
         let mut last = (0, rendering(0));
         let mut bytes = 0;
-        let open = self.seats.iter().filter(|seat| seat.stage == Stage::Session && !seat.blocked);
-        let pieces = open.filter_map(|seat| {
-            let socket = seat.socket.as_ref()?.as_fd();
-            if seat.offset != last.0 {
-                last = (seat.offset, rendering(seat.offset));
+        let open =
+            self.connections.iter().filter(|connection| connection.stage == Stage::Session && !connection.blocked);
+        let pieces = open.filter_map(|connection| {
+            let socket = connection.socket.as_ref()?.as_fd();
+            if connection.offset != last.0 {
+                last = (connection.offset, rendering(connection.offset));
             }
             bytes += last.1.len() as u64;
             Some(Piece { socket, bytes: last.1 })
@@ -548,18 +519,18 @@ impl Door {
         for Rest { socket, taken } in rests {
             let at = socket as usize;
             match taken {
-                Ok(taken) => self.keep(socket, &rendering(self.seats[at].offset)[taken..]),
+                Ok(taken) => self.keep(socket, &rendering(self.connections[at].offset)[taken..]),
                 Err(_) => self.close(at),
             }
         }
         for socket in blocked {
-            let seat = &self.seats[socket as usize];
-            if seat.stage == Stage::Session {
-                self.keep(socket, rendering(seat.offset));
+            let connection = &self.connections[socket as usize];
+            if connection.stage == Stage::Session {
+                self.keep(socket, rendering(connection.offset));
             }
         }
         self.seen += unit.len() as u32;
-        self.hall.sent(&unit);
+        self.broadcast.sent(&unit);
         Ok(())
     }
 

@@ -1,16 +1,15 @@
 //! The kernel's limit: bytes to many sockets, with as little as possible around it.
 //!
 //! [`baseline`] is plain sends of one process to another; [`gateway`] is the Discord gateway's wire with no server behind it.
-//! Both send by [`sender`], and have more sockets than a descriptor table holds by [`table`].
+//! Both send by [`sender`]; their threads have descriptor tables of their own ([`descriptor_table`](crate::base::descriptor_table)).
 
 pub mod baseline;
-pub mod channel;
+pub mod broadcast;
 pub mod gateway;
 pub mod generator;
 pub mod listener;
 pub mod sender;
-pub mod table;
 pub mod wire;
 
-pub use baseline::{Crowd, Raw, Turn, read, take_turns};
+pub use baseline::{RawSender, RawSenders, SendCost, read};
 pub use sender::How;

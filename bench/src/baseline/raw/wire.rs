@@ -143,7 +143,7 @@ fn answer(out: &mut Vec<u8>, line: &str, body: &str) {
 
 /// What a client's frame says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ClientFrame {
     /// A gateway command.
     Command(Vec<u8>),
     /// A ping, to be answered with the same.
@@ -155,7 +155,7 @@ pub enum Said {
 }
 
 /// The frame at the front, once it is whole, and its length. An error is the code to close with.
-pub fn frame(bytes: &[u8]) -> Result<Option<(Said, usize)>, u16> {
+pub fn frame(bytes: &[u8]) -> Result<Option<(ClientFrame, usize)>, u16> {
     let mut cursor = Cursor::new(bytes);
     let Some((head, length)) = FrameHeader::parse(&mut cursor).map_err(|_| close::PROTOCOL)? else { return Ok(None) };
     let start = cursor.position() as usize;
@@ -167,10 +167,10 @@ pub fn frame(bytes: &[u8]) -> Result<Option<(Said, usize)>, u16> {
     let Some(masked) = bytes.get(start..end) else { return Ok(None) };
     let payload = masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
     let said = match head.opcode {
-        OpCode::Data(Data::Text | Data::Binary) => Said::Command(payload),
-        OpCode::Control(Control::Ping) => Said::Ping(payload),
-        OpCode::Control(Control::Pong) => Said::Pong,
-        OpCode::Control(Control::Close) => Said::Close(payload),
+        OpCode::Data(Data::Text | Data::Binary) => ClientFrame::Command(payload),
+        OpCode::Control(Control::Ping) => ClientFrame::Ping(payload),
+        OpCode::Control(Control::Pong) => ClientFrame::Pong,
+        OpCode::Control(Control::Close) => ClientFrame::Close(payload),
         OpCode::Data(Data::Continue | Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => {
             return Err(close::PROTOCOL);
         }
@@ -336,7 +336,7 @@ mod tests {
             for cut in 0..bytes.len() {
                 assert_eq!(frame(&bytes[..cut]), Ok(None));
             }
-            assert_eq!(frame(&bytes), Ok(Some((Said::Command(payload), bytes.len()))));
+            assert_eq!(frame(&bytes), Ok(Some((ClientFrame::Command(payload), bytes.len()))));
         }
     }
 

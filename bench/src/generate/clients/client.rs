@@ -11,13 +11,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::generate::clients::Commands;
-use crate::generate::clients::task::Round;
+use crate::generate::clients::settings::Commands;
+use crate::generate::clients::task_run::TaskRun;
 use crate::model::script::{Kind as EventKind, Named, View};
 use crate::model::tokens::Tokens;
-use crate::verify::entitlement::{Ending, Entitlements, Verdict};
+use crate::verify::entitlement::{Ending, Entitlements, EventVerdict};
 use crate::verify::marker::Marker;
 use crate::verify::receipts::{Sequence, Step, Taken};
+use crate::verify::session::{SessionId, SessionRecord};
 use crate::verify::tally::{Fault, FaultKind, Tally};
 use crate::wire::frames::{Broken, Kind};
 use crate::wire::inflate::Inflate;
@@ -47,52 +48,18 @@ pub enum Stage {
     Dead,
 }
 
-/// A session's id. Those of usual length are kept in place.
-#[derive(Debug)]
-pub enum Identity {
-    /// There is no session.
-    None,
-    /// So many of these bytes.
-    Short(u8, [u8; 38]),
-    /// A longer one.
-    Long(Box<str>),
-}
-
-impl Identity {
-    /// Keeps an id.
-    pub fn new(id: &str) -> Identity {
-        let mut bytes = [0; 38];
-        match bytes.get_mut(..id.len()) {
-            Some(place) => {
-                place.copy_from_slice(id.as_bytes());
-                Identity::Short(id.len() as u8, bytes)
-            }
-            None => Identity::Long(id.into()),
-        }
-    }
-
-    /// The id, if there is a session.
-    pub fn id(&self) -> Option<&str> {
-        match self {
-            Identity::None => None,
-            Identity::Short(length, bytes) => std::str::from_utf8(&bytes[..usize::from(*length)]).ok(),
-            Identity::Long(id) => Some(id),
-        }
-    }
-}
-
 /// What the reactor has to do, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum ClientEvent {
     /// HELLO came: beat every so many milliseconds.
-    Beat(u64),
+    RawSendTiming(u64),
     /// The session became live; `true` if it was resumed.
     Live(bool),
 }
 
 /// Why a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hangup {
+pub enum Disconnect {
     /// The run wants it so.
     Cut,
     /// The socket ended without a close frame.
@@ -111,15 +78,15 @@ pub enum Hangup {
     Broken(String),
 }
 
-impl From<Broken> for Hangup {
-    fn from(Broken(why): Broken) -> Hangup {
-        Hangup::Broken(why.to_owned())
+impl From<Broken> for Disconnect {
+    fn from(Broken(why): Broken) -> Disconnect {
+        Disconnect::Broken(why.to_owned())
     }
 }
 
 /// What all clients of a thread share while they read.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ClientContext {
     /// Which events are of this run.
     pub marker: Marker,
     /// Where the last marker was in its payload, counted from `d`.
@@ -137,13 +104,13 @@ pub struct Desk {
     /// What happened so far.
     pub tally: Tally,
     /// What the sessions are asked to do.
-    pub round: Round,
+    pub round: TaskRun,
     /// The last upgrade's request, and to whom: nearly all are alike.
     pub request: Option<(SocketAddr, Vec<u8>)>,
     /// Bytes to be sent by the client that reads.
     pub out: Vec<u8>,
     /// What it wants done.
-    pub wishes: Vec<Wish>,
+    pub client_events: Vec<ClientEvent>,
     /// When the bytes were received, in nanoseconds since 1970.
     pub now_ns: u64,
     /// Where payloads are inflated.
@@ -152,7 +119,7 @@ pub struct Desk {
     pub mask: [u8; 4],
 }
 
-impl Desk {
+impl ClientContext {
     /// Queues a payload.
     pub fn say(&mut self, payload: &serde_json::Value) {
         self.say_text(payload.to_string().as_bytes());
@@ -197,23 +164,17 @@ struct Rare {
 /// One session.
 #[derive(Debug)]
 pub struct Client {
-    /// Its id, once it has one.
-    pub identity: Identity,
-    /// Judges the numbers of the dispatches.
-    pub sequence: Sequence,
+    /// What the verifier needs of it.
+    pub record: SessionRecord,
     rare: Option<Box<Rare>>,
     /// Whose session it is, as READY says; 0 before.
     pub user: u64,
-    /// Its number in the swarm.
-    pub index: u32,
     /// How far its connection has come.
     pub stage: Stage,
     /// Where it is resumed.
     address: Option<u16>,
     /// Whether the last heartbeat was acknowledged.
     pub acknowledged: bool,
-    /// Whether it ever became live.
-    pub was_live: bool,
     /// Acknowledgements until the server surely knows at which guilds the session looks; 0: it does, or the session does not look.
     fence: u8,
 }
@@ -222,15 +183,12 @@ impl Client {
     /// A client that has never been connected.
     pub fn new(index: u32) -> Client {
         Client {
-            identity: Identity::None,
-            sequence: Sequence::default(),
+            record: SessionRecord::new(index),
             rare: None,
             user: 0,
-            index,
             stage: Stage::Down,
             address: None,
             acknowledged: true,
-            was_live: false,
             fence: 0,
         }
     }
@@ -240,7 +198,7 @@ impl Client {
         self.fence > 0
     }
 
-    /// A new connection begins: [`Desk::upgrade`] is the first to be said.
+    /// A new connection begins: [`ClientContext::upgrade`] is the first to be said.
     pub fn connect(&mut self, zlib: bool) {
         self.stage = Stage::Upgrading;
         self.acknowledged = true;
@@ -254,35 +212,35 @@ impl Client {
     }
 
     /// Where the session is resumed, if READY named an address.
-    pub fn resume_address(&self, desk: &Desk) -> Option<SocketAddr> {
-        self.address.filter(|_| self.has_session()).map(|number| desk.addresses[usize::from(number)])
+    pub fn resume_address(&self, context: &ClientContext) -> Option<SocketAddr> {
+        self.address.filter(|_| self.has_session()).map(|number| context.addresses[usize::from(number)])
     }
 
     /// Whether there is a session that could be resumed.
     pub fn has_session(&self) -> bool {
-        !matches!(self.identity, Identity::None)
+        !matches!(self.record.id, SessionId::None)
     }
 
     /// The session cannot be resumed: what it was entitled to is over.
-    pub fn forget(&mut self, desk: &mut Desk, ending: Ending) {
-        self.identity = Identity::None;
-        self.sequence = Sequence::default();
+    pub fn forget(&mut self, context: &mut ClientContext, ending: Ending) {
+        self.record.id = SessionId::None;
+        self.record.sequence = Sequence::default();
         self.fence = 0;
-        desk.entitlements.end_all(self.index, desk.now_ns, ending);
+        context.entitlements.end_all(self.record.index, context.now_ns, ending);
     }
 
     /// Says a heartbeat.
-    pub fn beat(&mut self, desk: &mut Desk) {
+    pub fn beat(&mut self, context: &mut ClientContext) {
         self.acknowledged = false;
-        match self.sequence.last() {
-            0 => desk.say_text(br#"{"op":1,"d":null}"#),
+        match self.record.sequence.last() {
+            0 => context.say_text(br#"{"op":1,"d":null}"#),
             // Twenty digits at the most. A million sessions beat 24,000 times a second.
             last => {
                 let (mut text, room) = ([0; 32], 32);
                 let mut rest = &mut text[..];
                 write!(rest, r#"{{"op":1,"d":{last}}}"#).expect("there is room for every number");
                 let length = room - rest.len();
-                desk.say_text(&text[..length]);
+                context.say_text(&text[..length]);
             }
         }
     }
@@ -307,17 +265,17 @@ impl Client {
     }
 
     /// Takes what was read. What is no whole frame is kept.
-    pub fn read(&mut self, bytes: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
+    pub fn read(&mut self, bytes: &[u8], context: &mut ClientContext) -> Result<(), Disconnect> {
         let kept = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.partial)).unwrap_or_default();
         if kept.is_empty() {
-            let used = self.understand(bytes, desk)?;
+            let used = self.understand(bytes, context)?;
             if used < bytes.len() {
                 self.rare().partial = bytes[used..].to_vec();
             }
         } else {
             let mut partial = kept;
             partial.extend_from_slice(bytes);
-            let used = self.understand(&partial, desk)?;
+            let used = self.understand(&partial, context)?;
             if used < partial.len() {
                 partial.drain(..used);
                 self.rare().partial = partial;
@@ -340,7 +298,7 @@ impl Client {
     }
 
     /// Takes all that is whole at the front; says how much that was.
-    fn understand(&mut self, bytes: &[u8], desk: &mut Desk) -> Result<usize, Hangup> {
+    fn understand(&mut self, bytes: &[u8], context: &mut ClientContext) -> Result<usize, Disconnect> {
         let mut used = 0;
         if self.stage == Stage::Upgrading {
             match upgrade::read(bytes)? {
@@ -352,148 +310,154 @@ impl Client {
         while let Some(frame) = frames::next(&bytes[used..])? {
             used += frame.length;
             match (frame.kind, frame.last) {
-                (Kind::Text, true) if self.rare.is_none() => self.payload(frame.payload, frame.length, desk)?,
-                (Kind::Ping, _) => frames::write(&mut desk.out, Kind::Pong, frame.payload, desk.mask),
+                (Kind::Text, true) if self.rare.is_none() => self.payload(frame.payload, frame.length, context)?,
+                (Kind::Ping, _) => frames::write(&mut context.out, Kind::Pong, frame.payload, context.mask),
                 // Nobody here pings: it is a pulse of the server's.
-                (Kind::Pong, _) => desk.tally.pong(desk.now_ns),
+                (Kind::Pong, _) => context.tally.pong(context.now_ns),
                 (Kind::Close, _) => {
                     if self.stage != Stage::Parting {
-                        frames::write(&mut desk.out, Kind::Close, frame.payload, desk.mask);
+                        frames::write(&mut context.out, Kind::Close, frame.payload, context.mask);
                     }
                     let code = frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]));
-                    return Err(Hangup::Closed(code));
+                    return Err(Disconnect::Closed(code));
                 }
                 (Kind::Continuation, last) => {
                     let Some((kind, mut message)) = self.rare().fragments.take() else {
-                        return Err(Hangup::Broken("a continuation of nothing".into()));
+                        return Err(Disconnect::Broken("a continuation of nothing".into()));
                     };
                     message.extend_from_slice(frame.payload);
                     if last {
-                        self.message(kind, &message, frame.length, desk)?;
+                        self.message(kind, &message, frame.length, context)?;
                     } else {
                         self.rare().fragments = Some((kind, message));
                     }
                 }
                 (Kind::Text | Kind::Binary, _) if self.rare().fragments.is_some() => {
-                    return Err(Hangup::Broken("a message within a fragmented message".into()));
+                    return Err(Disconnect::Broken("a message within a fragmented message".into()));
                 }
-                (kind, true) => self.message(kind, frame.payload, frame.length, desk)?,
+                (kind, true) => self.message(kind, frame.payload, frame.length, context)?,
                 (kind, false) => self.rare().fragments = Some((kind, frame.payload.to_vec())),
             }
         }
         Ok(used)
     }
 
-    fn message(&mut self, kind: Kind, bytes: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
+    fn message(
+        &mut self,
+        kind: Kind,
+        bytes: &[u8],
+        wire: usize,
+        context: &mut ClientContext,
+    ) -> Result<(), Disconnect> {
         let Some(inflate) = self.rare.as_mut().and_then(|rare| rare.inflate.as_mut()) else {
             if kind == Kind::Binary {
-                return Err(Hangup::Broken("binary without compression".into()));
+                return Err(Disconnect::Broken("binary without compression".into()));
             }
-            return self.payload(bytes, wire, desk);
+            return self.payload(bytes, wire, context);
         };
-        let mut inflated = std::mem::take(&mut desk.inflated);
+        let mut inflated = std::mem::take(&mut context.inflated);
         let result = match inflate.take(bytes, &mut inflated) {
-            Ok(true) => self.payload(&inflated, wire, desk),
+            Ok(true) => self.payload(&inflated, wire, context),
             Ok(false) => Ok(()),
             Err(broken) => Err(broken.into()),
         };
-        desk.inflated = inflated;
+        context.inflated = inflated;
         result
     }
 
     /// One gateway payload, which took `wire` bytes.
-    fn payload(&mut self, payload: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
+    fn payload(&mut self, payload: &[u8], wire: usize, context: &mut ClientContext) -> Result<(), Disconnect> {
         if self.stage == Stage::Parting {
             return Ok(()); // whatever is said now, it is over
         }
         let Some(envelope) = payload::envelope(payload) else {
-            return Err(Hangup::Broken("no gateway payload".into()));
+            return Err(Disconnect::Broken("no gateway payload".into()));
         };
         match envelope.op {
             0 => {
-                let Some(s) = envelope.s else { return Err(Hangup::Broken("a dispatch without a number".into())) };
-                let step = self.sequence.take(s);
+                let Some(s) = envelope.s else { return Err(Disconnect::Broken("a dispatch without a number".into())) };
+                let step = self.record.sequence.take(s);
                 if step != Step::Next {
-                    desk.tally.fault(Fault::step(self, step, s, envelope.name));
+                    context.tally.fault(Fault::step(&self.record, step, s, envelope.name));
                 }
-                self.dispatch(envelope.name, envelope.d, wire, desk)
+                self.dispatch(envelope.name, envelope.d, wire, context)
             }
             1 => {
-                self.beat(desk);
+                self.beat(context);
                 Ok(())
             }
-            7 => Err(Hangup::Asked),
-            9 => Err(Hangup::Invalid(envelope.d.starts_with(b"true"))),
-            10 => self.hello(envelope.d, desk),
+            7 => Err(Disconnect::Asked),
+            9 => Err(Disconnect::Invalid(envelope.d.starts_with(b"true"))),
+            10 => self.hello(envelope.d, context),
             11 => {
                 self.acknowledged = true;
                 if self.fence > 0 && self.stage == Stage::Live {
                     self.fence -= 1;
                     if self.fence == 0 {
-                        let guilds = desk.entitlements.guilds_of(self.index);
-                        desk.entitlements.begin_looking(self.index, &guilds, desk.now_ns);
+                        let guilds = context.entitlements.guilds_of(self.record.index);
+                        context.entitlements.begin_looking(self.record.index, &guilds, context.now_ns);
                     }
                 }
-                desk.round.acknowledge(self.index, desk.now_ns);
+                context.round.acknowledge(self.record.index, context.now_ns);
                 Ok(())
             }
-            op => Err(Hangup::Broken(format!("unknown opcode {op}"))),
+            op => Err(Disconnect::Broken(format!("unknown opcode {op}"))),
         }
     }
 
-    fn hello(&mut self, d: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
+    fn hello(&mut self, d: &[u8], context: &mut ClientContext) -> Result<(), Disconnect> {
         #[derive(Deserialize)]
-        struct Terms {
+        struct Hello {
             heartbeat_interval: u64,
         }
-        let Some(Terms { heartbeat_interval: interval @ 1.. }) = payload::front(d) else {
-            return Err(Hangup::Broken("HELLO without an interval".into()));
+        let Some(Hello { heartbeat_interval: interval @ 1.. }) = payload::front(d) else {
+            return Err(Disconnect::Broken("HELLO without an interval".into()));
         };
         if self.stage != Stage::Greeting {
-            return Err(Hangup::Broken("a second HELLO".into()));
+            return Err(Disconnect::Broken("a second HELLO".into()));
         }
-        desk.wishes.push(Wish::Beat(interval));
-        let tokens = desk.tokens.clone();
-        let token = tokens.get(self.index);
-        if let Some(id) = self.identity.id() {
+        context.client_events.push(ClientEvent::RawSendTiming(interval));
+        let tokens = context.tokens.clone();
+        let token = tokens.get(self.record.index);
+        if let Some(id) = self.record.id.id() {
             self.stage = Stage::Resuming;
-            desk.say(&json!({"op": 6, "d": {"token": token, "session_id": id, "seq": self.sequence.last()}}));
+            context.say(&json!({"op": 6, "d": {"token": token, "session_id": id, "seq": self.record.sequence.last()}}));
         } else {
             self.stage = Stage::Identifying;
-            self.sequence = Sequence::default();
+            self.record.sequence = Sequence::default();
             let properties = json!({"os": "linux", "browser": "guildhall-bench", "device": "guildhall-bench"});
-            let intents = desk.entitlements.script().intents;
-            desk.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
+            let intents = context.entitlements.script().intents;
+            context.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
         }
         Ok(())
     }
 
-    fn dispatch(&mut self, name: &str, d: &[u8], wire: usize, desk: &mut Desk) -> Result<(), Hangup> {
+    fn dispatch(&mut self, name: &str, d: &[u8], wire: usize, context: &mut ClientContext) -> Result<(), Disconnect> {
         match name {
-            "MESSAGE_CREATE" => self.marked(EventKind::Message, d, wire, desk),
-            "MESSAGE_UPDATE" => self.marked(EventKind::Edit, d, wire, desk),
-            "CHANNEL_CREATE" => self.marked(EventKind::ChannelCreate, d, wire, desk),
-            "MESSAGE_DELETE" => self.named(EventKind::Delete, d, wire, desk, |names| names.id),
-            "CHANNEL_DELETE" => self.named(EventKind::ChannelDelete, d, wire, desk, |names| names.id),
-            "MESSAGE_REACTION_ADD" => self.named(EventKind::React, d, wire, desk, Names::reaction),
-            "MESSAGE_REACTION_REMOVE" => self.named(EventKind::Unreact, d, wire, desk, Names::reaction),
-            "TYPING_START" => self.named(EventKind::Typing, d, wire, desk, Names::typing),
-            "PRESENCE_UPDATE" => self.named(EventKind::Presence, d, wire, desk, |names| names.user),
-            "GUILD_MEMBER_ADD" => self.named(EventKind::Join, d, wire, desk, |names| names.user),
-            "GUILD_MEMBER_REMOVE" => self.named(EventKind::Leave, d, wire, desk, |names| names.user),
-            "VOICE_STATE_UPDATE" => self.named(EventKind::Voice, d, wire, desk, |names| names.user),
-            "READY" => self.ready(d, desk)?,
-            "GUILD_CREATE" => self.guild_came(d, desk),
-            "GUILD_DELETE" => self.guild_went(d, desk),
-            "CHANNEL_UNREAD_UPDATE" | "PASSIVE_UPDATE_V2" => desk.round.hear(self.index, d, desk.now_ns),
-            "GUILD_MEMBER_LIST_UPDATE" => self.list_changed(d, desk),
+            "MESSAGE_CREATE" => self.marked(EventKind::Message, d, wire, context),
+            "MESSAGE_UPDATE" => self.marked(EventKind::Edit, d, wire, context),
+            "CHANNEL_CREATE" => self.marked(EventKind::ChannelCreate, d, wire, context),
+            "MESSAGE_DELETE" => self.named(EventKind::Delete, d, wire, context, |names| names.id),
+            "CHANNEL_DELETE" => self.named(EventKind::ChannelDelete, d, wire, context, |names| names.id),
+            "MESSAGE_REACTION_ADD" => self.named(EventKind::React, d, wire, context, Names::reaction),
+            "MESSAGE_REACTION_REMOVE" => self.named(EventKind::Unreact, d, wire, context, Names::reaction),
+            "TYPING_START" => self.named(EventKind::Typing, d, wire, context, Names::typing),
+            "PRESENCE_UPDATE" => self.named(EventKind::Presence, d, wire, context, |names| names.user),
+            "GUILD_MEMBER_ADD" => self.named(EventKind::Join, d, wire, context, |names| names.user),
+            "GUILD_MEMBER_REMOVE" => self.named(EventKind::Leave, d, wire, context, |names| names.user),
+            "VOICE_STATE_UPDATE" => self.named(EventKind::Voice, d, wire, context, |names| names.user),
+            "READY" => self.ready(d, context)?,
+            "GUILD_CREATE" => self.guild_came(d, context),
+            "GUILD_DELETE" => self.guild_went(d, context),
+            "CHANNEL_UNREAD_UPDATE" | "PASSIVE_UPDATE_V2" => context.round.hear(self.record.index, d, context.now_ns),
+            "GUILD_MEMBER_LIST_UPDATE" => self.list_changed(d, context),
             "RESUMED" if self.stage == Stage::Resuming => {
                 self.stage = Stage::Live;
-                desk.wishes.push(Wish::Live(true));
+                context.client_events.push(ClientEvent::Live(true));
                 // It was cut before it was known whether the server had heard it.
                 if std::mem::take(&mut self.fence) > 0 {
-                    let guilds = desk.entitlements.guilds_of(self.index);
-                    self.look(&guilds, desk);
+                    let guilds = context.entitlements.guilds_of(self.record.index);
+                    self.look(&guilds, context);
                 }
             }
             // Whatever else the server tells: its number has been checked, and nothing else is of interest here.
@@ -503,47 +467,54 @@ impl Client {
     }
 
     /// An event that carries a marker, if it is of this run.
-    fn marked(&mut self, kind: EventKind, d: &[u8], wire: usize, desk: &mut Desk) {
-        if let Some(mark) = desk.marker.find_near(d, &mut desk.place) {
-            let verdict = desk.entitlements.take(self.index, kind, mark);
+    fn marked(&mut self, kind: EventKind, d: &[u8], wire: usize, context: &mut ClientContext) {
+        if let Some(mark) = context.marker.find_near(d, &mut context.place) {
+            let verdict = context.entitlements.take(self.record.index, kind, mark);
             // What it has written itself, it may see wherever it looks.
             let verdict =
                 verdict.filter(|verdict| verdict.taken != Taken::Leaked || payload::author(d) != Some(self.user));
-            self.judge(verdict, wire, desk);
+            self.judge(verdict, wire, context);
         }
     }
 
     /// An event that is known by what it names.
-    fn named(&mut self, kind: EventKind, d: &[u8], wire: usize, desk: &mut Desk, id: fn(&Names) -> Option<u64>) {
-        // Before the player has asked for anything there is nothing to look for, and guilds may be full of it.
-        if desk.entitlements.script().ledger.is_empty() {
+    fn named(
+        &mut self,
+        kind: EventKind,
+        d: &[u8],
+        wire: usize,
+        context: &mut ClientContext,
+        id: fn(&Names) -> Option<u64>,
+    ) {
+        // Before the driver has asked for anything there is nothing to look for, and guilds may be full of it.
+        if context.entitlements.script().ledger.is_empty() {
             return;
         }
         let names = payload::names(d);
         if let Some(id) = id(&names) {
-            let verdict = desk.entitlements.take_named(self.index, Named { kind, id }, names.guild);
+            let verdict = context.entitlements.take_named(self.record.index, Named { kind, id }, names.guild);
             let own = names.user == Some(self.user);
             let verdict = verdict.filter(|verdict| verdict.taken != Taken::Leaked || !own);
-            self.judge(verdict, wire, desk);
+            self.judge(verdict, wire, context);
         }
     }
 
-    fn judge(&mut self, verdict: Option<Verdict>, wire: usize, desk: &mut Desk) {
-        let Some(Verdict { taken, mark, kind }) = verdict else { return };
+    fn judge(&mut self, verdict: Option<EventVerdict>, wire: usize, context: &mut ClientContext) {
+        let Some(EventVerdict { taken, mark, kind }) = verdict else { return };
         match taken {
             Taken::New => {
-                let group = desk.entitlements.script().group_of.get(mark.stream as usize).copied();
-                desk.tally.delivered(kind, group, mark, desk.now_ns, wire, desk.entitlements.events());
+                let group = context.entitlements.script().group_of.get(mark.stream as usize).copied();
+                context.tally.delivered(kind, group, mark, context.now_ns, wire, context.entitlements.events());
             }
-            Taken::Early => desk.tally.counts.early += 1,
+            Taken::Early => context.tally.counts.early += 1,
             Taken::Idle => {}
-            Taken::Again | Taken::Leaked => desk.tally.unwanted(self, taken, kind, mark),
+            Taken::Again | Taken::Leaked => context.tally.unwanted(&self.record, taken, kind, mark),
         }
     }
 
-    fn ready(&mut self, d: &[u8], desk: &mut Desk) -> Result<(), Hangup> {
+    fn ready(&mut self, d: &[u8], context: &mut ClientContext) -> Result<(), Disconnect> {
         #[derive(Deserialize)]
-        struct Terms<'a> {
+        struct Ready<'a> {
             #[serde(borrow)]
             session_id: Cow<'a, str>,
             #[serde(default)]
@@ -559,49 +530,49 @@ impl Client {
             id: String,
         }
         if self.stage != Stage::Identifying {
-            return Err(Hangup::Broken("a READY that nobody asked for".into()));
+            return Err(Disconnect::Broken("a READY that nobody asked for".into()));
         }
-        let Some(terms) = payload::front::<Terms<'_>>(d) else {
-            return Err(Hangup::Broken("READY without a session".into()));
+        let Some(terms) = payload::front::<Ready<'_>>(d) else {
+            return Err(Disconnect::Broken("READY without a session".into()));
         };
         let authority = terms.resume_gateway_url.trim_start_matches("ws://");
         let address = authority.split('/').next().and_then(|authority| authority.parse().ok());
-        self.address = address.and_then(|address| desk.number_of(address));
-        self.identity = Identity::new(&terms.session_id);
+        self.address = address.and_then(|address| context.number_of(address));
+        self.record.id = SessionId::new(&terms.session_id);
         self.user = terms.user.id.parse().unwrap_or(0);
-        self.gather(terms.guilds.len() as u32, desk);
+        self.gather(terms.guilds.len() as u32, context);
         Ok(())
     }
 
-    fn guild_came(&mut self, d: &[u8], desk: &mut Desk) {
-        let guild = payload::guild_id(d).and_then(|id| desk.entitlements.guild(id));
+    fn guild_came(&mut self, d: &[u8], context: &mut ClientContext) {
+        let guild = payload::guild_id(d).and_then(|id| context.entitlements.guild(id));
         if let Some(guild) = guild {
-            desk.entitlements.begin_guild(self.index, guild, desk.now_ns);
+            context.entitlements.begin_guild(self.record.index, guild, context.now_ns);
         }
         match (self.stage, guild) {
-            (Stage::Gathering(missing), _) => self.gather(missing - 1, desk),
+            (Stage::Gathering(missing), _) => self.gather(missing - 1, context),
             // Joined later.
-            (Stage::Live, Some(guild)) => self.look(&[guild], desk),
+            (Stage::Live, Some(guild)) => self.look(&[guild], context),
             _ => {}
         }
     }
 
-    fn guild_went(&mut self, d: &[u8], desk: &mut Desk) {
+    fn guild_went(&mut self, d: &[u8], context: &mut ClientContext) {
         let names = payload::names(d);
         // A guild that is out of order for a while is still the session's: what it misses is lost.
         if !names.unavailable
-            && let Some(guild) = names.id.and_then(|id| desk.entitlements.guild(id))
+            && let Some(guild) = names.id.and_then(|id| context.entitlements.guild(id))
         {
-            desk.entitlements.end_guild(self.index, guild, desk.now_ns);
+            context.entitlements.end_guild(self.record.index, guild, context.now_ns);
         }
         if let Stage::Gathering(missing) = self.stage {
-            self.gather(missing - 1, desk);
+            self.gather(missing - 1, context);
         }
     }
 
-    fn list_changed(&self, d: &[u8], desk: &mut Desk) {
-        let came = desk.round.lists.take(self.index, d, desk.now_ns);
-        let counts = &mut desk.tally.counts;
+    fn list_changed(&self, d: &[u8], context: &mut ClientContext) {
+        let came = context.round.lists.take(self.record.index, d, context.now_ns);
+        let counts = &mut context.tally.counts;
         counts.rows_checked += u64::from(came.checked);
         counts.ranges_synced += came.ops.synced;
         counts.ranges_invalidated += came.ops.invalidated;
@@ -609,50 +580,50 @@ impl Client {
         counts.rows_updated += came.ops.updated;
         counts.rows_deleted += came.ops.deleted;
         if came.took_ns.is_some() {
-            desk.round.complete(self.index, desk.now_ns, came.took_ns);
+            context.round.complete(self.record.index, context.now_ns, came.took_ns);
         }
         if let Some(wrong) = came.wrong {
-            desk.tally.fault(Fault::new(FaultKind::Inconsistent, self, wrong));
+            context.tally.fault(Fault::new(FaultKind::Inconsistent, &self.record, wrong));
         }
     }
 
-    fn gather(&mut self, missing: u32, desk: &mut Desk) {
+    fn gather(&mut self, missing: u32, context: &mut ClientContext) {
         if missing > 0 {
             self.stage = Stage::Gathering(missing);
             return;
         }
         self.stage = Stage::Live;
-        desk.entitlements.begin_all(self.index, desk.now_ns);
-        desk.wishes.push(Wish::Live(false));
-        if desk.entitlements.script().is_looking(self.index) {
-            let guilds = desk.entitlements.guilds_of(self.index);
-            self.look(&guilds, desk);
+        context.entitlements.begin_all(self.record.index, context.now_ns);
+        context.client_events.push(ClientEvent::Live(false));
+        if context.entitlements.script().is_looking(self.record.index) {
+            let guilds = context.entitlements.guilds_of(self.record.index);
+            self.look(&guilds, context);
         }
     }
 
     /// Says that the session has these guilds open, if it is one that looks.
-    fn look(&mut self, guilds: &[u32], desk: &mut Desk) {
-        let script = desk.entitlements.script().clone();
-        if !script.is_looking(self.index) {
+    fn look(&mut self, guilds: &[u32], context: &mut ClientContext) {
+        let script = context.entitlements.script().clone();
+        if !script.is_looking(self.record.index) {
             return;
         }
         let mut said = false;
         for View { guild, channel } in guilds.iter().filter_map(|guild| script.views.get(*guild as usize)) {
-            if !desk.commands.look {
-                desk.tally.counts.skipped += 1;
+            if !context.commands.look {
+                context.tally.counts.skipped += 1;
                 continue;
             }
             let mut wants = json!({"typing": true, "activities": true, "threads": true, "member_updates": true});
-            if desk.commands.scroll {
+            if context.commands.scroll {
                 wants["channels"] = json!({channel.to_string(): [[0, 99]]});
             }
-            desk.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+            context.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
             said = true;
         }
         // Commands are taken in their order: when a heartbeat behind it is acknowledged, the server has heard it.
         if said && script.looked_at.contains(&true) {
             self.fence += if self.acknowledged || self.fence > 0 { 1 } else { 2 };
-            self.beat(desk);
+            self.beat(context);
         }
     }
 }
@@ -661,7 +632,7 @@ impl Client {
 mod tests {
     use super::*;
     use crate::model::script::Script;
-    use crate::verify::delivery_table::Events;
+    use crate::verify::delivery_table::DeliveryTable;
 
     fn text(payload: &str) -> Vec<u8> {
         // Unmasked frames differ from masked ones by one bit and four bytes.
@@ -686,11 +657,11 @@ mod tests {
         bytes
     }
 
-    /// The desk of one client, which sees one channel with four messages.
-    fn desk() -> Desk {
+    /// The context of one client, which sees one channel with four messages.
+    fn context() -> ClientContext {
         let script = Arc::new(Script::of_channel(1, 4, 1.0));
-        let events = Arc::new(Events::new(&script));
-        Desk {
+        let events = Arc::new(DeliveryTable::new(&script));
+        ClientContext {
             marker: Marker::new("r"),
             place: 0,
             entitlements: Entitlements::new(script, events, 0, 1),
@@ -699,19 +670,19 @@ mod tests {
             commands: Commands::NONE,
             addresses: Vec::new(),
             tally: Tally::default(),
-            round: Round::new(0),
+            round: TaskRun::new(0),
             request: None,
             out: Vec::new(),
-            wishes: Vec::new(),
+            client_events: Vec::new(),
             now_ns: 2_000_000,
             inflated: Vec::new(),
             mask: [0; 4],
         }
     }
 
-    fn connected(desk: &Desk) -> Client {
+    fn connected(context: &ClientContext) -> Client {
         let mut client = Client::new(0);
-        client.connect(desk.zlib);
+        client.connect(context.zlib);
         client
     }
 
@@ -720,8 +691,8 @@ mod tests {
         format!(r#"{{"t":"MESSAGE_CREATE","s":{s},"op":0,"d":{{"content":"gh r 0 {index} 1000000 x"}}}}"#)
     }
 
-    fn has(desk: &Desk) -> Vec<u32> {
-        let (_, receipt) = desk.entitlements.of(0).next().expect("it sees a stream");
+    fn has(context: &ClientContext) -> Vec<u32> {
+        let (_, receipt) = context.entitlements.of(0).next().expect("it sees a stream");
         (0..4).filter(|index| receipt.has(*index)).collect()
     }
 
@@ -730,118 +701,118 @@ mod tests {
         let mut bytes = greeting();
         bytes.extend(text(&message(3, 1)));
         for size in [1, 2, 3, 7, 64, bytes.len()] {
-            let mut desk = desk();
-            let mut client = connected(&desk);
+            let mut context = context();
+            let mut client = connected(&context);
             // As the reactor reads: what is left over goes to the front of its buffer.
             let mut buffer = [0; 1024];
             for piece in bytes.chunks(size) {
                 let kept = client.take_partial(&mut buffer);
                 buffer[kept..kept + piece.len()].copy_from_slice(piece);
-                client.read(&buffer[..kept + piece.len()], &mut desk).expect("sound");
+                client.read(&buffer[..kept + piece.len()], &mut context).expect("sound");
             }
             assert_eq!(client.stage, Stage::Live);
-            assert_eq!(desk.wishes, [Wish::Beat(1_000), Wish::Live(false)]);
-            assert_eq!((client.sequence.last(), has(&desk)), (3, vec![1]));
-            assert_eq!((client.identity.id(), client.user), (Some("abc"), 77));
-            assert_eq!(client.resume_address(&desk).map(|to| to.port()), Some(5));
+            assert_eq!(context.client_events, [ClientEvent::RawSendTiming(1_000), ClientEvent::Live(false)]);
+            assert_eq!((client.record.sequence.last(), has(&context)), (3, vec![1]));
+            assert_eq!((client.record.id.id(), client.user), (Some("abc"), 77));
+            assert_eq!(client.resume_address(&context).map(|to| to.port()), Some(5));
             assert!(client.rare.is_none(), "an idle client holds no buffer");
         }
     }
 
     #[test]
     fn a_frame_that_is_longer_than_half_of_the_buffer_waits_with_its_client() {
-        let mut desk = desk();
-        let mut client = connected(&desk);
-        client.read(&greeting(), &mut desk).expect("sound");
+        let mut context = context();
+        let mut client = connected(&context);
+        client.read(&greeting(), &mut context).expect("sound");
         let bytes = text(&message(3, 2));
         let mut buffer = [0; 64];
         for piece in bytes.chunks(32) {
             let kept = client.take_partial(&mut buffer);
             assert!(kept <= 32);
             buffer[kept..kept + piece.len()].copy_from_slice(piece);
-            client.read(&buffer[..kept + piece.len()], &mut desk).expect("sound");
+            client.read(&buffer[..kept + piece.len()], &mut context).expect("sound");
         }
-        assert_eq!(has(&desk), [2]);
+        assert_eq!(has(&context), [2]);
         assert!(client.rare.is_none());
     }
 
     #[test]
     fn a_heartbeat_names_the_last_dispatch_or_null() {
-        let mut desk = desk();
-        let mut client = connected(&desk);
-        client.beat(&mut desk);
-        client.sequence = Sequence::default();
-        let said = |desk: &mut Desk| {
+        let mut context = context();
+        let mut client = connected(&context);
+        client.beat(&mut context);
+        client.record.sequence = Sequence::default();
+        let said = |context: &mut ClientContext| {
             // Two bytes of head, and a mask that is all zeros here.
-            let said = String::from_utf8(desk.out.split_off(6)).expect("text");
-            desk.out.clear();
+            let said = String::from_utf8(context.out.split_off(6)).expect("text");
+            context.out.clear();
             said
         };
-        assert_eq!(said(&mut desk), r#"{"op":1,"d":null}"#);
+        assert_eq!(said(&mut context), r#"{"op":1,"d":null}"#);
         for s in [1, 2] {
-            client.sequence.take(s);
+            client.record.sequence.take(s);
         }
-        client.beat(&mut desk);
-        assert_eq!(said(&mut desk), r#"{"op":1,"d":2}"#);
-        client.sequence.take(u64::from(u32::MAX));
-        client.beat(&mut desk);
-        assert_eq!(said(&mut desk), r#"{"op":1,"d":4294967295}"#);
+        client.beat(&mut context);
+        assert_eq!(said(&mut context), r#"{"op":1,"d":2}"#);
+        client.record.sequence.take(u64::from(u32::MAX));
+        client.beat(&mut context);
+        assert_eq!(said(&mut context), r#"{"op":1,"d":4294967295}"#);
     }
 
     #[test]
     fn fragments_and_pings_between_them_are_understood() {
-        let mut desk = desk();
-        let mut client = connected(&desk);
-        client.read(&greeting(), &mut desk).expect("sound");
-        desk.out.clear();
+        let mut context = context();
+        let mut client = connected(&context);
+        client.read(&greeting(), &mut context).expect("sound");
+        context.out.clear();
         let payload = message(3, 0).into_bytes();
         let (front, back) = payload.split_at(20);
         let mut bytes = vec![0x01, front.len() as u8];
         bytes.extend_from_slice(front);
         bytes.extend_from_slice(&[0x89, 2, b'h', b'i', 0x80, back.len() as u8]);
         bytes.extend_from_slice(back);
-        client.read(&bytes, &mut desk).expect("sound");
-        assert_eq!(has(&desk), [0]);
-        assert_eq!(desk.out, [0x8a, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        client.read(&bytes, &mut context).expect("sound");
+        assert_eq!(has(&context), [0]);
+        assert_eq!(context.out, [0x8a, 0x82, 0, 0, 0, 0, b'h', b'i']);
         assert!(client.rare.is_none(), "an idle client holds no buffer");
     }
 
     #[test]
     fn a_message_that_comes_twice_is_a_fault() {
-        let mut desk = desk();
-        let mut client = connected(&desk);
-        client.read(&greeting(), &mut desk).expect("sound");
+        let mut context = context();
+        let mut client = connected(&context);
+        client.read(&greeting(), &mut context).expect("sound");
         for s in [3, 4] {
-            client.read(&text(&message(s, 0)), &mut desk).expect("sound");
+            client.read(&text(&message(s, 0)), &mut context).expect("sound");
         }
-        let counts = desk.tally.counts;
+        let counts = context.tally.counts;
         assert_eq!((counts.delivered, counts.duplicated, counts.sequence_duplicates), (1, 1, 0));
-        assert_eq!(desk.tally.again[EventKind::Message as usize], 1);
+        assert_eq!(context.tally.again[EventKind::Message as usize], 1);
     }
 
     #[test]
     fn a_session_keeps_what_it_has_when_it_is_resumed_and_not_when_it_is_forgotten() {
-        let mut desk = desk();
-        let mut client = connected(&desk);
-        client.read(&greeting(), &mut desk).expect("sound");
-        client.read(&text(&message(3, 0)), &mut desk).expect("sound");
+        let mut context = context();
+        let mut client = connected(&context);
+        client.read(&greeting(), &mut context).expect("sound");
+        client.read(&text(&message(3, 0)), &mut context).expect("sound");
         client.disconnect();
-        client.connect(desk.zlib);
+        client.connect(context.zlib);
         let mut again = upgrade::answer();
         again.extend(text(r#"{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":1000}}"#));
-        desk.out.clear();
-        client.read(&again, &mut desk).expect("sound");
+        context.out.clear();
+        client.read(&again, &mut context).expect("sound");
         assert_eq!(client.stage, Stage::Resuming);
         // The mask of the client's frames is all zeros here.
-        let start = desk.out.iter().position(|byte| *byte == b'{').expect("JSON");
-        let said: serde_json::Value = serde_json::from_slice(&desk.out[start..]).expect("JSON");
+        let start = context.out.iter().position(|byte| *byte == b'{').expect("JSON");
+        let said: serde_json::Value = serde_json::from_slice(&context.out[start..]).expect("JSON");
         assert_eq!(said, json!({"op": 6, "d": {"token": "t", "session_id": "abc", "seq": 3}}));
-        client.read(&text(&message(4, 1)), &mut desk).expect("sound");
-        client.read(&text(r#"{"t":"RESUMED","s":5,"op":0,"d":null}"#), &mut desk).expect("sound");
-        assert_eq!((client.stage, has(&desk)), (Stage::Live, vec![0, 1]));
-        client.forget(&mut desk, Ending::Wanted);
-        assert!(!client.has_session() && has(&desk).is_empty());
-        let (_, receipt) = desk.entitlements.of(0).next().expect("it sees a stream");
+        client.read(&text(&message(4, 1)), &mut context).expect("sound");
+        client.read(&text(r#"{"t":"RESUMED","s":5,"op":0,"d":null}"#), &mut context).expect("sound");
+        assert_eq!((client.stage, has(&context)), (Stage::Live, vec![0, 1]));
+        client.forget(&mut context, Ending::Wanted);
+        assert!(!client.has_session() && has(&context).is_empty());
+        let (_, receipt) = context.entitlements.of(0).next().expect("it sees a stream");
         assert_eq!(receipt.past().len(), 1);
     }
 }

@@ -5,17 +5,46 @@
 //! and GUILD_MEMBER_LIST_UPDATE that authors of clients have written down; Discord does not document it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use serde::Deserialize;
 
-use crate::generate::clients::member_lists::{Range, Said};
 use crate::model::trace::Status;
 use crate::wire::payload;
 
 /// The group of those who are offline. Large guilds leave it out.
 const OFFLINE: &str = "offline";
+
+/// First and last row, both included.
+pub type Range = (u32, u32);
+
+/// How sessions have said that they appear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnnouncedStatuses {
+    /// All but those below.
+    pub others: Status,
+    /// By user, whoever said something else later.
+    pub some: HashMap<u64, Status>,
+}
+
+impl Default for AnnouncedStatuses {
+    fn default() -> Self {
+        AnnouncedStatuses { others: Status::Online, some: HashMap::new() }
+    }
+}
+
+impl AnnouncedStatuses {
+    /// How somebody's session appears.
+    pub fn of(&self, user: u64) -> Status {
+        self.some.get(&user).copied().unwrap_or(self.others)
+    }
+
+    /// How many appear as offline, though they have a session.
+    pub fn hidden(&self) -> u32 {
+        self.some.values().filter(|status| **status == Status::Invisible).count() as u32
+    }
+}
 
 /// What stands in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +205,7 @@ impl Rows {
     }
 
     /// What does not add up in all ranges together, once nothing changes any more; `known`: how all appear, and how many there are.
-    pub fn at_rest(&self, known: Option<(&Said, u32)>) -> Option<String> {
+    pub fn at_rest(&self, known: Option<(&AnnouncedStatuses, u32)>) -> Option<String> {
         let wrong = self.synced.iter().find_map(|(range, groups)| self.check(*range, groups).err());
         let Some((said, listed)) = known.filter(|_| wrong.is_none() && !self.synced.is_empty()) else { return wrong };
         let members = self.rows.iter().filter_map(|(index, row)| match row {
@@ -471,7 +500,7 @@ mod tests {
         let items = json!([group("online", 3), member(1), member(2), member(3)]);
         let sync = json!([{"op": "SYNC", "range": [0, 4], "items": items}]);
         assert_eq!(rows.apply(&update(&[("online", 3)], sync), &mut ops), Ok(vec![RANGE]));
-        let mut said = Said::default();
+        let mut said = AnnouncedStatuses::default();
         assert_eq!(rows.at_rest(Some((&said, 3))), None);
         assert!(rows.at_rest(Some((&said, 4))).is_some_and(|wrong| wrong.contains("3 are in groups")));
         said.some.insert(2, Status::Invisible);

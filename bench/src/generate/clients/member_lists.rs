@@ -5,16 +5,12 @@ use std::collections::HashMap;
 use memchr::memmem;
 
 use crate::base::random;
-use crate::generate::clients::list_rows::{Ops, Rows};
+use crate::generate::clients::list_rows::{AnnouncedStatuses, Ops, Range, Rows};
 use crate::generate::clients::task::Scroll;
-use crate::model::trace::Status;
 use crate::wire::payload;
 
 /// Rows of a page: clients ask for whole ones.
 pub const PAGE: u32 = 100;
-
-/// First and last row, both included.
-pub type Range = (u32, u32);
 
 /// All of a thread's lists, by session.
 #[derive(Debug, Default)]
@@ -31,36 +27,9 @@ struct List {
     rows: Option<Rows>,
 }
 
-/// How sessions have said that they appear.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// All but those below.
-    pub others: Status,
-    /// By user, whoever said something else later.
-    pub some: HashMap<u64, Status>,
-}
-
-impl Default for Said {
-    fn default() -> Self {
-        Said { others: Status::Online, some: HashMap::new() }
-    }
-}
-
-impl Said {
-    /// How somebody's session appears.
-    pub fn of(&self, user: u64) -> Status {
-        self.some.get(&user).copied().unwrap_or(self.others)
-    }
-
-    /// How many appear as offline, though they have a session.
-    pub fn hidden(&self) -> u32 {
-        self.some.values().filter(|status| **status == Status::Invisible).count() as u32
-    }
-}
-
 /// What came of an event.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Came {
+pub struct ListChange {
     /// All that was awaited is here now; it took so long since it was asked for.
     pub took_ns: Option<u64>,
     /// It was checked row by row.
@@ -92,9 +61,9 @@ impl Lists {
     }
 
     /// A session is told of its list.
-    pub fn take(&mut self, session: u32, d: &[u8], now_ns: u64) -> Came {
-        let Some(list) = self.lists.get_mut(&session) else { return Came::default() };
-        let mut came = Came::default();
+    pub fn take(&mut self, session: u32, d: &[u8], now_ns: u64) -> ListChange {
+        let Some(list) = self.lists.get_mut(&session) else { return ListChange::default() };
+        let mut came = ListChange::default();
         let mut arrived = |range: Range| {
             let before = list.awaited.len();
             list.awaited.retain(|awaited| *awaited != range);
@@ -121,7 +90,7 @@ impl Lists {
     }
 
     /// What does not add up when everything has come to rest; `known`: how all appear, and how many there are in the list.
-    pub fn at_rest(&self, known: Option<(&Said, u32)>) -> Vec<(u32, String)> {
+    pub fn at_rest(&self, known: Option<(&AnnouncedStatuses, u32)>) -> Vec<(u32, String)> {
         let all = self.lists.iter().filter_map(|(session, list)| Some((*session, list.rows.as_ref()?.at_rest(known)?)));
         all.collect()
     }
@@ -173,11 +142,11 @@ mod tests {
         let sync =
             |range: Range| format!(r#"{{"ops":[{{"op":"SYNC","range":[{},{}],"items":[]}}]}}}}"#, range.0, range.1);
         let gone = format!(r#"{{"ops":[{{"op":"INVALIDATE","range":[{},{}]}}]}}}}"#, asked[2].0, asked[2].1);
-        assert!(lists.at_rest(Some((&Said::default(), 1))).is_empty());
-        assert_eq!(lists.take(3, sync(asked[0]).as_bytes(), 2_000), Came::default());
-        assert_eq!(lists.take(3, sync(asked[1]).as_bytes(), 2_000), Came::default());
-        assert_eq!(lists.take(3, gone.as_bytes(), 3_000), Came::default());
-        assert_eq!(lists.take(4, sync(asked[2]).as_bytes(), 3_000), Came::default(), "it looks at nothing");
+        assert!(lists.at_rest(Some((&AnnouncedStatuses::default(), 1))).is_empty());
+        assert_eq!(lists.take(3, sync(asked[0]).as_bytes(), 2_000), ListChange::default());
+        assert_eq!(lists.take(3, sync(asked[1]).as_bytes(), 2_000), ListChange::default());
+        assert_eq!(lists.take(3, gone.as_bytes(), 3_000), ListChange::default());
+        assert_eq!(lists.take(4, sync(asked[2]).as_bytes(), 3_000), ListChange::default(), "it looks at nothing");
         assert_eq!(lists.take(3, sync(asked[2]).as_bytes(), 4_000).took_ns, Some(3_000));
         let (_, count) = lists.ask(3, &scroll(1, 10_000, u32::MAX), 5_000);
         assert_eq!(count, 2, "the top is here already");

@@ -1,22 +1,22 @@
-//! What the swarm's threads are told, and what they tell while they run.
+//! What the pool's threads are told, and what they tell while they run.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::base::limits;
-use crate::generate::clients::Commands;
-use crate::generate::clients::member_lists::Said;
-use crate::generate::clients::task::Errand;
+use crate::generate::clients::list_rows::AnnouncedStatuses;
+use crate::generate::clients::settings::Commands;
+use crate::generate::clients::task::Task;
 use crate::model::script::Script;
 use crate::model::tokens::Tokens;
-use crate::verify::delivery_table::Events;
+use crate::verify::delivery_table::DeliveryTable;
 use crate::verify::marker::Marker;
 use crate::verify::tally::{Counts, Latencies, Tally};
 
 /// What the threads are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum PoolPhase {
     /// Nothing until all threads are ready.
     Wait,
     /// Connect, and take what comes.
@@ -27,7 +27,7 @@ pub enum Order {
 
 /// What all threads are told.
 #[derive(Debug)]
-pub struct Plan {
+pub struct PoolState {
     /// Where the server is.
     pub server: SocketAddr,
     /// Which events are of this run.
@@ -37,7 +37,7 @@ pub struct Plan {
     /// What they may see, and what they do.
     pub script: Arc<Script>,
     /// By event, who has it.
-    pub events: Arc<Events>,
+    pub events: Arc<DeliveryTable>,
     /// What the server understands.
     pub commands: Commands,
     /// Whether the sessions ask for zlib-stream.
@@ -45,7 +45,7 @@ pub struct Plan {
     /// What chance depends on.
     pub seed: u64,
     /// Whom it is time to connect.
-    pub gate: Gate,
+    pub gate: ConnectGate,
     /// Recorded since the watcher last looked.
     pub latencies: Mutex<Latencies>,
     /// Set before the threads start.
@@ -55,25 +55,25 @@ pub struct Plan {
     /// How many times as fast as the script it is, as bits.
     pub traffic_speed: AtomicU64,
     /// What all are asked to do, besides the script.
-    pub errand: Mutex<Errand>,
-    /// The errand's number: 0 before the first.
-    pub errand_number: AtomicU32,
-    /// How sessions have said that they appear, when an errand asked them to.
-    pub said: Mutex<Said>,
+    pub task: Mutex<Task>,
+    /// The task's number: 0 before the first.
+    pub task_number: AtomicU32,
+    /// How sessions have said that they appear, when an task asked them to.
+    pub said: Mutex<AnnouncedStatuses>,
 }
 
-impl Plan {
+impl PoolState {
     /// What is to be done now.
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> PoolPhase {
         match self.order.load(Ordering::Acquire) {
-            0 => Order::Wait,
-            1 => Order::Run,
-            _ => Order::Stop,
+            0 => PoolPhase::Wait,
+            1 => PoolPhase::Run,
+            _ => PoolPhase::Stop,
         }
     }
 
     /// Gives an order.
-    pub fn give(&self, order: Order) {
+    pub fn give(&self, order: PoolPhase) {
         self.order.store(order as u8, Ordering::Release);
     }
 
@@ -90,10 +90,10 @@ impl Plan {
     }
 }
 
-/// Lets connections through, not more per second and not more at a time than there may be in the whole swarm. Those pass it who come
+/// Lets connections through, not more per second and not more at a time than there may be in the whole pool. Those pass it who come
 /// for the first time, and whole crowds that come back.
 #[derive(Debug)]
-pub struct Gate {
+pub struct ConnectGate {
     step_ns: u64,
     next_ns: AtomicU64,
     most: u32,
@@ -103,10 +103,10 @@ pub struct Gate {
     finished: AtomicU32,
 }
 
-impl Gate {
+impl ConnectGate {
     /// A gate for so many per second, and so many at a time.
-    pub fn new(rate: f64, most: u32) -> Gate {
-        Gate {
+    pub fn new(rate: f64, most: u32) -> ConnectGate {
+        ConnectGate {
             step_ns: (1e9 / rate) as u64,
             next_ns: AtomicU64::new(0),
             most,
@@ -153,7 +153,7 @@ impl Gate {
 
 /// What one thread tells.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct ThreadStatus {
     /// The thread's id, once it runs.
     pub thread: AtomicI32,
     /// Sockets that are open or opening.
@@ -170,15 +170,15 @@ pub struct Board {
     pub pongs: AtomicU64,
     /// When the last of them came.
     pub pong_ns: AtomicU64,
-    /// How far the thread is with the errand.
-    pub errand: ErrandBoard,
+    /// How far the thread is with the task.
+    pub task: TaskStatus,
     counts: Mutex<Counts>,
 }
 
-/// How far a thread is with an errand.
+/// How far a thread is with an task.
 #[derive(Debug, Default)]
-pub struct ErrandBoard {
-    /// Which errand the rest is about.
+pub struct TaskStatus {
+    /// Which task the rest is about.
     pub number: AtomicU32,
     /// Whether all who are to do it have been asked.
     pub asked_all: AtomicU8,
@@ -192,9 +192,9 @@ pub struct ErrandBoard {
     pub last_ns: AtomicU64,
 }
 
-impl Board {
+impl ThreadStatus {
     /// The thread tells how far it is.
-    pub fn post(&self, tally: &mut Tally, plan: &Plan) {
+    pub fn post(&self, tally: &mut Tally, plan: &PoolState) {
         tally.receiving.tell(&plan.events);
         let (pongs, pong_ns) = tally.pongs;
         self.delivered_ns.store(tally.last_ns, Ordering::Relaxed);
@@ -208,7 +208,7 @@ impl Board {
     }
 
     /// The thread brings its latencies to those of all threads.
-    pub fn post_latencies(&self, tally: &mut Tally, plan: &Plan) {
+    pub fn post_latencies(&self, tally: &mut Tally, plan: &PoolState) {
         if !tally.latencies.is_empty()
             && let Ok(mut latencies) = plan.latencies.try_lock()
         {
@@ -219,7 +219,7 @@ impl Board {
 
     /// The counts so far.
     pub fn counts(&self) -> Counts {
-        *self.counts.lock().expect("no thread of the swarm panics while it holds this")
+        *self.counts.lock().expect("no thread of the pool panics while it holds this")
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_gate_keeps_the_rate_and_the_bound() {
-        let gate = Gate::new(1_000.0, limits::HANDSHAKES_MAX);
+        let gate = ConnectGate::new(1_000.0, limits::HANDSHAKES_MAX);
         let second = 1_000_000_000;
         let mut entered = 0;
         // A look every 100 µs for a second; all handshakes take no time.
@@ -240,7 +240,7 @@ mod tests {
             }
         }
         assert!((990..=1_010).contains(&entered), "{entered}");
-        let gate = Gate::new(1e9, limits::HANDSHAKES_MAX);
+        let gate = ConnectGate::new(1e9, limits::HANDSHAKES_MAX);
         let entered = (0..10_000u64).filter(|look| gate.enter(second + look * 1_000_000).is_ok()).count();
         assert_eq!(entered, limits::HANDSHAKES_MAX as usize);
         gate.leave();

@@ -11,7 +11,7 @@ const NONE: u32 = u32::MAX;
 
 /// One session's place.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct FixtureGuild {
     previous: u32,
     next: u32,
     /// The step at which it is due; [`NONE`] if it has no time.
@@ -20,19 +20,19 @@ struct Place {
 
 /// All times of a thread's sessions.
 #[derive(Debug)]
-pub struct Wheel {
-    places: Vec<Place>,
+pub struct TimerWheel {
+    places: Vec<FixtureGuild>,
     first: Vec<u32>,
     began_ns: u64,
     /// The last step that was looked at.
     step: u32,
 }
 
-impl Wheel {
+impl TimerWheel {
     /// A wheel for so many sessions, none of which has a time.
-    pub fn new(sessions: usize, now_ns: u64) -> Wheel {
-        Wheel {
-            places: vec![Place { previous: NONE, next: NONE, due: NONE }; sessions],
+    pub fn new(sessions: usize, now_ns: u64) -> TimerWheel {
+        TimerWheel {
+            places: vec![FixtureGuild { previous: NONE, next: NONE, due: NONE }; sessions],
             first: vec![NONE; LISTS],
             began_ns: now_ns,
             step: 0,
@@ -49,12 +49,12 @@ impl Wheel {
         if next != NONE {
             self.places[next as usize].previous = at as u32;
         }
-        self.places[at] = Place { previous: NONE, next, due };
+        self.places[at] = FixtureGuild { previous: NONE, next, due };
     }
 
     /// The session has nothing to do.
     pub fn clear(&mut self, at: usize) {
-        let Place { previous, next, due } = self.places[at];
+        let FixtureGuild { previous, next, due } = self.places[at];
         if due == NONE {
             return;
         }
@@ -65,7 +65,7 @@ impl Wheel {
         if next != NONE {
             self.places[next as usize].previous = previous;
         }
-        self.places[at] = Place { previous: NONE, next: NONE, due: NONE };
+        self.places[at] = FixtureGuild { previous: NONE, next: NONE, due: NONE };
     }
 
     /// Takes the sessions whose time has come.
@@ -76,7 +76,7 @@ impl Wheel {
             self.step = (self.step + 1).max(now.saturating_sub(LISTS as u32 - 1));
             let mut at = self.first[self.step as usize % LISTS];
             while at != NONE {
-                let Place { next, due, .. } = self.places[at as usize];
+                let FixtureGuild { next, due, .. } = self.places[at as usize];
                 if due <= now {
                     self.clear(at as usize);
                     expired.push(at);
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn everybody_is_called_once_in_time_and_never_early() {
         let mut chance = Chance::new(1);
-        let mut wheel = Wheel::new(500, 1_000);
+        let mut wheel = TimerWheel::new(500, 1_000);
         let mut due = vec![None; 500];
         let mut now = 1_000;
         let mut expired = Vec::new();
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_next_time_is_known_a_little_ahead() {
-        let mut wheel = Wheel::new(2, 0);
+        let mut wheel = TimerWheel::new(2, 0);
         assert_eq!(wheel.next_ns(20_000_000), 20_000_000);
         wheel.set(1, 12_000_000);
         assert_eq!(wheel.next_ns(20_000_000), 16_000_000);

@@ -1,23 +1,23 @@
-//! Casts a trace: who of the swarm plays whom, and which number each event has in its stream.
+//! Assigns a trace to the client pool: which session does what, and which number each event has in its stream.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::fixture::{Town, user_of};
-use crate::model::script::{Deed, Duty, Kind, Script, Stream, Task, View};
+use crate::model::fixture::{Fixture, user_of};
+use crate::model::script::{Duty, Kind, Script, SessionAction, Stream, TimedAction, View};
 use crate::model::trace;
 use crate::model::trace::{Action, ChannelKind, Guild, Line, Trace};
 
 /// GUILDS and MESSAGE_CONTENT, which every session asks for.
 const BASE_INTENTS: u64 = 1 | 1 << 15;
-/// Events of which nothing but their user is known before they come.
+/// DeliveryTable of which nothing but their user is known before they come.
 const NAMED_BY_USER: [Kind; 5] = [Kind::React, Kind::Unreact, Kind::Typing, Kind::Join, Kind::Leave];
 /// No event.
 pub const NO_MARK: (u32, u32) = (u32::MAX, 0);
 
 /// A trace's message.
 #[derive(Debug, Clone, Copy)]
-pub struct Posted {
+pub struct TraceMessage {
     /// In which guild.
     pub guild: u32,
     /// In which channel.
@@ -26,15 +26,15 @@ pub struct Posted {
     pub session: u32,
 }
 
-/// A trace, cast.
+/// A trace, assigned to sessions.
 #[derive(Debug)]
-pub struct Cast {
-    /// What the swarm plays and judges.
+pub struct Assignment {
+    /// What the client pool plays and judges.
     pub script: Arc<Script>,
     /// By action: stream and number of the event that it makes, or [`NO_MARK`].
     pub marks: Vec<(u32, u32)>,
     /// The trace's messages.
-    pub messages: Vec<Posted>,
+    pub messages: Vec<TraceMessage>,
     /// By guild: its first session.
     pub firsts: Vec<u32>,
     /// How many sessions.
@@ -45,9 +45,9 @@ pub struct Cast {
     pub nameless: bool,
 }
 
-/// Casts a trace for a town. `supported` says which actions are to be done at all; `passive`, by guild, where those who do not look get
+/// Assigns a trace to the sessions of a fixture. `supported` says which actions are to be done at all; `passive`, by guild, where those who do not look get
 /// nothing but what the guild is made of.
-pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Action) -> bool) -> Cast {
+pub fn assign(trace: &Trace, fixture: &Fixture, passive: &[bool], supported: impl Fn(&Action) -> bool) -> Assignment {
     let guilds = &trace.guilds;
     let firsts = trace.firsts();
     let sessions = trace.sessions();
@@ -86,7 +86,7 @@ pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Ac
             Some(_) => add(&mut script, guild.viewers(number as u32), is_passive),
         });
         channels.push(streams.collect());
-        let place = &town.guilds[number];
+        let place = &fixture.guilds[number];
         // Without its id nothing can be told of joining and leaving; then all begins when a session is live.
         if place.id != 0 {
             script.guilds.insert(place.id, number as u32);
@@ -100,14 +100,14 @@ pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Ac
     seat(&mut script, sessions, guilds, &firsts);
     entitle(&mut script, sessions, &viewers);
 
-    let nameless = town.tokens.iter().take(sessions as usize).any(|token| user_of(token).is_none());
+    let nameless = fixture.tokens.iter().take(sessions as usize).any(|token| user_of(token).is_none());
     if nameless {
         script.duties.extend(NAMED_BY_USER.map(|kind| (kind, Duty::Optional)));
     }
     let mut left_out = 0;
     let several = guilds.iter().any(|guild| guild.first.is_some());
     let mut marks = Vec::with_capacity(trace.actions.len());
-    let mut messages: Vec<Posted> = Vec::new();
+    let mut messages: Vec<TraceMessage> = Vec::new();
     // By guild and session: the channel.
     let mut talking: HashMap<(u32, u32), u32> = HashMap::new();
     for Line { at, action } in &trace.actions {
@@ -123,14 +123,14 @@ pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Ac
         };
         let plays = supported(action);
         let session = |guild: u32, who: u32| firsts[guild as usize] + who;
-        let of = |messages: &[Posted], of: u32| {
+        let of = |messages: &[TraceMessage], of: u32| {
             let posted = messages[of as usize];
             channels[posted.guild as usize][posted.channel as usize]
         };
         match *action {
             // Numbers of messages count whether or not they are posted.
             Action::Message { guild, channel, who, .. } => {
-                messages.push(Posted { guild, channel, session: session(guild, who) });
+                messages.push(TraceMessage { guild, channel, session: session(guild, who) });
                 if plays {
                     event(&mut script, channels[guild as usize][channel as usize], Kind::Message);
                 }
@@ -174,11 +174,11 @@ pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Ac
                 let mark = (!several).then(|| event(&mut script, talk[guild as usize], Kind::Presence));
                 script.duties.insert(Kind::Presence, Duty::Optional);
                 script.intents |= intent(Kind::Presence);
-                push(&mut script, *at, session(guild, who), Deed::Presence(status, mark));
+                push(&mut script, *at, session(guild, who), SessionAction::Presence(status, mark));
             }
             Action::Voice { guild, who, channel } => {
                 let session = session(guild, who);
-                let place = &town.guilds[guild as usize];
+                let place = &fixture.guilds[guild as usize];
                 let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
                 if channel.is_some() && id.is_none() {
                     left_out += 1;
@@ -195,22 +195,24 @@ pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Ac
                     None => talking.remove(&(guild, session)),
                 };
                 let mark = event(&mut script, stream, Kind::Voice);
-                push(&mut script, *at, session, Deed::Voice(place.id, id, Some(mark)));
+                push(&mut script, *at, session, SessionAction::Voice(place.id, id, Some(mark)));
             }
             Action::Scroll { guild, channel, who, first, last } => {
-                let place = &town.guilds[guild as usize];
+                let place = &fixture.guilds[guild as usize];
                 match place.channels.get(channel as usize) {
-                    Some(id) => push(&mut script, *at, session(guild, who), Deed::Scroll(place.id, *id, first, last)),
+                    Some(id) => {
+                        push(&mut script, *at, session(guild, who), SessionAction::Scroll(place.id, *id, first, last))
+                    }
                     None => left_out += 1,
                 }
             }
-            Action::Connect { guild, who } => push(&mut script, *at, session(guild, who), Deed::Connect),
-            Action::Close { guild, who } => push(&mut script, *at, session(guild, who), Deed::Close),
-            Action::Cut { guild, who } => push(&mut script, *at, session(guild, who), Deed::Cut),
+            Action::Connect { guild, who } => push(&mut script, *at, session(guild, who), SessionAction::Connect),
+            Action::Close { guild, who } => push(&mut script, *at, session(guild, who), SessionAction::Close),
+            Action::Cut { guild, who } => push(&mut script, *at, session(guild, who), SessionAction::Cut),
             Action::Storm { guild, share, over } => {
                 for who in 0..guilds[guild as usize].sessions {
                     if let Some(after) = trace::breaks(*at, guild, who, share, over) {
-                        push(&mut script, at + after, session(guild, who), Deed::Cut);
+                        push(&mut script, at + after, session(guild, who), SessionAction::Cut);
                     }
                 }
             }
@@ -219,22 +221,22 @@ pub fn cast(trace: &Trace, town: &Town, passive: &[bool], supported: impl Fn(&Ac
         marks.push(mark);
     }
     // A storm's cuts are spread over later times than its own.
-    script.tasks.sort_by_key(|task| task.at_us);
+    script.actions.sort_by_key(|timed| timed.at_us);
     script.end_us = script.end_us.max(trace.lasts());
-    if let Some(last) = script.tasks.last() {
+    if let Some(last) = script.actions.last() {
         script.end_us = script.end_us.max(last.at_us);
     }
-    Cast { script: Arc::new(script), marks, messages, firsts, sessions, left_out, nameless }
+    Assignment { script: Arc::new(script), marks, messages, firsts, sessions, left_out, nameless }
 }
 
-impl Cast {
+impl Assignment {
     /// How many sessions are connected when everything is played.
     pub fn present_at_the_end(&self) -> u32 {
         let mut here: Vec<bool> = (0..self.sessions).map(|session| !self.script.is_absent(session)).collect();
-        for task in &self.script.tasks {
-            match task.deed {
-                Deed::Connect => here[task.session as usize] = true,
-                Deed::Close => here[task.session as usize] = false,
+        for timed in &self.script.actions {
+            match timed.action {
+                SessionAction::Connect => here[timed.session as usize] = true,
+                SessionAction::Close => here[timed.session as usize] = false,
                 _ => {}
             }
         }
@@ -242,8 +244,8 @@ impl Cast {
     }
 }
 
-fn push(script: &mut Script, at_us: u64, session: u32, deed: Deed) {
-    script.tasks.push(Task { at_us, session, deed });
+fn push(script: &mut Script, at_us: u64, session: u32, action: SessionAction) {
+    script.actions.push(TimedAction { at_us, session, action });
 }
 
 /// Fills in which streams each session may see.
@@ -299,7 +301,7 @@ fn intent(kind: Kind) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fixture::Place;
+    use crate::model::fixture::FixtureGuild;
     use crate::model::trace::file;
 
     fn trace(lines: &[&str]) -> Trace {
@@ -308,10 +310,13 @@ mod tests {
         file::read_from(text.as_bytes()).expect("sound").trace
     }
 
-    fn town(guilds: u64, channels: u64, token: &str) -> Town {
-        let place =
-            |guild: u64| Place { id: guild, channels: (guild * 10..guild * 10 + channels).collect(), invite: None };
-        Town {
+    fn fixture(guilds: u64, channels: u64, token: &str) -> Fixture {
+        let place = |guild: u64| FixtureGuild {
+            id: guild,
+            channels: (guild * 10..guild * 10 + channels).collect(),
+            invite: None,
+        };
+        Fixture {
             guilds: (1..=guilds).map(place).collect(),
             owner: "o".into(),
             tokens: Arc::new([token; 4].iter().collect()),
@@ -324,10 +329,10 @@ mod tests {
 
     #[test]
     fn each_hidden_channel_is_a_stream_of_those_who_see_it() {
-        let cast = cast(&trace(&[GUILD]), &town(1, 2, TOKEN), &[], |_| true);
-        let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
+        let assigned = assign(&trace(&[GUILD]), &fixture(1, 2, TOKEN), &[], |_| true);
+        let streams = (0..4).map(|session| assigned.script.streams_of(session).to_vec());
         assert_eq!(streams.collect::<Vec<_>>(), [vec![0, 1], vec![0, 1], vec![0], vec![0]]);
-        assert_eq!((cast.script.guild_of.clone(), cast.present_at_the_end()), (vec![0, 0], 4));
+        assert_eq!((assigned.script.guild_of.clone(), assigned.present_at_the_end()), (vec![0, 0], 4));
     }
 
     #[test]
@@ -340,11 +345,11 @@ mod tests {
             r#"{"at":3,"do":"message","guild":0,"channel":1,"who":1,"size":9}"#,
             r#"{"at":4,"do":"channel_delete","guild":0,"channel":2}"#,
         ];
-        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), &[true], |_| true);
+        let assigned = assign(&trace(&lines), &fixture(1, 2, TOKEN), &[true], |_| true);
         // Two of four look: 1 and 3. Two of four see the hidden channel: 0 and 1.
-        let streams = (0..4).map(|session| cast.script.streams_of(session).to_vec());
+        let streams = (0..4).map(|session| assigned.script.streams_of(session).to_vec());
         assert_eq!(streams.collect::<Vec<_>>(), [vec![0], vec![0, 1, 2], vec![0], vec![0, 1]]);
-        assert_eq!(cast.marks, [(0, 0), (1, 0), (2, 0), (0, 1)]);
+        assert_eq!(assigned.marks, [(0, 0), (1, 0), (2, 0), (0, 1)]);
     }
 
     #[test]
@@ -356,10 +361,10 @@ mod tests {
             r#"{"at":3,"do":"scroll","guild":0,"who":1,"channel":2,"first":0,"last":9}"#,
             r#"{"at":4,"do":"voice","guild":0,"who":1,"channel":0}"#,
         ];
-        let cast = cast(&trace(&lines), &town(1, 2, TOKEN), &[], |_| true);
-        assert_eq!((cast.left_out, cast.script.tasks.len(), cast.nameless), (2, 1, false));
-        assert_eq!(cast.marks, [(0, 0), NO_MARK, NO_MARK, (0, 1)]);
-        assert_eq!(cast.script.streams[0].kinds, [Kind::ChannelCreate, Kind::Voice]);
+        let assigned = assign(&trace(&lines), &fixture(1, 2, TOKEN), &[], |_| true);
+        assert_eq!((assigned.left_out, assigned.script.actions.len(), assigned.nameless), (2, 1, false));
+        assert_eq!(assigned.marks, [(0, 0), NO_MARK, NO_MARK, (0, 1)]);
+        assert_eq!(assigned.script.streams[0].kinds, [Kind::ChannelCreate, Kind::Voice]);
     }
 
     #[test]
@@ -371,14 +376,14 @@ mod tests {
             r#"{"at":2,"do":"voice","guild":0,"who":1,"channel":0}"#,
             r#"{"at":3,"do":"voice","guild":1,"who":1,"channel":null}"#,
         ];
-        let cast = cast(&trace(&lines), &town(2, 2, TOKEN), &[], |_| true);
-        assert_eq!(cast.marks, [(0, 0), (2, 0)]);
+        let assigned = assign(&trace(&lines), &fixture(2, 2, TOKEN), &[], |_| true);
+        assert_eq!(assigned.marks, [(0, 0), (2, 0)]);
     }
 
     #[test]
     fn what_is_known_by_its_user_is_not_owed_if_tokens_do_not_say_whose_they_are() {
-        let cast = cast(&trace(&[GUILD]), &town(1, 2, "token"), &[], |_| true);
-        assert!(cast.nameless);
-        assert_eq!([Kind::Typing, Kind::Message].map(|kind| cast.script.duty(kind)), [Duty::Optional, Duty::All]);
+        let assigned = assign(&trace(&[GUILD]), &fixture(1, 2, "token"), &[], |_| true);
+        assert!(assigned.nameless);
+        assert_eq!([Kind::Typing, Kind::Message].map(|kind| assigned.script.duty(kind)), [Duty::Optional, Duty::All]);
     }
 }

@@ -16,7 +16,7 @@ use crate::base::{clock, http, limits, source_address};
 
 /// A request.
 #[derive(Debug)]
-pub struct Job {
+pub struct HttpRequest {
     /// What its asker calls it.
     pub number: usize,
     /// When it was meant to be sent, in nanoseconds since 1970.
@@ -27,7 +27,7 @@ pub struct Job {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Done {
+pub struct HttpResult {
     /// What its asker calls it.
     pub number: usize,
     /// When it was meant to be sent.
@@ -42,29 +42,29 @@ pub struct Done {
 
 /// The connections.
 #[derive(Debug)]
-pub struct Pool {
+pub struct HttpPool {
     server: SocketAddr,
     epoll: OwnedFd,
-    lines: Vec<Line>,
+    lines: Vec<KeptConnection>,
     /// Lines without a job.
     idle: Vec<usize>,
     busy: usize,
 }
 
 #[derive(Debug)]
-struct Line {
+struct KeptConnection {
     socket: Option<OwnedFd>,
-    job: Option<Job>,
+    job: Option<HttpRequest>,
     unsent: usize,
     sent_ns: u64,
     read: Vec<u8>,
 }
 
-impl Pool {
+impl HttpPool {
     /// No connection yet; they are opened as they are needed.
-    pub fn new(server: SocketAddr) -> std::io::Result<Pool> {
+    pub fn new(server: SocketAddr) -> std::io::Result<HttpPool> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Pool { server, epoll, lines: Vec::new(), idle: Vec::new(), busy: 0 })
+        Ok(HttpPool { server, epoll, lines: Vec::new(), idle: Vec::new(), busy: 0 })
     }
 
     /// Requests that are not yet answered.
@@ -78,7 +78,7 @@ impl Pool {
     }
 
     /// Waits for at most so long, and takes what was answered.
-    pub fn turn(&mut self, nap: Duration, done: &mut Vec<Done>) {
+    pub fn turn(&mut self, nap: Duration, done: &mut Vec<HttpResult>) {
         let timeout = Timespec { tv_sec: nap.as_secs() as i64, tv_nsec: i64::from(nap.subsec_nanos()) };
         let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 64];
         let ready = match epoll::wait(&self.epoll, &mut events[..], Some(&timeout)) {
@@ -100,7 +100,7 @@ impl Pool {
     }
 
     /// Gives up on what is not yet answered.
-    pub fn give_up(&mut self, done: &mut Vec<Done>) {
+    pub fn give_up(&mut self, done: &mut Vec<HttpResult>) {
         for at in 0..self.lines.len() {
             self.end(at, "no answer", done);
         }
@@ -110,11 +110,11 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If there is none: see [`Pool::has_room`].
-    pub fn ask(&mut self, job: Job, done: &mut Vec<Done>) {
+    /// If there is none: see [`HttpPool::has_room`].
+    pub fn ask(&mut self, job: HttpRequest, done: &mut Vec<HttpResult>) {
         let at = self.idle.pop().unwrap_or_else(|| {
             assert!(self.lines.len() < limits::POSTERS_MAX, "all connections are busy");
-            self.lines.push(Line { socket: None, job: None, unsent: 0, sent_ns: 0, read: Vec::new() });
+            self.lines.push(KeptConnection { socket: None, job: None, unsent: 0, sent_ns: 0, read: Vec::new() });
             self.lines.len() - 1
         });
         self.busy += 1;
@@ -154,7 +154,7 @@ impl Pool {
             .expect("the socket was added");
     }
 
-    fn read(&mut self, at: usize, done: &mut Vec<Done>) {
+    fn read(&mut self, at: usize, done: &mut Vec<HttpResult>) {
         let line = &mut self.lines[at];
         let Some(socket) = &line.socket else { return };
         let mut buffer = [0; 16 * 1024];
@@ -174,22 +174,22 @@ impl Pool {
         if answer.closes {
             line.socket = None;
         }
-        if let Some(Job { number, intended_ns, .. }) = line.job.take() {
+        if let Some(HttpRequest { number, intended_ns, .. }) = line.job.take() {
             let (sent_ns, done_ns) = (line.sent_ns, clock::now_ns());
-            done.push(Done { number, intended_ns, sent_ns, done_ns, answer: Ok((answer.status, body)) });
+            done.push(HttpResult { number, intended_ns, sent_ns, done_ns, answer: Ok((answer.status, body)) });
             self.busy -= 1;
             self.idle.push(at);
         }
     }
 
     /// A connection is over.
-    fn end(&mut self, at: usize, why: &str, done: &mut Vec<Done>) {
+    fn end(&mut self, at: usize, why: &str, done: &mut Vec<HttpResult>) {
         let line = &mut self.lines[at];
         line.socket = None;
         line.read.clear();
-        if let Some(Job { number, intended_ns, .. }) = line.job.take() {
+        if let Some(HttpRequest { number, intended_ns, .. }) = line.job.take() {
             let (sent_ns, done_ns) = (line.sent_ns, clock::now_ns());
-            done.push(Done { number, intended_ns, sent_ns, done_ns, answer: Err(why.to_owned()) });
+            done.push(HttpResult { number, intended_ns, sent_ns, done_ns, answer: Err(why.to_owned()) });
             self.busy -= 1;
             self.idle.push(at);
         }

@@ -12,16 +12,16 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
+use crate::base::times::{microseconds, record};
 use crate::base::{clock, http, limits};
-use crate::generate::rest_driver::assignment::{Cast, NO_MARK};
-use crate::generate::rest_driver::connections::{Done, Job, Pool};
-use crate::model::fixture::{Town, user_of};
+use crate::generate::rest_driver::assignment::{Assignment, NO_MARK};
+use crate::generate::rest_driver::connections::{HttpPool, HttpRequest, HttpResult};
+use crate::model::fixture::{Fixture, user_of};
 use crate::model::script::{Kind, Mark, Named, Script, Stream};
 use crate::model::trace::{Action, Trace};
 use crate::verify::marker::Marker;
-use crate::verify::tally::{microseconds, record};
 
-/// The longest that the player sleeps, so that it sees an order to stop.
+/// The longest that the driver sleeps, so that it sees an order to stop.
 const NAP: Duration = Duration::from_millis(50);
 
 /// What is asked of the server, as far as answers are told apart.
@@ -92,9 +92,9 @@ pub struct RouteTally {
     pub answer: Histogram<u64>,
 }
 
-/// How far the player is; it can also be told to stop.
+/// How far the driver is; it can also be told to stop.
 #[derive(Debug, Default)]
-pub struct Advance {
+pub struct DriverProgress {
     /// Requests answered with 2xx.
     pub done: AtomicU32,
     /// Requests that failed.
@@ -128,30 +128,30 @@ impl Accepted {
 
 /// What came of playing.
 #[derive(Debug)]
-pub struct Played {
+pub struct DriverResult {
     /// By route.
     pub routes: HashMap<Route, RouteTally>,
     /// Actions that could not be asked, since what they need had failed before.
     pub skipped: u64,
     /// The first errors.
     pub faults: Vec<String>,
-    /// From the intended time to the request being handed to the kernel: how late the player itself was.
+    /// From the intended time to the request being handed to the kernel: how late the driver itself was.
     pub lag: Histogram<u64>,
     /// When the last request was answered, in nanoseconds since 1970.
     pub last_ns: u64,
 }
 
-/// The player; it lives on a thread of its own.
+/// The driver; it lives on a thread of its own.
 #[derive(Debug)]
-pub struct Player {
+pub struct RestDriver {
     /// Where.
     pub server: SocketAddr,
     /// What is done.
     pub trace: Arc<Trace>,
     /// By whom, and as which event.
-    pub cast: Arc<Cast>,
+    pub assignment: Arc<Assignment>,
     /// On which ids.
-    pub town: Arc<Town>,
+    pub fixture: Arc<Fixture>,
     /// Who posts all messages in place of the trace's people.
     pub author: Option<String>,
     /// Where it is written down what was accepted.
@@ -164,7 +164,7 @@ pub struct Player {
     pub speed: f64,
 }
 
-/// What the player knows of the town while it plays.
+/// What the driver knows of the fixture while it plays.
 struct State {
     /// By message: its id, once it is posted.
     ids: Vec<u64>,
@@ -194,23 +194,23 @@ struct Asked {
     named: Option<Named>,
 }
 
-impl Player {
+impl RestDriver {
     /// Plays everything whose turn `supported` says it is; blocks until all is answered or given up.
-    pub fn play(&self, supported: impl Fn(&Action) -> bool, advance: &Advance) -> std::io::Result<Played> {
-        let mut pool = Pool::new(self.server)?;
-        let mut played = Played {
+    pub fn play(&self, supported: impl Fn(&Action) -> bool, advance: &DriverProgress) -> std::io::Result<DriverResult> {
+        let mut pool = HttpPool::new(self.server)?;
+        let mut played = DriverResult {
             routes: HashMap::new(),
             skipped: 0,
             faults: Vec::new(),
             lag: microseconds(),
             last_ns: self.start_ns,
         };
-        let channels = self.town.guilds.iter().map(|place| place.channels.iter().copied().map(Some).collect());
+        let channels = self.fixture.guilds.iter().map(|place| place.channels.iter().copied().map(Some).collect());
         let mut state = State {
-            ids: vec![0; self.cast.messages.len()],
+            ids: vec![0; self.assignment.messages.len()],
             ready: VecDeque::new(),
             waiting: HashMap::new(),
-            refused: vec![false; self.cast.messages.len()],
+            refused: vec![false; self.assignment.messages.len()],
             channels: channels.collect(),
             made: HashMap::new(),
             named: HashMap::new(),
@@ -242,7 +242,7 @@ impl Player {
             }
             if now > give_up {
                 pool.give_up(&mut done);
-                let never = |number| Done {
+                let never = |number| HttpResult {
                     number,
                     intended_ns: self.intended(number),
                     sent_ns: 0,
@@ -282,9 +282,9 @@ impl Player {
         number: usize,
         supported: &impl Fn(&Action) -> bool,
         state: &mut State,
-        pool: &mut Pool,
-        played: &mut Played,
-        done: &mut Vec<Done>,
+        pool: &mut HttpPool,
+        played: &mut DriverResult,
+        done: &mut Vec<HttpResult>,
     ) {
         let action = &self.trace.actions[number].action;
         if let Action::Message { .. } = action {
@@ -316,12 +316,12 @@ impl Player {
         &self,
         number: usize,
         state: &mut State,
-        pool: &mut Pool,
-        played: &mut Played,
-        done: &mut Vec<Done>,
+        pool: &mut HttpPool,
+        played: &mut DriverResult,
+        done: &mut Vec<HttpResult>,
     ) {
         if route(&self.trace.actions[number].action).is_none() {
-            return; // the swarm does it
+            return; // the client pool does it
         }
         if pool.has_room() && state.ready.is_empty() {
             self.ask(number, state, pool, played, done);
@@ -331,23 +331,30 @@ impl Player {
     }
 
     /// A message will never have an id: what is about it cannot be asked.
-    fn refuse(message: u32, state: &mut State, played: &mut Played) {
+    fn refuse(message: u32, state: &mut State, played: &mut DriverResult) {
         state.refused[message as usize] = true;
         played.skipped += state.waiting.remove(&message).map_or(0, |waiting| waiting.len() as u64);
     }
 
     /// Asks; a connection must be free.
-    fn ask(&self, number: usize, state: &mut State, pool: &mut Pool, played: &mut Played, done: &mut Vec<Done>) {
+    fn ask(
+        &self,
+        number: usize,
+        state: &mut State,
+        pool: &mut HttpPool,
+        played: &mut DriverResult,
+        done: &mut Vec<HttpResult>,
+    ) {
         let intended_ns = self.intended(number);
         let asked = match self.asked(number, intended_ns, state) {
             Ok(Some(asked)) => asked,
-            // The swarm does it.
+            // The client pool does it.
             Ok(None) => return,
             Err(()) => {
                 played.skipped += 1;
                 let made = state.made.remove(&number);
                 if let (Some(message), Action::Message { .. }) = (made, &self.trace.actions[number].action) {
-                    Player::refuse(message, state, played);
+                    RestDriver::refuse(message, state, played);
                 }
                 return;
             }
@@ -355,32 +362,32 @@ impl Player {
         let mut request = Vec::with_capacity(512);
         let Asked { method, path, body, token, named } = &asked;
         if let Some(named) = named {
-            let (stream, index) = self.cast.marks[number];
+            let (stream, index) = self.assignment.marks[number];
             let mark = Mark { stream, index, intended_ns };
             // Before anybody can have seen it.
-            self.cast.script.ledger.expect(*named, mark);
+            self.assignment.script.ledger.expect(*named, mark);
             state.named.insert(number, (*named, mark));
         }
         http::write(&mut request, self.server, method, path, token, body.as_deref());
-        pool.ask(Job { number, intended_ns, request }, done);
+        pool.ask(HttpRequest { number, intended_ns, request }, done);
     }
 
     /// The request of an action; nothing if it goes another way, an error if what it needs is not there.
     fn asked(&self, number: usize, intended_ns: u64, state: &State) -> Result<Option<Asked>, ()> {
-        let (stream, index) = self.cast.marks[number];
+        let (stream, index) = self.assignment.marks[number];
         let mark = Mark { stream, index, intended_ns };
         let channel = |guild: u32, channel: u32| {
             state.channels[guild as usize].get(channel as usize).copied().flatten().ok_or(())
         };
-        let session = |guild: u32, who: u32| self.cast.firsts[guild as usize] + who;
-        let token = |session: u32| self.town.tokens.get(session).to_owned();
+        let session = |guild: u32, who: u32| self.assignment.firsts[guild as usize] + who;
+        let token = |session: u32| self.fixture.tokens.get(session).to_owned();
         let place = |of: u32| -> Result<String, ()> {
-            let posted = self.cast.messages[of as usize];
+            let posted = self.assignment.messages[of as usize];
             let id = state.ids[of as usize];
             Ok(format!("/api/v10/channels/{}/messages/{id}", channel(posted.guild, posted.channel)?))
         };
         let writer = |session: u32| self.author.clone().unwrap_or_else(|| token(session));
-        let author = |of: u32| writer(self.cast.messages[of as usize].session);
+        let author = |of: u32| writer(self.assignment.messages[of as usize].session);
         let asked = |method, path, body, token| Ok(Some(Asked { method, path, body, token, named: None }));
         let named = |kind, id, asked: Result<Option<Asked>, ()>| {
             asked.map(|asked| asked.map(|asked| Asked { named: Some(Named { kind, id }), ..asked }))
@@ -418,7 +425,7 @@ impl Player {
                 asked("GET", path, None, token(session(guild, who)))
             }
             Action::Join { guild, who } => {
-                let code = self.town.guilds[guild as usize].invite.as_deref().ok_or(())?;
+                let code = self.fixture.guilds[guild as usize].invite.as_deref().ok_or(())?;
                 let who = token(session(guild, who));
                 let user = user_of(&who).unwrap_or_default();
                 let path = format!("/api/v10/invites/{code}");
@@ -427,19 +434,19 @@ impl Player {
             Action::Leave { guild, who } => {
                 let who = token(session(guild, who));
                 let user = user_of(&who).unwrap_or_default();
-                let path = format!("/api/v10/users/@me/guilds/{}", self.town.guilds[guild as usize].id);
+                let path = format!("/api/v10/users/@me/guilds/{}", self.fixture.guilds[guild as usize].id);
                 named(Kind::Leave, user, asked("DELETE", path, None, who))
             }
             Action::ChannelCreate { guild } => {
                 let name = format!("channel-{}", state.made.get(&number).copied().unwrap_or_default());
                 let body = json!({"name": name, "type": 0, "topic": self.marker.content(mark, 0)}).to_string();
-                let path = format!("/api/v10/guilds/{}/channels", self.town.guilds[guild as usize].id);
-                asked("POST", path, Some(body), self.town.owner.clone())
+                let path = format!("/api/v10/guilds/{}/channels", self.fixture.guilds[guild as usize].id);
+                asked("POST", path, Some(body), self.fixture.owner.clone())
             }
             Action::ChannelDelete { guild, channel: which } => {
                 let id = channel(guild, which)?;
                 let path = format!("/api/v10/channels/{id}");
-                named(Kind::ChannelDelete, id, asked("DELETE", path, None, self.town.owner.clone()))
+                named(Kind::ChannelDelete, id, asked("DELETE", path, None, self.fixture.owner.clone()))
             }
             Action::Guild(_)
             | Action::Presence { .. }
@@ -456,12 +463,12 @@ impl Player {
     /// An action was answered.
     fn end(
         &self,
-        one: Done,
+        one: HttpResult,
         state: &mut State,
-        pool: &mut Pool,
-        played: &mut Played,
-        done: &mut Vec<Done>,
-        advance: &Advance,
+        pool: &mut HttpPool,
+        played: &mut DriverResult,
+        done: &mut Vec<HttpResult>,
+        advance: &DriverProgress,
     ) {
         let number = one.number;
         let action = &self.trace.actions[number].action;
@@ -479,7 +486,7 @@ impl Player {
                 record(&mut tally.answer, one.done_ns.saturating_sub(one.intended_ns));
                 tally.done += 1;
                 advance.done.fetch_add(1, Ordering::Relaxed);
-                let (stream, index) = self.cast.marks[number];
+                let (stream, index) = self.assignment.marks[number];
                 if (stream, index) != NO_MARK {
                     self.accepted.add(stream, index);
                 }
@@ -498,12 +505,12 @@ impl Player {
             }
         };
         if let (None, Some((named, mark))) = (&body, named) {
-            self.cast.script.ledger.forget(named, mark);
+            self.assignment.script.ledger.forget(named, mark);
         }
         let id = body.as_deref().and_then(http::id_of);
         match (action, made) {
             (Action::Message { .. }, Some(message)) => {
-                let Some(id) = id else { return Player::refuse(message, state, played) };
+                let Some(id) = id else { return RestDriver::refuse(message, state, played) };
                 state.ids[message as usize] = id;
                 for waiting in state.waiting.remove(&message).unwrap_or_default() {
                     self.ask_in_turn(waiting, state, pool, played, done);
@@ -516,7 +523,7 @@ impl Player {
         }
     }
 
-    fn fault(&self, played: &mut Played, advance: &Advance, what: String) {
+    fn fault(&self, played: &mut DriverResult, advance: &DriverProgress, what: String) {
         advance.errors.fetch_add(1, Ordering::Relaxed);
         if played.faults.len() < limits::FAULTS_TOLD {
             played.faults.push(what);

@@ -11,7 +11,7 @@ use crate::model::trace::{Channel, ChannelKind, Guild};
 
 /// A guild, and which group it is from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Founded {
+pub struct SetupGuild {
     /// Its declaration.
     pub guild: Guild,
     /// The group's place in the scenario.
@@ -43,8 +43,8 @@ pub fn chance_for(seed: u64, purpose: u64, number: u64) -> Chance {
 ///
 /// # Errors
 /// If there are too many of them, or of their people.
-pub fn found(scenario: &Scenario, seed: u64, scale: f64) -> Result<Vec<Founded>, String> {
-    let mut all: Vec<Founded> = Vec::new();
+pub fn found(scenario: &Scenario, seed: u64, scale: f64) -> Result<Vec<SetupGuild>, String> {
+    let mut all: Vec<SetupGuild> = Vec::new();
     let mut free: u64 = 0;
     for (place, group) in scenario.groups.iter().enumerate() {
         let many = group.count > limits::SCENARIO_GUILDS_KEPT;
@@ -57,7 +57,7 @@ pub fn found(scenario: &Scenario, seed: u64, scale: f64) -> Result<Vec<Founded>,
         for number in 0..count as u64 {
             let seed = random::mix(random::mix(seed) ^ number_of(&group.name)).wrapping_add(random::mix(number));
             let guild = found_one(group, all.len() as u32, seed, size);
-            all.push(Founded { guild, group: place, weight: 1.0, seed });
+            all.push(SetupGuild { guild, group: place, weight: 1.0, seed });
         }
         let sum: u64 = all[begin..].iter().map(|founded| u64::from(founded.guild.sessions)).sum();
         if free + sum > limits::TRACE_PEOPLE_MAX {
@@ -74,14 +74,14 @@ pub fn found(scenario: &Scenario, seed: u64, scale: f64) -> Result<Vec<Founded>,
 }
 
 /// Lays the guilds side by side over the same sessions, in rows: returns the first session behind them.
-fn overlap(guilds: &mut [Founded], begin: u64, overlap: f64) -> u64 {
+fn overlap(guilds: &mut [SetupGuild], begin: u64, overlap: f64) -> u64 {
     let sum: u64 = guilds.iter().map(|founded| u64::from(founded.guild.sessions)).sum();
     let largest = guilds.iter().map(|founded| u64::from(founded.guild.sessions)).max().unwrap_or(0);
     let wanted = ((sum as f64 / overlap).ceil() as u64).max(largest);
     // The first row ends with a guild, so that every session is in one.
     let mut width = wanted;
     let (mut at, mut first_row) = (0, true);
-    for Founded { guild, .. } in guilds {
+    for SetupGuild { guild, .. } in guilds {
         let sessions = u64::from(guild.sessions);
         if at + sessions > width {
             if first_row {

@@ -19,7 +19,7 @@ pub const PAUSE: u64 = 5_000_000;
 /// Not before the end of all traffic.
 const NEVER: u64 = u64::MAX;
 
-/// One session of the swarm.
+/// One session of the pool.
 #[derive(Debug, Clone)]
 struct Session {
     /// Acts until [`SILENCE`] before this …
@@ -55,7 +55,7 @@ pub struct Young {
 
 /// What changes of a guild.
 #[derive(Debug, Default)]
-pub struct Town {
+pub struct Fixture {
     /// Who is in voice.
     pub voice: Vec<u32>,
     /// The next who joins for the first time.
@@ -74,7 +74,7 @@ pub struct Town {
 
 /// Everybody.
 #[derive(Debug)]
-pub struct Crowd<'a> {
+pub struct Population<'a> {
     guilds: &'a [Guild],
     firsts: Vec<u32>,
     /// Where a guild's people begin in `member_from`.
@@ -83,18 +83,18 @@ pub struct Crowd<'a> {
     /// From when on somebody acts as a member of a guild.
     member_from: Vec<u64>,
     /// By guild.
-    pub towns: Vec<Town>,
+    pub fixtures: Vec<Fixture>,
 }
 
-impl<'a> Crowd<'a> {
+impl<'a> Population<'a> {
     /// As it is when the traffic begins. `firsts` as [`trace::Trace::firsts`] has it.
-    pub fn new(guilds: &'a [Guild], firsts: Vec<u32>) -> Crowd<'a> {
+    pub fn new(guilds: &'a [Guild], firsts: Vec<u32>) -> Population<'a> {
         let ends = firsts.iter().zip(guilds).map(|(first, guild)| first + guild.sessions);
         let here = Session { away: 0, back: 0, status: Status::Online, voice: None };
         let mut sessions = vec![here; ends.max().unwrap_or(0) as usize];
         let mut starts = Vec::with_capacity(guilds.len());
         let mut member_from = Vec::new();
-        let mut towns = Vec::with_capacity(guilds.len());
+        let mut fixtures = Vec::with_capacity(guilds.len());
         for (guild, first) in guilds.iter().zip(&firsts) {
             let present = guild.present.unwrap_or(guild.sessions);
             let members = guild.sessions - guild.joining;
@@ -104,14 +104,14 @@ impl<'a> Crowd<'a> {
             for who in present..guild.sessions {
                 sessions[(first + who) as usize].back = NEVER;
             }
-            towns.push(Town {
+            fixtures.push(Fixture {
                 joiner: members,
                 absent: (present.min(members)..members).collect(),
                 channels: guild.channels.len() as u32,
-                ..Town::default()
+                ..Fixture::default()
             });
         }
-        Crowd { guilds, firsts, starts, sessions, member_from, towns }
+        Population { guilds, firsts, starts, sessions, member_from, fixtures }
     }
 
     fn session(&self, guild: u32, who: u32) -> &Session {
@@ -160,7 +160,7 @@ impl<'a> Crowd<'a> {
     /// Whether a channel is there, and will be for some time.
     pub fn is_open(&self, guild: u32, channel: u32, now: u64) -> bool {
         (channel as usize) < self.guilds[guild as usize].channels.len()
-            || self.towns[guild as usize].young.iter().any(|young| young.channel == channel && young.open <= now)
+            || self.fixtures[guild as usize].young.iter().any(|young| young.channel == channel && young.open <= now)
     }
 
     /// Connects: acts some time later.
@@ -231,7 +231,7 @@ impl<'a> Crowd<'a> {
     /// Goes to a voice channel.
     pub fn talk(&mut self, guild: u32, who: u32, channel: u32) {
         if self.session(guild, who).voice.is_none() {
-            self.towns[guild as usize].voice.push(who);
+            self.fixtures[guild as usize].voice.push(who);
         }
         self.session_mut(guild, who).voice = Some((guild, channel));
     }
@@ -241,7 +241,7 @@ impl<'a> Crowd<'a> {
         let number = self.firsts[guild as usize] + who;
         if let Some((place, _)) = self.session_mut(guild, who).voice.take() {
             let there = number - self.firsts[place as usize];
-            let voice = &mut self.towns[place as usize].voice;
+            let voice = &mut self.fixtures[place as usize].voice;
             if let Some(at) = voice.iter().position(|other| *other == there) {
                 voice.swap_remove(at);
             }

@@ -10,8 +10,8 @@ use crate::base::limits;
 use crate::base::random::Chance;
 use crate::model::scenario::arrivals::Curve;
 use crate::model::scenario::check::number;
-use crate::model::scenario::guild_setup::{Founded, chance_for, number_of};
-use crate::model::scenario::population::{Crowd, Recent, Young};
+use crate::model::scenario::guild_setup::{SetupGuild, chance_for, number_of};
+use crate::model::scenario::population::{Population, Recent, Young};
 use crate::model::scenario::spread::zipf;
 use crate::model::scenario::{Group, Phase, Rates, Scenario, Talk, Weights, guild_setup, population};
 use crate::model::trace::{Action, ChannelKind, Guild, Header, Line, Status, Trace, VERSION};
@@ -83,7 +83,7 @@ pub fn synth(scenario: &Scenario, options: &Options) -> Result<Made, String> {
         groups: scenario.groups.iter().map(GroupTalk::new).collect(),
         founded: &founded,
         storms: &storms,
-        crowd: Crowd::new(&trace.guilds, firsts),
+        population: Population::new(&trace.guilds, firsts),
         lasts,
         later: BinaryHeap::new(),
         order: 0,
@@ -167,7 +167,7 @@ struct StormAt {
 /// All times.
 struct Schedule<'a> {
     scenario: &'a Scenario,
-    founded: &'a [Founded],
+    founded: &'a [SetupGuild],
     stretch: f64,
     rate: f64,
     lasts: u64,
@@ -331,9 +331,9 @@ const TRIES: u32 = 64;
 /// The pass through time.
 struct Pass<'a> {
     groups: Vec<GroupTalk<'a>>,
-    founded: &'a [Founded],
+    founded: &'a [SetupGuild],
     storms: &'a [StormAt],
-    crowd: Crowd<'a>,
+    population: Population<'a>,
     lasts: u64,
     /// By time, then in the order of the decisions.
     later: BinaryHeap<Reverse<(u64, u64, Later)>>,
@@ -393,7 +393,7 @@ impl Pass<'_> {
 
     fn carry_out(&mut self, at: u64, later: Later) {
         let still = |pass: &Self, guild, channel, who| {
-            pass.crowd.acts(guild, who, at) && pass.crowd.is_open(guild, channel, at)
+            pass.population.acts(guild, who, at) && pass.population.is_open(guild, channel, at)
         };
         match later {
             Later::Storm { index } => {
@@ -422,37 +422,37 @@ impl Pass<'_> {
                 }
             }
             Later::Join { guild, who } => {
-                if self.crowd.awake(guild, who, at) {
+                if self.population.awake(guild, who, at) {
                     self.join(at, guild, who);
                 } else {
-                    self.crowd.towns[guild as usize].left.push_back((at, who));
+                    self.population.fixtures[guild as usize].left.push_back((at, who));
                     self.skip("join");
                 }
             }
             Later::Leave { guild, who } => {
                 self.tell(at, Action::Leave { guild, who });
-                self.crowd.towns[guild as usize].left.push_back((at, who));
+                self.population.fixtures[guild as usize].left.push_back((at, who));
             }
             Later::Close { guild, who, offline } => {
                 self.tell(at, Action::Close { guild, who });
                 match offline {
                     Some(offline) => self.plan(at + offline, Later::Connect { guild, who }),
-                    None => self.crowd.towns[guild as usize].absent.push(who),
+                    None => self.population.fixtures[guild as usize].absent.push(who),
                 }
             }
             Later::Connect { guild, who } => {
                 // In another guild the same session may have come back already.
                 if self.storm_is_near(at) {
                     self.plan(at + population::SILENCE, Later::Connect { guild, who });
-                } else if self.crowd.may_connect(guild, who, at) {
-                    self.crowd.connect(guild, who, at);
+                } else if self.population.may_connect(guild, who, at) {
+                    self.population.connect(guild, who, at);
                     self.tell(at, Action::Connect { guild, who });
                 }
             }
             Later::HangUp { guild, who, channel } => {
                 // Whoever has moved meanwhile stays as long again; whoever is just being cut stays in the call.
-                if self.crowd.voice(guild, who) == Some((guild, channel)) && self.crowd.acts(guild, who, at) {
-                    self.crowd.hang_up(guild, who);
+                if self.population.voice(guild, who) == Some((guild, channel)) && self.population.acts(guild, who, at) {
+                    self.population.hang_up(guild, who);
                     self.tell(at, Action::Voice { guild, who, channel: None });
                 }
             }
@@ -466,24 +466,24 @@ impl Pass<'_> {
         let done = match what {
             What::Storm => {
                 let StormAt { at, share, over, .. } = self.storms[index as usize];
-                self.crowd.storm(guild, at, share, over);
+                self.population.storm(guild, at, share, over);
                 self.plan(at, Later::Storm { index: index as usize });
                 Some(())
             }
             What::Connect => self.connect(at, guild, index),
             What::Join => self.invite(at, guild),
             What::Cut => self.depart("cut", at, guild, index).map(|who| {
-                self.crowd.cut(guild, who, at);
+                self.population.cut(guild, who, at);
                 self.plan(at + population::SILENCE, Later::Cut { guild, who });
             }),
             What::Close => self.depart("close", at, guild, index).map(|who| {
-                self.crowd.close(guild, who, at);
+                self.population.close(guild, who, at);
                 let offline = self.group(guild).offline;
                 let offline = offline.map(|offline| micros(offline.draw(&mut self.chance("offline", guild, index))));
                 self.plan(at + population::SILENCE, Later::Close { guild, who, offline });
             }),
             What::Leave => self.depart("leave", at, guild, index).map(|who| {
-                self.crowd.leave(guild, who);
+                self.population.leave(guild, who);
                 self.plan(at + population::SILENCE, Later::Leave { guild, who });
             }),
             What::ChannelCreate => self.create_channel(at, guild),
@@ -515,7 +515,7 @@ impl Pass<'_> {
             } else {
                 chance.between(0, u64::from(people)) as u32
             };
-            self.crowd.acts(guild, who, at).then_some(who)
+            self.population.acts(guild, who, at).then_some(who)
         })
     }
 
@@ -531,7 +531,7 @@ impl Pass<'_> {
         let people = u64::from(declared.sessions);
         (0..TRIES)
             .map(|_| chance.between(u64::from(staff), people) as u32)
-            .find(|who| *who < declared.sessions && self.crowd.is_free(guild, *who, at))
+            .find(|who| *who < declared.sessions && self.population.is_free(guild, *who, at))
     }
 
     /// A storm that is announced already cuts those who are connected when it comes; so nobody connects in between.
@@ -545,15 +545,15 @@ impl Pass<'_> {
         }
         let mut chance = self.chance("connect", guild, index);
         for _ in 0..TRIES {
-            let absent = &self.crowd.towns[guild as usize].absent;
+            let absent = &self.population.fixtures[guild as usize].absent;
             let place = chance.between(0, absent.len() as u64) as usize;
             let who = *absent.get(place)?;
-            let back_already = self.crowd.is_connected(guild, who);
-            if back_already || self.crowd.may_connect(guild, who, at) {
-                self.crowd.towns[guild as usize].absent.swap_remove(place);
+            let back_already = self.population.is_connected(guild, who);
+            if back_already || self.population.may_connect(guild, who, at) {
+                self.population.fixtures[guild as usize].absent.swap_remove(place);
             }
-            if !back_already && self.crowd.may_connect(guild, who, at) {
-                self.crowd.connect(guild, who, at);
+            if !back_already && self.population.may_connect(guild, who, at) {
+                self.population.connect(guild, who, at);
                 self.tell(at, Action::Connect { guild, who });
                 return Some(());
             }
@@ -564,27 +564,27 @@ impl Pass<'_> {
     /// Somebody gets an invite: opens the client, if it is not open, and joins.
     fn invite(&mut self, at: u64, guild: u32) -> Option<()> {
         let sessions = self.guild(guild).sessions;
-        let town = &self.crowd.towns[guild as usize];
-        let first_time = town.joiner < sessions;
+        let fixture = &self.population.fixtures[guild as usize];
+        let first_time = fixture.joiner < sessions;
         let who = if first_time {
-            town.joiner
+            fixture.joiner
         } else {
-            town.left.front().filter(|(left, _)| left + population::PAUSE <= at)?.1
+            fixture.left.front().filter(|(left, _)| left + population::PAUSE <= at)?.1
         };
-        let awake = self.crowd.awake(guild, who, at);
-        if !awake && (self.storm_is_near(at) || !self.crowd.may_connect(guild, who, at)) {
+        let awake = self.population.awake(guild, who, at);
+        if !awake && (self.storm_is_near(at) || !self.population.may_connect(guild, who, at)) {
             return None;
         }
-        let town = &mut self.crowd.towns[guild as usize];
+        let fixture = &mut self.population.fixtures[guild as usize];
         if first_time {
-            town.joiner += 1;
+            fixture.joiner += 1;
         } else {
-            town.left.pop_front();
+            fixture.left.pop_front();
         }
         if awake {
             self.join(at, guild, who);
         } else {
-            self.crowd.connect(guild, who, at);
+            self.population.connect(guild, who, at);
             self.tell(at, Action::Connect { guild, who });
             self.plan(at + population::ARRIVAL, Later::Join { guild, who });
         }
@@ -592,27 +592,27 @@ impl Pass<'_> {
     }
 
     fn join(&mut self, at: u64, guild: u32, who: u32) {
-        self.crowd.join(guild, who, at);
+        self.population.join(guild, who, at);
         self.tell(at, Action::Join { guild, who });
     }
 
     fn create_channel(&mut self, at: u64, guild: u32) -> Option<()> {
         let declared = self.guild(guild).channels.len();
-        let town = &mut self.crowd.towns[guild as usize];
-        let there = declared + town.young.len() < limits::SCENARIO_CHANNELS_MAX as usize;
-        if !there || town.channels >= limits::TRACE_CHANNELS_MAX {
+        let fixture = &mut self.population.fixtures[guild as usize];
+        let there = declared + fixture.young.len() < limits::SCENARIO_CHANNELS_MAX as usize;
+        if !there || fixture.channels >= limits::TRACE_CHANNELS_MAX {
             return None;
         }
-        town.young.push_back(Young { channel: town.channels, open: at + population::SETTLING });
-        town.channels += 1;
+        fixture.young.push_back(Young { channel: fixture.channels, open: at + population::SETTLING });
+        fixture.channels += 1;
         self.tell(at, Action::ChannelCreate { guild });
         Some(())
     }
 
     fn delete_channel(&mut self, at: u64, guild: u32) -> Option<()> {
-        let town = &mut self.crowd.towns[guild as usize];
-        let channel = town.young.front().filter(|young| young.open <= at)?.channel;
-        town.young.pop_front();
+        let fixture = &mut self.population.fixtures[guild as usize];
+        let channel = fixture.young.front().filter(|young| young.open <= at)?.channel;
+        fixture.young.pop_front();
         self.plan(at + population::SILENCE, Later::ChannelDelete { guild, channel });
         Some(())
     }
@@ -633,20 +633,20 @@ impl Pass<'_> {
             // The loudest may all be away: then it is anybody.
             let rank = zipf(&mut chance, writers, if tried < TRIES / 2 { talk.authors } else { 0.0 });
             let who = if lookers > 0 { declared.looker(rank) } else { rank };
-            (who < viewers && self.crowd.acts(guild, who, at)).then_some(who)
+            (who < viewers && self.population.acts(guild, who, at)).then_some(who)
         })?;
         Some((channel, who))
     }
 
     /// One of the text channels that are there. One that was made during the traffic counts as the mean of the others.
     fn text_channel(&self, at: u64, guild: u32, weights: &[f64], chance: &mut Chance) -> Option<u32> {
-        let young = &self.crowd.towns[guild as usize].young;
+        let young = &self.population.fixtures[guild as usize].young;
         let old = weights.len() as f64;
         let place = chance.share() * (old + young.len() as f64);
         let share = chance.share();
         if place >= old {
             let channel = young.get((place - old) as usize)?.channel;
-            if self.crowd.is_open(guild, channel, at) {
+            if self.population.is_open(guild, channel, at) {
                 return Some(channel);
             }
         }
@@ -679,7 +679,7 @@ impl Pass<'_> {
                 }
             }
         }
-        let recent = &mut self.crowd.towns[guild as usize].recent;
+        let recent = &mut self.population.fixtures[guild as usize].recent;
         while recent.len() >= RECENT && recent.front().is_some_and(|oldest| oldest.at + RECENT_TIME < at) {
             recent.pop_front();
         }
@@ -690,11 +690,11 @@ impl Pass<'_> {
     fn react(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {
         let settings = self.group(guild).reactions.clone();
         let mut chance = self.chance("react", guild, index);
-        let recent = &self.crowd.towns[guild as usize].recent;
+        let recent = &self.population.fixtures[guild as usize].recent;
         let (message, who, emoji) = (0..TRIES).find_map(|_| {
             let message = *recent.get(chance.between(0, recent.len() as u64) as usize)?;
             let soon = message.at + population::SILENCE > at || message.gone <= at + population::SILENCE;
-            if soon || !self.crowd.is_open(guild, message.channel, at) {
+            if soon || !self.population.is_open(guild, message.channel, at) {
                 return None;
             }
             let viewers = self.guild(guild).viewers(message.channel);
@@ -717,12 +717,12 @@ impl Pass<'_> {
     fn change_status(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {
         let mut chance = self.chance("presence", guild, index);
         let who = self.anybody(at, guild, self.guild(guild).sessions, false, &mut chance)?;
-        let now = self.crowd.status(guild, who);
+        let now = self.population.status(guild, who);
         // Most changes are a client that notices that nobody is there, or somebody who comes back.
         let weights = [(Status::Online, 50.0), (Status::Idle, 35.0), (Status::Dnd, 10.0), (Status::Invisible, 5.0)];
         let others: Vec<(Status, f64)> = weights.into_iter().filter(|(status, _)| *status != now).collect();
         let (status, _) = others[pick(&sums(others.iter().map(|(_, weight)| *weight)), chance.share())];
-        self.crowd.set_status(guild, who, status);
+        self.population.set_status(guild, who, status);
         self.tell(at, Action::Presence { guild, who, status });
         Some(())
     }
@@ -731,7 +731,7 @@ impl Pass<'_> {
         let mut chance = self.chance("voice_join", guild, index);
         let (who, channel) = (0..TRIES).find_map(|_| {
             let who = self.anybody(at, guild, self.guild(guild).sessions, false, &mut chance)?;
-            if self.crowd.voice(guild, who).is_some() {
+            if self.population.voice(guild, who).is_some() {
                 return None;
             }
             Some((who, self.voice_channel(guild, who, None, &mut chance)?))
@@ -753,24 +753,24 @@ impl Pass<'_> {
 
     /// Somebody who is in voice and acts.
     fn talker(&self, at: u64, guild: u32, chance: &mut Chance) -> Option<u32> {
-        let voice = &self.crowd.towns[guild as usize].voice;
+        let voice = &self.population.fixtures[guild as usize].voice;
         (0..TRIES).find_map(|_| {
             let who = *voice.get(chance.between(0, voice.len() as u64) as usize)?;
-            self.crowd.acts(guild, who, at).then_some(who)
+            self.population.acts(guild, who, at).then_some(who)
         })
     }
 
     fn move_voice(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {
         let mut chance = self.chance("voice_move", guild, index);
         let who = self.talker(at, guild, &mut chance)?;
-        let now_in = self.crowd.voice(guild, who).map(|(_, channel)| channel);
+        let now_in = self.population.voice(guild, who).map(|(_, channel)| channel);
         let channel = self.voice_channel(guild, who, now_in, &mut chance)?;
         self.talk(at, guild, who, channel, &mut chance);
         Some(())
     }
 
     fn talk(&mut self, at: u64, guild: u32, who: u32, channel: u32, chance: &mut Chance) {
-        self.crowd.talk(guild, who, channel);
+        self.population.talk(guild, who, channel);
         self.tell(at, Action::Voice { guild, who, channel: Some(channel) });
         if let Some(stay) = self.group(guild).voice_stay {
             self.plan(at + micros(stay.draw(chance)), Later::HangUp { guild, who, channel });
@@ -780,7 +780,7 @@ impl Pass<'_> {
     fn leave_voice(&mut self, at: u64, guild: u32, index: u32) -> Option<()> {
         let mut chance = self.chance("voice_leave", guild, index);
         let who = self.talker(at, guild, &mut chance)?;
-        self.crowd.hang_up(guild, who);
+        self.population.hang_up(guild, who);
         self.tell(at, Action::Voice { guild, who, channel: None });
         Some(())
     }

@@ -300,7 +300,7 @@ impl Reader {
         let end = u64::from(guild.first.unwrap_or(0)) + u64::from(sessions);
         if guild.channels.len() > limits::TRACE_CHANNELS_MAX as usize || end > limits::TRACE_PEOPLE_MAX {
             return Err(format!(
-                "a guild has at most {} channels, and a swarm at most {} sessions",
+                "a guild has at most {} channels, and a pool at most {} sessions",
                 limits::TRACE_CHANNELS_MAX,
                 limits::TRACE_PEOPLE_MAX
             ));

@@ -59,7 +59,7 @@ impl Trace {
         self.header.lasts.unwrap_or(0).max(self.actions.last().map_or(0, |line| line.at))
     }
 
-    /// The swarm's session that is person 0, of each guild.
+    /// The pool's session that is person 0, of each guild.
     pub fn firsts(&self) -> Vec<u32> {
         let mut free = 0;
         self.guilds
@@ -72,7 +72,7 @@ impl Trace {
             .collect()
     }
 
-    /// How many sessions the swarm needs.
+    /// How many sessions the pool needs.
     pub fn sessions(&self) -> u32 {
         let ends =
             self.firsts().into_iter().zip(&self.guilds).map(|(first, guild)| first.saturating_add(guild.sessions));
@@ -258,7 +258,7 @@ pub struct Guild {
     pub members: u64,
     /// People 0 to `sessions` − 1 are online at some time.
     pub sessions: u32,
-    /// Person 0 is this session of the swarm. Absent: sessions of its own.
+    /// Person 0 is this session of the pool. Absent: sessions of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u32>,
     /// How many are connected when the traffic begins. Absent: all.

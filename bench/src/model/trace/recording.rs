@@ -32,19 +32,19 @@ const STRANGER: Person = Person { standing: Standing::Silent, share: 2.0, number
 /// Numbers the people of a recording as `docs/TRACE.md` says, and fills `sessions`, `present`, `joining` and the shares of the
 /// channels accordingly. Returns what had to be left out, in sentences.
 pub fn settle(trace: &mut Trace) -> Vec<String> {
-    let mut towns: Vec<Vec<Person>> =
+    let mut fixtures: Vec<Vec<Person>> =
         trace.guilds.iter().map(|guild| vec![STRANGER; guild.sessions as usize]).collect();
     for line in &trace.actions {
-        meet(&trace.guilds, &mut towns, &line.action);
+        meet(&trace.guilds, &mut fixtures, &line.action);
     }
-    for (guild, people) in trace.guilds.iter_mut().zip(&mut towns) {
+    for (guild, people) in trace.guilds.iter_mut().zip(&mut fixtures) {
         number(guild, people);
     }
-    raise_shares(trace, &towns);
+    raise_shares(trace, &fixtures);
 
     // Those who use hidden channels are there from the beginning: their first arrival is left out.
     let mut early = 0_u64;
-    let mut arriving: Vec<Vec<bool>> = towns
+    let mut arriving: Vec<Vec<bool>> = fixtures
         .iter()
         .map(|people| {
             people
@@ -64,7 +64,7 @@ pub fn settle(trace: &mut Trace) -> Vec<String> {
                 }
                 _ => *arrives = false,
             }
-            rename(&mut line.action, towns[guild as usize][who as usize].number);
+            rename(&mut line.action, fixtures[guild as usize][who as usize].number);
         }
         kept.push(line);
     }
@@ -76,9 +76,9 @@ pub fn settle(trace: &mut Trace) -> Vec<String> {
     vec![format!("{early} arrivals left out: who uses hidden channels is there from the beginning")]
 }
 
-fn meet(guilds: &[Guild], towns: &mut [Vec<Person>], action: &Action) {
+fn meet(guilds: &[Guild], fixtures: &mut [Vec<Person>], action: &Action) {
     let Some((guild, who)) = action.person() else { return };
-    let people = &mut towns[guild as usize];
+    let people = &mut fixtures[guild as usize];
     if people.len() <= who as usize {
         people.resize(who as usize + 1, STRANGER);
     }
@@ -126,11 +126,11 @@ fn number(guild: &mut Guild, people: &mut [Person]) {
 }
 
 /// A hidden channel's share covers everybody who used it.
-fn raise_shares(trace: &mut Trace, towns: &[Vec<Person>]) {
+fn raise_shares(trace: &mut Trace, fixtures: &[Vec<Person>]) {
     for Line { action, .. } in &trace.actions {
         let (Some((guild, who)), Some((_, channel))) = (action.person(), action.channel()) else { continue };
         let guild = &mut trace.guilds[guild as usize];
-        let number = towns[guild.guild as usize][who as usize].number;
+        let number = fixtures[guild.guild as usize][who as usize].number;
         if number < guild.viewers(channel) {
             continue;
         }

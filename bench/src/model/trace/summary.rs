@@ -14,7 +14,7 @@ pub struct Summary {
     pub guilds: u64,
     /// Their members, summed up.
     pub members: u64,
-    /// Sessions of the swarm.
+    /// Sessions of the pool.
     pub sessions: u32,
     /// Of the sessions of all guilds, those which have the guild open.
     pub looking: u64,
@@ -31,7 +31,7 @@ pub struct Summary {
     pub broken: u64,
 }
 
-/// Events times those who are entitled to them.
+/// DeliveryTable times those who are entitled to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Deliveries {
     /// To everybody who is connected.

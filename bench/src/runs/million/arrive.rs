@@ -3,25 +3,26 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::base::progress::Line;
+use crate::base::progress::ProgressLine;
 use crate::base::{clock, proc};
-use crate::generate::clients::{Commands, Settings};
-use crate::generate::rest_driver::Advance;
+use crate::generate::clients::settings::{Commands, Settings};
+use crate::generate::rest_driver::DriverProgress;
 use crate::report::run::RunReport;
 use crate::report::series::Point;
-use crate::runs::million::Million;
+use crate::runs::arrival;
 use crate::runs::million::figures::{Step, Target, Unit};
-use crate::runs::million::stage::{Moment, Rest, Stage};
+use crate::runs::million::settings;
+use crate::runs::million::settings::Million;
+use crate::runs::million::stage::{Moment, Rest, StepContext};
 use crate::runs::watch::Watch;
-use crate::runs::{arrival, million};
 use crate::verify::marker::Marker;
 
-/// Identifies per second that server and swarm should manage together.
+/// Identifies per second that server and pool should manage together.
 const IDENTIFIES: f64 = 10_000.0;
 
 /// Has all sessions come.
-pub fn arrive(million: &Million) -> Result<(Stage<'_>, Step), String> {
-    let script = Arc::new(million::script(million.sessions));
+pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
+    let script = Arc::new(settings::script(million.sessions));
     let marker = Marker::new(&format!("{:x}", clock::now_ns()));
     let settings = Settings {
         server: million.server,
@@ -38,12 +39,12 @@ pub fn arrive(million: &Million) -> Result<(Stage<'_>, Step), String> {
     };
     let mut step = Step { step: "connect".into(), title: "all sessions identify".into(), ..Step::default() };
     let mut found = RunReport::default();
-    let mut watch = Watch::new(million.quiet, million.server_pid, Arc::new(Advance::default()));
+    let mut watch = Watch::new(million.quiet, million.server_pid, Arc::new(DriverProgress::default()));
     let me = std::process::id() as i32;
     let bytes = || proc::process(me).map_or(0, |used| used.anonymous);
     let (bytes_before, start, moment) = (bytes(), Instant::now(), Moment::now(million));
-    let swarm = arrival::gather(&settings, million.server_pid, &mut watch, &mut found)
-        .map_err(|error| format!("the swarm: {error}"))?;
+    let pool = arrival::gather(&settings, million.server_pid, &mut watch, &mut found)
+        .map_err(|error| format!("the pool: {error}"))?;
     watch.finish();
     let mut used = moment.until_now(million);
     let arrival = &found.arrival;
@@ -68,9 +69,9 @@ pub fn arrive(million: &Million) -> Result<(Stage<'_>, Step), String> {
         failures.push(format!("connect: {} of {} sessions came", arrival.live, arrival.asked));
     }
     let live = arrival.live;
-    let mut stage = Stage {
+    let mut stage = StepContext {
         million,
-        swarm,
+        pool,
         script,
         marker,
         posted: [0; 2],
@@ -83,13 +84,13 @@ pub fn arrive(million: &Million) -> Result<(Stage<'_>, Step), String> {
         live_seconds: 0.0,
         looked: Instant::now(),
         disconnects: 0,
-        line: Line::new(million.quiet),
+        line: ProgressLine::new(million.quiet),
         told: Instant::now(),
     };
     stage.look_at_rest(&mut step);
     let rest = stage.rest;
     used.tell_each(&mut step, &rest, "one", f64::from(live));
-    let disconnects = stage.swarm.counts().disconnects;
+    let disconnects = stage.pool.counts().disconnects;
     stage.end(&mut step, start, disconnects, false);
     Ok((stage, step))
 }

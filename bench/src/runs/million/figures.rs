@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::base::machine::Machine;
 use crate::base::proc::Busy;
-use crate::report::run::Machine;
 use crate::report::units::{bytes, duration, rounded};
 use crate::verify::tally::Fault;
 
@@ -82,12 +82,12 @@ pub struct Step {
     /// CPUs that the server had on average, while what is measured went on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpus: Option<f64>,
-    /// CPUs that the swarm had.
+    /// CPUs that the pool had.
     pub swarm_cpus: f64,
     /// How the server's busiest thread spent the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_busiest: Option<Busy>,
-    /// How the swarm's did.
+    /// How the pool's did.
     pub swarm_busiest: Busy,
     /// Connections that ended meanwhile though nobody wanted it.
     pub disconnects: u64,
@@ -95,9 +95,9 @@ pub struct Step {
     pub bottleneck: String,
     /// What whoever reads the numbers should know.
     pub notes: Vec<String>,
-    /// Numbers of the errands whose times are told at the end.
+    /// Numbers of the tasks whose times are told at the end.
     #[serde(skip)]
-    pub errands: Vec<u32>,
+    pub tasks: Vec<u32>,
 }
 
 impl Figure {
@@ -166,7 +166,7 @@ pub struct Report {
     pub invalidated: u64,
     /// Sessions that were given up.
     pub dead: u64,
-    /// Events about member lists that do not add up.
+    /// DeliveryTable about member lists that do not add up.
     pub inconsistent: u64,
     /// Connections that ended though nobody wanted it, besides those of the storm and of who did not read.
     pub disconnects: u64,
@@ -228,13 +228,13 @@ fn shown(value: f64, unit: Unit) -> String {
 }
 
 impl Step {
-    /// What server and swarm had of the CPUs, in words, if that can be seen.
+    /// What server and pool had of the CPUs, in words, if that can be seen.
     fn cpus(&self) -> Option<String> {
         let (server, busiest) = self.server_cpus.zip(self.server_busiest)?;
         let told =
             |busy: Busy| format!("ran {:.0}% and waited {:.0}% of the time", busy.ran * 100.0, busy.waited * 100.0);
         Some(format!(
-            "CPUs: server {server:.2}, swarm {:.2}. The server's busiest thread {}, the swarm's {}. Bottleneck: {}",
+            "CPUs: server {server:.2}, pool {:.2}. The server's busiest thread {}, the pool's {}. Bottleneck: {}",
             self.swarm_cpus,
             told(busiest),
             told(self.swarm_busiest),
@@ -297,7 +297,7 @@ impl Report {
     pub fn page(&self) -> String {
         let mut page = format!(
             "# A guild of {} sessions\n\nWritten by `scripts/million` on {}, commit {}, on {} CPUs ({}), {:.1} GiB, {}.\nServer and \
-             swarm share the machine: what one of them uses the other lacks. [What each step does](../README.md#the-million).\n",
+             pool share the machine: what one of them uses the other lacks. [What each step does](../README.md#the-million).\n",
             rounded(f64::from(self.sessions)),
             self.started,
             self.commit.as_deref().unwrap_or("unknown"),

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::base::limits;
 use crate::base::times::Times;
-use crate::generate::clients::Remains;
-use crate::generate::clients::task::{Deed, Part, Scroll};
+use crate::generate::clients::task::{Scroll, Subset, TaskAction};
 use crate::model::trace::Status;
 use crate::runs::million::figures::{Figure, Step, Unit};
-use crate::runs::million::stage::{Stage, Used};
+use crate::runs::million::stage::{StepContext, Used};
+use crate::verify::run_result::RunResult;
 use crate::verify::tally::Counts;
 
 /// Sessions that scroll, if there are ten times as many.
@@ -23,9 +23,9 @@ const FLAPPING: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(1_000);
 
 /// The scroll.
-pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+pub fn list(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     let one_in = (stage.million.sessions / SCROLLERS).max(10);
-    let part = Part::one_in(one_in, 3);
+    let part = Subset::one_in(one_in, 3);
     let scrollers = part.count(stage.million.sessions);
     let checked = (scrollers / CHECKED).max(1);
     let mut used = Used::default();
@@ -40,10 +40,10 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
             flapping: FLAPPING,
         };
         let moment = stage.moment();
-        let number = stage.begin(Deed::Scroll(scroll), part);
-        let (progress, whole) = stage.await_errand(|progress| progress.asked_all && progress.done >= progress.asked);
+        let number = stage.begin(TaskAction::Scroll(scroll), part);
+        let (progress, whole) = stage.await_task(|progress| progress.asked_all && progress.done >= progress.asked);
         used.add(stage.used_since(&moment));
-        step.errands.push(number);
+        step.tasks.push(number);
         asked += progress.asked;
         done += progress.done;
         if !whole {
@@ -59,8 +59,8 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
     // Once more some go and others come, while all rows stay where they are: whoever looks must be told. Then everything must add up, and be
     // as everybody has said.
     for (which, status) in [(0, Status::Invisible), (1, Status::Online)] {
-        let flapping = Part::one_in(2 * FLAPPING * one_in, part.which + which * FLAPPING * one_in);
-        stage.ask(Deed::Appear(status), flapping)?;
+        let flapping = Subset::one_in(2 * FLAPPING * one_in, part.which + which * FLAPPING * one_in);
+        stage.ask(TaskAction::Appear(status), flapping)?;
     }
     stage.await_quiet();
     let until = Instant::now() + limits::MILLION_LISTS_REST;
@@ -68,8 +68,8 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
         stage.tell("waiting for what lists still have to tell", false);
         std::thread::sleep(Duration::from_millis(20));
     }
-    stage.begin(Deed::Check(stage.live), Part::ALL);
-    stage.await_errand(|progress| progress.asked_all);
+    stage.begin(TaskAction::Check(stage.live), Subset::ALL);
+    stage.await_task(|progress| progress.asked_all);
     step.add("sessions that scrolled", f64::from(scrollers), Unit::Count);
     step.add("requests for rows", f64::from(asked), Unit::Count);
     step.add("of them answered", f64::from(done), Unit::Count);
@@ -80,14 +80,14 @@ pub fn list(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
 }
 
 /// Adds what is known only at the end: how long the answers took, and what was checked.
-pub fn tell_times(remains: &Remains, steps: &mut [Step]) {
+pub fn tell_times(result: &RunResult, steps: &mut [Step]) {
     let Some(step) = steps.iter_mut().find(|step| step.step == "list") else { return };
-    let times = Times::of(&crate::runs::million::times_of(remains, &step.errands));
+    let times = Times::of(&crate::runs::million::stage::times_of(result, &step.tasks));
     for (name, ms) in [("p50 from the request to the last row", times.p50), ("p99", times.p99)] {
         step.figures.push(Figure::plain(name, ms / 1e3, Unit::Seconds));
     }
     let mut counts = Counts::default();
-    remains.threads.iter().for_each(|leavings| counts.add(&leavings.tally.counts));
+    result.threads.iter().for_each(|thread| counts.add(&thread.tally.counts));
     for (name, count) in [
         ("events checked row by row", counts.rows_checked),
         ("in them: ranges that came whole", counts.ranges_synced),

@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use crate::base::clock;
-use crate::generate::clients::task::{Deed, Part};
+use crate::generate::clients::task::{Subset, TaskAction};
 use crate::model::trace::Status;
 use crate::runs::million::figures::{Step, Unit};
-use crate::runs::million::stage::Stage;
+use crate::runs::million::stage::StepContext;
 
 /// How all appear when the storm is over.
 pub const AFTERWARDS: Status = Status::Idle;
 
 /// The storm.
-pub fn presence(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+pub fn presence(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     let (moment, start, start_ns) = (stage.moment(), Instant::now(), clock::now_ns());
-    let progress = stage.ask(Deed::Appear(AFTERWARDS), Part::ALL)?;
+    let progress = stage.ask(TaskAction::Appear(AFTERWARDS), Subset::ALL)?;
     let said = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     let quiet = stage.await_quiet();
     let used = stage.used_since(&moment);

@@ -5,13 +5,12 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use crate::base::clock;
-use crate::base::times::{Times, median};
-use crate::baseline::pulse::{Beat, Pulse};
-use crate::generate::clients::task::{Deed, Part};
+use crate::base::times::{Times, coarse, median};
+use crate::baseline::pulse::{RawSendCommand, RawSendTiming};
+use crate::generate::clients::task::{Subset, TaskAction};
 use crate::runs::million::figures::{Step, Target, Unit};
-use crate::runs::million::stage::{Spread, Stage, Used};
-use crate::runs::million::{ALL, TENTH, tenth};
-use crate::verify::tally::coarse;
+use crate::runs::million::settings::{ALL, TENTH, tenth};
+use crate::runs::million::stage::{Spread, StepContext, Used};
 
 /// What a message to all may take, by the raw loop.
 const ALL_TARGET: f64 = 1.25;
@@ -19,7 +18,7 @@ const ALL_TARGET: f64 = 1.25;
 const TENTH_TARGET: f64 = 0.15;
 
 /// A tenth becomes active, and gets messages; the others are told what is unread.
-pub fn tenth_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+pub fn tenth_active(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     let active = tenth().count(stage.live);
     subscribe(stage, step, tenth())?;
     // The first message pays for what is allocated, tells the size of a frame, and has all others told that something is unread: not in
@@ -27,7 +26,7 @@ pub fn tenth_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String
     let (first, told) = unread(stage, active)?;
     in_turn(stage, step, TENTH, active, TENTH_TARGET, first.bytes)?;
     // Those who heard before may have heard again, if that took longer than the server's interval.
-    let again = stage.swarm.errand().again;
+    let again = stage.pool.task().again;
     if again > 0 {
         step.note(format!("{again} times somebody was told what is unread while messages were measured"));
     }
@@ -35,7 +34,7 @@ pub fn tenth_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String
     let (_, later) = unread(stage, active)?;
     step.add("passive sessions told what is unread", f64::from(later.told), Unit::Count);
     step.add("time to the last of them", later.seconds, Unit::Seconds);
-    stage.begin(Deed::Rest, Part::ALL);
+    stage.begin(TaskAction::Rest, Subset::ALL);
     told.verdict().and(later.verdict())
 }
 
@@ -64,28 +63,28 @@ impl Told {
 }
 
 /// Posts a message to the tenth that is active, and waits until all others have been told that it is unread.
-fn unread(stage: &mut Stage<'_>, active: u32) -> Result<(Spread, Told), String> {
-    stage.begin(Deed::Hear(stage.last_message), tenth().others());
-    stage.await_errand(|progress| progress.asked_all);
+fn unread(stage: &mut StepContext<'_>, active: u32) -> Result<(Spread, Told), String> {
+    stage.begin(TaskAction::Hear(stage.last_message), tenth().others());
+    stage.await_task(|progress| progress.asked_all);
     let (start_ns, start) = (clock::now_ns(), Instant::now());
     let spread = stage.spread(TENTH, active)?;
     let passive = stage.live - active;
     let patience = stage.million.unread;
-    let mut progress = stage.swarm.errand();
+    let mut progress = stage.pool.task();
     while progress.done < passive && start.elapsed() < patience {
         stage.tell(&format!("{} of {passive} know what is unread; waiting up to {patience:?}", progress.done), false);
         std::thread::sleep(std::time::Duration::from_millis(5));
-        progress = stage.swarm.errand();
+        progress = stage.pool.task();
     }
     // One that comes twice takes a moment to show itself.
     std::thread::sleep(crate::base::limits::AFTERGLOW);
-    let progress = stage.swarm.errand();
+    let progress = stage.pool.task();
     let seconds = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     Ok((spread, Told { passive, told: progress.done, again: progress.again, seconds }))
 }
 
 /// All others become active, and get messages.
-pub fn all_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+pub fn all_active(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     subscribe_all(stage, step)?;
     let live = stage.live;
     // The first pays for what is allocated, and tells the size of a frame.
@@ -94,15 +93,15 @@ pub fn all_active(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> 
 }
 
 /// All become active.
-pub fn subscribe_all(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
+pub fn subscribe_all(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     // Who is active already may say so again.
-    let part = if stage.posted[TENTH as usize] > 0 { tenth().others() } else { Part::ALL };
+    let part = if stage.posted[TENTH as usize] > 0 { tenth().others() } else { Subset::ALL };
     subscribe(stage, step, part)
 }
 
-fn subscribe(stage: &mut Stage<'_>, step: &mut Step, part: Part) -> Result<(), String> {
+fn subscribe(stage: &mut StepContext<'_>, step: &mut Step, part: Subset) -> Result<(), String> {
     let start = clock::now_ns();
-    let progress = stage.ask(Deed::Subscribe(stage.million.guild), part)?;
+    let progress = stage.ask(TaskAction::Subscribe(stage.million.guild), part)?;
     let seconds = (progress.last_ns.saturating_sub(start) as f64 / 1e9).max(1e-3);
     step.add("sessions that became active", f64::from(progress.done), Unit::Count);
     step.add("of them", f64::from(progress.done) / seconds, Unit::PerSecond);
@@ -116,14 +115,14 @@ fn subscribe(stage: &mut Stage<'_>, step: &mut Step, part: Part) -> Result<(), S
 /// One turn of both sides.
 struct Turn {
     spread: Spread,
-    beat: Option<Beat>,
+    beat: Option<RawSendTiming>,
     /// The raw loop with other work in between.
-    paced: Option<Beat>,
+    paced: Option<RawSendTiming>,
 }
 
 /// Messages of so many bytes and the raw loop in turn. If the raw loop fails, the messages are judged all the same.
 fn in_turn(
-    stage: &mut Stage<'_>,
+    stage: &mut StepContext<'_>,
     step: &mut Step,
     stream: u32,
     sessions: u32,
@@ -139,7 +138,7 @@ fn in_turn(
     for _ in 0..stage.million.turns {
         let spread = stage.spread(stream, sessions)?;
         used.add(spread.used);
-        let run = |pulse: &Pulse| pulse.run(&stage.swarm, bytes.round() as usize, stage.million.patience);
+        let run = |pulse: &RawSendCommand| pulse.run(&stage.pool, bytes.round() as usize, stage.million.patience);
         let beats = pulse.map(run).transpose().and_then(|beat| Ok((beat, paced.map(run).transpose()?)));
         let (beat, in_between) = beats.unwrap_or_else(|failure| {
             // Its pongs may still come, and would be taken for the next one's.

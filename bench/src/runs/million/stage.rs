@@ -1,20 +1,21 @@
-//! What all steps have: the swarm, the poster, and the watch over what server and swarm use.
+//! What all steps have: the pool, the poster, and the watch over what server and pool use.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::base::http::{Line, Mailbox};
+use crate::base::http::{HttpConnection, MessageTarget};
 use crate::base::proc::{Busy, ProcessUse};
+use crate::base::times::coarse;
 use crate::base::{clock, limits, proc, progress};
-use crate::generate::clients::task::{Deed, Errand, Part};
-use crate::generate::clients::{Progress, Swarm};
+use crate::generate::clients::pool::{ClientPool, TaskProgress};
+use crate::generate::clients::task::{Subset, Task, TaskAction};
 use crate::model::script::{Mark, Script};
-use crate::runs::million::Million;
 use crate::runs::million::figures::{Step, Unit};
+use crate::runs::million::settings::Million;
 use crate::verify::marker::Marker;
-use crate::verify::tally::coarse;
+use crate::verify::run_result::RunResult;
 
 /// Between looks at whether something is done.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -24,10 +25,10 @@ const TELL: Duration = Duration::from_secs(1);
 const QUIET_CPUS: f64 = 0.05;
 /// How long it has to be so.
 const QUIET_TIME: Duration = Duration::from_millis(500);
-/// The machine is the limit if server and swarm together used this share of its CPUs.
+/// The machine is the limit if server and pool together used this share of its CPUs.
 const FULL: f64 = 0.9;
 
-/// What server and swarm take when nothing is asked of them: heartbeats.
+/// What server and pool take when nothing is asked of them: heartbeats.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rest {
     /// Sessions that were live.
@@ -35,37 +36,37 @@ pub struct Rest {
     /// How long that was looked at, in seconds.
     pub seconds: f64,
     /// The server's CPUs, if they can be seen.
-    pub server: Option<About>,
-    /// The swarm's.
-    pub swarm: About,
+    pub server: Option<Mean>,
+    /// The pool's.
+    pub pool: Mean,
 }
 
 /// A mean of several times.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct About {
+pub struct Mean {
     /// The mean.
     pub mean: f64,
     /// How far the true one may be from it, either way: two standard errors.
     pub give: f64,
 }
 
-impl About {
+impl Mean {
     /// The mean of values that chance makes differ.
-    pub fn of(values: &[f64]) -> About {
+    pub fn of(values: &[f64]) -> Mean {
         let count = values.len().max(1) as f64;
         let mean = values.iter().sum::<f64>() / count;
         let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-        About { mean, give: 2.0 * (squares / (count - 1.0).max(1.0) / count).sqrt() }
+        Mean { mean, give: 2.0 * (squares / (count - 1.0).max(1.0) / count).sqrt() }
     }
 }
 
 /// A run under way.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub struct StepContext<'a> {
     /// What is run.
     pub million: &'a Million,
     /// The sessions.
-    pub swarm: Swarm,
+    pub pool: ClientPool,
     /// What they are entitled to.
     pub script: Arc<Script>,
     /// The run's marker.
@@ -78,7 +79,7 @@ pub struct Stage<'a> {
     pub live: u32,
     /// What could not be done.
     pub failures: Vec<String>,
-    /// The load generator's memory before the swarm came up.
+    /// The load generator's memory before the pool came up.
     pub bytes_before: u64,
     /// The most memory that it had more after a step.
     pub swarm_bytes: u64,
@@ -90,18 +91,18 @@ pub struct Stage<'a> {
     pub looked: Instant,
     /// Connections that have ended unasked outside of the steps in which they may.
     pub disconnects: u64,
-    /// Progress.
-    pub line: progress::Line,
+    /// TaskProgress.
+    pub line: progress::ProgressLine,
     /// When that was last told.
     pub told: Instant,
 }
 
-/// What server and swarm had used at a moment.
+/// What server and pool had used at a moment.
 #[derive(Debug)]
 pub struct Moment {
     at: Instant,
     server: Option<ProcessUse>,
-    swarm: Option<ProcessUse>,
+    pool: Option<ProcessUse>,
     live_seconds: f64,
 }
 
@@ -112,22 +113,22 @@ pub struct Used {
     pub seconds: f64,
     /// The server's CPU time, in seconds, if it can be seen.
     pub server: Option<f64>,
-    /// The swarm's.
-    pub swarm: f64,
+    /// The pool's.
+    pub pool: f64,
     /// How long sessions were live in all, in seconds.
     pub live_seconds: f64,
     /// How the server's busiest thread spent the time.
     pub busiest: Busy,
-    /// How the swarm's did.
+    /// How the pool's did.
     pub swarm_busiest: Busy,
 }
 
 impl Moment {
     /// Now.
     pub fn now(million: &Million) -> Moment {
-        let swarm = proc::process(std::process::id() as i32);
+        let pool = proc::process(std::process::id() as i32);
         let server = million.server_pid.and_then(proc::process);
-        Moment { at: Instant::now(), server, swarm, live_seconds: 0.0 }
+        Moment { at: Instant::now(), server, pool, live_seconds: 0.0 }
     }
 
     /// What was used until now; how long sessions were live is not known here.
@@ -149,10 +150,10 @@ impl Moment {
         Used {
             seconds: wall.as_secs_f64(),
             server: cpu(&self.server, &other.server),
-            swarm: cpu(&self.swarm, &other.swarm).unwrap_or(0.0),
+            pool: cpu(&self.pool, &other.pool).unwrap_or(0.0),
             live_seconds: other.live_seconds - self.live_seconds,
             busiest: busiest(&self.server, &other.server).unwrap_or_default(),
-            swarm_busiest: busiest(&self.swarm, &other.swarm).unwrap_or_default(),
+            swarm_busiest: busiest(&self.pool, &other.pool).unwrap_or_default(),
         }
     }
 }
@@ -165,7 +166,7 @@ impl Used {
             (Some(one), Some(other)) => Some(one + other),
             (one, other) => one.or(other),
         };
-        self.swarm += other.swarm;
+        self.pool += other.pool;
         self.live_seconds += other.live_seconds;
         let busier = |one: Busy, other: Busy| if other.wanted() > one.wanted() { other } else { one };
         self.busiest = busier(self.busiest, other.busiest);
@@ -173,32 +174,32 @@ impl Used {
     }
 
     /// The server's CPU time beyond that at rest, in seconds, and how far the truth may be from it.
-    pub fn server_net(&self, rest: &Rest) -> Option<About> {
+    pub fn server_net(&self, rest: &Rest) -> Option<Mean> {
         Some(self.net(self.server?, rest.server?, rest))
     }
 
-    /// The swarm's.
-    pub fn swarm_net(&self, rest: &Rest) -> About {
-        self.net(self.swarm, rest.swarm, rest)
+    /// The pool's.
+    pub fn swarm_net(&self, rest: &Rest) -> Mean {
+        self.net(self.pool, rest.pool, rest)
     }
 
     /// Heartbeats are in proportion to the sessions that are live.
-    fn net(&self, used: f64, cpus: About, rest: &Rest) -> About {
+    fn net(&self, used: f64, cpus: Mean, rest: &Rest) -> Mean {
         let seconds = self.live_seconds / f64::from(rest.sessions.max(1));
-        About { mean: used - cpus.mean * seconds, give: cpus.give * seconds }
+        Mean { mean: used - cpus.mean * seconds, give: cpus.give * seconds }
     }
 
     /// Tells the CPU time of so many of something: all of it, and what is beyond that at rest.
     pub fn tell_each(&self, step: &mut Step, rest: &Rest, what: &str, count: f64) {
         let each = 1e6 / count.max(1.0);
-        let mut told = |whose: &str, used: f64, net: About| {
+        let mut told = |whose: &str, used: f64, net: Mean| {
             step.add(&format!("{whose} CPU for {what}"), used * each, Unit::Microseconds);
             step.add_about("the same beyond that at rest", net.mean * each, net.give * each, Unit::Microseconds);
         };
         if let Some((server, net)) = self.server.zip(self.server_net(rest)) {
             told("server's", server, net);
         }
-        told("swarm's", self.swarm, self.swarm_net(rest));
+        told("swarm's", self.pool, self.swarm_net(rest));
     }
 
     /// Who was the limit, in words.
@@ -206,8 +207,8 @@ impl Used {
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get()) as f64;
         let Some(server) = self.server else { return "unknown, since the server cannot be seen".into() };
         let seconds = self.seconds.max(1e-9);
-        if server + self.swarm >= FULL * cpus * seconds {
-            let share = server / (server + self.swarm) * 100.0;
+        if server + self.pool >= FULL * cpus * seconds {
+            let share = server / (server + self.pool) * 100.0;
             return format!("the machine's {cpus} CPUs, of which the server took {share:.0}%");
         }
         // One that waits for a CPU holds up others just like one that has it.
@@ -221,7 +222,7 @@ impl Used {
     pub fn tell(&self, step: &mut Step) {
         let seconds = self.seconds.max(1e-9);
         step.server_cpus = self.server.map(|server| server / seconds);
-        step.swarm_cpus = self.swarm / seconds;
+        step.swarm_cpus = self.pool / seconds;
         step.server_busiest = self.server.map(|_| self.busiest);
         step.swarm_busiest = self.swarm_busiest;
         step.bottleneck = self.bottleneck();
@@ -241,7 +242,7 @@ pub struct Spread {
     pub used: Used,
 }
 
-impl Stage<'_> {
+impl StepContext<'_> {
     /// Does a step; what it could not do is a failure of the run.
     pub fn step(
         &mut self,
@@ -251,12 +252,12 @@ impl Stage<'_> {
         does: fn(&mut Self, &mut Step) -> Result<(), String>,
     ) -> Step {
         let mut step = Step { step: name.into(), title: title.into(), ..Step::default() };
-        let (start, before) = (Instant::now(), self.swarm.counts().disconnects);
+        let (start, before) = (Instant::now(), self.pool.counts().disconnects);
         self.tell(title, true);
         if let Err(failure) = does(self, &mut step) {
             self.failures.push(format!("{name}: {failure}"));
         }
-        let disconnects = self.swarm.counts().disconnects - before;
+        let disconnects = self.pool.counts().disconnects - before;
         self.end(&mut step, start, disconnects, may_disconnect);
         step
     }
@@ -274,7 +275,7 @@ impl Stage<'_> {
         step.seconds = start.elapsed().as_secs_f64();
     }
 
-    /// What server and swarm have used until now.
+    /// What server and pool have used until now.
     pub fn moment(&mut self) -> Moment {
         self.look();
         Moment { live_seconds: self.live_seconds, ..Moment::now(self.million) }
@@ -289,14 +290,14 @@ impl Stage<'_> {
     fn look(&mut self) {
         let now = Instant::now();
         let passed = now.saturating_duration_since(self.looked).as_secs_f64();
-        self.live_seconds += passed * f64::from(self.swarm.standing().live);
+        self.live_seconds += passed * f64::from(self.pool.standing().live);
         self.looked = now;
     }
 
     /// Asks something of sessions and waits until all whom it concerns are done; says how far they came.
-    pub fn ask(&mut self, deed: Deed, part: Part) -> Result<Progress, String> {
+    pub fn ask(&mut self, deed: TaskAction, part: Subset) -> Result<TaskProgress, String> {
         self.begin(deed, part);
-        let (progress, whole) = self.await_errand(|progress| progress.asked_all && progress.done >= progress.asked);
+        let (progress, whole) = self.await_task(|progress| progress.asked_all && progress.done >= progress.asked);
         match whole {
             true => Ok(progress),
             false => Err(format!("{deed:?}: {} of {} sessions did it", progress.done, progress.asked)),
@@ -304,15 +305,15 @@ impl Stage<'_> {
     }
 
     /// Asks something of sessions, and waits only until all threads know.
-    pub fn begin(&mut self, deed: Deed, part: Part) -> u32 {
-        self.swarm.ask(Errand { deed, part })
+    pub fn begin(&mut self, deed: TaskAction, part: Subset) -> u32 {
+        self.pool.ask(Task { deed, part })
     }
 
-    /// Waits until an errand is where it should be, or nothing goes on any more; says which.
-    pub fn await_errand(&mut self, is_done: impl Fn(&Progress) -> bool) -> (Progress, bool) {
-        let (mut last, mut changed) = (self.swarm.errand(), Instant::now());
+    /// Waits until an task is where it should be, or nothing goes on any more; says which.
+    pub fn await_task(&mut self, is_done: impl Fn(&TaskProgress) -> bool) -> (TaskProgress, bool) {
+        let (mut last, mut changed) = (self.pool.task(), Instant::now());
         loop {
-            let progress = self.swarm.errand();
+            let progress = self.pool.task();
             if is_done(&progress) {
                 return (progress, true);
             }
@@ -334,9 +335,10 @@ impl Stage<'_> {
             return Err("too many messages".into());
         }
         let author = self.million.author.clone().unwrap_or_else(|| self.million.tokens.get(0).to_owned());
-        let mailbox = Mailbox { server: self.million.server, channel: self.million.channel.to_string(), token: author };
+        let target =
+            MessageTarget { server: self.million.server, channel: self.million.channel.to_string(), token: author };
         // A connection of its own each time: between two messages the server would have closed it.
-        let mut line = Line::open(mailbox).map_err(|error| format!("posting: {error}"))?;
+        let mut line = HttpConnection::open(target).map_err(|error| format!("posting: {error}"))?;
         let mark = Mark { stream, index, intended_ns: clock::now_ns() };
         let id =
             line.post(&self.marker.content(mark, self.million.size)).map_err(|error| format!("posting: {error}"))?;
@@ -349,7 +351,7 @@ impl Stage<'_> {
     pub fn await_message(&mut self, stream: u32, index: u32, sessions: u32) -> Result<(), String> {
         let (mut last, mut changed) = (0, Instant::now());
         loop {
-            let received = self.swarm.events().received(stream, index);
+            let received = self.pool.events().received(stream, index);
             if received >= sessions {
                 return Ok(());
             }
@@ -366,17 +368,17 @@ impl Stage<'_> {
 
     /// Posts a message and waits until it has reached so many sessions.
     pub fn spread(&mut self, stream: u32, sessions: u32) -> Result<Spread, String> {
-        let before = self.swarm.look().counts;
+        let before = self.pool.look().counts;
         let moment = self.moment();
         let index = self.post(stream)?;
         self.await_message(stream, index, sessions)?;
         let used = self.used_since(&moment);
         // Threads tell their latencies a little later.
         std::thread::sleep(2 * limits::LATENCY_PAUSE);
-        let look = self.swarm.look();
+        let look = self.pool.look();
         let delivered = look.counts.delivered - before.delivered;
         let bytes = (look.counts.delivered_bytes - before.delivered_bytes) as f64 / delivered.max(1) as f64;
-        let seconds = f64::from(self.swarm.events().slowest_us(stream, index)) / 1e6;
+        let seconds = f64::from(self.pool.events().slowest_us(stream, index)) / 1e6;
         Ok(Spread { seconds, times: look.latencies.all(), bytes, used })
     }
 
@@ -384,18 +386,18 @@ impl Stage<'_> {
     pub fn latencies(&mut self) -> Histogram<u64> {
         std::thread::sleep(2 * limits::LATENCY_PAUSE);
         let mut all = coarse();
-        all.add(self.swarm.look().latencies.all()).expect("all have the same bounds");
+        all.add(self.pool.look().latencies.all()).expect("all have the same bounds");
         all
     }
 
-    /// Looks at what is taken when nothing is asked, once server and swarm have come to rest.
+    /// Looks at what is taken when nothing is asked, once server and pool have come to rest.
     pub fn look_at_rest(&mut self, step: &mut Step) {
         let part = self.million.rest / limits::MILLION_REST_PARTS;
         let (start, mut last) = (Instant::now(), f64::INFINITY);
         // They have if they take no less than a moment before.
         while start.elapsed() < self.million.patience {
             let used = self.used_while_resting(part);
-            let cpus = (used.server.unwrap_or(0.0) + used.swarm) / used.seconds;
+            let cpus = (used.server.unwrap_or(0.0) + used.pool) / used.seconds;
             if cpus >= 0.9 * last - QUIET_CPUS {
                 break;
             }
@@ -404,17 +406,17 @@ impl Stage<'_> {
         let begun = Instant::now();
         let parts: Vec<Used> = (0..limits::MILLION_REST_PARTS).map(|_| self.used_while_resting(part)).collect();
         let server: Option<Vec<f64>> = parts.iter().map(|used| Some(used.server? / used.seconds)).collect();
-        let swarm: Vec<f64> = parts.iter().map(|used| used.swarm / used.seconds).collect();
+        let pool: Vec<f64> = parts.iter().map(|used| used.pool / used.seconds).collect();
         let rest = Rest {
             sessions: self.live,
             seconds: begun.elapsed().as_secs_f64(),
-            server: server.map(|server| About::of(&server)),
-            swarm: About::of(&swarm),
+            server: server.map(|server| Mean::of(&server)),
+            pool: Mean::of(&pool),
         };
         if let Some(server) = rest.server {
             step.add_about("server at rest", server.mean, server.give, Unit::Cpus);
         }
-        step.add_about("swarm at rest", rest.swarm.mean, rest.swarm.give, Unit::Cpus);
+        step.add_about("swarm at rest", rest.pool.mean, rest.pool.give, Unit::Cpus);
         step.note(format!("at rest: the mean of {} parts of {:.0?}, ± two standard errors", parts.len(), part));
         self.rest = rest;
     }
@@ -454,10 +456,21 @@ impl Stage<'_> {
         self.look();
         if now || self.told.elapsed() >= TELL {
             self.told = Instant::now();
-            let standing = self.swarm.standing();
+            let standing = self.pool.standing();
             self.line.tell(&format!("{} live, {} connected: {text}", standing.live, standing.connected));
         }
     }
+}
+
+/// How long those took whom an task asked, if that is of interest.
+pub fn times_of(result: &RunResult, tasks: &[u32]) -> Histogram<u64> {
+    let mut all = coarse();
+    for (number, times) in result.threads.iter().flat_map(|thread| &thread.tally.tasks) {
+        if tasks.contains(number) {
+            all.add(times).expect("all have the same bounds");
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -466,7 +479,7 @@ mod tests {
 
     #[test]
     fn rest_is_taken_off_in_proportion_to_the_sessions_that_were_live() {
-        let rest = Rest { sessions: 100, server: Some(About { mean: 0.5, give: 0.1 }), ..Rest::default() };
+        let rest = Rest { sessions: 100, server: Some(Mean { mean: 0.5, give: 0.1 }), ..Rest::default() };
         // Ten seconds, in which half were live on average.
         let used = Used { seconds: 10.0, server: Some(4.0), live_seconds: 500.0, ..Used::default() };
         let net = used.server_net(&rest).expect("the server is seen");
@@ -479,8 +492,8 @@ mod tests {
 
     #[test]
     fn a_mean_says_how_exact_it_is() {
-        assert_eq!(About::of(&[2.0, 2.0, 2.0]), About { mean: 2.0, give: 0.0 });
-        let about = About::of(&[1.0, 3.0, 1.0, 3.0]);
+        assert_eq!(Mean::of(&[2.0, 2.0, 2.0]), Mean { mean: 2.0, give: 0.0 });
+        let about = Mean::of(&[1.0, 3.0, 1.0, 3.0]);
         assert!((about.mean - 2.0).abs() < 1e-9 && (about.give - 2.0 * (4.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-9);
     }
 

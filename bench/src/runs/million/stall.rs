@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::base::times::Times;
-use crate::generate::clients::task::{Deed, Part};
-use crate::runs::million::ALL;
+use crate::generate::clients::task::{Subset, TaskAction};
 use crate::runs::million::figures::{Step, Target, Unit};
-use crate::runs::million::stage::Stage;
+use crate::runs::million::settings::ALL;
+use crate::runs::million::stage::StepContext;
 
 /// Messages in the time that is compared with.
 const BEFORE: u32 = 5;
@@ -21,8 +21,8 @@ const TARGET: f64 = 1.25;
 const GROWTH: f64 = 16_384.0;
 
 /// The step.
-pub fn stall(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
-    let frozen = Part::one_in(100, 50);
+pub fn stall(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+    let frozen = Subset::one_in(100, 50);
     let (count, live) = (frozen.count(stage.live), stage.live);
     // Warm, and how long one takes.
     let first = stage.spread(ALL, live)?;
@@ -34,22 +34,22 @@ pub fn stall(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
 
     let memory = stage.server_bytes();
     let moment = stage.moment();
-    stage.begin(Deed::Freeze, frozen);
-    stage.await_errand(|progress| progress.asked_all);
+    stage.begin(TaskAction::Freeze, frozen);
+    stage.await_task(|progress| progress.asked_all);
     let (start, mut messages, mut most) = (Instant::now(), Vec::new(), memory);
     let during = {
         stage.latencies();
-        while start.elapsed() < stage.million.stall && stage.swarm.errand().done < count {
+        while start.elapsed() < stage.million.stall && stage.pool.task().done < count {
             messages.push(one_of(stage, live - count, pause)?);
             most = most.max(stage.server_bytes());
         }
         stage.latencies()
     };
-    let cut = stage.swarm.errand();
+    let cut = stage.pool.task();
     let used = stage.used_since(&moment);
 
     let thaw = Instant::now();
-    let progress = stage.ask(Deed::Thaw, frozen)?;
+    let progress = stage.ask(TaskAction::Thaw, frozen)?;
     for index in &messages {
         stage.await_message(ALL, *index, live)?;
     }
@@ -74,7 +74,7 @@ pub fn stall(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
 }
 
 /// One message to so many, and a pause.
-fn one_of(stage: &mut Stage<'_>, sessions: u32, pause: Duration) -> Result<u32, String> {
+fn one_of(stage: &mut StepContext<'_>, sessions: u32, pause: Duration) -> Result<u32, String> {
     let start = Instant::now();
     let index = stage.post(ALL)?;
     stage.await_message(ALL, index, sessions)?;

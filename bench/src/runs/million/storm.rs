@@ -2,31 +2,31 @@
 
 use crate::base::clock;
 use crate::base::times::Times;
-use crate::generate::clients::Remains;
-use crate::generate::clients::task::{Deed, Part};
-use crate::runs::million::ALL;
+use crate::generate::clients::task::{Subset, TaskAction};
 use crate::runs::million::figures::{Figure, Step, Unit};
-use crate::runs::million::stage::Stage;
+use crate::runs::million::settings::ALL;
+use crate::runs::million::stage::StepContext;
+use crate::verify::run_result::RunResult;
 
 /// Shares of the sessions that are back when a further message is posted.
 const POSTS: [f64; 3] = [0.0, 0.25, 0.75];
 
 /// The storm.
-pub fn storm(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
-    let before = stage.swarm.look().counts;
+pub fn storm(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+    let before = stage.pool.look().counts;
     let (moment, start_ns) = (stage.moment(), clock::now_ns());
-    let number = stage.begin(Deed::Cut, Part::ALL);
-    step.errands.push(number);
-    let (progress, _) = stage.await_errand(|progress| progress.asked_all);
+    let number = stage.begin(TaskAction::Cut, Subset::ALL);
+    step.tasks.push(number);
+    let (progress, _) = stage.await_task(|progress| progress.asked_all);
     let all_cut = clock::now_ns();
     let mut messages = Vec::new();
     let mut whole = true;
     for share in POSTS {
         let wanted = (f64::from(progress.asked) * share) as u32;
-        whole &= stage.await_errand(|progress| progress.done >= wanted).1;
+        whole &= stage.await_task(|progress| progress.done >= wanted).1;
         messages.push(stage.post(ALL)?);
     }
-    let (progress, all_back) = stage.await_errand(|progress| progress.done >= progress.asked);
+    let (progress, all_back) = stage.await_task(|progress| progress.done >= progress.asked);
     let used = stage.used_since(&moment);
     let seconds = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     step.add("connections cut", f64::from(progress.asked), Unit::Count);
@@ -41,7 +41,7 @@ pub fn storm(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
         stage.await_message(ALL, *index, live)?;
     }
     std::thread::sleep(2 * crate::base::limits::LATENCY_PAUSE);
-    let after = stage.swarm.look().counts;
+    let after = stage.pool.look().counts;
     let resumed = after.resumed - before.resumed;
     step.add("resumed", resumed as f64, Unit::Count);
     step.add("identified anew", (after.identified - before.identified) as f64, Unit::Count);
@@ -57,9 +57,9 @@ pub fn storm(stage: &mut Stage<'_>, step: &mut Step) -> Result<(), String> {
 }
 
 /// Adds what is known only at the end: how long each took.
-pub fn tell_times(remains: &Remains, steps: &mut [Step]) {
+pub fn tell_times(result: &RunResult, steps: &mut [Step]) {
     let Some(step) = steps.iter_mut().find(|step| step.step == "resume") else { return };
-    let times = Times::of(&crate::runs::million::times_of(remains, &step.errands));
+    let times = Times::of(&crate::runs::million::stage::times_of(result, &step.tasks));
     for (name, ms) in [("p50 from connecting to RESUMED", times.p50), ("p99", times.p99)] {
         step.figures.push(Figure::plain(name, ms / 1e3, Unit::Seconds));
     }

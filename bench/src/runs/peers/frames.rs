@@ -10,12 +10,12 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use crate::base::times::{microseconds, record};
 use crate::base::{clock, limits};
-use crate::runs::peers::Peer;
-use crate::runs::peers::messages::{Came, Messages};
-use crate::runs::peers::poster::{Advance, Posted};
-use crate::runs::peers::stamp::Stamp;
-use crate::verify::tally::{microseconds, record};
+use crate::runs::peers::message_format::MessageFormat;
+use crate::runs::peers::messages::{Incoming, Messages};
+use crate::runs::peers::peer::Peer;
+use crate::runs::peers::poster::{PostProgress, Posted};
 use crate::wire::frames::Kind;
 use crate::wire::{frames, upgrade};
 
@@ -24,7 +24,7 @@ const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
 /// A WebSocket to publish on. It stays open between courses: closed early, it might take with it what the server has not read.
 #[derive(Debug)]
-pub struct Wire {
+pub struct FramePublisher {
     socket: OwnedFd,
     epoll: OwnedFd,
     messages: Messages,
@@ -39,7 +39,7 @@ pub struct Wire {
 #[derive(Debug)]
 pub struct Schedule {
     /// What messages say.
-    pub stamp: Stamp,
+    pub format: MessageFormat,
     /// When the first is meant to be sent, in nanoseconds since 1970.
     pub start_ns: u64,
     /// Messages per second.
@@ -48,9 +48,9 @@ pub struct Schedule {
     pub count: u32,
 }
 
-impl Wire {
+impl FramePublisher {
     /// Connects and upgrades.
-    pub fn open(address: SocketAddr, request: &[u8]) -> std::io::Result<Wire> {
+    pub fn open(address: SocketAddr, request: &[u8]) -> std::io::Result<FramePublisher> {
         let mut stream = TcpStream::connect_timeout(&address, limits::HANDSHAKE_TIME)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(limits::HANDSHAKE_TIME))?;
@@ -70,15 +70,22 @@ impl Wire {
         let socket = OwnedFd::from(stream);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &socket, EventData::new_u64(0), EventFlags::IN)?;
-        let mut wire =
-            Wire { socket, epoll, messages: Messages::default(), unsent: Vec::new(), sent: 0, queued: 0, broken: None };
+        let mut wire = FramePublisher {
+            socket,
+            epoll,
+            messages: Messages::default(),
+            unsent: Vec::new(),
+            sent: 0,
+            queued: 0,
+            broken: None,
+        };
         wire.take(&answer[head..]);
         Ok(wire)
     }
 
     /// Publishes everything; blocks until all is handed to the kernel, or it takes nothing any more.
-    pub fn publish(&mut self, peer: &dyn Peer, schedule: &Schedule, advance: &Advance) -> std::io::Result<Posted> {
-        let Schedule { stamp, start_ns, rate, count } = schedule;
+    pub fn publish(&mut self, peer: &Peer, schedule: &Schedule, advance: &PostProgress) -> std::io::Result<Posted> {
+        let Schedule { format, start_ns, rate, count } = schedule;
         let intended = |index: u32| start_ns + (f64::from(index) * 1e9 / rate) as u64;
         let give_up = intended(*count) + limits::ANSWER_TIME.as_nanos() as u64;
         let mut posted = Posted {
@@ -96,7 +103,7 @@ impl Wire {
             let now = clock::now_ns();
             while next < *count && intended(next) <= now {
                 text.clear();
-                peer.publish(&mut text, &stamp.message(next, intended(next)));
+                peer.publish(&mut text, &format.message(next, intended(next)));
                 self.say(Kind::Text, &text);
                 ends.push_back((next, self.queued));
                 next += 1;
@@ -154,9 +161,9 @@ impl Wire {
         let mut pongs = Vec::new();
         let mut closed = None;
         let result = self.messages.read(bytes, |came| match came {
-            Came::Message(..) => {}
-            Came::Ping(payload) => pongs.push(payload.to_vec()),
-            Came::Close(code) => closed = Some(code),
+            Incoming::Message(..) => {}
+            Incoming::Ping(payload) => pongs.push(payload.to_vec()),
+            Incoming::Close(code) => closed = Some(code),
         });
         for pong in pongs {
             self.say(Kind::Pong, &pong);

@@ -15,7 +15,7 @@ pub struct Messages {
 
 /// Something that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came<'a> {
+pub enum Incoming<'a> {
     /// A whole message, and the bytes of its last frame on the wire.
     Message(&'a [u8], usize),
     /// To be answered with the same.
@@ -26,7 +26,7 @@ pub enum Came<'a> {
 
 impl Messages {
     /// Takes what was read, and tells what is whole by it.
-    pub fn read(&mut self, bytes: &[u8], mut tell: impl FnMut(Came<'_>)) -> Result<(), Broken> {
+    pub fn read(&mut self, bytes: &[u8], mut tell: impl FnMut(Incoming<'_>)) -> Result<(), Broken> {
         if self.partial.is_empty() {
             let used = self.understand(bytes, &mut tell)?;
             if used < bytes.len() {
@@ -45,15 +45,15 @@ impl Messages {
     }
 
     /// Takes all that is whole at the front; says how much that was.
-    fn understand(&mut self, bytes: &[u8], tell: &mut impl FnMut(Came<'_>)) -> Result<usize, Broken> {
+    fn understand(&mut self, bytes: &[u8], tell: &mut impl FnMut(Incoming<'_>)) -> Result<usize, Broken> {
         let mut used = 0;
         while let Some(frame) = frames::next(&bytes[used..])? {
             used += frame.length;
             match (frame.kind, frame.last, &mut self.fragments) {
-                (Kind::Ping, ..) => tell(Came::Ping(frame.payload)),
+                (Kind::Ping, ..) => tell(Incoming::Ping(frame.payload)),
                 (Kind::Pong, ..) => {}
                 (Kind::Close, ..) => {
-                    tell(Came::Close(frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]))));
+                    tell(Incoming::Close(frame.payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]]))));
                 }
                 (Kind::Continuation, _, None) => return Err(Broken("a continuation of nothing")),
                 (Kind::Continuation, last, Some(message)) => {
@@ -62,12 +62,12 @@ impl Messages {
                         return Err(Broken("a message is too long"));
                     }
                     if last {
-                        tell(Came::Message(message, frame.length));
+                        tell(Incoming::Message(message, frame.length));
                         self.fragments = None;
                     }
                 }
                 (Kind::Text | Kind::Binary, _, Some(_)) => return Err(Broken("a message within a fragmented message")),
-                (Kind::Text | Kind::Binary, true, None) => tell(Came::Message(frame.payload, frame.length)),
+                (Kind::Text | Kind::Binary, true, None) => tell(Incoming::Message(frame.payload, frame.length)),
                 (Kind::Text | Kind::Binary, false, None) => self.fragments = Some(frame.payload.to_vec()),
             }
         }
@@ -93,9 +93,9 @@ mod tests {
             for piece in bytes.chunks(size) {
                 let result = messages.read(piece, |one| {
                     came.push(match one {
-                        Came::Message(bytes, wire) => format!("{bytes:?} {wire}"),
-                        Came::Ping(bytes) => format!("ping {bytes:?}"),
-                        Came::Close(code) => format!("close {code:?}"),
+                        Incoming::Message(bytes, wire) => format!("{bytes:?} {wire}"),
+                        Incoming::Ping(bytes) => format!("ping {bytes:?}"),
+                        Incoming::Close(code) => format!("close {code:?}"),
                     });
                 });
                 assert_eq!(result, Ok(()));

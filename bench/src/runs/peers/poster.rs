@@ -1,4 +1,4 @@
-//! Posts messages at intended times, however late the answers are: an open loop over the player's [`Pool`].
+//! Posts messages at intended times, however late the answers are: an open loop over the driver's [`HttpPool`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::base::http::Letterbox;
+use crate::base::http::RequestWriter;
+use crate::base::times::{microseconds, record};
 use crate::base::{clock, limits};
-use crate::generate::rest_driver::connections::{Done, Job, Pool};
+use crate::generate::rest_driver::connections::{HttpPool, HttpRequest, HttpResult};
 use crate::model::script::Mark;
 use crate::verify::marker::Marker;
-use crate::verify::tally::{microseconds, record};
 
 /// What is posted, and when.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// Where.
-    pub mailbox: Arc<dyn Letterbox>,
+    pub target: Arc<dyn RequestWriter>,
     /// The run's marker.
     pub marker: Marker,
     /// Bytes of a message's content.
@@ -32,7 +32,7 @@ pub struct Schedule {
 
 /// How far the poster is.
 #[derive(Debug, Default)]
-pub struct Advance {
+pub struct PostProgress {
     /// Messages accepted.
     pub accepted: AtomicU32,
     /// Messages refused, or without an answer.
@@ -55,8 +55,8 @@ pub struct Posted {
 }
 
 /// Posts everything; blocks until all is answered or given up.
-pub fn post(schedule: &Schedule, advance: &Advance) -> std::io::Result<Posted> {
-    let Schedule { mailbox, marker, size, start_ns, rate, count } = schedule;
+pub fn post(schedule: &Schedule, advance: &PostProgress) -> std::io::Result<Posted> {
+    let Schedule { target, marker, size, start_ns, rate, count } = schedule;
     let intended = |index: u32| start_ns + (f64::from(index) * 1e9 / rate) as u64;
     let give_up = intended(*count) + limits::ANSWER_TIME.as_nanos() as u64;
     let mut posted = Posted {
@@ -66,15 +66,15 @@ pub fn post(schedule: &Schedule, advance: &Advance) -> std::io::Result<Posted> {
         lag: microseconds(),
         answer: microseconds(),
     };
-    let mut pool = Pool::new(mailbox.server())?;
+    let mut pool = HttpPool::new(target.server())?;
     let mut done = Vec::new();
     let mut next = 0;
     loop {
         while next < *count && intended(next) <= clock::now_ns() && pool.has_room() {
             let mark = Mark { stream: 0, index: next, intended_ns: intended(next) };
             let mut request = Vec::new();
-            mailbox.write(&mut request, &marker.content(mark, *size));
-            pool.ask(Job { number: next as usize, intended_ns: mark.intended_ns, request }, &mut done);
+            target.write(&mut request, &marker.content(mark, *size));
+            pool.ask(HttpRequest { number: next as usize, intended_ns: mark.intended_ns, request }, &mut done);
             next += 1;
         }
         let late = clock::now_ns() > give_up;
@@ -97,8 +97,8 @@ pub fn post(schedule: &Schedule, advance: &Advance) -> std::io::Result<Posted> {
 }
 
 impl Posted {
-    fn take(&mut self, done: Done, advance: &Advance) {
-        let Done { number, intended_ns, sent_ns, done_ns, answer } = done;
+    fn take(&mut self, done: HttpResult, advance: &PostProgress) {
+        let HttpResult { number, intended_ns, sent_ns, done_ns, answer } = done;
         if sent_ns > 0 {
             record(&mut self.lag, sent_ns.saturating_sub(intended_ns));
         }
@@ -116,7 +116,7 @@ impl Posted {
         }
     }
 
-    fn fault(&mut self, what: String, advance: &Advance) {
+    fn fault(&mut self, what: String, advance: &PostProgress) {
         self.errors += 1;
         advance.errors.fetch_add(1, Ordering::Relaxed);
         if self.faults.len() < limits::FAULTS_TOLD {

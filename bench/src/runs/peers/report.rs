@@ -30,7 +30,7 @@ pub struct Arrival {
 }
 
 /// Messages at one rate, and what came of them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Step {
     /// Messages per second that were asked for.
     pub rate: f64,
@@ -84,49 +84,13 @@ pub struct Step {
     pub server_cpus: Option<f64>,
     /// How busy the busiest of the server's threads was.
     pub server_busiest: Option<Busy>,
-    /// How busy each of the crowd's threads was, and then the publisher's.
+    /// How busy each of the pool's threads was, and then the publisher's.
     pub client_threads: Vec<Busy>,
     /// Who was the limit.
     pub bottleneck: Bottleneck,
     /// When the last delivery came.
     #[serde(skip)]
     pub last_ns: u64,
-}
-
-impl Default for Step {
-    fn default() -> Self {
-        Step {
-            rate: 0.0,
-            subscribers: 0,
-            messages: 0,
-            expected: 0,
-            received: 0,
-            lost: 0,
-            unfinished: 0,
-            duplicated: 0,
-            garbled: 0,
-            out_of_order: 0,
-            foreign: 0,
-            ended: 0,
-            publish_errors: 0,
-            faults: Vec::new(),
-            window_seconds: 0.0,
-            deliveries_per_second: 0.0,
-            bytes_per_delivery: 0.0,
-            latency_ms: Times::default(),
-            third_p50_ms: [0.0; 3],
-            growth: 0.0,
-            kept_up: false,
-            answer_ms: Times::default(),
-            publisher_lag_ms: Times::default(),
-            server_cpu_us_per_delivery: None,
-            server_cpus: None,
-            server_busiest: None,
-            client_threads: Vec::new(),
-            bottleneck: Bottleneck::Neither,
-            last_ns: 0,
-        }
-    }
 }
 
 impl Step {
@@ -325,7 +289,7 @@ impl fmt::Display for Report {
         }
         let threads: Vec<String> = step.client_threads.iter().map(Busy::to_string).collect();
         let server = step.server_busiest.map_or("unknown".into(), |busy| busy.to_string());
-        writeln!(f, "busiest threads     server {server}, client {} (crowd's, then publisher)", threads.join(", "))?;
+        writeln!(f, "busiest threads     server {server}, client {} (pool's, then publisher)", threads.join(", "))?;
         for fault in std::iter::once(step).chain(&self.search).flat_map(|step| &step.faults).take(limits::FAULTS_TOLD) {
             writeln!(f, "fault               {fault}")?;
         }

@@ -1,27 +1,27 @@
-//! The run: a crowd, messages at a steady rate, and the question whether everybody got everything once, in one order, and how
+//! The run: a pool, messages at a steady rate, and the question whether everybody got everything once, in one order, and how
 //! fast; then, if that is wanted, the highest rate that the server keeps up with.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::base::http::Letterbox;
+use crate::base::http::RequestWriter;
 use crate::base::proc::{Busy, ProcessUse, ThreadUse};
-use crate::base::times::Times;
+use crate::base::times::{Times, microseconds};
 use crate::base::{clock, limits, proc};
 use crate::report::Bottleneck;
-use crate::runs::peers::crowd::Crowd;
-use crate::runs::peers::frames::Wire;
-use crate::runs::peers::ladder::Ladder;
-use crate::runs::peers::poster::{Advance, Posted};
+use crate::runs::peers::frames::FramePublisher;
+use crate::runs::peers::message_format::MessageFormat;
+use crate::runs::peers::peer::{Peer, Way};
+use crate::runs::peers::poster::{PostProgress, Posted};
+use crate::runs::peers::rate_search::RateSearch;
 use crate::runs::peers::report::{Arrival, Limit, Report, Step};
-use crate::runs::peers::stamp::Stamp;
-use crate::runs::peers::subscribers::{Course, Takings};
-use crate::runs::peers::{Peer, Way, frames, poster, receipts};
+use crate::runs::peers::subscriber_pool::SubscriberPool;
+use crate::runs::peers::subscribers::{MessageSchedule, SubscriberResults};
+use crate::runs::peers::{frames, poster, receipts};
 use crate::verify::marker::Marker;
-use crate::verify::tally::microseconds;
 
-/// From the beginning of a course to its first message.
+/// From the beginning of a schedule to its first message.
 const LEAD: Duration = Duration::from_millis(50);
 /// After the last subscriber has arrived: some servers subscribe it only now.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// With whom.
-    pub peer: Arc<dyn Peer>,
+    pub peer: Arc<Peer>,
     /// Subscribers.
     pub subscribers: u32,
     /// Messages per second.
@@ -43,7 +43,7 @@ pub struct Settings {
     pub seconds: f64,
     /// Bytes of a message.
     pub size: usize,
-    /// Threads of the crowd.
+    /// Threads of the pool.
     pub threads: u32,
     /// New connections per second.
     pub connect_rate: f64,
@@ -59,9 +59,9 @@ pub struct Settings {
 
 /// Where the poster brings messages: a peer that is published on by requests.
 #[derive(Debug)]
-struct Requests(Arc<dyn Peer>, std::net::SocketAddr);
+struct Requests(Arc<Peer>, std::net::SocketAddr);
 
-impl Letterbox for Requests {
+impl RequestWriter for Requests {
     fn server(&self) -> std::net::SocketAddr {
         self.1
     }
@@ -113,8 +113,8 @@ pub fn run(settings: &Settings) -> std::io::Result<Report> {
         return Err(std::io::Error::other(format!("the server's process {gone} is not there")));
     }
     let memory_before = watch(&settings.server_pids);
-    let (crowd, mut arrival) = gather(settings, memory_before.as_deref())?;
-    let mut run = Run { settings, crowd, wire: None, runs: 0, unfinished: false };
+    let (pool, mut arrival) = gather(settings, memory_before.as_deref())?;
+    let mut run = Run { settings, pool, wire: None, runs: 0, unfinished: false };
     let at_rate = run.step(settings.rate, Duration::MAX)?;
     let search = if settings.saturate { run.search(at_rate.kept_up)? } else { Vec::new() };
     if let (Some(before), Some(after)) = (&memory_before, watch(&settings.server_pids)) {
@@ -122,15 +122,15 @@ pub fn run(settings: &Settings) -> std::io::Result<Report> {
         arrival.server_bytes_at_the_end = Some(growth / f64::from(arrival.live.max(1)));
     }
     let limit = settings.saturate.then(|| Limit::of(&at_rate, &search));
-    Ok(Report::new(settings.peer.name(), settings.size, arrival, at_rate, search, limit))
+    Ok(Report::new(&settings.peer.name, settings.size, arrival, at_rate, search, limit))
 }
 
-/// Starts a crowd and waits until it is live.
-fn gather(settings: &Settings, before: Option<&[ProcessUse]>) -> std::io::Result<(Crowd, Arrival)> {
+/// Starts a pool and waits until it is live.
+fn gather(settings: &Settings, before: Option<&[ProcessUse]>) -> std::io::Result<(SubscriberPool, Arrival)> {
     let kernel_before = proc::kernel_bytes();
     let start = Instant::now();
-    let crowd = Crowd::start(&settings.peer, settings.subscribers, settings.threads, settings.connect_rate)?;
-    let live = crowd.wait_until_live();
+    let pool = SubscriberPool::start(&settings.peer, settings.subscribers, settings.threads, settings.connect_rate)?;
+    let live = pool.wait_until_live();
     let seconds = start.elapsed().as_secs_f64();
     std::thread::sleep(SETTLE);
     let each = |growth: f64| growth / f64::from(live.max(1));
@@ -142,13 +142,13 @@ fn gather(settings: &Settings, before: Option<&[ProcessUse]>) -> std::io::Result
         arrival.server_cpu_us = Some(each(cpu_between(before, &after) / 1e3));
         arrival.server_bytes = Some(each(anonymous(&after) - anonymous(before)));
     }
-    Ok((crowd, arrival))
+    Ok((pool, arrival))
 }
 
 struct Run<'a> {
     settings: &'a Settings,
-    crowd: Crowd,
-    wire: Option<Wire>,
+    pool: SubscriberPool,
+    wire: Option<FramePublisher>,
     runs: u32,
     /// The last step was not waited for until its end.
     unfinished: bool,
@@ -157,7 +157,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Looks for the highest rate that is kept up with, given how it went at the first.
     fn search(&mut self, mut kept_up: bool) -> std::io::Result<Vec<Step>> {
-        let (mut search, mut ladder, mut rate) = (Vec::new(), Ladder::default(), self.settings.rate);
+        let (mut search, mut search_state, mut rate) = (Vec::new(), RateSearch::default(), self.settings.rate);
         let began = Instant::now();
         let is_time = || began.elapsed() < limits::PEER_SEARCH_TIME;
         loop {
@@ -167,9 +167,9 @@ impl Run<'_> {
                 kept_up = again.kept_up;
                 search.push(again);
             }
-            ladder.note(rate, kept_up);
-            let Some(next) = ladder.next().filter(|_| is_time()) else { return Ok(search) };
-            // With fewer subscribers it would be the limit of a smaller crowd.
+            search_state.note(rate, kept_up);
+            let Some(next) = search_state.next().filter(|_| is_time()) else { return Ok(search) };
+            // With fewer subscribers it would be the limit of a smaller pool.
             if !self.is_complete()? {
                 return Ok(search);
             }
@@ -179,19 +179,19 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the crowd is whole. One that was cut off, or has far too much to come, makes way for a new one.
+    /// Whether the pool is whole. One that was cut off, or has far too much to come, makes way for a new one.
     fn is_complete(&mut self) -> std::io::Result<bool> {
         let Settings { peer, subscribers, threads, connect_rate, .. } = self.settings;
-        if self.unfinished || self.crowd.live() < *subscribers {
+        if self.unfinished || self.pool.live() < *subscribers {
             self.unfinished = false;
             self.wire = None;
             // The old one must be gone first: the server would still work for it. An empty one takes its place meanwhile.
-            drop(std::mem::replace(&mut self.crowd, Crowd::start(peer, 0, 1, *connect_rate)?));
-            self.crowd = Crowd::start(peer, *subscribers, *threads, *connect_rate)?;
-            self.crowd.wait_until_live();
+            drop(std::mem::replace(&mut self.pool, SubscriberPool::start(peer, 0, 1, *connect_rate)?));
+            self.pool = SubscriberPool::start(peer, *subscribers, *threads, *connect_rate)?;
+            self.pool.wait_until_live();
             std::thread::sleep(SETTLE);
         }
-        Ok(self.crowd.live() == *subscribers)
+        Ok(self.pool.live() == *subscribers)
     }
 
     /// Messages at a rate, until all are delivered or given up: when nothing comes any more, or after so long.
@@ -201,40 +201,40 @@ impl Run<'_> {
         self.runs += 1;
         // A marker of its own for each step: what is late from the one before is not counted in this.
         let marker = Marker::new(&format!("{:x}n{}", clock::now_ns(), self.runs));
-        let stamp = Stamp { marker, size: *size, shape: peer.shape() };
+        let format = MessageFormat { marker, size: *size, shape: peer.shape };
         let start_ns = clock::now_ns() + (LEAD + limits::NAP).as_nanos() as u64;
         let length_ns = (f64::from(count) * 1e9 / rate) as u64;
-        let course = Arc::new(Course { stamp: stamp.clone(), start_ns, length_ns });
-        self.crowd.begin(&course);
-        let live = self.crowd.live();
-        let ended_before = self.crowd.ended();
-        let threads = self.crowd.thread_ids();
+        let schedule = Arc::new(MessageSchedule { format: format.clone(), start_ns, length_ns });
+        self.pool.begin(&schedule);
+        let live = self.pool.live();
+        let ended_before = self.pool.ended();
+        let threads = self.pool.thread_ids();
         let begin = Moment::now(self.settings, &threads);
-        let advance = Arc::new(Advance::default());
-        let (posted, publisher) = self.publish(stamp, start_ns, rate, count, &advance)?;
+        let advance = Arc::new(PostProgress::default());
+        let (posted, publisher) = self.publish(format, start_ns, rate, count, &advance)?;
         // What is not yet there may be on its way. It is lost when nothing has come for a while.
         let expected = u64::from(live) * u64::from(advance.accepted.load(Ordering::Relaxed));
-        let (mut last, mut changed) = (self.crowd.delivered(), Instant::now());
+        let (mut last, mut changed) = (self.pool.delivered(), Instant::now());
         let waiting = Instant::now();
         while last < expected && changed.elapsed() < *patience && waiting.elapsed() < wait {
             std::thread::sleep(PAUSE);
-            let now = self.crowd.delivered();
+            let now = self.pool.delivered();
             if now != last {
                 (last, changed) = (now, Instant::now());
             }
         }
         let end = Moment::now(self.settings, &threads);
         std::thread::sleep(limits::AFTERGLOW);
-        let takings = self.crowd.end();
-        let ended = self.crowd.ended() - ended_before;
-        let mut judged = judge(takings, &posted, live, ended);
+        let results = self.pool.end();
+        let ended = self.pool.ended() - ended_before;
+        let mut judged = judge(results, &posted, live, ended);
         if waiting.elapsed() >= wait && judged.lost > 0 {
             // It kept coming, so it is not lost, only not awaited.
             (judged.unfinished, judged.lost) = (judged.lost, 0);
             judged.faults.retain(|fault| !fault.contains(NEVER));
             self.unfinished = true;
         }
-        let step = measure(judged, rate, &course, &posted, publisher, &begin, &end);
+        let step = measure(judged, rate, &schedule, &posted, publisher, &begin, &end);
         if !quiet {
             eprintln!("{}", step.line());
         }
@@ -244,11 +244,11 @@ impl Run<'_> {
     /// Publishes on a thread of its own; also says how busy that was.
     fn publish(
         &mut self,
-        stamp: Stamp,
+        format: MessageFormat,
         start_ns: u64,
         rate: f64,
         count: u32,
-        advance: &Arc<Advance>,
+        advance: &Arc<PostProgress>,
     ) -> std::io::Result<(Posted, Busy)> {
         let (peer, told) = (self.settings.peer.clone(), advance.clone());
         let mut wire = self.wire.take();
@@ -256,15 +256,15 @@ impl Run<'_> {
             let (begin, begin_cpu) = (Instant::now(), clock::thread_cpu_ns());
             let posted = match peer.way() {
                 Way::Request(address) => {
-                    let Stamp { marker, size, .. } = stamp;
-                    let mailbox = Arc::new(Requests(peer, address));
-                    poster::post(&poster::Schedule { mailbox, marker, size, start_ns, rate, count }, &told)
+                    let MessageFormat { marker, size, .. } = format;
+                    let target = Arc::new(Requests(peer, address));
+                    poster::post(&poster::Schedule { target, marker, size, start_ns, rate, count }, &told)
                 }
                 Way::Frame(address, request) => {
                     if wire.is_none() {
-                        wire = Some(Wire::open(address, &request)?);
+                        wire = Some(FramePublisher::open(address, &request)?);
                     }
-                    let schedule = frames::Schedule { stamp, start_ns, rate, count };
+                    let schedule = frames::Schedule { format, start_ns, rate, count };
                     let wire = wire.as_mut().expect("it has just been opened");
                     wire.publish(&*peer, &schedule, &told)
                 }
@@ -280,7 +280,7 @@ impl Run<'_> {
 }
 
 /// What should have come against what did; times and costs are still missing.
-fn judge(takings: Vec<Takings>, posted: &Posted, live: u32, ended: u32) -> Step {
+fn judge(results: Vec<SubscriberResults>, posted: &Posted, live: u32, ended: u32) -> Step {
     let messages = posted.accepted.iter().filter(|accepted| **accepted).count() as u64;
     let mut step = Step {
         subscribers: live,
@@ -293,7 +293,7 @@ fn judge(takings: Vec<Takings>, posted: &Posted, live: u32, ended: u32) -> Step 
     };
     let (mut thirds, mut last_ns, mut bytes) = ([microseconds(), microseconds(), microseconds()], 0, 0);
     let mut complete = Vec::new();
-    for taking in takings {
+    for taking in results {
         step.duplicated += taking.duplicated;
         step.garbled += taking.garbled;
         step.foreign += taking.foreign;
@@ -334,7 +334,7 @@ fn judge(takings: Vec<Takings>, posted: &Posted, live: u32, ended: u32) -> Step 
 fn measure(
     mut step: Step,
     rate: f64,
-    course: &Course,
+    schedule: &MessageSchedule,
     posted: &Posted,
     publisher: Busy,
     begin: &Moment,
@@ -343,12 +343,12 @@ fn measure(
     let delivered = step.latency_ms.count;
     let wall_ns = (end.at - begin.at).as_nanos() as u64;
     // A window shorter than the time in which the messages were meant to be sent would promise more than was asked for.
-    let window_ns = step.last_ns.saturating_sub(course.start_ns).max(course.length_ns);
+    let window_ns = step.last_ns.saturating_sub(schedule.start_ns).max(schedule.length_ns);
     step.rate = rate;
     step.window_seconds = window_ns as f64 / 1e9;
     step.deliveries_per_second = delivered as f64 / step.window_seconds;
     let [_, second, third] = step.third_p50_ms;
-    step.growth = (third - second) / 1e3 / (course.length_ns as f64 / 3e9);
+    step.growth = (third - second) / 1e3 / (schedule.length_ns as f64 / 3e9);
     step.kept_up = step.is_sound() && step.unfinished == 0 && step.growth <= limits::GROWTH_MAX;
     step.answer_ms = Times::of(&posted.answer);
     step.publisher_lag_ms = Times::of(&posted.lag);

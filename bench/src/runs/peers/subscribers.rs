@@ -1,4 +1,4 @@
-//! One thread of the crowd: its sockets and its epoll.
+//! One thread of the pool: its sockets and its epoll.
 //!
 //! A subscriber costs its state and no buffer: bytes are read into the one buffer of the thread and understood at once. Who is
 //! cut off stays away: a plain subscriber has no way to ask for what it missed.
@@ -15,12 +15,12 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use crate::base::times::{microseconds, record};
 use crate::base::{clock, limits, source_address};
-use crate::runs::peers::Peer;
-use crate::runs::peers::messages::{Came, Messages};
+use crate::runs::peers::message_format::{MessageFormat, Seen};
+use crate::runs::peers::messages::{Incoming, Messages};
+use crate::runs::peers::peer::Peer;
 use crate::runs::peers::receipts::Received;
-use crate::runs::peers::stamp::{Seen, Stamp};
-use crate::verify::tally::{microseconds, record};
 use crate::wire::frames::Kind;
 use crate::wire::{frames, upgrade};
 
@@ -29,11 +29,11 @@ const NORMAL: u16 = 1000;
 /// Any will do: masks protect proxies, of which there are none here.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
-/// Messages of one stamp, for a time.
+/// Messages of one format, for a time.
 #[derive(Debug)]
-pub struct Course {
+pub struct MessageSchedule {
     /// How they are known.
-    pub stamp: Stamp,
+    pub format: MessageFormat,
     /// When the first is meant to be sent, in nanoseconds since 1970.
     pub start_ns: u64,
     /// How long they are sent.
@@ -42,34 +42,34 @@ pub struct Course {
 
 /// What a thread is told.
 #[derive(Debug)]
-pub enum Order {
-    /// A course begins; what was counted before is forgotten. It is answered when that is done.
-    Begin(Arc<Course>, Sender<()>),
-    /// The course is over: what came of it?
-    End(Sender<Takings>),
+pub enum ThreadCommand {
+    /// A schedule begins; what was counted before is forgotten. It is answered when that is done.
+    Begin(Arc<MessageSchedule>, Sender<()>),
+    /// The schedule is over: what came of it?
+    End(Sender<SubscriberResults>),
     /// Say goodbye.
     Part,
 }
 
 /// What anyone may look at while a thread runs.
 #[derive(Debug, Default)]
-pub struct Gauge {
+pub struct SubscriberCounts {
     /// The thread's id, once it runs.
     pub thread: AtomicI32,
     /// Subscribers that are connected and upgraded.
     pub live: AtomicU32,
     /// Subscribers whose connection failed or ended.
     pub ended: AtomicU32,
-    /// Deliveries of this course.
+    /// Deliveries of this schedule.
     pub delivered: AtomicU64,
 }
 
-/// What a thread has counted during one course.
+/// What a thread has counted during one schedule.
 #[derive(Debug)]
-pub struct Takings {
+pub struct SubscriberResults {
     /// What each subscriber received, by number; only those that were ever live.
     pub receipts: Vec<(u32, Received)>,
-    /// Latencies by the third of the course in which the message was meant to be sent.
+    /// Latencies by the third of the schedule in which the message was meant to be sent.
     pub thirds: [Histogram<u64>; 3],
     /// Messages received for the first time.
     pub delivered: u64,
@@ -87,9 +87,9 @@ pub struct Takings {
     pub faults: Vec<String>,
 }
 
-impl Default for Takings {
+impl Default for SubscriberResults {
     fn default() -> Self {
-        Takings {
+        SubscriberResults {
             receipts: Vec::new(),
             thirds: [microseconds(), microseconds(), microseconds()],
             delivered: 0,
@@ -103,7 +103,7 @@ impl Default for Takings {
     }
 }
 
-impl Takings {
+impl SubscriberResults {
     fn fault(&mut self, what: impl FnOnce() -> String) {
         if self.faults.len() < limits::FAULTS_TOLD {
             self.faults.push(what());
@@ -113,14 +113,14 @@ impl Takings {
     /// A subscriber has received something.
     fn take(
         &mut self,
-        course: &Course,
+        schedule: &MessageSchedule,
         number: u32,
         receipts: &mut Received,
         payload: &[u8],
         wire: usize,
         now_ns: u64,
     ) {
-        match course.stamp.look(payload) {
+        match schedule.format.look(payload) {
             Seen::Foreign => self.foreign += 1,
             Seen::Garbled(index) => {
                 self.garbled += 1;
@@ -134,7 +134,7 @@ impl Takings {
                 self.delivered += 1;
                 self.delivered_bytes += wire as u64;
                 self.last_ns = now_ns;
-                let third = intended_ns.saturating_sub(course.start_ns) * 3 / course.length_ns.max(1);
+                let third = intended_ns.saturating_sub(schedule.start_ns) * 3 / schedule.length_ns.max(1);
                 record(&mut self.thirds[third.min(2) as usize], now_ns.saturating_sub(intended_ns));
             }
         }
@@ -154,7 +154,7 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct Seat {
+struct Subscriber {
     stage: Stage,
     was_live: bool,
     socket: Option<OwnedFd>,
@@ -166,12 +166,12 @@ struct Seat {
     unsent: Vec<u8>,
 }
 
-/// One thread's part of the crowd.
+/// One thread's part of the pool.
 #[derive(Debug)]
 pub struct Subscribers {
-    peer: Arc<dyn Peer>,
+    peer: Arc<Peer>,
     epoll: OwnedFd,
-    seats: Vec<Seat>,
+    subscribers: Vec<Subscriber>,
     /// The number of the first.
     first: u32,
     /// The next that is to connect.
@@ -183,23 +183,23 @@ pub struct Subscribers {
     connect_rate: f64,
     began_ns: u64,
     buffer: Vec<u8>,
-    course: Option<Arc<Course>>,
-    takings: Takings,
-    gauge: Arc<Gauge>,
-    orders: Receiver<Order>,
+    schedule: Option<Arc<MessageSchedule>>,
+    results: SubscriberResults,
+    counts: Arc<SubscriberCounts>,
+    orders: Receiver<ThreadCommand>,
 }
 
 impl Subscribers {
     /// So many subscribers, the first of which has the number `first`.
     pub fn new(
-        peer: Arc<dyn Peer>,
+        peer: Arc<Peer>,
         first: u32,
         count: u32,
         connect_rate: f64,
-        gauge: Arc<Gauge>,
-        orders: Receiver<Order>,
+        counts: Arc<SubscriberCounts>,
+        orders: Receiver<ThreadCommand>,
     ) -> std::io::Result<Subscribers> {
-        let seat = || Seat {
+        let subscriber = || Subscriber {
             stage: Stage::Waiting,
             was_live: false,
             socket: None,
@@ -211,7 +211,7 @@ impl Subscribers {
         Ok(Subscribers {
             peer,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            seats: (0..count).map(|_| seat()).collect(),
+            subscribers: (0..count).map(|_| subscriber()).collect(),
             first,
             next: 0,
             arriving: VecDeque::new(),
@@ -219,47 +219,47 @@ impl Subscribers {
             connect_rate,
             began_ns: 0,
             buffer: vec![0; limits::READ_BYTES],
-            course: None,
-            takings: Takings::default(),
-            gauge,
+            schedule: None,
+            results: SubscriberResults::default(),
+            counts,
             orders,
         })
     }
 
     /// Runs until it is told to part, or nobody is there any more to tell it anything.
     pub fn run(mut self) {
-        self.gauge.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
+        self.counts.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
         self.began_ns = clock::now_ns();
         let mut events = vec![epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; limits::EVENTS];
         loop {
             match self.orders.try_recv() {
-                Ok(Order::Begin(course, done)) => {
-                    self.course = Some(course);
-                    self.takings = Takings::default();
-                    self.seats.iter_mut().for_each(|seat| seat.receipts = Received::default());
-                    self.gauge.delivered.store(0, Ordering::Relaxed);
+                Ok(ThreadCommand::Begin(schedule, done)) => {
+                    self.schedule = Some(schedule);
+                    self.results = SubscriberResults::default();
+                    self.subscribers.iter_mut().for_each(|subscriber| subscriber.receipts = Received::default());
+                    self.counts.delivered.store(0, Ordering::Relaxed);
                     let _ = done.send(()); // who asked may have given up
                 }
-                Ok(Order::End(to)) => {
+                Ok(ThreadCommand::End(to)) => {
                     let _ = to.send(self.end());
                 }
-                Ok(Order::Part) | Err(TryRecvError::Disconnected) => return self.part(&mut events),
+                Ok(ThreadCommand::Part) | Err(TryRecvError::Disconnected) => return self.part(&mut events),
                 Err(TryRecvError::Empty) => {}
             }
             let now = clock::now_ns();
             let next_connect = self.connect_some(now);
             self.wait(&mut events, next_connect.saturating_sub(now).min(limits::NAP.as_nanos() as u64));
-            self.gauge.delivered.store(self.takings.delivered, Ordering::Relaxed);
+            self.counts.delivered.store(self.results.delivered, Ordering::Relaxed);
         }
     }
 
-    fn end(&mut self) -> Takings {
-        self.course = None;
-        let mut takings = std::mem::take(&mut self.takings);
-        for (at, seat) in self.seats.iter_mut().enumerate().filter(|(_, seat)| seat.was_live) {
-            takings.receipts.push((self.first + at as u32, std::mem::take(&mut seat.receipts)));
+    fn end(&mut self) -> SubscriberResults {
+        self.schedule = None;
+        let mut results = std::mem::take(&mut self.results);
+        for (at, subscriber) in self.subscribers.iter_mut().enumerate().filter(|(_, subscriber)| subscriber.was_live) {
+            results.receipts.push((self.first + at as u32, std::mem::take(&mut subscriber.receipts)));
         }
-        takings
+        results
     }
 
     fn wait(&mut self, events: &mut [epoll::Event], nap_ns: u64) {
@@ -290,7 +290,7 @@ impl Subscribers {
     /// Connects whom it is time to connect; says when the next one is due.
     fn connect_some(&mut self, now: u64) -> u64 {
         while let Some((at, since)) = self.arriving.front().copied() {
-            if self.seats[at].stage == Stage::Upgrading {
+            if self.subscribers[at].stage == Stage::Upgrading {
                 if now.saturating_sub(since) < limits::HANDSHAKE_TIME.as_nanos() as u64 {
                     break;
                 }
@@ -298,7 +298,7 @@ impl Subscribers {
             }
             self.arriving.pop_front();
         }
-        while self.next < self.seats.len() && (self.upgrading as u64) < limits::HANDSHAKES_MAX as u64 {
+        while self.next < self.subscribers.len() && (self.upgrading as u64) < limits::HANDSHAKES_MAX as u64 {
             let due = self.began_ns + (self.next as f64 * 1e9 / self.connect_rate) as u64;
             if due > now {
                 return due;
@@ -311,17 +311,17 @@ impl Subscribers {
     }
 
     fn connect(&mut self, at: usize) {
-        let seat = &mut self.seats[at];
-        seat.stage = Stage::Upgrading;
+        let subscriber = &mut self.subscribers[at];
+        subscriber.stage = Stage::Upgrading;
         self.upgrading += 1;
-        self.peer.subscribe(&mut seat.unsent);
+        self.peer.subscribe(&mut subscriber.unsent);
         let socket = source_address::connect(self.peer.address(), self.first + at as u32).and_then(|socket| {
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP;
             epoll::add(&self.epoll, &socket, EventData::new_u64(at as u64), flags)?;
             Ok(socket)
         });
         match socket {
-            Ok(socket) => seat.socket = Some(socket),
+            Ok(socket) => subscriber.socket = Some(socket),
             Err(error) => self.hang_up(at, &format!("connect: {error}")),
         }
     }
@@ -330,8 +330,8 @@ impl Subscribers {
 
     fn read(&mut self, at: usize) {
         loop {
-            let seat = &mut self.seats[at];
-            let Some(socket) = &seat.socket else { return };
+            let subscriber = &mut self.subscribers[at];
+            let Some(socket) = &subscriber.socket else { return };
             let read = match rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
                 Ok((0, _)) => return self.hang_up(at, "the server closed the connection"),
                 Ok((read, _)) => read,
@@ -350,32 +350,34 @@ impl Subscribers {
 
     /// Takes the first so many bytes of the buffer.
     fn understand(&mut self, at: usize, read: usize, now_ns: u64) -> Result<(), String> {
-        let seat = &mut self.seats[at];
+        let subscriber = &mut self.subscribers[at];
         let mut bytes = &self.buffer[..read];
         let whole;
-        if seat.stage == Stage::Upgrading {
-            seat.answer.extend_from_slice(bytes);
-            let Some(head) = upgrade::read(&seat.answer).map_err(|broken| broken.0.to_owned())? else { return Ok(()) };
-            whole = std::mem::take(&mut seat.answer);
+        if subscriber.stage == Stage::Upgrading {
+            subscriber.answer.extend_from_slice(bytes);
+            let Some(head) = upgrade::read(&subscriber.answer).map_err(|broken| broken.0.to_owned())? else {
+                return Ok(());
+            };
+            whole = std::mem::take(&mut subscriber.answer);
             bytes = &whole[head..];
-            (seat.stage, seat.was_live) = (Stage::Live, true);
+            (subscriber.stage, subscriber.was_live) = (Stage::Live, true);
             self.upgrading -= 1;
-            self.gauge.live.fetch_add(1, Ordering::Relaxed);
-            if let Some(text) = self.peer.first_frame() {
-                frames::write(&mut seat.unsent, Kind::Text, text.as_bytes(), MASK);
+            self.counts.live.fetch_add(1, Ordering::Relaxed);
+            if let Some(text) = self.peer.first_frame.as_deref() {
+                frames::write(&mut subscriber.unsent, Kind::Text, text.as_bytes(), MASK);
             }
         }
-        let Seat { messages, receipts, unsent, .. } = seat;
-        let (takings, number, course) = (&mut self.takings, self.first + at as u32, self.course.as_deref());
+        let Subscriber { messages, receipts, unsent, .. } = subscriber;
+        let (results, number, schedule) = (&mut self.results, self.first + at as u32, self.schedule.as_deref());
         let mut closed = None;
         let result = messages.read(bytes, |came| match came {
-            Came::Message(payload, wire) => {
-                if let Some(course) = course {
-                    takings.take(course, number, receipts, payload, wire, now_ns);
+            Incoming::Message(payload, wire) => {
+                if let Some(schedule) = schedule {
+                    results.take(schedule, number, receipts, payload, wire, now_ns);
                 }
             }
-            Came::Ping(payload) => frames::write(unsent, Kind::Pong, payload, MASK),
-            Came::Close(code) => closed = Some(code),
+            Incoming::Ping(payload) => frames::write(unsent, Kind::Pong, payload, MASK),
+            Incoming::Close(code) => closed = Some(code),
         });
         if !unsent.is_empty() {
             self.write(at);
@@ -385,18 +387,18 @@ impl Subscribers {
     }
 
     fn write(&mut self, at: usize) {
-        let seat = &mut self.seats[at];
-        let Some(socket) = &seat.socket else { return };
-        if !seat.unsent.is_empty() {
-            match rustix::net::send(socket, &seat.unsent, SendFlags::NOSIGNAL) {
-                Ok(sent) => drop(seat.unsent.drain(..sent)),
+        let subscriber = &mut self.subscribers[at];
+        let Some(socket) = &subscriber.socket else { return };
+        if !subscriber.unsent.is_empty() {
+            match rustix::net::send(socket, &subscriber.unsent, SendFlags::NOSIGNAL) {
+                Ok(sent) => drop(subscriber.unsent.drain(..sent)),
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(_) => return, // the end shows itself when it is read
             }
         }
         let mut flags = EventFlags::IN | EventFlags::RDHUP;
-        if seat.unsent.is_empty() {
-            seat.unsent = Vec::new();
+        if subscriber.unsent.is_empty() {
+            subscriber.unsent = Vec::new();
         } else {
             flags |= EventFlags::OUT;
         }
@@ -406,33 +408,33 @@ impl Subscribers {
     // ── ends ──
 
     fn hang_up(&mut self, at: usize, why: &str) {
-        let seat = &mut self.seats[at];
-        let stage = std::mem::replace(&mut seat.stage, Stage::Ended);
-        if let Some(socket) = seat.socket.take() {
+        let subscriber = &mut self.subscribers[at];
+        let stage = std::mem::replace(&mut subscriber.stage, Stage::Ended);
+        if let Some(socket) = subscriber.socket.take() {
             source_address::cut(socket);
         }
-        (seat.unsent, seat.answer, seat.messages) = (Vec::new(), Vec::new(), Messages::default());
+        (subscriber.unsent, subscriber.answer, subscriber.messages) = (Vec::new(), Vec::new(), Messages::default());
         match stage {
             Stage::Upgrading => self.upgrading -= 1,
-            Stage::Live => drop(self.gauge.live.fetch_sub(1, Ordering::Relaxed)),
+            Stage::Live => drop(self.counts.live.fetch_sub(1, Ordering::Relaxed)),
             Stage::Waiting | Stage::Ended => {}
         }
         if stage != Stage::Ended {
-            self.gauge.ended.fetch_add(1, Ordering::Relaxed);
+            self.counts.ended.fetch_add(1, Ordering::Relaxed);
             let number = self.first + at as u32;
-            self.takings.fault(|| format!("subscriber {number}: {why}"));
+            self.results.fault(|| format!("subscriber {number}: {why}"));
         }
     }
 
     /// Says goodbye and waits for the server to close: whoever closes first keeps the port for a minute, and the server has
     /// only one.
     fn part(&mut self, events: &mut [epoll::Event]) {
-        for at in 0..self.seats.len() {
-            frames::write(&mut self.seats[at].unsent, Kind::Close, &NORMAL.to_be_bytes(), MASK);
+        for at in 0..self.subscribers.len() {
+            frames::write(&mut self.subscribers[at].unsent, Kind::Close, &NORMAL.to_be_bytes(), MASK);
             self.write(at);
         }
         let until = clock::now_ns() + limits::PARTING_TIME.as_nanos() as u64;
-        while self.seats.iter().any(|seat| seat.socket.is_some()) && clock::now_ns() < until {
+        while self.subscribers.iter().any(|subscriber| subscriber.socket.is_some()) && clock::now_ns() < until {
             self.wait(events, Duration::as_nanos(&limits::NAP) as u64);
         }
     }

@@ -4,13 +4,13 @@ use crate::base::limits;
 
 /// The search: doubled until it is too much (or halved until it is not), then the middle of what is left.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Ladder {
+pub struct RateSearch {
     kept_up: Option<f64>,
     too_much: Option<f64>,
     steps: u32,
 }
 
-impl Ladder {
+impl RateSearch {
     /// Notes how a step went.
     pub fn note(&mut self, rate: f64, kept_up: bool) {
         self.steps += 1;
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn search(first: f64, limit: f64) -> (Option<f64>, u32) {
-        let mut ladder = Ladder::default();
+        let mut ladder = RateSearch::default();
         ladder.note(first, first <= limit);
         while let Some(rate) = ladder.next() {
             ladder.note(rate, rate <= limit);

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use hdrhistogram::Histogram;
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::base::times::{microseconds, record};
 use crate::base::{clock, limits};
 use crate::baseline::raw::wire;
-use crate::verify::tally::{microseconds, record};
 
 /// A message on its way to everybody.
 #[derive(Debug)]
@@ -34,10 +34,10 @@ struct Queues {
 
 /// What the threads share.
 #[derive(Debug)]
-pub struct Hall {
+pub struct Broadcast {
     queues: Mutex<Queues>,
     /// By thread. They are opened before any thread has a table of its own, so that each has all of them.
-    bells: Vec<OwnedFd>,
+    wakeups: Vec<OwnedFd>,
     /// Sockets that are open.
     pub connected: AtomicU32,
     /// Sessions that have identified and are here.
@@ -52,13 +52,13 @@ pub struct Full;
 
 const LOCKED: &str = "no thread panics while it holds this";
 
-impl Hall {
-    /// A hall for so many threads.
-    pub fn new(threads: usize) -> io::Result<Hall> {
-        let bells = (0..threads).map(|_| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC));
-        Ok(Hall {
+impl Broadcast {
+    /// A broadcast for so many threads.
+    pub fn new(threads: usize) -> io::Result<Broadcast> {
+        let wakeups = (0..threads).map(|_| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC));
+        Ok(Broadcast {
             queues: Mutex::new(Queues { next: 0, by_thread: vec![Vec::new(); threads] }),
-            bells: bells.collect::<Result<_, _>>()?,
+            wakeups: wakeups.collect::<Result<_, _>>()?,
             connected: AtomicU32::new(0),
             identified: AtomicU32::new(0),
             stopping: AtomicBool::new(false),
@@ -69,7 +69,7 @@ impl Hall {
     /// Publishes a message to everybody who has identified by then. Says its id.
     pub fn publish(&self, content: &str) -> Result<u64, Full> {
         let now_ns = clock::now_ns();
-        let mut to_ring = Vec::new();
+        let mut to_wake = Vec::new();
         let id = {
             let mut queues = self.queues.lock().expect(LOCKED);
             if queues.by_thread.iter().any(|queue| queue.len() >= limits::GATEWAY_QUEUE_MAX) {
@@ -86,13 +86,13 @@ impl Hall {
             });
             for (thread, queue) in queues.by_thread.iter_mut().enumerate() {
                 if queue.is_empty() {
-                    to_ring.push(thread);
+                    to_wake.push(thread);
                 }
                 queue.push(message.clone());
             }
             id
         };
-        to_ring.into_iter().for_each(|thread| self.ring(thread));
+        to_wake.into_iter().for_each(|thread| self.wake(thread));
         Ok(id)
     }
 
@@ -121,25 +121,25 @@ impl Hall {
         self.last.lock().expect(LOCKED).clone()
     }
 
-    /// All bells.
-    pub fn bells(&self) -> Vec<RawFd> {
-        self.bells.iter().map(AsRawFd::as_raw_fd).collect()
+    /// All wakeups.
+    pub fn wakeups(&self) -> Vec<RawFd> {
+        self.wakeups.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
-    /// A thread's bell.
-    pub fn bell(&self, thread: usize) -> &OwnedFd {
-        &self.bells[thread]
+    /// A thread's wakeup.
+    pub fn wakeup(&self, thread: usize) -> &OwnedFd {
+        &self.wakeups[thread]
     }
 
-    fn ring(&self, thread: usize) {
-        // A bell that rings so hard that it is full rings all the same.
-        let _ = rustix::io::write(&self.bells[thread], &1u64.to_ne_bytes());
+    fn wake(&self, thread: usize) {
+        // A wakeup that rings so hard that it is full rings all the same.
+        let _ = rustix::io::write(&self.wakeups[thread], &1u64.to_ne_bytes());
     }
 
     /// Asks all threads to end.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        (0..self.bells.len()).for_each(|thread| self.ring(thread));
+        (0..self.wakeups.len()).for_each(|thread| self.wake(thread));
     }
 
     /// Whether they are asked to end.

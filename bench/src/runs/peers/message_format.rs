@@ -1,7 +1,7 @@
 //! What a published message says, and how it is recognised: the one place where peers meet the [`marker`](crate::verify::marker).
 
 use crate::model::script::Mark;
-use crate::runs::peers::Shape;
+use crate::runs::peers::peer::Shape;
 use crate::verify::marker::Marker;
 
 /// How every marker begins.
@@ -9,7 +9,7 @@ const FRONT: &[u8] = b"gh ";
 
 /// The stamp of one run.
 #[derive(Debug, Clone)]
-pub struct Stamp {
+pub struct MessageFormat {
     /// The run's marker.
     pub marker: Marker,
     /// Bytes of a message.
@@ -29,7 +29,7 @@ pub enum Seen {
     Foreign,
 }
 
-impl Stamp {
+impl MessageFormat {
     /// The message with this number.
     pub fn message(&self, index: u32, intended_ns: u64) -> String {
         self.marker.content(Mark { stream: 0, index, intended_ns }, self.size)
@@ -51,8 +51,8 @@ mod tests {
 
     #[test]
     fn messages_are_known_by_their_shape() {
-        let whole = Stamp { marker: Marker::new("abc"), size: 120, shape: Shape::Whole };
-        let within = Stamp { shape: Shape::Within, ..whole.clone() };
+        let whole = MessageFormat { marker: Marker::new("abc"), size: 120, shape: Shape::Whole };
+        let within = MessageFormat { shape: Shape::Within, ..whole.clone() };
         let message = whole.message(7, 1_700_000_000_123_456_789);
         let seen = Seen::Message(7, 1_700_000_000_123_456_789);
         let wrapped = format!("{{\"data\":\"{message}\"}}");
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(whole.look(wrapped.as_bytes()), Seen::Garbled(7));
         assert_eq!(whole.look(&message.as_bytes()[..119]), Seen::Garbled(7));
         assert_eq!(whole.look(b"welcome"), Seen::Foreign);
-        let other = Stamp { marker: Marker::new("abd"), ..whole };
+        let other = MessageFormat { marker: Marker::new("abd"), ..whole };
         assert_eq!(other.look(message.as_bytes()), Seen::Foreign);
     }
 }

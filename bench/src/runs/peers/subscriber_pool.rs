@@ -1,4 +1,4 @@
-//! The crowd: plain WebSocket subscribers on few threads, and how they are told what to do.
+//! The pool: plain WebSocket subscribers on few threads, and how they are told what to do.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,42 +7,49 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::base::limits;
-use crate::runs::peers::Peer;
-use crate::runs::peers::subscribers::{Course, Gauge, Order, Subscribers, Takings};
+use crate::runs::peers::peer::Peer;
+use crate::runs::peers::subscribers::{
+    MessageSchedule, SubscriberCounts, SubscriberResults, Subscribers, ThreadCommand,
+};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A crowd whose threads run. Dropped, it says goodbye.
+/// A pool whose threads run. Dropped, it says goodbye.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct SubscriberPool {
     subscribers: u32,
     members: Vec<Member>,
 }
 
 #[derive(Debug)]
 struct Member {
-    gauge: Arc<Gauge>,
-    orders: Sender<Order>,
+    counts: Arc<SubscriberCounts>,
+    orders: Sender<ThreadCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Crowd {
+impl SubscriberPool {
     /// Starts the threads; the subscribers begin to connect, so many per second in all.
-    pub fn start(peer: &Arc<dyn Peer>, subscribers: u32, threads: u32, connect_rate: f64) -> std::io::Result<Crowd> {
+    pub fn start(
+        peer: &Arc<Peer>,
+        subscribers: u32,
+        threads: u32,
+        connect_rate: f64,
+    ) -> std::io::Result<SubscriberPool> {
         let threads = threads.clamp(1, subscribers.max(1));
-        let mut crowd = Crowd { subscribers, members: Vec::new() };
+        let mut pool = SubscriberPool { subscribers, members: Vec::new() };
         let mut first = 0;
         for thread in 0..threads {
             let end = (u64::from(subscribers) * u64::from(thread + 1) / u64::from(threads)) as u32;
-            let (gauge, (orders, incoming)) = (Arc::<Gauge>::default(), channel());
+            let (counts, (orders, incoming)) = (Arc::<SubscriberCounts>::default(), channel());
             let rate = connect_rate / f64::from(threads);
-            let part = Subscribers::new(peer.clone(), first, end - first, rate, gauge.clone(), incoming)?;
+            let part = Subscribers::new(peer.clone(), first, end - first, rate, counts.clone(), incoming)?;
             let thread = std::thread::Builder::new().name(format!("crowd-{thread}")).spawn(move || part.run())?;
-            crowd.members.push(Member { gauge, orders, thread: Some(thread) });
+            pool.members.push(Member { counts, orders, thread: Some(thread) });
             first = end;
         }
-        Ok(crowd)
+        Ok(pool)
     }
 
     /// Waits until all are connected or have failed, or nothing goes on any more.
@@ -60,53 +67,53 @@ impl Crowd {
         }
     }
 
-    /// A course begins. Returns when all threads know.
-    pub fn begin(&self, course: &Arc<Course>) {
+    /// A schedule begins. Returns when all threads know.
+    pub fn begin(&self, schedule: &Arc<MessageSchedule>) {
         let (done, dones) = channel();
         for member in &self.members {
-            member.orders.send(Order::Begin(course.clone(), done.clone())).expect("the thread runs");
+            member.orders.send(ThreadCommand::Begin(schedule.clone(), done.clone())).expect("the thread runs");
         }
         drop(done);
-        assert_eq!(dones.iter().count(), self.members.len(), "a thread of the crowd is gone");
+        assert_eq!(dones.iter().count(), self.members.len(), "a thread of the pool is gone");
     }
 
-    /// The course is over: what came of it, by thread.
-    pub fn end(&self) -> Vec<Takings> {
-        let (to, takings) = channel();
+    /// The schedule is over: what came of it, by thread.
+    pub fn end(&self) -> Vec<SubscriberResults> {
+        let (to, results) = channel();
         for member in &self.members {
-            member.orders.send(Order::End(to.clone())).expect("the thread runs");
+            member.orders.send(ThreadCommand::End(to.clone())).expect("the thread runs");
         }
         drop(to);
-        let takings: Vec<Takings> = takings.iter().collect();
-        assert_eq!(takings.len(), self.members.len(), "a thread of the crowd is gone");
-        takings
+        let results: Vec<SubscriberResults> = results.iter().collect();
+        assert_eq!(results.len(), self.members.len(), "a thread of the pool is gone");
+        results
     }
 
     /// Subscribers that are connected.
     pub fn live(&self) -> u32 {
-        self.members.iter().map(|member| member.gauge.live.load(Ordering::Relaxed)).sum()
+        self.members.iter().map(|member| member.counts.live.load(Ordering::Relaxed)).sum()
     }
 
     /// Subscribers whose connection failed or ended.
     pub fn ended(&self) -> u32 {
-        self.members.iter().map(|member| member.gauge.ended.load(Ordering::Relaxed)).sum()
+        self.members.iter().map(|member| member.counts.ended.load(Ordering::Relaxed)).sum()
     }
 
-    /// Deliveries of this course so far.
+    /// Deliveries of this schedule so far.
     pub fn delivered(&self) -> u64 {
-        self.members.iter().map(|member| member.gauge.delivered.load(Ordering::Relaxed)).sum()
+        self.members.iter().map(|member| member.counts.delivered.load(Ordering::Relaxed)).sum()
     }
 
     /// The ids of the threads.
     pub fn thread_ids(&self) -> Vec<i32> {
-        self.members.iter().map(|member| member.gauge.thread.load(Ordering::Relaxed)).collect()
+        self.members.iter().map(|member| member.counts.thread.load(Ordering::Relaxed)).collect()
     }
 }
 
-impl Drop for Crowd {
+impl Drop for SubscriberPool {
     fn drop(&mut self) {
         for member in &self.members {
-            let _ = member.orders.send(Order::Part); // a thread that is gone needs no order
+            let _ = member.orders.send(ThreadCommand::Part); // a thread that is gone needs no order
         }
         for member in &mut self.members {
             if let Some(thread) = member.thread.take() {

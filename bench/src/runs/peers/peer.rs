@@ -1,9 +1,8 @@
-//! Any server that takes a URL to subscribe and one to publish: most do.
+//! A server that brings what one publishes to all who have subscribed: how one does either, and how a message looks.
 
 use std::net::SocketAddr;
 
 use crate::runs::peers::target::Target;
-use crate::runs::peers::{Peer, Shape, Way};
 use crate::wire::upgrade;
 
 /// HTTP headers: name and value.
@@ -11,7 +10,7 @@ pub type Headers = Vec<(String, String)>;
 
 /// Such a server.
 #[derive(Debug, Clone)]
-pub struct Plain {
+pub struct Peer {
     /// What it is called in tables.
     pub name: String,
     /// Where one subscribes.
@@ -71,24 +70,37 @@ pub fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
-impl Peer for Plain {
-    fn name(&self) -> &str {
-        &self.name
-    }
+/// How messages are published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// By HTTP requests to this address; each must be answered by 2xx.
+    Request(SocketAddr),
+    /// By text frames on a WebSocket: its address, and the upgrade request. Nothing answers.
+    Frame(SocketAddr, Vec<u8>),
+}
 
-    fn address(&self) -> SocketAddr {
+/// How a message looks when it is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The payload is the message, byte for byte.
+    Whole,
+    /// The message is somewhere in the payload.
+    Within,
+}
+
+impl Peer {
+    /// Where subscribers connect.
+    pub fn address(&self) -> SocketAddr {
         self.subscribe.address
     }
 
-    fn subscribe(&self, out: &mut Vec<u8>) {
+    /// Appends the upgrade request of a subscriber.
+    pub fn subscribe(&self, out: &mut Vec<u8>) {
         upgrade::write_to(out, &self.subscribe.host, &self.subscribe.path, &self.headers);
     }
 
-    fn first_frame(&self) -> Option<&str> {
-        self.first_frame.as_deref()
-    }
-
-    fn way(&self) -> Way {
+    /// How messages are published.
+    pub fn way(&self) -> Way {
         match &self.publish {
             Publish::Request { target, .. } => Way::Request(target.address),
             Publish::Frame(target) => {
@@ -99,7 +111,8 @@ impl Peer for Plain {
         }
     }
 
-    fn publish(&self, out: &mut Vec<u8>, message: &str) {
+    /// Appends what publishes a message: the HTTP request, or the frame's text.
+    pub fn publish(&self, out: &mut Vec<u8>, message: &str) {
         match &self.publish {
             Publish::Request { method, target, headers } => {
                 let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -116,10 +129,6 @@ impl Peer for Plain {
             Publish::Frame(_) => out.extend_from_slice(message.as_bytes()),
         }
     }
-
-    fn shape(&self) -> Shape {
-        self.shape
-    }
 }
 
 #[cfg(test)]
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn requests_say_what_the_flags_say() {
         let headers = vec![header("X-Key: a:b").expect("sound")];
-        let plain = Plain {
+        let plain = Peer {
             name: "p".into(),
             subscribe: Target::parse("ws://127.0.0.1:5/s", "ws").expect("sound"),
             headers: headers.clone(),
