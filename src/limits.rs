@@ -177,6 +177,69 @@ pub const EMBEDS_MAX: usize = 10;
 /// Characters over all embeds of a message.
 pub const EMBED_CHARS_MAX: usize = 6_000;
 
+// ── forms (documented: Discord docs, the resources' pages) ──
+
+/// Characters of a message's nonce.
+pub const NONCE_CHARS_MAX: usize = 25;
+/// Rows of components of a message.
+pub const COMPONENT_ROWS_MAX: usize = 5;
+/// Characters of an embed's title.
+pub const EMBED_TITLE_CHARS_MAX: usize = 256;
+/// Characters of an embed's description.
+pub const EMBED_DESCRIPTION_CHARS_MAX: usize = 4_096;
+/// Characters of an embed's footer.
+pub const EMBED_FOOTER_CHARS_MAX: usize = 2_048;
+/// Characters of the name of an embed's author.
+pub const EMBED_AUTHOR_CHARS_MAX: usize = 256;
+/// Fields of an embed.
+pub const EMBED_FIELDS_MAX: usize = 25;
+/// Characters of the name of an embed's field.
+pub const EMBED_FIELD_NAME_CHARS_MAX: usize = 256;
+/// Characters of the value of an embed's field.
+pub const EMBED_FIELD_VALUE_CHARS_MAX: usize = 1_024;
+/// A colour: 24 bits of red, green and blue.
+pub const COLOR_MAX: i64 = 0xff_ffff;
+/// Characters of a guild's name at least.
+pub const GUILD_NAME_CHARS_MIN: usize = 2;
+/// Characters of a guild's name.
+pub const GUILD_NAME_CHARS_MAX: usize = 100;
+/// Characters of a guild's description. Not documented; what clients offer.
+pub const GUILD_DESCRIPTION_CHARS_MAX: usize = 300;
+/// Characters of a locale: the longest documented ones have five; room for others.
+pub const LOCALE_CHARS_MAX: usize = 10;
+/// Characters of a channel's name.
+pub const CHANNEL_NAME_CHARS_MAX: usize = 100;
+/// Characters of a channel's topic.
+pub const TOPIC_CHARS_MAX: usize = 1_024;
+/// Seconds between two messages of one user in a channel: six hours.
+pub const SLOWMODE_SECONDS_MAX: i64 = 21_600;
+/// Bits per second of a voice channel at least.
+pub const BITRATE_MIN: i64 = 8_000;
+/// Bits per second of a voice channel, with all boosts.
+pub const BITRATE_MAX: i64 = 384_000;
+/// Users in a stage channel; other voice channels take 99.
+pub const VOICE_USERS_MAX: i64 = 10_000;
+/// Characters of a role's name.
+pub const ROLE_NAME_CHARS_MAX: usize = 100;
+/// Characters of a role's emoji: one emoji, which may be a sequence of code points.
+pub const ROLE_EMOJI_CHARS_MAX: usize = 32;
+/// Characters of a nickname.
+pub const NICK_CHARS_MAX: usize = 32;
+/// Seconds that an invite may be valid: seven days.
+pub const INVITE_AGE_SECONDS_MAX: i64 = 604_800;
+/// Seconds that an invite is valid unless the client says otherwise: a day.
+pub const INVITE_AGE_SECONDS_DEFAULT: i64 = 86_400;
+/// Uses of an invite.
+pub const INVITE_USES_MAX: i64 = 100;
+/// Characters of a username at least.
+pub const USERNAME_CHARS_MIN: usize = 2;
+/// Characters of a username, and of a display name.
+pub const USERNAME_CHARS_MAX: usize = 32;
+/// Characters of a login: an e-mail address is accepted by length, whether or not it names a user.
+pub const LOGIN_CHARS_MAX: usize = 320;
+/// Characters of a date: RFC 3339 with nanoseconds and an offset has 35.
+pub const DATE_CHARS_MAX: usize = 64;
+
 // ── gateway (documented unless said) ──
 
 /// What the server asks clients to keep.

@@ -12,7 +12,6 @@ use crate::desk::Desk;
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply, Request};
 use crate::mail::placement::VirtualShard;
-use crate::rest::form::Form;
 use crate::rest::respond::{self, Outcome};
 use crate::store::{Found, Query};
 use crate::wire::model::account::Account;
@@ -40,8 +39,8 @@ pub struct Call {
     pub path: Path,
     /// The query as it came.
     pub query: String,
-    /// The body.
-    pub form: Value,
+    /// The body, as JSON; `null` if there is none.
+    pub body: Value,
     /// The host that the client came by.
     pub host: String,
 }
@@ -73,11 +72,6 @@ impl Call {
         word.parse().ok().filter(|id: &Id<T>| id.get() > 0).ok_or_else(|| {
             FormErrors::one(&["id"], "NUMBER_TYPE_COERCE", format!("Value \"{word}\" is not snowflake."))
         })
-    }
-
-    /// The body as a form.
-    pub fn form(&self) -> Result<Form<'_>, Refusal> {
-        Form::new(&self.form)
     }
 
     /// A value of the query.

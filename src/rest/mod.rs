@@ -157,10 +157,10 @@ async fn handle(
             }
         };
     let outcome: Outcome = match body::read(&parts.headers, incoming).await {
-        Ok(form) => {
+        Ok(body) => {
             let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
             let query = parts.uri.query().unwrap_or("").to_owned();
-            let call = Call { desk: desk.clone(), user, path, query, form, host };
+            let call = Call { desk: desk.clone(), user, path, query, body, host };
             (entry.handler)(call).await
         }
         Err(refusal) => Err(refusal),

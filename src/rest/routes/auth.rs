@@ -4,9 +4,9 @@
 
 use serde_json::json;
 
-use crate::limits;
 use crate::mail::ask::{Actor, Reply, Request};
 use crate::rest::call::Call;
+use crate::rest::form;
 use crate::rest::respond::{self, Outcome};
 use crate::store::{Found, Query};
 use crate::wire::refusal::{FormErrors, Refusal};
@@ -16,15 +16,7 @@ pub async fn register(call: Call) -> Outcome {
     if !call.desk.settings().registration {
         return Err(Refusal { message: "Registration is closed on this server.", ..Refusal::MISSING_ACCESS });
     }
-    let form = call.form()?;
-    let username = form.required_text("username", 2, 32);
-    let password = form.required_text("password", limits::PASSWORD_CHARS_MIN, limits::PASSWORD_CHARS_MAX);
-    let global_name = form.nullable_text("global_name", 32).flatten();
-    let reserved = ["everyone", "here"].contains(&username.to_lowercase().as_str());
-    if reserved || username.contains(['@', '#', ':']) || username.contains("```") {
-        form.fault(&["username"], "USERNAME_INVALID", "Username contains something that it must not contain.");
-    }
-    form.finish()?;
+    let form::account::Registration { username, global_name, password } = form::account::registration(&call.body)?;
     let password = Some(call.desk.hash_password(password).await?);
     let shard = call.random_shard();
     let request = Request::CreateAccount { shard, username, global_name, password, bot: None, owner: None };
@@ -35,10 +27,7 @@ pub async fn register(call: Call) -> Outcome {
 
 /// `POST /auth/login`.
 pub async fn login(call: Call) -> Outcome {
-    let form = call.form()?;
-    let login = form.required_text("login", 1, 320);
-    let password = form.required_text("password", 1, limits::PASSWORD_CHARS_MAX);
-    form.finish()?;
+    let form::account::Credentials { login, password } = form::account::credentials(&call.body)?;
     let Found::Login(found) = call.desk.read(Query::Login(login)).await? else { return Err(Refusal::INTERNAL) };
     // Whoever does not exist takes as long as a wrong password, so that names cannot be found out.
     let (account, phc) = match found {

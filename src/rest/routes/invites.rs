@@ -5,22 +5,15 @@
 use crate::base::id::{ChannelId, GuildId};
 use crate::mail::ask::{Actor, GuildRequest, Request};
 use crate::rest::call::Call;
+use crate::rest::form;
 use crate::rest::respond::{self, Outcome};
 use crate::store::{Found, Query};
 use crate::wire::refusal::Refusal;
-use crate::wire::request::invite::InviteDraft;
 
 /// `POST /channels/{channel.id}/invites`.
 pub async fn create(call: Call) -> Outcome {
     let channel: ChannelId = call.id(0)?;
-    let form = call.form()?;
-    let draft = InviteDraft {
-        max_age: form.number("max_age", 0, 604_800).unwrap_or(86_400) as u64,
-        max_uses: form.number("max_uses", 0, 100).unwrap_or(0) as u32,
-        temporary: form.flag("temporary").unwrap_or(false),
-        unique: form.flag("unique").unwrap_or(false),
-    };
-    form.finish()?;
+    let draft = form::invite::draft(&call.body)?;
     call.ask_channel(channel, GuildRequest::CreateInvite(channel, draft)).await
 }
 

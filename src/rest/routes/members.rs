@@ -2,12 +2,10 @@
 //!
 //! Lives on: every core.
 
-use crate::base::clock;
-use crate::base::id::{GuildId, RoleId, UserId};
-use crate::limits;
+use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::{GuildRequest, Request};
 use crate::rest::call::Call;
-use crate::rest::form::Form;
+use crate::rest::form;
 use crate::rest::respond::{self, Outcome};
 use crate::store::{Found, Query};
 use crate::wire::intents::Intents;
@@ -66,9 +64,7 @@ pub async fn modify_me(call: Call) -> Outcome {
 /// `PATCH /guilds/{guild.id}/members/@me/nick`.
 pub async fn modify_my_nick(call: Call) -> Outcome {
     let user = call.user()?;
-    let form = call.form()?;
-    let nick = form.nullable_text("nick", 32).flatten();
-    form.finish()?;
+    let nick = form::member::nick(&call.body)?;
     let patch = MemberPatch { nick: Some(nick.clone()), ..MemberPatch::default() };
     call.ask_guild(call.id(0)?, GuildRequest::ModifyMember(user, patch)).await?;
     respond::json(200, &serde_json::json!({ "nick": nick }))
@@ -93,39 +89,8 @@ pub async fn take_role(call: Call) -> Outcome {
 }
 
 async fn change(call: Call, user: UserId) -> Outcome {
-    let form = call.form()?;
-    let roles: Option<Vec<RoleId>> = if form.has("roles") && form.raw("roles").is_none() {
-        Some(Vec::new())
-    } else {
-        form.parsed("roles", "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
-    };
-    let patch = MemberPatch {
-        nick: form.nullable_text("nick", 32),
-        roles,
-        mute: form.flag("mute"),
-        deaf: form.flag("deaf"),
-        timeout_until_ms: timeout(&form),
-    };
-    form.finish()?;
+    let patch = form::member::patch(&call.body)?;
     call.ask_guild(call.id(0)?, GuildRequest::ModifyMember(user, patch)).await
-}
-
-fn timeout(form: &Form<'_>) -> Option<Option<u64>> {
-    const FIELD: &str = "communication_disabled_until";
-    if !form.has(FIELD) {
-        return None;
-    }
-    let Some(text) = form.text(FIELD, 0, 64) else { return Some(None) };
-    let parsed = time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339);
-    let Ok(moment) = parsed else {
-        form.fault(&[FIELD], "DATE_TIME_TYPE_PARSE", format!("Could not parse {text}. Should be ISO8601."));
-        return None;
-    };
-    let until = u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-    if until > clock::now().millis() + limits::TIMEOUT_MAX.as_millis() as u64 {
-        form.fault(&[FIELD], "DATE_TIME_TYPE_TOO_FAR", "Must be at most 28 days in the future.");
-    }
-    Some(Some(until))
 }
 
 fn who(call: &Call, index: usize) -> Result<UserId, Refusal> {

@@ -78,7 +78,7 @@ pub async fn commands(call: Call) -> Outcome {
 /// `PUT /applications/{application.id}/commands`, `PUT /applications/{application.id}/guilds/{guild.id}/commands`.
 pub async fn put_commands(call: Call) -> Outcome {
     own(&call)?;
-    match call.form.as_array() {
+    match call.body.as_array() {
         Some(list) if list.is_empty() => respond::json(200, &json!([])),
         _ => Err(Refusal::NOT_FOUND),
     }

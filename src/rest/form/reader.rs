@@ -1,4 +1,4 @@
-//! Forms: typed fields out of a JSON object, with every fault noted under its path.
+//! The form reader: typed fields out of a JSON object, with every fault listed under its path.
 //!
 //! Lives on: every core. Source: Discord docs, Reference/Error Messages.
 //! A field that is absent is `None`; where `null` means something of its own there is a second `Option`.
@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 
 use crate::wire::refusal::{FormErrors, Refusal};
 
-/// A form being read.
+/// A form being read. Its methods return what a field holds and note a fault if it is not of that kind.
 #[derive(Debug)]
-pub struct Form<'a> {
+pub struct FormReader<'a> {
     fields: Option<&'a Map<String, Value>>,
     errors: RefCell<FormErrors>,
 }
 
-impl<'a> Form<'a> {
+impl<'a> FormReader<'a> {
     /// A form; no body is an empty one, anything but an object is refused.
-    pub fn new(body: &'a Value) -> Result<Form<'a>, Refusal> {
+    pub fn new(body: &'a Value) -> Result<FormReader<'a>, Refusal> {
         let fields = match body {
             Value::Object(fields) => Some(fields),
             Value::Null => None,
@@ -28,7 +28,7 @@ impl<'a> Form<'a> {
                 return Err(FormErrors::one(&[], "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType"));
             }
         };
-        Ok(Form { fields, errors: RefCell::default() })
+        Ok(FormReader { fields, errors: RefCell::default() })
     }
 
     /// Refuses if any fault was noted.
@@ -67,6 +67,11 @@ impl<'a> Form<'a> {
             }
             None => self.wrong(name, "STRING_TYPE_CONVERT", "Could not interpret value as string."),
         }
+    }
+
+    /// A place in a list.
+    pub fn position(&self) -> Option<i32> {
+        self.number("position", 0, i64::from(i32::MAX)).map(|position| position as i32)
     }
 
     /// Text that must be there.
@@ -149,6 +154,24 @@ impl<'a> Form<'a> {
     }
 }
 
+/// Reads a body that is a list of objects, each with an id.
+pub fn each<T>(body: &Value, read: impl Fn(&FormReader<'_>) -> T) -> Result<Vec<T>, Refusal> {
+    let Value::Array(list) = body else {
+        return Err(FormErrors::one(&[], "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType"));
+    };
+    list.iter()
+        .map(|item| {
+            let form = FormReader::new(item)?;
+            if form.raw("id").is_none() {
+                form.fault(&["id"], "BASE_TYPE_REQUIRED", "This field is required");
+            }
+            let value = read(&form);
+            form.finish()?;
+            Ok(value)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +181,7 @@ mod tests {
     #[test]
     fn faults_of_several_fields_come_together() {
         let body = json!({ "name": "", "n": "x", "id": "no", "flag": 3, "ok": "7", "null": null });
-        let form = Form::new(&body).unwrap();
+        let form = FormReader::new(&body).unwrap();
         form.required_text("name", 1, 100);
         form.required_text("absent", 1, 100);
         form.number("n", 0, 5);
@@ -174,6 +197,6 @@ mod tests {
         assert_eq!(code("n"), "NUMBER_TYPE_COERCE");
         assert_eq!(code("id"), "NUMBER_TYPE_COERCE");
         assert_eq!(code("flag"), "BOOLEAN_TYPE_CONVERT");
-        assert!(Form::new(&json!([1])).is_err());
+        assert!(FormReader::new(&json!([1])).is_err());
     }
 }
