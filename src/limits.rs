@@ -291,8 +291,22 @@ pub const PASSWORD_CHARS_MAX: usize = 128;
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(28 * 24 * 3_600);
 /// Guilds per shard that bots are told to have (documented).
 pub const GUILDS_PER_RECOMMENDED_SHARD: usize = 1_000;
-/// Bytes of an HTTP request's body. Documented as 25 MiB with files, which this server does not take.
+/// Bytes of an HTTP request's body without its files. Discord documents 25 MiB with them; a route says what it takes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a refused body that are read and dropped, so that the client reads the refusal: what clients are documented to send.
+pub const BODY_DISCARDED_MAX: usize = 26 * 1024 * 1024;
+/// From a request's head to the end of a body with files: 25 MiB at 1 Mbit/s, and some.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(300);
+/// Parts of a multipart body: ten files, `payload_json`, and room for forms.
+pub const PARTS_MAX: usize = 64;
+/// Bytes that the parser of a multipart body holds: what hyper hands over at once, and heads of parts.
+pub const MULTIPART_HELD_MAX: usize = 256 * 1024;
+/// Bytes of a file that are read or written at once: a request and a response hold that much of it.
+pub const FILE_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of one core's files of requests under way. Past it uploads are told to come back.
+pub const SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Characters of an audit log reason (documented).
+pub const AUDIT_REASON_CHARS_MAX: usize = 512;
 /// From a request's head to the end of its body. Frees what peers hold that send a byte now and then.
 pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long an HTTP connection may be silent between requests, how long a head may

@@ -230,6 +230,11 @@ const CONFINED: &[Confined] = &[
         why: "below the doors randomness is seeded (the store draws its secret and salts)",
     },
     Confined {
+        words: &["desk.shard()", "desk.with("],
+        to: &["boot/", "desk/", "gateway/"],
+        why: "REST uses the desk's verbs; the shard itself is the turn's, and the gateway's whose connections it holds",
+    },
+    Confined {
         words: &["dyn "],
         to: &["boot/", "operate/", "observe/", "mesh/", "net/", "rest/", "store/", "base/"],
         why: "no dyn on the fan-out path",

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::mesh::{LaneEnds, reactor};
 use crate::observe::recording::Recorder;
 use crate::operate::core_command::CoreCommand;
 use crate::operate::raw_send;
+use crate::rest::RestDoor;
 use crate::shard::{Shard, ShardSettings};
 use crate::store::service::{Outcome, StoreEnd};
 use crate::store::token::Signer;
@@ -58,6 +60,8 @@ pub struct CoreParts {
     pub signer: Signer,
     /// This core's end of the store's queues.
     pub store: StoreEnd,
+    /// The folder for files of requests under way.
+    pub spool: PathBuf,
     /// The lanes' ends.
     pub lanes: LaneEnds<Posted>,
     /// Passes sockets to other cores.
@@ -110,7 +114,8 @@ struct RunningCore {
 
 /// Opens what a core needs and spawns its tasks.
 fn start(parts: CoreParts) -> io::Result<RunningCore> {
-    let CoreParts { shard, settings, signer, store, lanes, fd_passing, listener, address, room, split, .. } = parts;
+    let CoreParts { shard, settings, signer, store, spool, lanes, fd_passing, listener, address, room, split, .. } =
+        parts;
     let CoreParts { recorder, commands, panic_guard, longest_sleep, flush, .. } = parts;
     if let Some(split) = split {
         split.separate(shard.me.index())?;
@@ -126,7 +131,7 @@ fn start(parts: CoreParts) -> io::Result<RunningCore> {
     glommio::spawn_local(tick(desk.clone())).detach();
     glommio::spawn_local(door.clone().listen()).detach();
     let stop = Rc::new(Cell::new(false));
-    let entrance = Entrance::new(address, room, door.clone());
+    let entrance = Entrance::new(address, room, door.clone(), RestDoor::new(desk.clone(), spool));
     let accepting = glommio::spawn_local(entrance.accept(Listener::adopt(listener)));
     glommio::spawn_local(execute(commands, door.clone(), accepting, Rc::clone(&stop))).detach();
     let turns = Turns::new(desk.clone(), door, sending, lanes, recorder, stop);

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct CoresPlan<'a> {
     pub revoked: Vec<(UserId, u64)>,
     /// One end of the store for each core.
     pub store_ends: Vec<StoreEnd>,
+    /// The folder for files of requests under way.
+    pub spool: PathBuf,
     /// One listener for each core.
     pub listeners: Vec<Socket>,
     /// Where they listen.
@@ -175,6 +178,7 @@ fn parts(
             settings: config.settings.clone(),
             signer: plan.signer.clone(),
             store,
+            spool: plan.spool.clone(),
             lanes,
             fd_passing,
             listener,

@@ -21,23 +21,22 @@ use crate::gateway::door::Door;
 use crate::gateway::handshake;
 use crate::gateway::socket_table as sockets;
 use crate::limits;
-use crate::rest;
-use crate::rest::ratelimit::RateLimits;
+use crate::rest::{self, RestDoor};
 
 /// One core's accept loop.
 pub struct Entrance {
     address: SocketAddr,
     room: Room,
     door: Door,
-    rates: RateLimits,
+    rest: RestDoor,
     /// The buffer for the first bytes of a connection.
     head: RefCell<[u8; limits::HEAD_READ]>,
 }
 
 impl Entrance {
     /// An entrance to the doors of this core. It listens on `address` again after its listener was closed.
-    pub fn new(address: SocketAddr, room: Room, door: Door) -> Entrance {
-        Entrance { address, room, door, rates: RateLimits::default(), head: RefCell::new([0; limits::HEAD_READ]) }
+    pub fn new(address: SocketAddr, room: Room, door: Door, rest: RestDoor) -> Entrance {
+        Entrance { address, room, door, rest, head: RefCell::new([0; limits::HEAD_READ]) }
     }
 
     /// Accepts connections until the task is cancelled.
@@ -73,11 +72,11 @@ impl Entrance {
         };
         let Some((length, request)) = handshake::head(head).ok().flatten() else {
             // The head is incomplete, or hyper has to answer what is wrong with it.
-            glommio::spawn_local(greet(socket, head.to_vec(), self.door.clone(), self.rates.clone())).detach();
+            glommio::spawn_local(greet(socket, head.to_vec(), self.door.clone(), self.rest.clone())).detach();
             return;
         };
         if !handshake::is_upgrade(request.headers()) {
-            return serve(socket, head.to_vec(), self.door.clone(), self.rates.clone());
+            return serve(socket, head.to_vec(), self.door.clone(), self.rest.clone());
         }
         if let Some((socket, refusal)) = upgrade(socket, &request, &head[length..], &self.door) {
             glommio::spawn_local(refuse(socket, refusal)).detach();
@@ -115,7 +114,7 @@ impl Entrance {
 }
 
 /// Reads the rest of the first request's head, then sends the connection to its door.
-async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rates: RateLimits) {
+async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rest: RestDoor) {
     let mut stream = sockets::to_executor(socket);
     if stream.set_read_timeout(Some(limits::HANDSHAKE_TIME)).is_err() {
         return;
@@ -147,16 +146,16 @@ async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rates: RateLimits
         }
         Some(_) | None => {
             head.shrink_to_fit();
-            serve(socket, head, door, rates);
+            serve(socket, head, door, rest);
         }
     }
 }
 
 /// Serves a connection at the REST door until it ends or upgrades to the gateway. `head` was read from it.
-fn serve(socket: OwnedFd, head: Vec<u8>, door: Door, rates: RateLimits) {
+fn serve(socket: OwnedFd, head: Vec<u8>, door: Door, rest: RestDoor) {
     glommio::spawn_local(async move {
-        let (stream, desk) = (sockets::to_executor(socket), door.desk.clone());
-        if let Some(turned) = rest::serve(stream, head, desk, rates, handshake::is_upgrade).await {
+        let stream = sockets::to_executor(socket);
+        if let Some(turned) = rest::serve(stream, head, rest, handshake::is_upgrade).await {
             let socket = sockets::from_executor(turned.stream);
             if let Some((socket, refusal)) = upgrade(socket, &turned.request, &turned.behind, &door) {
                 refuse(socket, refusal).await;

@@ -34,6 +34,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     preflight::raise_open_files();
     let laid = config.descriptor_tables.lay(config.cores)?;
     let directory = DataDir::lock(&config.data)?;
+    let spool = directory.empty_spool()?;
     let (listeners, address) = listener::listen(config.listen, config.cores)?;
     let (panic_signals, signals) = signals::listen()?;
     let started = clock::now();
@@ -50,6 +51,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
         signer: &signer,
         revoked: revocations(&service)?,
         store_ends,
+        spool,
         listeners,
         address,
         recorders,

@@ -1,8 +1,9 @@
-//! The desk: what the two doors of a core share. The shard, the outbox, the tickets of callers that wait, and the waker of the
-//! task that runs turns.
+//! The desk: what the doors of one core share. A *door* is a module that serves connections: `rest` and `gateway`.
 //!
 //! Lives on: its core; a cheap handle that doors clone.
-//! No borrow outlives a call, so none can be held across an await. Doors `ask` and wait; nothing below the desk does.
+//! It holds the shard, the outbox, the mailbox, the callers that wait for an answer, and the request for the next turn. Doors use
+//! its verbs; [`Desk::shard`] is for the turn (`tests/tidy.rs` confines it). No borrow outlives a call, so none is held across an
+//! await. Doors `ask` and wait; nothing below the desk does.
 
 pub mod settings;
 
@@ -12,10 +13,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::base::clock::{self, Time};
-use crate::base::id::UserId;
+use crate::base::id::{ChannelId, UserId};
 use crate::base::idmap::IdMap;
+use crate::base::metrics::Counter;
 use crate::desk::settings::Settings;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
@@ -32,10 +35,10 @@ use crate::wire::refusal::Refusal;
 
 /// A core's desk.
 #[derive(Debug, Clone)]
-pub struct Desk(Rc<Inner>);
+pub struct Desk(Rc<DeskState>);
 
 #[derive(Debug)]
-struct Inner {
+struct DeskState {
     me: CoreId,
     placement: Placement,
     settings: Settings,
@@ -44,20 +47,20 @@ struct Inner {
     shard: RefCell<Shard>,
     outbox: RefCell<Outbox>,
     mailbox: RefCell<VecDeque<(Time, Letter)>>,
-    waiting: RefCell<IdMap<u64, Slot>>,
+    callers: RefCell<IdMap<u64, CallerState>>,
     next_ticket: Cell<u64>,
     turn_waker: RefCell<Option<Waker>>,
     turn_requested: Cell<bool>,
 }
 
-/// Somebody who waits.
+/// A caller that waits, or what has come for it.
 #[derive(Debug)]
-enum Slot {
+enum CallerState {
     Waiting(Option<Waker>),
-    Here(Delivery),
+    Delivered(Delivery),
 }
 
-/// What somebody may wait for.
+/// What a caller can wait for.
 #[derive(Debug)]
 enum Delivery {
     Answer(Answer),
@@ -78,7 +81,7 @@ impl Desk {
         store: StoreEnd,
         shard: Shard,
     ) -> Desk {
-        Desk(Rc::new(Inner {
+        Desk(Rc::new(DeskState {
             me,
             placement,
             settings,
@@ -87,7 +90,7 @@ impl Desk {
             shard: RefCell::new(shard),
             outbox: RefCell::default(),
             mailbox: RefCell::default(),
-            waiting: RefCell::default(),
+            callers: RefCell::default(),
             next_ticket: Cell::new(1),
             turn_waker: RefCell::default(),
             turn_requested: Cell::new(false),
@@ -125,11 +128,11 @@ impl Desk {
     pub fn flush(&self, now: Time, sockets: &mut impl Sockets, budget: usize) -> bool {
         let mut outbox = self.0.outbox.borrow_mut();
         let more = self.0.shard.borrow_mut().flush(now, sockets, budget, &mut outbox);
-        // Whatever ended while flushing has letters to send, and who has read its members has more of them looked up.
+        // A session that ended while flushing has letters to send; one that read its members has the next page looked up.
         more || !outbox.letters.is_empty() || !outbox.jobs.is_empty()
     }
 
-    /// The shard, for the turn alone.
+    /// The shard, for the core's turn and its metrics.
     pub fn shard(&self) -> RefMut<'_, Shard> {
         self.0.shard.borrow_mut()
     }
@@ -161,7 +164,7 @@ impl Desk {
         self.0.mailbox.borrow().len()
     }
 
-    /// Asks for a turn.
+    /// Requests a turn.
     pub fn request_turn(&self) {
         self.0.turn_requested.set(true);
         if let Some(waker) = self.0.turn_waker.borrow_mut().take() {
@@ -169,7 +172,7 @@ impl Desk {
         }
     }
 
-    /// Waits until a turn is asked for.
+    /// Waits until a turn is requested.
     pub fn turn_requested(&self) -> impl Future<Output = ()> {
         let desk = self.clone();
         std::future::poll_fn(move |context| {
@@ -223,23 +226,50 @@ impl Desk {
         }
     }
 
+    /// Records one REST request: its route, how long it took, and whether the server failed it.
+    pub fn record_request(&self, route: &'static str, took: Duration, failed: bool) {
+        let metrics = &mut self.0.shard.borrow_mut().metrics;
+        metrics.record_route(route, took);
+        metrics.count(Counter::RestRequests, 1);
+        if failed {
+            metrics.count(Counter::RestErrors, 1);
+        }
+    }
+
+    /// Records that a user read a channel's newest messages, if this core records.
+    pub fn record_history(&self, channel: ChannelId, user: UserId, limit: u32) {
+        if self.0.shard.borrow().is_recording() {
+            self.with(|shard, out| shard.note_history(clock::now(), channel, user, limit, out));
+        }
+    }
+
+    /// Identifies per second that this core admits at present.
+    pub fn identify_rate(&self) -> u64 {
+        self.0.shard.borrow().identify_rate()
+    }
+
+    /// A virtual shard by chance, for something new.
+    pub fn random_shard(&self) -> VirtualShard {
+        VirtualShard::hashed(self.0.shard.borrow_mut().random())
+    }
+
     /// Whose token this is and when it was issued; `None` for a bad or void one.
     pub fn authenticate(&self, token: &str) -> Option<(UserId, u64)> {
         let (user, issued_ms) = self.0.signer.verify(token)?;
         self.0.shard.borrow().accepts_token(user, issued_ms).then_some((user, issued_ms))
     }
 
-    /// An answer has come for somebody who waits here.
+    /// An answer has come for a caller.
     pub fn answered(&self, ticket: Ticket, answer: Answer) {
         self.fill(ticket.0, Delivery::Answer(answer));
     }
 
-    /// A finding has come for somebody who waits here.
+    /// A finding has come for a caller.
     pub fn found(&self, ticket: Ticket, finding: Result<Found, StoreError>) {
         self.fill(ticket.0, Delivery::Finding(finding));
     }
 
-    /// The store has answered: to the shard, or to somebody who waits here. Runs on the core's store task.
+    /// The store has answered: the shard, or a caller. Runs on the core's store task.
     pub fn store_answered(&self, id: u64, result: Result<Outcome, StoreError>) {
         if id >= DOOR_JOBS {
             self.fill(id - DOOR_JOBS, Delivery::Outcome(result));
@@ -274,54 +304,54 @@ impl Desk {
         self.0.placement.core_of(shard)
     }
 
-    fn wait(&self) -> Option<Waiter> {
-        let mut waiting = self.0.waiting.borrow_mut();
+    fn wait(&self) -> Option<Wait> {
+        let mut waiting = self.0.callers.borrow_mut();
         if waiting.len() >= limits::WAITING_CALLERS_MAX {
             return None;
         }
         let ticket = self.0.next_ticket.get();
         self.0.next_ticket.set(ticket + 1);
-        waiting.insert(ticket, Slot::Waiting(None));
-        Some(Waiter { desk: self.clone(), ticket: Ticket(ticket) })
+        waiting.insert(ticket, CallerState::Waiting(None));
+        Some(Wait { desk: self.clone(), ticket: Ticket(ticket) })
     }
 
     fn fill(&self, ticket: u64, delivery: Delivery) {
-        // Whoever has given up waiting has taken its slot away.
-        if let Some(slot) = self.0.waiting.borrow_mut().get_mut(&ticket)
-            && let Slot::Waiting(Some(waker)) = std::mem::replace(slot, Slot::Here(delivery))
+        // A caller that has given up is no longer listed.
+        if let Some(state) = self.0.callers.borrow_mut().get_mut(&ticket)
+            && let CallerState::Waiting(Some(waker)) = std::mem::replace(state, CallerState::Delivered(delivery))
         {
             waker.wake();
         }
     }
 }
 
-/// Somebody who waits; giving up takes the slot away.
+/// A caller's wait for a delivery. Dropping it gives up.
 #[derive(Debug)]
-struct Waiter {
+struct Wait {
     desk: Desk,
     ticket: Ticket,
 }
 
-impl Future for Waiter {
+impl Future for Wait {
     type Output = Delivery;
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Delivery> {
-        let mut waiting = self.desk.0.waiting.borrow_mut();
+        let mut waiting = self.desk.0.callers.borrow_mut();
         match waiting.get_mut(&self.ticket.0) {
-            Some(slot @ Slot::Waiting(_)) => {
-                *slot = Slot::Waiting(Some(context.waker().clone()));
+            Some(state @ CallerState::Waiting(_)) => {
+                *state = CallerState::Waiting(Some(context.waker().clone()));
                 Poll::Pending
             }
-            Some(Slot::Here(_)) => match waiting.remove(&self.ticket.0) {
-                Some(Slot::Here(delivery)) => Poll::Ready(delivery),
-                Some(Slot::Waiting(_)) | None => unreachable!("looked at just now"),
+            Some(CallerState::Delivered(_)) => match waiting.remove(&self.ticket.0) {
+                Some(CallerState::Delivered(delivery)) => Poll::Ready(delivery),
+                Some(CallerState::Waiting(_)) | None => unreachable!("looked at just now"),
             },
             None => unreachable!("polled after it was done"),
         }
     }
 }
 
-impl Drop for Waiter {
+impl Drop for Wait {
     fn drop(&mut self) {
-        self.desk.0.waiting.borrow_mut().remove(&self.ticket.0);
+        self.desk.0.callers.borrow_mut().remove(&self.ticket.0);
     }
 }

@@ -2,29 +2,48 @@
 //!
 //! Lives on: every core.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use http::HeaderMap;
+use http::uri::PathAndQuery;
+use percent_encoding::percent_decode;
 use serde_json::Value;
-use smallvec::SmallVec;
 
 use crate::base::id::{ChannelId, GuildId, Id, UserId};
 use crate::desk::Desk;
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply, Request};
 use crate::mail::placement::VirtualShard;
+use crate::rest::multipart::UploadedFile;
 use crate::rest::respond::{self, Outcome};
+use crate::rest::tree::{self, Spans};
 use crate::store::{Found, Query};
 use crate::wire::model::account::Account;
 use crate::wire::refusal::{FormErrors, Refusal};
 
-/// What the path had where the template has names.
-#[derive(Debug, Clone, Default)]
-pub struct Path(pub SmallVec<[String; 3]>);
+/// The path and query of a request, and where the path has the segments that the route names.
+#[derive(Debug, Clone)]
+pub struct Target {
+    uri: PathAndQuery,
+    spans: Spans,
+}
 
-impl Path {
+impl Target {
+    /// Spans are those of the uri's path.
+    pub fn new(uri: PathAndQuery, spans: Spans) -> Target {
+        Target { uri, spans }
+    }
+
+    /// A named segment; empty if the route has no such one.
+    pub fn word(&self, index: usize) -> Cow<'_, str> {
+        let span = self.spans.get(index);
+        span.map_or(Cow::Borrowed(""), |(start, end)| tree::decode(&self.uri.path()[*start as usize..*end as usize]))
+    }
+
     /// The first id, by which rate limits are kept apart.
     pub fn major(&self) -> u64 {
-        self.0.first().and_then(|first| first.parse().ok()).unwrap_or(0)
+        self.word(0).parse().unwrap_or(0)
     }
 }
 
@@ -35,12 +54,14 @@ pub struct Call {
     pub desk: Desk,
     /// Who calls, if that is known.
     pub user: Option<UserId>,
-    /// Named parts of the path.
-    pub path: Path,
-    /// The query as it came.
-    pub query: String,
+    /// Path and query.
+    pub target: Target,
     /// The body, as JSON; `null` if there is none.
     pub body: Value,
+    /// Files that came with the body, if the route takes any.
+    pub files: Vec<UploadedFile>,
+    /// Why the caller does this, for the audit log.
+    pub reason: Option<String>,
     /// The host that the client came by.
     pub host: String,
 }
@@ -62,8 +83,8 @@ impl Call {
     }
 
     /// A named part of the path.
-    pub fn word(&self, index: usize) -> &str {
-        self.path.0.get(index).map_or("", String::as_str)
+    pub fn word(&self, index: usize) -> Cow<'_, str> {
+        self.target.word(index)
     }
 
     /// A named part of the path that is an id.
@@ -76,7 +97,9 @@ impl Call {
 
     /// A value of the query.
     pub fn asked(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(self.target.uri.query().unwrap_or("").as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// A value of the query in a form of its own; garbage is refused.
@@ -134,6 +157,37 @@ impl Call {
 
     /// A virtual shard by chance, for something new.
     pub fn random_shard(&self) -> VirtualShard {
-        VirtualShard::hashed(self.desk.with(|shard, _| shard.random()))
+        self.desk.random_shard()
+    }
+}
+
+/// The audit log reason of a request, percent-decoded. Source: Discord docs, Resources/Audit Log (X-Audit-Log-Reason).
+pub fn audit_reason(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get("x-audit-log-reason") else { return Ok(None) };
+    let reason = percent_decode(value.as_bytes()).decode_utf8_lossy().trim().to_owned();
+    let mut errors = FormErrors::default();
+    errors.length(&["reason"], &reason, 0, limits::AUDIT_REASON_CHARS_MAX);
+    errors.finish()?;
+    Ok(Some(reason).filter(|reason| !reason.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn audit_reason_is_decoded_and_bounded() {
+        let read = |value: &str| {
+            audit_reason(&HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-audit-log-reason"),
+                HeaderValue::from_str(value).unwrap(),
+            )]))
+        };
+        assert_eq!(audit_reason(&HeaderMap::new()), Ok(None));
+        assert_eq!(read("%E2%9C%93 spam"), Ok(Some("\u{2713} spam".to_owned())));
+        assert_eq!(read("%20"), Ok(None));
+        assert!(read(&"x".repeat(limits::AUDIT_REASON_CHARS_MAX)).is_ok());
+        assert_eq!(read(&"x".repeat(limits::AUDIT_REASON_CHARS_MAX + 1)).unwrap_err().code, 50_035);
     }
 }

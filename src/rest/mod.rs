@@ -1,53 +1,79 @@
-//! The REST door: HTTP requests in, asks to the owners, JSON out.
+//! The REST door: HTTP requests in, asks to the owners, responses out.
 //!
 //! Lives on: every core; each connection is served where it was accepted.
-//! A request is routed ([`router`]), its caller identified ([`authorize`]) and limited ([`ratelimit`]), its body brought into
-//! one form ([`body`], [`form`]), handled (`routes/`, one resource a file), and answered ([`respond`]).
+//! A request is routed ([`router`], [`tree`]), its caller identified ([`authorize`]) and limited ([`ratelimit`]), its body read as
+//! the route takes it ([`body`], [`multipart`], [`spool`]), its form checked ([`form`]), handled (`routes/`, one resource a file),
+//! and answered ([`respond`], [`render`], [`range`], [`content`]).
 //! Source: Discord docs, Reference.
 
 pub mod authorize;
 pub mod body;
 pub mod call;
+pub mod content;
 pub mod form;
+pub mod multipart;
+pub mod range;
 pub mod ratelimit;
+pub mod render;
 pub mod respond;
 pub mod router;
 pub mod routes;
+pub mod spool;
+pub mod tree;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use futures_lite::FutureExt;
 use glommio::net::TcpStream;
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{CONNECTION, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use crate::base::clock;
-use crate::base::metrics::Counter;
 use crate::desk::Desk;
 use crate::limits;
 use crate::net::hyper_io::{GlommioTimer, HyperIo};
-use crate::rest::call::Call;
+use crate::rest::call::{Call, Target};
 use crate::rest::ratelimit::{RateLimits, Who};
-use crate::rest::respond::{Body, Outcome};
-use crate::rest::router::Found;
+use crate::rest::render::HttpResponse;
+use crate::rest::router::Routed;
+use crate::rest::spool::Spool;
 use crate::wire::refusal::Refusal;
 
-/// A connection that was REST's until a request on it asked for something else.
-pub struct Turned {
+/// The door of one core; a cheap handle.
+#[derive(Debug, Clone)]
+pub struct RestDoor {
+    desk: Desk,
+    limits: RateLimits,
+    spool: Spool,
+}
+
+impl RestDoor {
+    /// The door of the desk's core. `spool` is a folder that is there and empty.
+    pub fn new(desk: Desk, spool: PathBuf) -> RestDoor {
+        let spool = Spool::new(spool, desk.me().index(), limits::SPOOL_BYTES_MAX);
+        RestDoor { desk, limits: RateLimits::default(), spool }
+    }
+}
+
+/// A connection that was REST's until a request on it asked for an upgrade.
+pub struct PendingUpgrade {
     /// The socket.
     pub stream: TcpStream,
-    /// The request that turned it; unanswered.
+    /// That request; unanswered.
     pub request: Request<()>,
-    /// What came behind that request.
+    /// What came behind it.
     pub behind: Vec<u8>,
 }
 
@@ -58,22 +84,21 @@ pub struct Turned {
 pub async fn serve(
     stream: TcpStream,
     ahead: Vec<u8>,
-    desk: Desk,
-    limits: RateLimits,
+    door: RestDoor,
     turns: fn(&HeaderMap) -> bool,
-) -> Option<Turned> {
+) -> Option<PendingUpgrade> {
     let turning: Rc<RefCell<Option<Request<()>>>> = Rc::default();
     let noted = Rc::clone(&turning);
     let stranger = Who::stranger(stream.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (desk, limits, noted) = (desk.clone(), limits.clone(), Rc::clone(&noted));
+        let (door, noted) = (door.clone(), Rc::clone(&noted));
         // Boxed: a connection can only be stopped halfway if it can be moved.
         Box::pin(async move {
             if turns(request.headers()) {
                 *noted.borrow_mut() = Some(request.map(drop));
                 return std::future::pending().await;
             }
-            Ok::<_, Infallible>(answer(request, desk, limits, stranger).await)
+            Ok::<_, Infallible>(answer(request, door, stranger).await)
         })
     });
     let mut connection = http1::Builder::new()
@@ -88,84 +113,92 @@ pub async fn serve(
             tracing::debug!(%error, "an HTTP connection ended");
             Poll::Ready(None)
         }
-        // hyper has read the request and waits for its answer, which somebody else gives.
+        // hyper has read the request and waits for its answer, which the gateway gives.
         Poll::Pending => turning.borrow_mut().take().map_or(Poll::Pending, |request| Poll::Ready(Some(request))),
     })
     .await?;
     let parts = connection.into_parts();
     let (stream, unread) = parts.io.into_inner();
-    Some(Turned { stream, request, behind: [&parts.read_buf[..], &unread].concat() })
+    Some(PendingUpgrade { stream, request, behind: [&parts.read_buf[..], &unread].concat() })
 }
 
 /// Answers one request, whatever happens.
-async fn answer(request: Request<Incoming>, desk: Desk, limits: RateLimits, stranger: Who) -> Response<Body> {
+async fn answer(request: Request<Incoming>, door: RestDoor, stranger: Who) -> HttpResponse {
     let began = clock::now();
     let mut route = "unrouted";
-    let handled = AssertUnwindSafe(handle(request, &desk, &limits, stranger, &mut route)).catch_unwind().await;
+    let handled = AssertUnwindSafe(handle(request, &door, stranger, &mut route)).catch_unwind().await;
     let response = handled.unwrap_or_else(|_| {
         tracing::error!(route, "a handler panicked");
-        respond::refuse(&Refusal::INTERNAL)
+        render::refuse(&Refusal::INTERNAL)
     });
-    let took = clock::now().since(began);
-    let mut shard = desk.shard();
-    shard.metrics.record_route(route, took);
-    shard.metrics.count(Counter::RestRequests, 1);
-    if response.status().is_server_error() {
-        shard.metrics.count(Counter::RestErrors, 1);
+    door.desk.record_request(route, clock::now().since(began), response.status().is_server_error());
+    response
+}
+
+async fn handle(request: Request<Incoming>, door: &RestDoor, stranger: Who, name: &mut &'static str) -> HttpResponse {
+    let (parts, mut incoming) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        return render::preflight();
+    }
+    if wants_gateway(&parts) {
+        return render::upgrade_needed();
+    }
+    let (route, spans) = match router::find(&parts.method, parts.uri.path()) {
+        Routed::Route(route, spans) => (route, spans),
+        Routed::WrongMethod(methods) => {
+            body::discard(&mut incoming, limits::BODY_BYTES_MAX).await;
+            return render::refuse_method(&methods);
+        }
+        Routed::Refused(refusal) => {
+            body::discard(&mut incoming, limits::BODY_BYTES_MAX).await;
+            return render::refuse(&refusal);
+        }
+    };
+    *name = route.name;
+    let uri = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let target = Target::new(uri, spans);
+    let user = authorize::caller(&parts.headers, &door.desk);
+    if route.needs_caller && user.is_none() {
+        body::discard(&mut incoming, limits::BODY_BYTES_MAX).await;
+        return render::refuse(&Refusal::UNAUTHORIZED);
+    }
+    let allowance = match route.rate {
+        None => None,
+        Some(rate) => {
+            let who = user.map_or(stranger, Who::User);
+            match door.limits.take(clock::now(), who, route.name, rate, target.major(), door.desk.settings()) {
+                Ok(allowance) => Some(allowance),
+                Err(exceeded) => {
+                    body::discard(&mut incoming, limits::BODY_BYTES_MAX).await;
+                    return render::limited(&exceeded);
+                }
+            }
+        }
+    };
+    let outcome = async {
+        let reason = call::audit_reason(&parts.headers)?;
+        let body = body::read(route.body, &parts.headers, incoming, &door.spool).await?;
+        let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
+        let desk = door.desk.clone();
+        (route.handler)(Call { desk, user, target, body: body.fields, files: body.files, reason, host }).await
+    };
+    let mut response = render::outcome(outcome.await, &parts.method, &parts.headers);
+    if let Some(allowance) = &allowance {
+        ratelimit::describe(allowance, response.headers_mut());
     }
     response
 }
 
-async fn handle(
-    request: Request<Incoming>,
-    desk: &Desk,
-    limits: &RateLimits,
-    stranger: Who,
-    route: &mut &'static str,
-) -> Response<Body> {
-    let (parts, incoming) = request.into_parts();
-    if parts.method == Method::OPTIONS {
-        return respond::preflight();
+/// Whether a request of the gateway's path is a bad attempt at a WebSocket: it has its headers or its query, but no upgrade.
+fn wants_gateway(parts: &http::request::Parts) -> bool {
+    if parts.method != Method::GET || !parts.uri.path().trim_matches('/').is_empty() {
+        return false;
     }
-    let (entry, path) = match router::find(&parts.method, parts.uri.path()) {
-        Found::Route(entry, path) => (entry, path),
-        Found::Refused(refusal) => {
-            respond::drain(incoming).await;
-            return respond::refuse(&refusal);
-        }
-        Found::UpgradeNeeded => return respond::upgrade_needed(),
-        Found::Health => {
-            *route = "GET /healthz";
-            return respond::health(desk.store());
-        }
-    };
-    *route = entry.name;
-    let caller = authorize::caller(&parts.headers, desk);
-    let user = match (entry.needs_caller, caller) {
-        (true, None) => {
-            respond::drain(incoming).await;
-            return respond::refuse(&Refusal::UNAUTHORIZED);
-        }
-        (_, caller) => caller,
-    };
-    let allowance =
-        match limits.take(clock::now(), user.map_or(stranger, Who::User), entry, path.major(), desk.settings()) {
-            Ok(allowance) => allowance,
-            Err(exceeded) => {
-                respond::drain(incoming).await;
-                return respond::limited(&exceeded);
-            }
-        };
-    let outcome: Outcome = match body::read(&parts.headers, incoming).await {
-        Ok(body) => {
-            let host = parts.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned();
-            let query = parts.uri.query().unwrap_or("").to_owned();
-            let call = Call { desk: desk.clone(), user, path, query, body, host };
-            (entry.handler)(call).await
-        }
-        Err(refusal) => Err(refusal),
-    };
-    let mut response = respond::outcome(outcome);
-    ratelimit::describe(&allowance, response.headers_mut());
-    response
+    let names = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions"];
+    let connection = parts.headers.get(CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let query = parts.uri.query().unwrap_or("");
+    parts.headers.contains_key(UPGRADE)
+        || names.iter().any(|name| parts.headers.contains_key(*name))
+        || connection.to_ascii_lowercase().contains("upgrade")
+        || form_urlencoded::parse(query.as_bytes()).any(|(key, _)| matches!(&*key, "v" | "encoding" | "compress"))
 }

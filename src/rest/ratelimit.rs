@@ -19,7 +19,6 @@ use crate::base::id::UserId;
 use crate::base::idmap::{IdHasher, IdMap};
 use crate::desk::settings::Settings;
 use crate::limits;
-use crate::rest::router::Entry;
 
 /// So many requests in so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,26 +73,27 @@ pub struct Exceeded {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Bucket {
+struct RateBucket {
     began: Time,
     used: u32,
 }
 
 /// The buckets of one core.
 #[derive(Debug, Clone, Default)]
-pub struct RateLimits(Rc<RefCell<IdMap<u64, Bucket>>>);
+pub struct RateLimits(Rc<RefCell<IdMap<u64, RateBucket>>>);
 
 impl RateLimits {
-    /// Takes one request out of its bucket.
+    /// Takes one request out of the bucket of its route.
     pub fn take(
         &self,
         now: Time,
         who: Who,
-        entry: &Entry,
+        route: &'static str,
+        rate: Rate,
         major: u64,
         settings: &Settings,
     ) -> Result<Allowance, Box<Exceeded>> {
-        let bucket = format!("{:016x}", hash(&(entry.bucket, 0u64, 0u64)));
+        let bucket = format!("{:016x}", hash(&(route, 0u64, 0u64)));
         if !settings.rate_limits {
             // The headers are there all the same: libraries wait for them.
             let per = Duration::from_secs(1);
@@ -112,21 +112,21 @@ impl RateLimits {
             exceeded.global = true;
             return Err(exceeded);
         }
-        draw(&mut buckets, hash(&(entry.bucket, who, major)), entry.rate, now, &bucket)
+        draw(&mut buckets, hash(&(route, who, major)), rate, now, &bucket)
     }
 }
 
 fn draw(
-    buckets: &mut IdMap<u64, Bucket>,
+    buckets: &mut IdMap<u64, RateBucket>,
     key: u64,
     rate: Rate,
     now: Time,
     name: &str,
 ) -> Result<Allowance, Box<Exceeded>> {
     let window = Duration::from_millis(u64::from(rate.per_ms));
-    let bucket = buckets.entry(key).or_insert(Bucket { began: now, used: 0 });
+    let bucket = buckets.entry(key).or_insert(RateBucket { began: now, used: 0 });
     if now.since(bucket.began) >= window {
-        *bucket = Bucket { began: now, used: 0 };
+        *bucket = RateBucket { began: now, used: 0 };
     }
     let reset = bucket.began + window;
     let reset_after = reset.since(now);

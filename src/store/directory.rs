@@ -86,6 +86,19 @@ impl DataDir {
     pub fn histograms(&self) -> PathBuf {
         self.path.join("histograms")
     }
+
+    /// The folder for files of requests under way: created, and emptied of what an earlier process left.
+    pub fn empty_spool(&self) -> Result<PathBuf, StoreError> {
+        let spool = self.path.join("spool");
+        let emptied = match std::fs::remove_dir_all(&spool) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => DirBuilder::new().mode(0o700).create(&spool),
+        };
+        match emptied {
+            Ok(()) => Ok(spool),
+            Err(error) => Err(StoreError::Failed(format!("the folder {} cannot be emptied: {error}", spool.display()))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +117,9 @@ mod tests {
         let held = DataDir::lock(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(held.database(), path.join("guildhall.sqlite3"));
+        std::fs::create_dir(path.join("spool")).unwrap();
+        std::fs::write(path.join("spool/0-1"), "left by a crash").unwrap();
+        assert_eq!(std::fs::read_dir(held.empty_spool().unwrap()).unwrap().count(), 0);
 
         let sentence = DataDir::lock(&path).unwrap_err().to_string();
         let expected =

@@ -22,7 +22,7 @@ pub async fn get_bot(call: Call) -> Outcome {
         _ => 0,
     };
     // As many as this core admits at present: others may do better, and a crowd is spread over all.
-    let concurrency = (call.desk.shard().identify_rate() * 5).clamp(1, limits::CONCURRENCY_MAX);
+    let concurrency = (call.desk.identify_rate() * 5).clamp(1, limits::CONCURRENCY_MAX);
     respond::json(
         200,
         &json!({

@@ -51,7 +51,7 @@ pub async fn delete(call: Call) -> Outcome {
 }
 
 async fn guild(call: &Call) -> Result<(GuildId, String), Refusal> {
-    let code = call.word(0).to_owned();
+    let code = call.word(0).into_owned();
     match call.desk.read(Query::Invite(code.clone())).await? {
         Found::Invite(Some(invite)) => Ok((invite.guild_id, code)),
         _ => Err(Refusal::UNKNOWN_INVITE),

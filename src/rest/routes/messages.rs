@@ -4,7 +4,6 @@
 
 use serde_json::json;
 
-use crate::base::clock;
 use crate::base::id::{ChannelId, MessageId, UserId};
 use crate::mail::ask::{GuildRequest, Reply, Request};
 use crate::rest::call::Call;
@@ -32,8 +31,8 @@ pub async fn list(call: Call) -> Outcome {
     let Found::Messages(messages) = call.desk.read(Query::Messages { channel, anchor, limit }).await? else {
         return Err(Refusal::INTERNAL);
     };
-    if anchor == Anchor::Newest && call.desk.shard().is_recording() {
-        call.desk.with(|shard, out| shard.note_history(clock::now(), channel, reader.user, limit, out));
+    if anchor == Anchor::Newest {
+        call.desk.record_history(channel, reader.user, limit);
     }
     let views: Vec<MessageView<'_>> = messages.iter().map(|message| reader.view(message)).collect();
     respond::json(200, &views)

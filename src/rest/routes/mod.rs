@@ -11,4 +11,5 @@ pub mod members;
 pub mod messages;
 pub mod overwrites;
 pub mod roles;
+pub mod site;
 pub mod users;
