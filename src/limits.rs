@@ -350,18 +350,18 @@ pub const SLEEP_MAX: Duration = Duration::from_millis(10);
 pub const SLEEP_MAX_CROWDED: Duration = Duration::from_millis(125);
 /// Cores on one CPU that are no crowd yet.
 pub const CROWD: usize = 4;
-/// Places of one drawer of sockets at most, where the limit of open files allows so many: 8 bytes of the kernel's memory each,
-/// taken when the drawer is opened.
-pub const DRAWER_PLACES: u32 = 65_536;
-/// Drawers of one core at most. A drawer is one descriptor, and with the smallest usual limit of 1,024 it is room for a quarter
-/// of a million sockets.
-pub const DRAWERS_MAX: usize = 256;
-/// Entries of a drawer's ring: all writes of a batch may be to its sockets.
-pub const DRAWER_DEPTH: u32 = BATCH as u32;
+/// Registered files of one ring at most, where the limit of open files allows so many: 8 bytes of the kernel's memory each,
+/// taken when the ring is opened.
+pub const RING_FILES: u32 = 65_536;
+/// Rings with registered files of one core at most. A ring is one descriptor, and with the smallest usual limit of 1,024 this is
+/// room for a quarter of a million sockets.
+pub const FILE_RINGS_MAX: usize = 256;
+/// Entries of such a ring: all writes of a batch may be to its files.
+pub const FILE_RING_DEPTH: u32 = BATCH as u32;
 /// Bytes read from a socket at once, into the one scratch buffer of a core.
 pub const READ_BYTES: usize = 64 * 1024;
 /// Sockets that are read from before other tasks get their turn: about a millisecond of identifies.
-pub const STIRS: usize = 64;
+pub const READY_SLICE: usize = 64;
 /// Before a ring is tried again for which the kernel has no memory just now.
 pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(1);
 /// How often it is tried: a second. A kernel that has had no hundred bytes for so long has none for the rest of the server either.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::base::fatal::Fatal;
 use crate::boot::tables::Tables;
 use crate::desk::settings::Settings;
-use crate::gateway::socket_table::Way;
+use crate::gateway::writer::WriteMode;
 use crate::limits;
 use crate::operate::data_arg::DataArg;
 use crate::shard::home::admission::Pace;
@@ -34,7 +34,7 @@ pub struct ServeArgs {
     /// How a core hands its writes to the kernel: one by one, or those of a slice together, through an io_uring. By default what is better for
     /// the descriptor tables.
     #[arg(long, value_name = "WAY", env = "GUILDHALL_FLUSH")]
-    flush: Option<Way>,
+    flush: Option<WriteMode>,
     /// A TOML file with the same settings (`listen = "…"`, `public_url = "…"`).
     #[arg(long, value_name = "FILE", env = "GUILDHALL_CONFIG")]
     config: Option<PathBuf>,
@@ -93,7 +93,7 @@ struct File {
     listen: Option<SocketAddr>,
     cores: Option<usize>,
     descriptor_tables: Option<Tables>,
-    flush: Option<Way>,
+    flush: Option<WriteMode>,
     public_url: Option<String>,
     registration: Option<bool>,
     rate_limits: Option<bool>,
@@ -120,7 +120,7 @@ pub struct Config {
     /// Who has which descriptor table.
     pub descriptor_tables: Tables,
     /// How writes are handed to the kernel, if it is said.
-    pub flush: Option<Way>,
+    pub flush: Option<WriteMode>,
     /// Settings of the doors.
     pub settings: Settings,
     /// Who gets no messages until it subscribes.
@@ -227,7 +227,7 @@ mod tests {
         let config = with_file("descriptor_tables = \"private\"\n", &[]).unwrap();
         assert_eq!((config.descriptor_tables, config.flush), (Tables::Private, None));
         let config = with_file("flush = \"batched\"\n", &[]).unwrap();
-        assert_eq!(config.flush, Some(Way::Batched));
+        assert_eq!(config.flush, Some(WriteMode::Batched));
         assert!(config.settings.registration);
     }
 

@@ -24,12 +24,14 @@ use crate::boot::turn::{Posted, Turns};
 use crate::desk::Desk;
 use crate::desk::settings::Settings;
 use crate::gateway::door::Door;
-use crate::gateway::socket_table::{Sending, SocketTable, Way};
+use crate::gateway::socket_table::SocketTable;
+use crate::gateway::writer::{SocketWriter, WriteMode};
 use crate::limits;
 use crate::mail::ask::Actor;
 use crate::mail::placement::Placement;
 use crate::mesh::fd_passing::FdPassing;
 use crate::mesh::{LaneEnds, reactor};
+use crate::net::socket::SocketKind;
 use crate::observe::recording::Recorder;
 use crate::operate::core_command::CoreCommand;
 use crate::operate::raw_send;
@@ -75,7 +77,7 @@ pub struct CoreParts {
     /// How long its executor sleeps at most.
     pub longest_sleep: Duration,
     /// How writes are handed to the kernel, if configured.
-    pub flush: Option<Way>,
+    pub flush: Option<WriteMode>,
     /// The separation into descriptor tables, if each core has its own.
     pub split: Option<Arc<Split>>,
     /// This core's end of the recording, if the process records.
@@ -122,9 +124,10 @@ fn start(parts: CoreParts) -> io::Result<RunningCore> {
     }
     let (me, placement): (_, Placement) = (shard.me, shard.placement);
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
-    let sockets = if room.is_direct() { SocketTable::without_numbers() } else { SocketTable::new() }?;
+    let kind = if room.is_direct() { SocketKind::RegisteredFile } else { SocketKind::Descriptor };
+    let sockets = SocketTable::new(kind)?;
     let door = Door::new(desk.clone(), sockets, fd_passing);
-    let sending = Sending::new(door.table.clone(), flush)
+    let writer = SocketWriter::new(door.table.clone(), flush)
         .map_err(|error| io::Error::new(error.kind(), format!("no io_uring for batched writes: {error}")))?;
     glommio::spawn_local(reactor::bound_sleep(longest_sleep)).detach();
     glommio::spawn_local(collect(desk.clone(), store)).detach();
@@ -134,7 +137,7 @@ fn start(parts: CoreParts) -> io::Result<RunningCore> {
     let entrance = Entrance::new(address, room, door.clone(), RestDoor::new(desk.clone(), spool));
     let accepting = glommio::spawn_local(entrance.accept(Listener::adopt(listener)));
     glommio::spawn_local(execute(commands, door.clone(), accepting, Rc::clone(&stop))).detach();
-    let turns = Turns::new(desk.clone(), door, sending, lanes, recorder, stop);
+    let turns = Turns::new(desk.clone(), door, writer, lanes, recorder, stop);
     Ok(RunningCore { desk, turns, panic_guard })
 }
 

@@ -19,8 +19,8 @@ use crate::boot::listener::{self, Listener};
 use crate::boot::tables::Room;
 use crate::gateway::door::Door;
 use crate::gateway::handshake;
-use crate::gateway::socket_table as sockets;
 use crate::limits;
+use crate::net::socket;
 use crate::rest::{self, RestDoor};
 
 /// One core's accept loop.
@@ -115,7 +115,7 @@ impl Entrance {
 
 /// Reads the rest of the first request's head, then sends the connection to its door.
 async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rest: RestDoor) {
-    let mut stream = sockets::to_executor(socket);
+    let mut stream = socket::to_executor(socket);
     if stream.set_read_timeout(Some(limits::HANDSHAKE_TIME)).is_err() {
         return;
     }
@@ -136,7 +136,7 @@ async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rest: RestDoor) {
         head.truncate(start + read);
     };
     let _ = stream.set_read_timeout(None);
-    let socket = sockets::from_executor(stream);
+    let socket = socket::from_executor(stream);
     match request {
         Some((length, request)) if handshake::is_upgrade(request.headers()) => {
             // An accepted gateway connection needs no task; its socket leaves the executor.
@@ -154,9 +154,9 @@ async fn greet(socket: OwnedFd, mut head: Vec<u8>, door: Door, rest: RestDoor) {
 /// Serves a connection at the REST door until it ends or upgrades to the gateway. `head` was read from it.
 fn serve(socket: OwnedFd, head: Vec<u8>, door: Door, rest: RestDoor) {
     glommio::spawn_local(async move {
-        let stream = sockets::to_executor(socket);
+        let stream = socket::to_executor(socket);
         if let Some(turned) = rest::serve(stream, head, rest, handshake::is_upgrade).await {
-            let socket = sockets::from_executor(turned.stream);
+            let socket = socket::from_executor(turned.stream);
             if let Some((socket, refusal)) = upgrade(socket, &turned.request, &turned.behind, &door) {
                 refuse(socket, refusal).await;
             }
@@ -182,7 +182,7 @@ fn upgrade(socket: OwnedFd, request: &Request, behind: &[u8], door: &Door) -> Op
 }
 
 async fn refuse(socket: OwnedFd, refusal: Vec<u8>) {
-    let mut stream = sockets::to_executor(socket);
+    let mut stream = socket::to_executor(socket);
     let _ = stream.write_all(&refusal).await;
     let _ = stream.shutdown(std::net::Shutdown::Write).await;
 }

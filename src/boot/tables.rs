@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::base::clock;
 use crate::base::fatal::Fatal;
 use crate::limits;
-use crate::net::registered_files::Drawers;
+use crate::net::registered_files::FixedFiles;
 
 /// Who has which table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -28,7 +28,7 @@ pub enum Tables {
     Shared,
     /// One for each core.
     Private,
-    /// One for the process, in which gateway sockets take no numbers.
+    /// One for the process; gateway sockets are registered files.
     Direct,
     /// Direct if the kernel lets us; else private if there are several cores; else shared.
     Auto,
@@ -41,7 +41,7 @@ pub enum Laid {
     Shared,
     /// A table for each core.
     Private,
-    /// One table, without the gateway's sockets, of which each core has room for so many.
+    /// One table, without the gateway's sockets: they are registered files, of which each core has room for so many.
     Direct(u64),
 }
 
@@ -61,14 +61,14 @@ impl Tables {
                      unshare(CLONE_FILES), or use --descriptor-tables shared"
                 ))
             }),
-            Tables::Direct => Drawers::new().map(|drawers| Laid::Direct(drawers.room())).map_err(|error| {
+            Tables::Direct => FixedFiles::new().map(|files| Laid::Direct(files.room())).map_err(|error| {
                 Fatal(format!(
                     "this kernel does not keep sockets outside of the descriptor table ({error}): that needs Linux 6.8; \
                      use --descriptor-tables private or shared"
                 ))
             }),
-            Tables::Auto => Ok(match Drawers::new() {
-                Ok(drawers) => Laid::Direct(drawers.room()),
+            Tables::Auto => Ok(match FixedFiles::new() {
+                Ok(files) => Laid::Direct(files.room()),
                 Err(_) if cores > 1 && unshared().is_ok() => Laid::Private,
                 Err(_) => Laid::Shared,
             }),
@@ -161,7 +161,7 @@ impl Room {
         self.laid == Laid::Private
     }
 
-    /// Whether gateway sockets take no numbers.
+    /// Whether gateway sockets are registered files.
     pub fn is_direct(&self) -> bool {
         matches!(self.laid, Laid::Direct(_))
     }

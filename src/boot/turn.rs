@@ -12,8 +12,9 @@ use futures_lite::io::AsyncReadExt;
 use crate::base::clock::{self, Time};
 use crate::base::metrics::{Counter, Metric};
 use crate::desk::Desk;
+use crate::gateway::conversation::Conversation;
 use crate::gateway::door::Door;
-use crate::gateway::socket_table::Sending;
+use crate::gateway::writer::SocketWriter;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::note::Note;
@@ -38,7 +39,7 @@ pub struct Turns {
     desk: Desk,
     door: Door,
     /// The sockets of the door.
-    sending: Sending,
+    writer: SocketWriter<Conversation>,
     lanes: Lanes<Posted>,
     inbox: IncomingLanes<Posted>,
     wakeup: Wakeup,
@@ -54,7 +55,7 @@ impl Turns {
     pub fn new(
         desk: Desk,
         door: Door,
-        sending: Sending,
+        writer: SocketWriter<Conversation>,
         ends: LaneEnds<Posted>,
         recorder: Option<Recorder>,
         stop: Rc<Cell<bool>>,
@@ -62,7 +63,7 @@ impl Turns {
         desk.shard().record(recorder.is_some());
         let LaneEnds { lanes, inbox, mut wakeup } = ends;
         glommio::spawn_local(listen(wakeup.listen(), desk.clone())).detach();
-        Turns { desk, door, sending, lanes, inbox, wakeup, jobs: VecDeque::new(), recorder, stop }
+        Turns { desk, door, writer, lanes, inbox, wakeup, jobs: VecDeque::new(), recorder, stop }
     }
 
     /// Moves until told to stop.
@@ -198,10 +199,10 @@ impl Turns {
     }
 
     fn flush(&mut self) -> bool {
-        let more = self.desk.flush(clock::now(), &mut self.sending, limits::FLUSH_SLICE);
+        let more = self.desk.flush(clock::now(), &mut self.writer, limits::FLUSH_SLICE);
         let finished = {
             let mut shard = self.desk.shard();
-            // A socket that was full stirs by itself when it can take more.
+            // A socket that was full becomes ready by itself when it can take more.
             drop(shard.take_blocked());
             shard.take_finished(limits::FINISHED_SLICE)
         };
@@ -209,9 +210,9 @@ impl Turns {
         for key in finished {
             self.door.finish(key);
         }
-        // A tick is a turn, so nobody stays long.
-        let parting = self.door.table.expire(clock::now());
-        more || parting
+        // A tick is a turn, so no socket lingers much longer than it may.
+        let lingering = self.door.table.expire(clock::now());
+        more || lingering
     }
 }
 

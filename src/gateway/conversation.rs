@@ -1,4 +1,4 @@
-//! What a client says, understood: frames to payloads to commands.
+//! What a client sends, understood: frames to payloads to commands.
 //!
 //! Lives on: the core that has the socket. Synchronous; knows no socket, so tests and the simulator can talk to it.
 //! Source: Discord docs, Gateway/Sending Events, Opcodes and Status Codes.
@@ -12,15 +12,13 @@ use serde_json::value::RawValue;
 use crate::base::clock::Time;
 use crate::base::metrics::Counter;
 use crate::base::slab::Key;
-use crate::desk::settings::Settings;
-use crate::gateway::commands::{heartbeat, identify, members, presence, resume, subscriptions};
+use crate::gateway::commands::{Gate, Move, Verdict, heartbeat, identify, members, presence, resume, subscriptions};
+use crate::gateway::socket_table::Spoken;
 use crate::limits;
 use crate::mail::outbox::Outbox;
-use crate::mail::session_id::SessionId;
 use crate::net::frames::{Broken, Incoming, MessageReader};
 use crate::session::connection::Connection;
 use crate::shard::Shard;
-use crate::store::token::Signer;
 use crate::wire::close::CloseCode;
 use crate::wire::opcode::Opcode;
 
@@ -33,42 +31,12 @@ pub struct Conversation {
     host: Rc<str>,
 }
 
-/// What a conversation needs to know besides the shard.
-#[derive(Debug, Clone, Copy)]
-pub struct Gate<'a> {
-    /// Verifies tokens.
-    pub signer: &'a Signer,
-    /// What the operator has set.
-    pub settings: &'a Settings,
-}
-
 /// What the door has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Go on reading.
     Read,
     /// Take the socket to the core where this session lives.
-    Move(Move),
-}
-
-/// A resume whose session lives on another core.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Move {
-    /// The session.
-    pub session: SessionId,
-    /// Whose token came with it, verified.
-    pub user: crate::base::id::UserId,
-    /// The last number that the client saw.
-    pub seq: u64,
-}
-
-/// How one command ended.
-pub(super) enum Verdict {
-    /// Well.
-    Done,
-    /// The connection is closed.
-    Close(CloseCode),
-    /// The socket moves.
     Move(Move),
 }
 
@@ -85,11 +53,6 @@ impl Conversation {
         Conversation { key, reader: MessageReader::default(), host }
     }
 
-    /// Whose it is.
-    pub fn key(&self) -> Key {
-        self.key
-    }
-
     /// Bytes read but not understood, to go with a socket that moves.
     pub fn unread(self) -> Vec<u8> {
         self.reader.unread()
@@ -103,7 +66,7 @@ impl Conversation {
         let mut next = Next::Read;
         let mut client_closes = false;
         if shard.connection(key).is_none_or(Connection::is_closing) {
-            return next; // whatever else it says, nobody listens
+            return next; // behind the close frame nothing is read
         }
         let fed = self.reader.feed(bytes, limits::PAYLOAD_BYTES_MAX, &mut replies, |incoming| {
             if shard.connection(key).is_none_or(Connection::is_closing) {
@@ -148,6 +111,12 @@ impl Conversation {
             shard.close_connection(now, key, code, None, out);
         }
         next
+    }
+}
+
+impl Spoken for Conversation {
+    fn key(&self) -> Key {
+        self.key
     }
 }
 
@@ -196,9 +165,12 @@ mod tests {
     use super::*;
     use crate::base::id::UserId;
     use crate::base::prng::Prng;
+    use crate::desk::settings::Settings;
     use crate::mail::letter::{Letter, Terms};
     use crate::mail::placement::{CoreId, Placement};
+    use crate::mail::session_id::SessionId;
     use crate::shard::ShardSettings;
+    use crate::store::token::Signer;
 
     /// A client of the first of two cores.
     struct Client {
@@ -252,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_behind_a_resume_goes_with_the_socket() {
+    fn bytes_behind_a_resume_go_with_the_socket() {
         let elsewhere = SessionId { home: CoreId(1), key: Key { index: 0, generation: 0 }, secret: 9 };
         let whole = frame(0x81, br#"{"op":1,"d":1}"#);
         let opened = frame(0x01, br#"{"op":1,"#);
@@ -269,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_session_that_a_connection_carries_may_be_resumed_on_it_again() {
+    fn a_connection_may_resume_only_the_session_that_it_carries() {
         let mut client = Client::connected();
         let token = client.signer.issue(UserId::new(5), 0);
         let d = format!(r#"{{"token":"{token}","intents":0,"properties":{{}}}}"#);

@@ -1,8 +1,9 @@
-//! What the gateway door does with sockets: it takes them in, reads them, writes what they could not take at once, lets them go.
+//! The gateway door's sockets: accepted, read, written when they were full, handed over, closed.
 //!
 //! Lives on: the core that has the socket.
-//! An idle connection holds no buffer and no task: reads go to one scratch buffer of the core, and what they bring is understood
-//! before the next one.
+//! An idle connection holds no buffer and no task: reads go to one scratch buffer of the core, and are understood before the
+//! next one. The table of sockets is in `src/gateway/socket_table.rs`.
+//! Invariant: each connection of the shard has its socket in the table, or it is about to be dropped.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,16 +18,17 @@ use crate::base::clock::{self, Time};
 use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::desk::Desk;
-use crate::gateway::conversation::{Conversation, Gate, Move, Next};
+use crate::gateway::commands::{Gate, Move};
+use crate::gateway::conversation::{Conversation, Next};
 use crate::gateway::handshake::{Objection, Opening};
-use crate::gateway::socket_table::{Line, Received, SocketTable, Stir};
+use crate::gateway::socket_table::{Detached, SocketTable, Spoken};
 use crate::limits;
 use crate::mail::letter::{HandOver, Letter};
 use crate::mesh::fd_passing::{FdPassing, Unsent};
+use crate::net::socket::{Readiness, Received, Written};
 use crate::session::connection::Connection;
 use crate::shard::home::admission::Resume;
 use crate::shard::home::connections::Resumption;
-use crate::shard::home::flush::Sent;
 use crate::wire::close::CloseCode;
 
 /// What the gateway door of one core shares between its connections.
@@ -35,19 +37,19 @@ pub struct Door {
     /// The core's desk.
     pub desk: Desk,
     /// Its sockets.
-    pub table: SocketTable,
-    lent: Rc<Lent>,
+    pub table: SocketTable<Conversation>,
+    state: Rc<DoorState>,
 }
 
-/// What connections are lent.
+/// What all connections of a core use.
 #[derive(Debug)]
-struct Lent {
+struct DoorState {
     /// Where all reads go.
     scratch: RefCell<Vec<u8>>,
-    /// The hosts that clients came by of late.
+    /// The hosts that clients have lately connected to.
     hosts: RefCell<VecDeque<Rc<str>>>,
-    /// When it was last said that a socket cannot be waited for, and how often that has happened since.
-    told: Cell<(Time, u64)>,
+    /// When a socket that cannot be watched was last logged, and how often that has happened since.
+    last_warning: Cell<(Time, u64)>,
     fd_passing: FdPassing,
 }
 
@@ -82,20 +84,21 @@ enum End {
 
 impl Door {
     /// A door without connections.
-    pub fn new(desk: Desk, table: SocketTable, fd_passing: FdPassing) -> Door {
+    pub fn new(desk: Desk, table: SocketTable<Conversation>, fd_passing: FdPassing) -> Door {
         let scratch = RefCell::new(vec![0; limits::READ_BYTES]);
-        let lent = Lent { scratch, hosts: RefCell::default(), told: Cell::default(), fd_passing };
-        Door { desk, table, lent: Rc::new(lent) }
+        let (hosts, last_warning) = (RefCell::default(), Cell::default());
+        let state = DoorState { scratch, hosts, last_warning, fd_passing };
+        Door { desk, table, state: Rc::new(state) }
     }
 
     /// Passes sockets to and from other cores.
     pub fn fd_passing(&self) -> &FdPassing {
-        &self.lent.fd_passing
+        &self.state.fd_passing
     }
 
-    /// A host's name, shared with others who came by the same.
+    /// A host's name, shared by all connections to it.
     fn host(&self, name: &str) -> Rc<str> {
-        let mut hosts = self.lent.hosts.borrow_mut();
+        let mut hosts = self.state.hosts.borrow_mut();
         if let Some(known) = hosts.iter().find(|known| ***known == *name) {
             return Rc::clone(known);
         }
@@ -107,20 +110,20 @@ impl Door {
         host
     }
 
-    /// Hears what clients say, for ever.
+    /// Serves sockets as they become ready. Never returns.
     ///
     /// # Panics
-    /// If the executor cannot wait: this core would be deaf.
+    /// If the executor cannot wait: nothing would be read on this core any more.
     pub async fn listen(self) {
-        let readiness = PollableFd::new(self.table.readiness()).expect("this runs on an executor");
-        let mut stirs = Vec::new();
+        let epoll = PollableFd::new(self.table.epoll()).expect("this runs on an executor");
+        let mut ready = Vec::new();
         loop {
             // Between two batches the reactor and the other tasks have their turn.
-            readiness.readable().await.expect("the executor can wait for sockets");
-            self.table.stirred(&mut stirs);
-            for stir in stirs.drain(..) {
-                if let Some(end) = self.heed(stir) {
-                    self.end(stir.key, end);
+            epoll.readable().await.expect("the executor can wait for sockets");
+            self.table.ready(&mut ready);
+            for readiness in ready.drain(..) {
+                if let Some(end) = self.on_ready(readiness) {
+                    self.end(readiness.key, end);
                 }
             }
         }
@@ -167,11 +170,11 @@ impl Door {
         self.begin(socket, conversation, &unread);
     }
 
-    /// A connection is over: its socket is closed, once the peer has heard the last word if there was one.
+    /// A connection is over: its socket lingers if a close frame was sent, and else is closed.
     pub fn finish(&self, key: Key) {
         let now = clock::now();
         if self.desk.shard().connection(key).is_some_and(|connection| !connection.is_cut()) {
-            self.table.part(now, key, &mut self.lent.scratch.borrow_mut());
+            self.table.linger(now, key, &mut self.state.scratch.borrow_mut());
         } else {
             self.table.close(key);
         }
@@ -191,28 +194,28 @@ impl Door {
                 pulsed.skipped += 1;
                 continue;
             };
-            match table.send(key, all) {
-                Sent::Bytes(taken) if taken == all.len() => {
+            match table.write(key, all) {
+                Written::Bytes(taken) if taken == all.len() => {
                     pulsed.written += 1;
                     bytes += taken as u64;
                     if !connection.pending().is_empty() {
                         shard.take_pending(key);
                     }
                 }
-                Sent::Bytes(taken @ 1..) => {
+                Written::Bytes(taken @ 1..) => {
                     pulsed.cut_short += 1;
                     bytes += taken as u64;
                     shard.take_pending(key);
                     shard.pending_written(now, key, taken, all[taken..].to_vec());
                 }
-                // Whoever is gone stirs.
-                Sent::Bytes(0..) | Sent::Gone => pulsed.skipped += 1,
+                // A socket that is gone becomes ready.
+                Written::Bytes(0..) | Written::Gone => pulsed.skipped += 1,
             }
         }
         shard.metrics.count(Counter::Sends, pulsed.written + pulsed.cut_short - before.written - before.cut_short);
         shard.metrics.count(Counter::BytesSent, bytes);
         let next = from + count;
-        (next < table.places()).then_some(next)
+        (next < table.capacity()).then_some(next)
     }
 
     fn begin(&self, socket: OwnedFd, conversation: Conversation, behind: &[u8]) {
@@ -221,7 +224,7 @@ impl Door {
             Ok(()) if behind.is_empty() => None,
             Ok(()) => self.understand(key, behind),
             Err(error) => {
-                self.complain(&error);
+                self.warn_throttled(&error);
                 Some(End::Gone)
             }
         };
@@ -230,15 +233,15 @@ impl Door {
         }
     }
 
-    /// Says that a socket cannot be waited for, once in a while: with no room in epoll that is every new one.
-    fn complain(&self, error: &std::io::Error) {
-        let (now, (last, unsaid)) = (clock::now(), self.lent.told.get());
-        if unsaid > 0 && now.since(last) < limits::FULL_TOLD {
-            return self.lent.told.set((last, unsaid + 1));
+    /// Logs that a socket cannot be watched, once in a while: with no room in epoll that is every new one.
+    fn warn_throttled(&self, error: &std::io::Error) {
+        let (now, (last, count)) = (clock::now(), self.state.last_warning.get());
+        if count > 0 && now.since(last) < limits::FULL_TOLD {
+            return self.state.last_warning.set((last, count + 1));
         }
-        self.lent.told.set((now, 1));
+        self.state.last_warning.set((now, 1));
         let core = self.desk.me().index();
-        tracing::warn!(core, before = unsaid.saturating_sub(1), %error, "a socket cannot be waited for, and is closed");
+        tracing::warn!(core, before = count.saturating_sub(1), %error, "a socket cannot be waited for, and is closed");
     }
 
     fn end(&self, key: Key, end: End) {
@@ -252,9 +255,9 @@ impl Door {
     }
 
     /// Writes what was blocked and reads what there is.
-    fn heed(&self, stir: Stir) -> Option<End> {
-        let Stir { key, readable, ended, writable } = stir;
-        if self.table.hear_out(key, &mut self.lent.scratch.borrow_mut()) {
+    fn on_ready(&self, readiness: Readiness) -> Option<End> {
+        let Readiness { key, readable, ended, writable } = readiness;
+        if self.table.drain_until_close(key, &mut self.state.scratch.borrow_mut()) {
             return None;
         }
         if writable && self.desk.shard().connection(key).is_some_and(Connection::is_blocked) {
@@ -265,13 +268,13 @@ impl Door {
         }
         let mut more = readable;
         while more {
-            // A connection that is being closed is not read from any more: a peer that sends without end would be listened to
-            // without end, and its core would do nothing else. The turn that has written the last word shuts it.
+            // A connection that is being closed is not read any more: a peer that sends without end would keep its core from
+            // all other work. The turn that has written the close frame finishes it.
             if self.desk.shard().connection(key).is_none_or(Connection::is_closing) {
                 return None;
             }
-            let mut scratch = self.lent.scratch.borrow_mut();
-            let read = match self.table.receive(key, &mut scratch) {
+            let mut scratch = self.state.scratch.borrow_mut();
+            let read = match self.table.read(key, &mut scratch) {
                 Received::Nothing => return None,
                 Received::Gone => return Some(End::Gone),
                 Received::Bytes(read) => read,
@@ -280,7 +283,7 @@ impl Door {
             if end.is_some() {
                 return end;
             }
-            // A socket that gave less than there was room for has no more; what comes later stirs it again.
+            // A socket that gave less than there was room for has no more; what comes later makes it ready again.
             more = ended || read == scratch.len();
         }
         None
@@ -289,9 +292,9 @@ impl Door {
     /// The socket was full: what is pending is written as far as it goes.
     fn write_blocked(&self, key: Key) -> Option<End> {
         let mut pending = self.desk.with(|shard, _| shard.take_pending(key));
-        let taken = match self.table.send(key, &pending) {
-            Sent::Bytes(taken) => taken,
-            Sent::Gone => return Some(End::Gone),
+        let taken = match self.table.write(key, &pending) {
+            Written::Bytes(taken) => taken,
+            Written::Gone => return Some(End::Gone),
         };
         let rest = pending.split_off(taken);
         self.desk.with(|shard, _| shard.pending_written(clock::now(), key, taken, rest));
@@ -300,7 +303,7 @@ impl Door {
 
     fn understand(&self, key: Key, bytes: &[u8]) -> Option<End> {
         let gate = Gate { signer: self.desk.signer(), settings: self.desk.settings() };
-        let next = self.table.at(key, |conversation| {
+        let next = self.table.with(key, |conversation| {
             self.desk.with(|shard, out| conversation.read(clock::now(), bytes, gate, shard, out))
         });
         match next? {
@@ -312,7 +315,7 @@ impl Door {
     /// Sends the socket to the core where the session lives.
     fn hand_over(&self, key: Key, to: Move) {
         let asked = clock::now();
-        let Some(Line { socket, conversation }) = self.table.leave(key) else {
+        let Some(Detached { socket, spoken }) = self.table.detach(key) else {
             // There is no descriptor left to move it with, and it is closed. Its session waits for the client.
             return self.desk.with(|shard, out| {
                 shard.metrics.count(Counter::HandOversLost, 1);
@@ -327,7 +330,7 @@ impl Door {
             user,
             seq,
             terms: released.terms,
-            unread: conversation.unread(),
+            unread: spoken.unread(),
             unsent: released.unsent,
             asked,
             conduct: released.conduct,
@@ -388,7 +391,7 @@ mod tests {
     use crate::mail::letter::Terms;
 
     #[test]
-    fn a_pulse_follows_what_is_pending_and_leaves_out_who_is_full_or_ends() {
+    fn a_pulse_goes_behind_pending_bytes_and_skips_blocked_and_closing_connections() {
         let mut connection = Connection::open(Terms::default(), Time::default());
         let hello = connection.pending().to_vec();
         let mut joined = b"of another".to_vec();

@@ -25,7 +25,7 @@ pub struct HyperIo {
 impl HyperIo {
     /// A socket of which `ahead` was already read.
     pub fn new(stream: TcpStream, ahead: Vec<u8>) -> HyperIo {
-        // hyper has no such timeout: a peer that asks and does not read would keep its connection for ever.
+        // hyper has no such timeout: a peer that asks and does not read would never lose its connection.
         let _ = stream.set_write_timeout(Some(limits::KEEP_ALIVE_TIME));
         HyperIo { stream, ahead, taken: 0 }
     }

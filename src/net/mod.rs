@@ -8,4 +8,5 @@ pub mod frames;
 pub mod hyper_io;
 pub mod registered_files;
 pub mod ring;
+pub mod socket;
 pub mod zstd;

@@ -1,12 +1,12 @@
-//! Drawers: sockets that are open without a number in the descriptor table.
+//! Registered files: sockets that are open in io_uring instances, without a descriptor.
 //!
 //! Lives on: its core.
-//! The limit of open files counts the numbers of a table. A file that is registered with an io_uring instance is open without
-//! one, in a table of the instance's own, which may have as many places as the limit allows numbers. So a core that has
-//! several instances, *drawers*, holds as many sockets as it likes, whatever the limit is.
-//! An operation goes through its drawer's ring and is over when the call returns, as with the plain system call; or writes are
-//! staged and go together, one call for each drawer that has some.
-//! Invariant: a place holds one file from [`Drawers::put`] to [`Drawers::take`] or [`Drawers::discard`].
+//! The limit of open files counts descriptors. A file that is registered with an io_uring instance is open in a table of the
+//! instance's own, which may have as many slots as the limit allows descriptors. So a core with several instances (*rings*)
+//! holds as many sockets as it likes, whatever the limit is.
+//! An operation goes through the file's ring and is over when the call returns, as with the plain system call; or writes are
+//! staged and go together, one call for each ring that has some.
+//! Invariant: a slot holds one file from [`FixedFiles::register`] to [`FixedFiles::detach`] or [`FixedFiles::close`].
 //! Source: io_uring_register(2), IORING_REGISTER_FILES; io_uring_enter(2), IOSQE_FIXED_FILE.
 
 use std::fmt;
@@ -21,113 +21,113 @@ use rustix::process::{Resource, getrlimit};
 use crate::limits;
 use crate::net::ring::{self, Batch, Target};
 
-/// One core's drawers.
-pub struct Drawers {
-    drawers: Vec<IoUring>,
-    /// Places of one drawer.
-    each: u32,
-    /// Drawers at most.
-    most: usize,
-    /// Places that were given back.
+/// One core's registered files. An index counts the slots of all rings.
+pub struct FixedFiles {
+    rings: Vec<IoUring>,
+    /// Slots of one ring.
+    ring_slots: u32,
+    /// Rings at most.
+    rings_max: usize,
+    /// Indices that were given back.
     free: Vec<u32>,
-    /// Places that were ever taken.
+    /// Indices that were ever taken.
     used: u32,
-    /// Places whose files the kernel could not let go of.
-    stuck: Vec<u32>,
+    /// Indices whose files the kernel had no memory to unregister.
+    unreleased: Vec<u32>,
     /// Writes that are staged.
     batch: Batch,
 }
 
-impl fmt::Debug for Drawers {
+impl fmt::Debug for FixedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Drawers({} of {} each, {} used)", self.drawers.len(), self.each, self.used)
+        write!(f, "FixedFiles({} rings of {}, {} used)", self.rings.len(), self.ring_slots, self.used)
     }
 }
 
-impl Drawers {
-    /// Drawers with nothing in them. An error means that the kernel does not offer what they need: Linux 6.8.
-    pub fn new() -> io::Result<Drawers> {
+impl FixedFiles {
+    /// No files yet. An error means that the kernel does not offer what is needed: Linux 6.8.
+    pub fn new() -> io::Result<FixedFiles> {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let each = limit.min(u64::from(limits::DRAWER_PLACES)) as u32;
-        let (drawers, most) = (Vec::new(), limits::DRAWERS_MAX);
-        let (free, stuck, batch) = (Vec::new(), Vec::new(), Batch::default());
-        let mut drawers = Drawers { drawers, each, most, free, used: 0, stuck, batch };
-        // The whole way of a descriptor, there and back, so that nothing is found missing later.
+        let ring_slots = limit.min(u64::from(limits::RING_FILES)) as u32;
+        let (rings, rings_max) = (Vec::new(), limits::FILE_RINGS_MAX);
+        let (free, unreleased, batch) = (Vec::new(), Vec::new(), Batch::default());
+        let mut files = FixedFiles { rings, ring_slots, rings_max, free, used: 0, unreleased, batch };
+        // Registers a descriptor and gets it back, so that no operation is found missing later.
         let stderr = io::stderr();
-        let place = drawers.put(&stderr)?;
-        drawers.take(place)?;
-        Ok(drawers)
+        let index = files.register(&stderr)?;
+        files.detach(index)?;
+        Ok(files)
     }
 
     /// How many sockets there is room for.
     pub fn room(&self) -> u64 {
-        u64::from(self.each) * self.most as u64
+        u64::from(self.ring_slots) * self.rings_max as u64
     }
 
-    /// Registers a file. Its number may then be closed.
-    pub fn put(&mut self, file: &impl AsFd) -> io::Result<u32> {
-        if let Some(place) = self.stuck.pop() {
-            self.discard(place);
+    /// Registers a file. Its descriptor may then be closed.
+    pub fn register(&mut self, file: &impl AsFd) -> io::Result<u32> {
+        if let Some(index) = self.unreleased.pop() {
+            self.close(index);
         }
-        let place = match self.free.last() {
-            Some(place) => *place,
+        let index = match self.free.last() {
+            Some(index) => *index,
             None => self.used,
         };
-        let (drawer, offset) = self.whereabouts(place);
-        if drawer == self.drawers.len() {
-            if drawer == self.most {
+        let (ring, slot) = self.locate(index);
+        if ring == self.rings.len() {
+            if ring == self.rings_max {
                 return Err(Errno::MFILE.into());
             }
-            self.drawers.push(self.open()?);
+            self.rings.push(self.open_ring()?);
         }
-        let registered = self.drawers[drawer].submitter().register_files_update(offset, &[file.as_fd().as_raw_fd()])?;
+        let registered = self.rings[ring].submitter().register_files_update(slot, &[file.as_fd().as_raw_fd()])?;
         if registered != 1 {
             return Err(Errno::MFILE.into());
         }
         if self.free.pop().is_none() {
             self.used += 1;
         }
-        Ok(place)
+        Ok(index)
     }
 
-    /// Gives a file back with a number of its own; its place is free.
-    pub fn take(&mut self, place: u32) -> io::Result<OwnedFd> {
-        let file = self.install(place);
-        self.discard(place);
+    /// Gives a file back with a descriptor of its own; its index is free.
+    pub fn detach(&mut self, index: u32) -> io::Result<OwnedFd> {
+        let file = self.install(index);
+        self.close(index);
         Ok(file?)
     }
 
-    /// Closes a file. If the kernel has no memory for that just now, it is done when the next one is put in.
+    /// Closes a file. If the kernel has no memory for that just now, it is done when the next one is registered.
     ///
     /// # Panics
     /// If the kernel refuses for another reason.
-    pub fn discard(&mut self, place: u32) {
-        let (drawer, offset) = self.whereabouts(place);
-        match self.drawers[drawer].submitter().register_files_update(offset, &[-1]) {
-            Ok(_) => self.free.push(place),
-            Err(error) if ring::is_shortage(&error) => self.stuck.push(place),
-            Err(error) => panic!("a place can be emptied: {error}"),
+    pub fn close(&mut self, index: u32) {
+        let (ring, slot) = self.locate(index);
+        match self.rings[ring].submitter().register_files_update(slot, &[-1]) {
+            Ok(_) => self.free.push(index),
+            Err(error) if ring::is_shortage(&error) => self.unreleased.push(index),
+            Err(error) => panic!("a slot can be emptied: {error}"),
         }
     }
 
     /// Ends the outgoing half of a socket: its peer reads what was written, then the end.
-    pub fn shut(&mut self, place: u32) -> Result<(), Errno> {
-        // The ring's own shutdown is done by a thread of the kernel's that must be woken; a number for as long as the call takes
-        // costs less.
-        shutdown(self.install(place)?, Shutdown::Write)
+    pub fn shut_down(&mut self, index: u32) -> Result<(), Errno> {
+        // The ring's own shutdown is done by a thread of the kernel's that must be woken; a descriptor for as long as the call
+        // takes costs less.
+        shutdown(self.install(index)?, Shutdown::Write)
     }
 
-    /// One more number for a file, beside its place.
-    fn install(&mut self, place: u32) -> Result<OwnedFd, Errno> {
+    /// A descriptor for a file, beside its slot.
+    fn install(&mut self, index: u32) -> Result<OwnedFd, Errno> {
         // With flags 0 it is closed in programs that this one starts.
-        let number = self.carry_out(place, |file| opcode::FixedFdInstall::new(file, 0).build())?;
-        // SAFETY: the kernel has made this number for us just now.
-        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+        let descriptor = self.carry_out(index, |file| opcode::FixedFdInstall::new(file, 0).build())?;
+        // SAFETY: the kernel has made this descriptor for us just now.
+        Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
     }
 
     /// Sends without waiting.
-    pub fn send(&mut self, place: u32, bytes: &[u8]) -> Result<usize, Errno> {
-        self.carry_out(place, |file| ring::write(Target::Place(file.0), bytes)).map(|sent| sent as usize)
+    pub fn send(&mut self, index: u32, bytes: &[u8]) -> Result<usize, Errno> {
+        self.carry_out(index, |file| ring::write(Target::Fixed(file.0), bytes)).map(|sent| sent as usize)
     }
 
     /// Whether nothing more can be staged before a commit.
@@ -135,49 +135,49 @@ impl Drawers {
         self.batch.is_full()
     }
 
-    /// Has bytes written to the socket at a place, which stays there until the commit.
+    /// Copies bytes to be written to a socket by the next commit, until which it stays registered.
     ///
     /// # Panics
     /// If it is full.
-    pub fn stage(&mut self, place: u32, bytes: &[u8]) {
-        let (drawer, offset) = self.whereabouts(place);
-        self.batch.stage(drawer, Target::Place(offset), bytes);
+    pub fn stage(&mut self, index: u32, bytes: &[u8]) {
+        let (ring, slot) = self.locate(index);
+        self.batch.stage(ring, Target::Fixed(slot), bytes);
     }
 
     /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were taken.
     pub fn commit(&mut self, each: impl FnMut(&[u8], Result<usize, Errno>)) {
-        self.batch.commit(&mut self.drawers, each);
+        self.batch.commit(&mut self.rings, each);
     }
 
     /// Receives without waiting.
-    pub fn receive(&mut self, place: u32, bytes: &mut [u8]) -> Result<usize, Errno> {
+    pub fn receive(&mut self, index: u32, bytes: &mut [u8]) -> Result<usize, Errno> {
         let (start, length) = (bytes.as_mut_ptr(), bytes.len() as u32);
         let flags = RecvFlags::DONTWAIT.bits() as i32;
-        self.carry_out(place, |file| opcode::Recv::new(file, start, length).flags(flags).build())
+        self.carry_out(index, |file| opcode::Recv::new(file, start, length).flags(flags).build())
             .map(|read| read as usize)
     }
 
     /// One operation on one file, from the beginning to the end.
-    fn carry_out(&mut self, place: u32, operation: impl FnOnce(types::Fixed) -> squeue::Entry) -> Result<i32, Errno> {
-        let (drawer, offset) = self.whereabouts(place);
-        let ring = &mut self.drawers[drawer];
-        let entry = operation(types::Fixed(offset));
+    fn carry_out(&mut self, index: u32, operation: impl FnOnce(types::Fixed) -> squeue::Entry) -> Result<i32, Errno> {
+        let (ring, slot) = self.locate(index);
+        let ring = &mut self.rings[ring];
+        let entry = operation(types::Fixed(slot));
         // SAFETY: what the entry points to is borrowed until this returns, and this returns when the operation is over.
         let pushed = unsafe { ring.submission().push(&entry) };
         assert!(pushed.is_ok(), "nothing else is in the ring");
         let mut result = 0;
-        ring::carry_out(ring, 1, |_, told| result = told);
+        ring::carry_out(ring, 1, |_, outcome| result = outcome);
         ring::outcome(result)
     }
 
-    fn open(&self) -> io::Result<IoUring> {
-        let ring = IoUring::builder().setup_single_issuer().setup_coop_taskrun().build(limits::DRAWER_DEPTH)?;
-        ring.submitter().register_files_sparse(self.each)?;
+    fn open_ring(&self) -> io::Result<IoUring> {
+        let ring = IoUring::builder().setup_single_issuer().setup_coop_taskrun().build(limits::FILE_RING_DEPTH)?;
+        ring.submitter().register_files_sparse(self.ring_slots)?;
         Ok(ring)
     }
 
-    fn whereabouts(&self, place: u32) -> (usize, u32) {
-        ((place / self.each) as usize, place % self.each)
+    fn locate(&self, index: u32) -> (usize, u32) {
+        ((index / self.ring_slots) as usize, index % self.ring_slots)
     }
 }
 
@@ -188,64 +188,64 @@ mod tests {
 
     use super::*;
 
-    fn pair(drawers: &mut Drawers) -> (u32, UnixStream) {
+    fn pair(files: &mut FixedFiles) -> (u32, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("descriptors");
-        (drawers.put(&ours).expect("a place"), theirs)
+        (files.register(&ours).expect("a slot"), theirs)
     }
 
     #[test]
-    fn a_socket_without_a_number_is_written_read_and_closed() {
-        let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
-        let (place, mut peer) = pair(&mut drawers);
+    fn fixed_files_are_written_read_and_closed() {
+        let mut files = FixedFiles::new().expect("Linux 6.8 or newer");
+        let (index, mut peer) = pair(&mut files);
         let mut bytes = [0; 16];
-        assert_eq!(drawers.receive(place, &mut bytes), Err(Errno::AGAIN));
+        assert_eq!(files.receive(index, &mut bytes), Err(Errno::AGAIN));
         peer.write_all(b"hello").expect("it is open");
-        assert_eq!(drawers.receive(place, &mut bytes), Ok(5));
-        assert_eq!(drawers.send(place, b"good day"), Ok(8));
+        assert_eq!(files.receive(index, &mut bytes), Ok(5));
+        assert_eq!(files.send(index, b"good day"), Ok(8));
         let much = vec![0; 1 << 20];
         let mut taken = 8;
-        while let Ok(sent) = drawers.send(place, &much) {
+        while let Ok(sent) = files.send(index, &much) {
             taken += sent;
         }
-        drawers.discard(place);
+        files.close(index);
         let mut read = Vec::new();
         peer.read_to_end(&mut read).expect("it is closed behind what was sent");
         assert_eq!((read.len(), &read[..8]), (taken, &b"good day"[..]));
     }
 
-    /// Drawers with two places each.
-    fn small(most: usize) -> Drawers {
-        let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
-        (drawers.each, drawers.most) = (2, most);
-        drawers.drawers.clear();
-        (drawers.used, drawers.free) = (0, Vec::new());
-        drawers
+    /// With rings of two slots each.
+    fn small(rings_max: usize) -> FixedFiles {
+        let mut files = FixedFiles::new().expect("Linux 6.8 or newer");
+        (files.ring_slots, files.rings_max) = (2, rings_max);
+        files.rings.clear();
+        (files.used, files.free) = (0, Vec::new());
+        files
     }
 
     #[test]
-    fn a_batch_goes_to_several_drawers_and_is_told_of_in_the_order_of_staging() {
-        let mut drawers = small(limits::BATCH);
-        let mut all: Vec<_> = (0..limits::BATCH).map(|_| pair(&mut drawers)).map(Some).collect();
+    fn a_batch_over_several_rings_reports_in_the_order_of_staging() {
+        let mut files = small(limits::BATCH);
+        let mut all: Vec<_> = (0..limits::BATCH).map(|_| pair(&mut files)).map(Some).collect();
         // One is gone.
         let gone = 5;
         let (left, _) = all[gone].take().expect("it is there");
-        // Not drawer by drawer.
+        // Not ring by ring.
         let order: Vec<usize> = (0..limits::BATCH).step_by(2).chain((1..limits::BATCH).step_by(2)).collect();
         for round in 0..3 {
             for at in &order {
-                let place = all[*at].as_ref().map_or(left, |(place, _)| *place);
-                assert!(!drawers.is_full());
-                drawers.stage(place, format!("{round}: {at}").as_bytes());
+                let index = all[*at].as_ref().map_or(left, |(index, _)| *index);
+                assert!(!files.is_full());
+                files.stage(index, format!("{round}: {at}").as_bytes());
             }
-            assert!(drawers.is_full());
-            // Others are served in between as ever.
-            let (place, peer) = all[0].as_mut().expect("it is there");
-            assert_eq!(drawers.send(*place, b"before"), Ok(6));
+            assert!(files.is_full());
+            // A single write in between goes ahead of the batch.
+            let (index, peer) = all[0].as_mut().expect("it is there");
+            assert_eq!(files.send(*index, b"before"), Ok(6));
             peer.read_exact(&mut [0; 6]).expect("it came");
-            let mut told = Vec::new();
-            drawers.commit(|bytes, result| told.push((bytes.to_vec(), result)));
-            assert_eq!(told.len(), order.len());
-            for (at, (bytes, result)) in order.iter().zip(&told) {
+            let mut results = Vec::new();
+            files.commit(|bytes, result| results.push((bytes.to_vec(), result)));
+            assert_eq!(results.len(), order.len());
+            for (at, (bytes, result)) in order.iter().zip(&results) {
                 assert_eq!(bytes, format!("{round}: {at}").as_bytes());
                 assert_eq!(*result, if *at == gone { Err(Errno::PIPE) } else { Ok(bytes.len()) });
                 let Some((_, peer)) = &mut all[*at] else { continue };
@@ -253,50 +253,50 @@ mod tests {
                 peer.read_exact(&mut read).expect("it was written");
                 assert_eq!(read, *bytes);
             }
-            drawers.commit(|_, _| panic!("nothing is staged"));
+            files.commit(|_, _| panic!("nothing is staged"));
         }
     }
 
     #[test]
-    fn a_socket_that_is_shut_is_still_read_and_takes_no_number() {
-        let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
-        let (place, mut peer) = pair(&mut drawers);
-        assert_eq!(drawers.send(place, b"the last word"), Ok(13));
-        assert_eq!(drawers.shut(place), Ok(()));
+    fn a_socket_that_is_shut_down_is_still_read() {
+        let mut files = FixedFiles::new().expect("Linux 6.8 or newer");
+        let (index, mut peer) = pair(&mut files);
+        assert_eq!(files.send(index, b"the last word"), Ok(13));
+        assert_eq!(files.shut_down(index), Ok(()));
         let mut read = Vec::new();
         peer.read_to_end(&mut read).expect("the outgoing half has ended");
         assert_eq!(read, b"the last word");
         peer.write_all(b"bye").expect("the other half is open");
         let mut bytes = [0; 8];
-        assert_eq!(drawers.receive(place, &mut bytes), Ok(3));
-        assert_eq!(drawers.send(place, b"x"), Err(Errno::PIPE));
-        drawers.discard(place);
-        assert!(peer.write_all(b"x").is_err(), "nobody has it open any more");
+        assert_eq!(files.receive(index, &mut bytes), Ok(3));
+        assert_eq!(files.send(index, b"x"), Err(Errno::PIPE));
+        files.close(index);
+        assert!(peer.write_all(b"x").is_err(), "it is not open any more");
     }
 
     #[test]
-    fn a_file_that_could_not_be_let_go_of_goes_when_the_next_one_comes() {
-        let mut drawers = Drawers::new().expect("Linux 6.8 or newer");
-        let (place, mut peer) = pair(&mut drawers);
+    fn an_unreleased_file_is_closed_when_the_next_is_registered() {
+        let mut files = FixedFiles::new().expect("Linux 6.8 or newer");
+        let (index, mut peer) = pair(&mut files);
         // As a kernel without memory leaves it.
-        drawers.stuck.push(place);
-        let (next, _peer) = pair(&mut drawers);
+        files.unreleased.push(index);
+        let (next, _peer) = pair(&mut files);
         let mut read = Vec::new();
         peer.read_to_end(&mut read).expect("it is closed");
-        assert_eq!((next, drawers.stuck.len()), (place, 0), "and its place is free");
+        assert_eq!((next, files.unreleased.len()), (index, 0), "and its index is free");
     }
 
     #[test]
-    fn places_go_on_from_drawer_to_drawer_and_are_used_again() {
-        let mut drawers = small(3);
-        let mut all: Vec<(u32, UnixStream)> = (0..6).map(|_| pair(&mut drawers)).collect();
-        assert!(all.iter().map(|(place, _)| *place).eq(0..6));
+    fn indices_go_on_from_ring_to_ring_and_are_used_again() {
+        let mut files = small(3);
+        let mut all: Vec<(u32, UnixStream)> = (0..6).map(|_| pair(&mut files)).collect();
+        assert!(all.iter().map(|(index, _)| *index).eq(0..6));
         let (ours, _theirs) = UnixStream::pair().expect("descriptors");
-        assert!(drawers.put(&ours).is_err(), "they are full");
-        let (place, mut peer) = all.remove(3);
-        let mut back = UnixStream::from(drawers.take(place).expect("it was there"));
+        assert!(files.register(&ours).is_err(), "they are full");
+        let (index, mut peer) = all.remove(3);
+        let mut back = UnixStream::from(files.detach(index).expect("it was there"));
         back.write_all(b"x").expect("it is open");
-        assert_eq!(drawers.put(&ours).ok(), Some(3));
+        assert_eq!(files.register(&ours).ok(), Some(3));
         let mut byte = [0];
         peer.read_exact(&mut byte).expect("it came");
     }

@@ -1,9 +1,10 @@
 //! Rings for writes: many sockets are written to in one system call.
 //!
-//! Lives on: each core that is told to. Sockets that have numbers are written to through one ring of the core's own ([`Ring`]),
-//! others through those of their drawers (`src/net/registered_files.rs`).
-//! Bytes are copied when they are staged, so whoever stages them may go on with its buffer at once. A commit returns when the kernel
-//! has said of each write what it has taken; it does not wait for a socket, since each write says that it may not.
+//! Lives on: each core whose writes are batched. Sockets with descriptors are written to through one ring of the core's own
+//! ([`WriteRing`]), registered files through the rings that they are in (`src/net/registered_files.rs`).
+//! Bytes are copied when they are staged, so the caller's buffer is free at once. A commit returns when the kernel has reported
+//! each write; it does not wait for a socket, since no write may.
+//! Invariant: staged bytes do not move between submission and the last completion.
 
 use std::fmt;
 use std::io;
@@ -19,21 +20,21 @@ use crate::limits;
 const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// Writes that are staged, and the ring they go through.
-pub struct Ring {
+pub struct WriteRing {
     ring: [IoUring; 1],
     batch: Batch,
 }
 
-impl fmt::Debug for Ring {
+impl fmt::Debug for WriteRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring").field("batch", &self.batch).finish_non_exhaustive()
+        f.debug_struct("WriteRing").field("batch", &self.batch).finish_non_exhaustive()
     }
 }
 
-impl Ring {
+impl WriteRing {
     /// A ring. It takes one descriptor.
-    pub fn new() -> io::Result<Ring> {
-        Ok(Ring { ring: [IoUring::new(limits::BATCH as u32)?], batch: Batch::default() })
+    pub fn new() -> io::Result<WriteRing> {
+        Ok(WriteRing { ring: [IoUring::new(limits::BATCH as u32)?], batch: Batch::default() })
     }
 
     /// Whether nothing more can be staged before a commit.
@@ -41,12 +42,12 @@ impl Ring {
         self.batch.is_full()
     }
 
-    /// Has bytes written to a socket, which stays open until the commit.
+    /// Copies bytes to be written to a socket by the next commit, until which it stays open.
     ///
     /// # Panics
     /// If it is full.
     pub fn stage(&mut self, socket: BorrowedFd<'_>, bytes: &[u8]) {
-        self.batch.stage(0, Target::Number(socket.as_raw_fd()), bytes);
+        self.batch.stage(0, Target::Descriptor(socket.as_raw_fd()), bytes);
     }
 
     /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were taken.
@@ -58,18 +59,18 @@ impl Ring {
 /// Where a write goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target {
-    /// To the socket with this number in the descriptor table.
-    Number(RawFd),
-    /// To the one at this place of the ring's own table.
-    Place(u32),
+    /// To a descriptor.
+    Descriptor(RawFd),
+    /// To the file in this slot of the ring's own table.
+    Fixed(u32),
 }
 
 /// A write that does not wait, for a ring. The bytes stay where they are until it is over.
 pub(super) fn write(to: Target, bytes: &[u8]) -> squeue::Entry {
     let (start, length, flags) = (bytes.as_ptr(), bytes.len() as u32, FLAGS.bits() as i32);
     match to {
-        Target::Number(number) => opcode::Send::new(types::Fd(number), start, length).flags(flags).build(),
-        Target::Place(place) => opcode::Send::new(types::Fixed(place), start, length).flags(flags).build(),
+        Target::Descriptor(descriptor) => opcode::Send::new(types::Fd(descriptor), start, length).flags(flags).build(),
+        Target::Fixed(slot) => opcode::Send::new(types::Fixed(slot), start, length).flags(flags).build(),
     }
 }
 
@@ -77,14 +78,14 @@ pub(super) fn write(to: Target, bytes: &[u8]) -> squeue::Entry {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     bytes: Vec<u8>,
-    staged: Vec<Staged>,
+    staged: Vec<StagedBytes>,
     results: Vec<i32>,
     /// Rings that have something to do, and how much.
     busy: Vec<(usize, usize)>,
 }
 
 #[derive(Debug)]
-struct Staged {
+struct StagedBytes {
     ring: usize,
     to: Target,
     range: Range<usize>,
@@ -95,17 +96,17 @@ impl Batch {
         self.staged.len() == limits::BATCH
     }
 
-    /// Has bytes written through the ring with this index.
+    /// Copies bytes to be written through the ring with this index.
     pub(super) fn stage(&mut self, ring: usize, to: Target, bytes: &[u8]) {
         assert!(!self.is_full(), "a full batch is committed first");
         let from = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.staged.push(Staged { ring, to, range: from..self.bytes.len() });
+        self.staged.push(StagedBytes { ring, to, range: from..self.bytes.len() });
     }
 
     /// Writes what is staged. Each ring has room for a whole batch, and nothing else in it.
     pub(super) fn commit(&mut self, rings: &mut [IoUring], mut each: impl FnMut(&[u8], Result<usize, Errno>)) {
-        for (at, Staged { ring, to, range }) in self.staged.iter().enumerate() {
+        for (at, StagedBytes { ring, to, range }) in self.staged.iter().enumerate() {
             let entry = write(*to, &self.bytes[range.clone()]).user_data(at as u64);
             // SAFETY: the bytes are not touched before the last completion is here, which is before this function returns;
             // and nothing in here unwinds before that.
@@ -121,20 +122,20 @@ impl Batch {
             // One system call for all of them instead of one each; decision 0022 has the figures.
             carry_out(&mut rings[ring], count, |at, result| self.results[at as usize] = result);
         }
-        for (Staged { range, .. }, result) in self.staged.drain(..).zip(&self.results) {
+        for (StagedBytes { range, .. }, result) in self.staged.drain(..).zip(&self.results) {
             each(&self.bytes[range], outcome(*result).map(|taken| taken as usize));
         }
         self.bytes.clear();
     }
 }
 
-/// What a ring says of an operation.
+/// The result of an operation, as the system call would return it.
 pub(super) fn outcome(result: i32) -> Result<i32, Errno> {
     if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result) }
 }
 
-/// Has what was put into a ring carried out, so many operations that do not wait, and returns when all are over. Hands each
-/// one's user data and result to `each`, which does not panic.
+/// Submits the `missing` operations in a ring, none of which waits, and returns when all are complete. Hands each one's user
+/// data and result to `each`, which does not panic.
 ///
 /// Aborts the process if the kernel refuses the ring for good: it may hold pointers to what would be freed.
 pub(super) fn carry_out(ring: &mut IoUring, mut missing: usize, mut each: impl FnMut(u64, i32)) {
@@ -144,8 +145,8 @@ pub(super) fn carry_out(ring: &mut IoUring, mut missing: usize, mut each: impl F
         match ring.submit_and_wait(least) {
             Ok(_) => least = missing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Then it has begun nothing, and the operations are still in the ring. The core waits: what it was told to do it
-            // does in order, and nothing else would go better now.
+            // Nothing has begun, and the operations are still in the ring. The core waits: its writes are in order, and no other
+            // work would fare better now.
             Err(error) if is_shortage(&error) && tries < limits::SHORTAGE_TRIES => {
                 tries += 1;
                 std::thread::sleep(limits::SHORTAGE_PAUSE);
@@ -178,8 +179,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_are_told_of_in_the_order_of_staging() {
-        let mut ring = Ring::new().expect("the kernel has io_uring");
+    fn a_write_ring_reports_in_the_order_of_staging() {
+        let mut ring = WriteRing::new().expect("the kernel has io_uring");
         for round in 0..3 {
             let mut pairs: Vec<_> =
                 (0..limits::BATCH).map(|_| UnixStream::pair().expect("descriptors")).map(Some).collect();
@@ -193,9 +194,9 @@ mod tests {
                 ring.stage(socket.as_fd(), texts[at].as_bytes());
             }
             assert!(ring.is_full());
-            let mut told = Vec::new();
-            ring.commit(|bytes, result| told.push((bytes.to_vec(), result)));
-            for (at, (bytes, result)) in told.iter().enumerate() {
+            let mut results = Vec::new();
+            ring.commit(|bytes, result| results.push((bytes.to_vec(), result)));
+            for (at, (bytes, result)) in results.iter().enumerate() {
                 assert_eq!(bytes, texts[at].as_bytes());
                 assert_eq!(*result, if at == gone { Err(Errno::PIPE) } else { Ok(bytes.len()) });
             }
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_told_from_what_does_not() {
+    fn transient_errno_is_retried() {
         for number in [Errno::AGAIN, Errno::BUSY, Errno::NOMEM] {
             assert!(is_shortage(&number.into()));
         }

@@ -7,7 +7,8 @@ use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
 use guildhall::gateway::conversation::Conversation;
 use guildhall::limits;
-use guildhall::shard::home::flush::{Sent, Sockets, Told};
+use guildhall::net::socket::Written;
+use guildhall::shard::home::flush::{Sockets, StagedWrite};
 
 /// What the server's end of a wire is told to do, as by the real table of sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,15 +61,15 @@ impl Wire {
     }
 
     /// Takes bytes towards the client, as many as fit, sometimes fewer.
-    pub fn take(&mut self, bytes: &[u8], prng: &mut Prng) -> Sent {
+    pub fn take(&mut self, bytes: &[u8], prng: &mut Prng) -> Written {
         if self.client_closed {
             // Until the reset comes back the kernel takes what it is given.
-            return if prng.chance(1, 2) { Sent::Gone } else { Sent::Bytes(bytes.len()) };
+            return if prng.chance(1, 2) { Written::Gone } else { Written::Bytes(bytes.len()) };
         }
         let fits = bytes.len().min(self.room());
         let taken = if prng.chance(1, 10) { prng.below(fits as u64 + 1) as usize } else { fits };
         self.to_client.extend_from_slice(&bytes[..taken]);
-        Sent::Bytes(taken)
+        Written::Bytes(taken)
     }
 }
 
@@ -98,16 +99,16 @@ impl<'a> CoreSockets<'a> {
         assert!(self.staged.is_empty(), "every write that was put off is done");
     }
 
-    fn write(&mut self, connection: Key, bytes: &[u8]) -> Sent {
+    fn write(&mut self, connection: Key, bytes: &[u8]) -> Written {
         match self.table.get(&connection) {
             Some(wire) => self.wires[*wire].take(bytes, self.prng),
-            None => Sent::Gone,
+            None => Written::Gone,
         }
     }
 }
 
 impl Sockets for CoreSockets<'_> {
-    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Sent> {
+    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Written> {
         assert!(
             self.staged.iter().all(|(key, _)| *key != connection),
             "one write of a connection at a time is put off"
@@ -120,10 +121,10 @@ impl Sockets for CoreSockets<'_> {
         None
     }
 
-    fn commit(&mut self, told: &mut Vec<Told>) {
+    fn commit(&mut self, results: &mut Vec<StagedWrite>) {
         for (connection, bytes) in std::mem::take(&mut self.staged) {
-            let sent = self.write(connection, &bytes);
-            told.push(Told { connection, sent, rest: sent.rest(&bytes) });
+            let written = self.write(connection, &bytes);
+            results.push(StagedWrite { connection, written, rest: written.rest(&bytes) });
         }
     }
 }

@@ -13,7 +13,8 @@ use guildhall::base::metrics::Counter;
 use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
 use guildhall::desk::settings::Settings;
-use guildhall::gateway::conversation::{Conversation, Gate, Next};
+use guildhall::gateway::commands::Gate;
+use guildhall::gateway::conversation::{Conversation, Next};
 use guildhall::guild::list::Listing;
 use guildhall::limits;
 use guildhall::mail::ask::{Actor, Ask, Request, Ticket};
@@ -23,9 +24,9 @@ use guildhall::mail::listing::{Addressee, Windows};
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
 use guildhall::mail::presence::{JoinRequest, Presences, Reach};
+use guildhall::net::socket::Written;
 use guildhall::shard::home::admission::Resume;
 use guildhall::shard::home::connections::Resumption;
-use guildhall::shard::home::flush::Sent;
 use guildhall::shard::home::subscriptions::Passivity;
 use guildhall::shard::{Shard, ShardSettings};
 use guildhall::store::token::Signer;
@@ -516,8 +517,8 @@ impl World {
                 (0, false)
             } else {
                 match self.wires[wire].take(&pending, &mut self.prng) {
-                    Sent::Bytes(taken) => (taken, false),
-                    Sent::Gone => (0, true),
+                    Written::Bytes(taken) => (taken, false),
+                    Written::Gone => (0, true),
                 }
             };
             let rest = pending.split_off(taken);

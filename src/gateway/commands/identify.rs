@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::base::clock::Time;
 use crate::base::slab::Key;
-use crate::gateway::conversation::{Gate, Verdict};
+use crate::gateway::commands::{Gate, Verdict};
 use crate::mail::outbox::Outbox;
 use crate::shard::Shard;
 use crate::shard::home::connections::Identify;

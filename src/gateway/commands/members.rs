@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::base::slab::Key;
-use crate::gateway::conversation::Verdict;
+use crate::gateway::commands::Verdict;
 use crate::mail::outbox::Outbox;
 use crate::session::listing::{MembersWanted, Wanted};
 use crate::shard::Shard;

@@ -4,7 +4,7 @@
 
 use crate::base::clock::Time;
 use crate::base::slab::Key;
-use crate::gateway::conversation::Verdict;
+use crate::gateway::commands::Verdict;
 use crate::mail::outbox::Outbox;
 use crate::shard::Shard;
 use crate::wire::close::CloseCode;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::base::clock::Time;
 use crate::base::slab::Key;
-use crate::gateway::conversation::{Gate, Move, Verdict};
+use crate::gateway::commands::{Gate, Move, Verdict};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::session::connection::Connection;

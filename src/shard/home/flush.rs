@@ -16,34 +16,16 @@ use crate::base::metrics::{Counter, Metric, Metrics};
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
+use crate::net::socket::Written;
 use crate::shard::Shard;
-
-/// What came of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// This many bytes were taken; fewer than given means that the socket is full.
-    Bytes(usize),
-    /// The socket is gone.
-    Gone,
-}
-
-impl Sent {
-    /// What was not taken of these bytes. As a rule nothing, and then nothing is allocated.
-    pub fn rest(self, bytes: &[u8]) -> Vec<u8> {
-        match self {
-            Sent::Bytes(taken) => bytes[taken..].to_vec(),
-            Sent::Gone => Vec::new(),
-        }
-    }
-}
 
 /// What came of a write that was put off.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
-    /// To whom.
+pub struct StagedWrite {
+    /// The connection.
     pub connection: Key,
     /// What came of it.
-    pub sent: Sent,
+    pub written: Written,
     /// The bytes that were not taken.
     pub rest: Vec<u8>,
 }
@@ -52,10 +34,10 @@ pub struct Told {
 pub trait Sockets {
     /// Writes without waiting, and says what came of it; or copies the bytes to write them with others, which is done by
     /// [`Sockets::commit`]. A connection with a write that was put off is given no other one before.
-    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Sent>;
+    fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Written>;
 
     /// Does what was put off.
-    fn commit(&mut self, told: &mut Vec<Told>);
+    fn commit(&mut self, results: &mut Vec<StagedWrite>);
 }
 
 /// The first event that is ever sent again: the one after READY.
@@ -77,7 +59,7 @@ pub(in crate::shard) struct Flushing {
     finished: VecDeque<Key>,
     /// Who is visited in one go.
     visited: Vec<Key>,
-    told: Vec<Told>,
+    results: Vec<StagedWrite>,
     deliveries: u64,
 }
 
@@ -318,7 +300,7 @@ impl Shard {
         let Some(session) = session.filter(|_| unsent > 0) else {
             let bytes = connection.take_pending();
             match sockets.send(key, &bytes) {
-                Some(sent) => self.after_write(now, key, sent, sent.rest(&bytes), out),
+                Some(written) => self.after_write(now, key, written, written.rest(&bytes), out),
                 None => connection.stage(),
             }
             return Some(bytes.len());
@@ -337,9 +319,9 @@ impl Shard {
         assembly.written(again);
         self.flushing.deliveries += count;
         match sockets.send(key, &assembly.bytes) {
-            Some(sent) => {
-                let rest = sent.rest(&assembly.bytes);
-                self.after_write(now, key, sent, rest, out);
+            Some(written) => {
+                let rest = written.rest(&assembly.bytes);
+                self.after_write(now, key, written, rest, out);
             }
             None => connection.stage(),
         }
@@ -354,21 +336,21 @@ impl Shard {
 
     /// Has what was put off written, and sees to what comes of it.
     fn commit(&mut self, now: Time, sockets: &mut impl Sockets, out: &mut Outbox) {
-        let mut told = std::mem::take(&mut self.flushing.told);
-        sockets.commit(&mut told);
-        for Told { connection: key, sent, rest } in told.drain(..) {
+        let mut results = std::mem::take(&mut self.flushing.results);
+        sockets.commit(&mut results);
+        for StagedWrite { connection: key, written, rest } in results.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.unstage();
-                self.after_write(now, key, sent, rest, out);
+                self.after_write(now, key, written, rest, out);
             }
         }
-        self.flushing.told = told;
+        self.flushing.results = results;
     }
 
     /// Sees to what came of a write. `rest` are the bytes that were not taken.
-    fn after_write(&mut self, now: Time, key: Key, sent: Sent, rest: Vec<u8>, out: &mut Outbox) {
+    fn after_write(&mut self, now: Time, key: Key, written: Written, rest: Vec<u8>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let Sent::Bytes(taken) = sent else {
+        let Written::Bytes(taken) = written else {
             connection.lose_peer();
             self.flushing.finished.push_back(key);
             return;
