@@ -14,8 +14,8 @@ use crate::desk::settings::Settings;
 use crate::gateway::writer::WriteMode;
 use crate::limits;
 use crate::operate::data_arg::DataArg;
+use crate::shard::Passivity;
 use crate::shard::home::admission::Pace;
-use crate::shard::home::subscriptions::Passivity;
 
 /// Flags of `serve`; clap takes the environment where a flag is missing.
 #[derive(Debug, Clone, clap::Args)]

@@ -98,7 +98,7 @@ pub async fn run(parts: CoreParts) -> Metrics {
             let _ = ready.send(Ok(()));
             core.turns.run().await;
             drop(core.panic_guard);
-            core.desk.shard().metrics.clone()
+            core.desk.shard().metrics().clone()
         }
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -146,8 +146,8 @@ async fn collect(desk: Desk, store: StoreEnd) {
     while let Ok(answer) = store.answers.recv_async().await {
         if answer.result == Ok(Outcome::Committed) {
             let mut shard = desk.shard();
-            shard.metrics.record(Metric::StoreCommit, answer.committed_in);
-            shard.metrics.count(Counter::StoreCommits, 1);
+            shard.metrics().record(Metric::StoreCommit, answer.committed_in);
+            shard.metrics().count(Counter::StoreCommits, 1);
         }
         desk.store_answered(answer.id, answer.result);
     }
@@ -167,7 +167,7 @@ async fn execute(commands: Receiver<CoreCommand>, door: Door, accepting: glommio
     while let Ok(command) = commands.recv_async().await {
         match command {
             CoreCommand::Measure(reply) => {
-                let _ = reply.send(desk.shard().metrics.clone());
+                let _ = reply.send(desk.shard().metrics().clone());
             }
             CoreCommand::Ask(request, reply) => {
                 let desk = desk.clone();

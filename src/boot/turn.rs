@@ -104,7 +104,7 @@ impl Turns {
         }
         let more = self.flush();
         let took = clock::now().since(began);
-        self.desk.shard().metrics.record(Metric::TurnLength, took);
+        self.desk.shard().metrics().record(Metric::TurnLength, took);
         more || self.desk.letters() > 0 || !self.inbox.is_empty() || self.desk.shard().has_to_settle()
     }
 
@@ -115,7 +115,7 @@ impl Turns {
         let room = limits::TURN_LETTERS.saturating_sub(desk.letters());
         self.inbox.take(room, |Posted { at, letter }| {
             // Not the turn's beginning: it may lie before the posting.
-            desk.shard().metrics.record(Metric::LaneHop, clock::now().since(at));
+            desk.shard().metrics().record(Metric::LaneHop, clock::now().since(at));
             desk.deliver(at, letter);
         });
     }
@@ -150,8 +150,8 @@ impl Turns {
         }
         if sent > 0 {
             let mut shard = self.desk.shard();
-            shard.metrics.count(Counter::LettersSent, sent);
-            shard.metrics.count(Counter::LanesFull, full);
+            shard.metrics().count(Counter::LettersSent, sent);
+            shard.metrics().count(Counter::LanesFull, full);
         }
         self.jobs.extend(out.jobs);
         while let Some(StoreJob { id, work }) = self.jobs.pop_front() {
@@ -180,7 +180,7 @@ impl Turns {
         for hand_over in out.arrivals {
             let Some(socket) = self.door.fd_passing().receive(hand_over.socket) else {
                 // The descriptor table is full. The client finds its connection closed, and its session waits for it.
-                self.desk.shard().metrics.count(Counter::HandOversLost, 1);
+                self.desk.shard().metrics().count(Counter::HandOversLost, 1);
                 continue;
             };
             self.door.adopt(socket, hand_over);

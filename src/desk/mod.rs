@@ -228,7 +228,8 @@ impl Desk {
 
     /// Records one REST request: its route, how long it took, and whether the server failed it.
     pub fn record_request(&self, route: &'static str, took: Duration, failed: bool) {
-        let metrics = &mut self.0.shard.borrow_mut().metrics;
+        let mut shard = self.0.shard.borrow_mut();
+        let metrics = shard.metrics();
         metrics.record_route(route, took);
         metrics.count(Counter::RestRequests, 1);
         if failed {

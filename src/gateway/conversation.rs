@@ -80,14 +80,14 @@ impl Conversation {
                 // It costs as much as a command and may be answered by a pong that is never read.
                 Incoming::Aside => {
                     if !shard.count_command(now, key) {
-                        shard.metrics.count(Counter::ProtocolErrors, 1);
+                        shard.metrics().count(Counter::ProtocolErrors, 1);
                         shard.close_connection(now, key, CloseCode::RateLimited, None, out);
                     }
                 }
                 Incoming::Payload(payload) => match understand(now, key, host, &payload, gate, shard, out) {
                     Verdict::Done => {}
                     Verdict::Close(code) => {
-                        shard.metrics.count(Counter::ProtocolErrors, 1);
+                        shard.metrics().count(Counter::ProtocolErrors, 1);
                         shard.close_connection(now, key, code, None, out);
                     }
                     Verdict::Move(to) => {
@@ -104,7 +104,7 @@ impl Conversation {
             shard.queue_replies(key, &mut replies, client_closes);
         }
         if let Err(broken) = fed {
-            shard.metrics.count(Counter::ProtocolErrors, 1);
+            shard.metrics().count(Counter::ProtocolErrors, 1);
             let code = match broken {
                 Broken::TooLong | Broken::NotUtf8 | Broken::Protocol => CloseCode::DecodeError,
             };

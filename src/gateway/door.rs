@@ -212,8 +212,8 @@ impl Door {
                 Written::Bytes(0..) | Written::Gone => pulsed.skipped += 1,
             }
         }
-        shard.metrics.count(Counter::Sends, pulsed.written + pulsed.cut_short - before.written - before.cut_short);
-        shard.metrics.count(Counter::BytesSent, bytes);
+        shard.metrics().count(Counter::Sends, pulsed.written + pulsed.cut_short - before.written - before.cut_short);
+        shard.metrics().count(Counter::BytesSent, bytes);
         let next = from + count;
         (next < table.capacity()).then_some(next)
     }
@@ -318,7 +318,7 @@ impl Door {
         let Some(Detached { socket, spoken }) = self.table.detach(key) else {
             // There is no descriptor left to move it with, and it is closed. Its session waits for the client.
             return self.desk.with(|shard, out| {
-                shard.metrics.count(Counter::HandOversLost, 1);
+                shard.metrics().count(Counter::HandOversLost, 1);
                 shard.drop_connection(asked, key, out);
             });
         };

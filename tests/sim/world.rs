@@ -25,9 +25,9 @@ use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
 use guildhall::mail::presence::{JoinRequest, Presences, Reach};
 use guildhall::net::socket::Written;
+use guildhall::shard::Passivity;
 use guildhall::shard::home::admission::Resume;
 use guildhall::shard::home::connections::Resumption;
-use guildhall::shard::home::subscriptions::Passivity;
 use guildhall::shard::{Shard, ShardSettings};
 use guildhall::store::token::Signer;
 use guildhall::store::{Found, Query};
@@ -764,7 +764,7 @@ impl World {
         let mut messages = 0;
         for core in &mut self.cores {
             self.notes.take(std::mem::take(&mut core.out.notes));
-            let metrics = &core.shard.metrics;
+            let metrics = core.shard.metrics();
             messages += metrics.counter(Counter::MessagesCreated);
             self.report.admissions_delayed += metrics.counter(Counter::AdmissionsDelayed);
             self.report.admissions_refused += metrics.counter(Counter::AdmissionsRefused);

@@ -12,12 +12,12 @@ use crate::guild::list::Listing;
 use crate::mail::letter::Letter;
 use crate::mail::listing::Look;
 use crate::mail::outbox::Outbox;
-use crate::shard::{GuildSlot, Shard, Waiting};
+use crate::shard::guilds::{GuildSlot, Guilds, Waiting};
 use crate::store::{Found, Query, StoreError};
 
 /// Guilds with member lists that somebody looks at.
 #[derive(Debug)]
-pub(in crate::shard) struct Lists {
+pub(super) struct Lists {
     settings: Listing,
     guilds: BTreeSet<GuildId>,
     /// Those that have something to do, each once.
@@ -26,12 +26,12 @@ pub(in crate::shard) struct Lists {
 }
 
 impl Lists {
-    pub(in crate::shard) fn new(settings: Listing) -> Lists {
+    pub(super) fn new(settings: Listing) -> Lists {
         Lists { settings, guilds: BTreeSet::new(), busy: VecDeque::new(), queued: BTreeSet::new() }
     }
 
     /// Whether a turn has anything to do.
-    pub(in crate::shard) fn are_busy(&self) -> bool {
+    pub(super) fn are_busy(&self) -> bool {
         !self.busy.is_empty()
     }
 
@@ -48,29 +48,29 @@ impl Lists {
     }
 }
 
-impl Shard {
+impl Guilds {
     /// Guild: a session, or the last on its core, looks at windows or away.
     pub(in crate::shard) fn look(&mut self, look: Look, out: &mut Outbox) {
         let guild = look.guild;
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        hosted.guild.look(look, self.listing.settings);
+        hosted.guild.look(look, self.lists.settings);
         self.look_up_everybody(guild, out);
-        self.listing.guilds.insert(guild);
-        self.listing.busy(guild);
+        self.lists.guilds.insert(guild);
+        self.lists.busy(guild);
     }
 
     /// Guild: all members are looked up, if lists want to know them.
     fn look_up_everybody(&mut self, guild: GuildId, out: &mut Outbox) {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        if hosted.guild.wants_everybody(self.listing.settings) {
-            let limit = self.listing.settings.offline_up_to as u32;
+        if hosted.guild.wants_everybody(self.lists.settings) {
+            let limit = self.lists.settings.offline_up_to as u32;
             let query = Query::Members { guild, after: UserId::new(0), limit };
-            self.query(query, Waiting::Everybody(guild), out);
+            self.jobs.query(query, Waiting::Everybody(guild), out);
         }
     }
 
     /// Guild: the store has answered about all members.
-    pub(in crate::shard) fn everybody_found(&mut self, guild: GuildId, result: Result<Option<Found>, StoreError>) {
+    pub(super) fn everybody_found(&mut self, guild: GuildId, result: Result<Option<Found>, StoreError>) {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let found = match &result {
             Ok(Some(Found::Members(members))) => Some(members.as_slice()),
@@ -81,39 +81,38 @@ impl Shard {
             }
         };
         hosted.guild.know_everybody(found);
-        self.listing.busy(guild);
+        self.lists.busy(guild);
     }
 
     /// Begins to work out what has changed in lists.
     pub(in crate::shard) fn begin_rounds(&mut self, now: Time, out: &mut Outbox) {
-        let (guilds, settings) = (&mut self.guilds, self.listing.settings);
-        self.listing.guilds.retain(|guild| match guilds.get_mut(guild) {
+        let (guilds, settings) = (&mut self.guilds, self.lists.settings);
+        self.lists.guilds.retain(|guild| match guilds.get_mut(guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.begin_round(now, settings),
             Some(GuildSlot::Loading(_)) | None => false,
         });
-        for guild in self.listing.guilds.clone() {
+        for guild in self.lists.guilds.clone() {
             self.look_up_everybody(guild, out);
         }
         let guilds = &self.guilds;
         let busy = |guild: &GuildId| matches!(&guilds.get(guild), Some(GuildSlot::Here(hosted)) if hosted.guild.lists_are_busy());
-        let busy: Vec<GuildId> = self.listing.guilds.iter().copied().filter(busy).collect();
+        let busy: Vec<GuildId> = self.lists.guilds.iter().copied().filter(busy).collect();
         for guild in busy {
-            self.listing.busy(guild);
+            self.lists.busy(guild);
         }
     }
 
     /// Does some of what is to be done in lists: once in a turn, not in each of its passes. What it tells sessions of this core comes
     /// back as letters, and lists that were attended for each of those would fill the turn.
-    pub fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
-        self.look_on(now, out);
-        let Some(guild) = self.listing.next() else { return };
+    pub(in crate::shard) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
+        let Some(guild) = self.lists.next() else { return };
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        let (posts, more) = hosted.guild.attend_lists(now, self.listing.settings);
+        let (posts, more) = hosted.guild.attend_lists(now, self.lists.settings);
         for (core, windows) in posts {
             out.post(core, Letter::Windows(windows));
         }
         if more {
-            self.listing.busy(guild);
+            self.lists.busy(guild);
         }
     }
 }

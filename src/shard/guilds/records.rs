@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::clock::Time;
-use crate::base::id::{ChannelId, UserId};
-use crate::base::slab::Key;
+use crate::base::id::UserId;
 use crate::guild::Guild;
 use crate::guild::plan::Plan;
 use crate::limits;
@@ -16,47 +15,15 @@ use crate::mail::event::{Change, Scope};
 use crate::mail::note::{Declaration, Deed, Note, Place};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
-use crate::shard::{Hosted, Shard};
+use crate::shard::guilds::Hosted;
 use crate::store::Write;
 use crate::wire::event::EventName;
 use crate::wire::model::channel::Channel;
 use crate::wire::model::member::Member;
 use crate::wire::permissions::Permissions;
 
-impl Shard {
-    /// Begins or ends to leave notes in the outbox.
-    pub fn record(&mut self, on: bool) {
-        self.recording = on;
-    }
-
-    /// Whether notes are wanted.
-    pub fn is_recording(&self) -> bool {
-        self.recording
-    }
-
-    /// A door has answered a user with a channel's newest messages.
-    pub fn note_history(&self, now: Time, channel: ChannelId, who: UserId, limit: u32, out: &mut Outbox) {
-        if self.recording {
-            out.notes.push(Note { at: now, deed: Deed::History { channel, who, limit } });
-        }
-    }
-
-    /// Home: a session has lost its connection and may resume.
-    pub(in crate::shard) fn note_cut(&self, now: Time, session: Key, out: &mut Outbox) {
-        // A drain is not what the community did.
-        if !self.recording || self.draining {
-            return;
-        }
-        let Some(session) = self.sessions.get(session) else { return };
-        let (who, id) = (session.user, session.id);
-        for seat in &session.seats {
-            out.notes.push(Note { at: now, deed: Deed::Cut { guild: seat.guild, who, session: id } });
-        }
-    }
-}
-
 /// What a plan does that is worth a note, while its writes are still with it.
-pub(in crate::shard) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
+pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
     let mut deeds = Vec::new();
     for write in plan.writes() {
         deeds.extend(match write {
@@ -93,7 +60,7 @@ pub(in crate::shard) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
 }
 
 /// Notes what a plan does, just before the guild takes it over.
-pub(in crate::shard) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
+pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
     declare(now, hosted, out);
     let guild = &hosted.guild;
     let mut note = |deed| out.notes.push(Note { at: now, deed });
@@ -135,13 +102,7 @@ pub(in crate::shard) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, d
 }
 
 /// Notes that a session comes to see a guild.
-pub(in crate::shard) fn note_connect(
-    now: Time,
-    hosted: &Hosted,
-    member: &Member,
-    session: SessionId,
-    out: &mut Outbox,
-) {
+pub(super) fn note_connect(now: Time, hosted: &Hosted, member: &Member, session: SessionId, out: &mut Outbox) {
     let guild = &hosted.guild;
     let seen = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
     let sees = seen.filter(|channel| is_hidden(guild, channel) && views(guild, member, channel));
@@ -155,7 +116,7 @@ pub(in crate::shard) fn note_connect(
 }
 
 /// Notes the guild as it is, once, before anything else is noted about it.
-pub(in crate::shard) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
+pub(super) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
     if std::mem::replace(&mut hosted.declared, true) {
         return;
     }

@@ -1,6 +1,6 @@
-//! Requests to the owners: plans made, committed, published, answered.
+//! Requests to guilds: plans made, committed, published, answered.
 //!
-//! Lives on: the core that owns the guild or user.
+//! Lives on: the core that owns the guild.
 //! A request waits for its guild to be loaded, for what its plan needs, for changes that it must not overtake, and for its
 //! own commit; it is never waited *in*: each step is a turn of its own.
 
@@ -19,18 +19,16 @@ use crate::mail::ask::{Actor, Answer, Ask, GuildRequest, Reply, Request, Ticket}
 use crate::mail::event::Change;
 use crate::mail::letter::Letter;
 use crate::mail::note::Deed;
-use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
+use crate::mail::outbox::Outbox;
 use crate::mail::placement::{CoreId, VirtualShard};
-use crate::shard::guilds::records;
-use crate::shard::{GuildSlot, Hosted, Pending, Shard, UserSlot, Waiting};
-use crate::store::{Conflict, Found, Query, StoreError, Write};
-use crate::wire::model::account::Account;
-use crate::wire::model::user::User;
-use crate::wire::refusal::{FormErrors, Refusal};
+use crate::shard::context::Context;
+use crate::shard::guilds::{GuildSlot, Guilds, Hosted, Pending, Waiting, records};
+use crate::store::{Conflict, Found, Query, StoreError};
+use crate::wire::refusal::Refusal;
 
 /// A request with what was looked up for it so far.
 #[derive(Debug)]
-pub(in crate::shard) struct PendingAsk {
+pub(super) struct PendingAsk {
     guild: GuildId,
     from: CoreId,
     ticket: Ticket,
@@ -43,7 +41,7 @@ pub(in crate::shard) struct PendingAsk {
 
 /// A plan on its way to the disk.
 #[derive(Debug)]
-pub(in crate::shard) struct Committing {
+pub(super) struct Committing {
     guild: GuildId,
     from: CoreId,
     ticket: Ticket,
@@ -55,74 +53,54 @@ pub(in crate::shard) struct Committing {
 
 /// A guild to be made, as soon as its owner is known.
 #[derive(Debug)]
-pub(in crate::shard) struct Founding {
+pub(super) struct Founding {
     from: CoreId,
     ticket: Ticket,
     shard: VirtualShard,
     name: String,
 }
 
-/// A commit that is not a guild's.
+/// A new guild on its way to the disk.
 #[derive(Debug)]
-pub(in crate::shard) struct OwnCommit {
+pub(super) struct Founded {
     from: CoreId,
     ticket: Ticket,
-    what: Own,
+    reply: Reply,
+    owner: UserId,
+    guild: GuildId,
 }
 
-#[derive(Debug)]
-enum Own {
-    Guild { reply: Reply, owner: UserId, guild: GuildId },
-    Account(Box<Account>),
-    Revoked { user: UserId, valid_from_ms: u64 },
-}
-
-impl Shard {
-    pub(in crate::shard) fn ask(&mut self, now: Time, ask: Ask, out: &mut Outbox) {
+impl Guilds {
+    pub(in crate::shard) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
         let Ask { from, ticket, actor, request } = ask;
         match request {
             Request::Guild(guild, request) => {
                 let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
-                self.ask_guild(now, pending, out);
+                self.ask_guild(cx, now, pending, out);
             }
             Request::Channel(channel, request) => match self.channels.get(&channel) {
                 Some(guild) => {
                     let pending =
                         PendingAsk { guild: *guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
-                    self.ask_guild(now, pending, out);
+                    self.ask_guild(cx, now, pending, out);
                 }
                 None => {
                     let ask = Ask { from, ticket, actor, request: Request::Channel(channel, request) };
-                    self.query(Query::GuildOfChannel(channel), Waiting::Channel(Box::new(ask)), out);
+                    self.jobs.query(Query::GuildOfChannel(channel), Waiting::Channel(Box::new(ask)), out);
                 }
             },
             Request::FoundGuild { shard, owner, draft } => {
                 let founding = Founding { from, ticket, shard, name: draft.name };
-                self.query(Query::Users(vec![owner]), Waiting::Founding(Box::new(founding)), out);
+                self.jobs.query(Query::Users(vec![owner]), Waiting::Founding(Box::new(founding)), out);
             }
-            Request::CreateAccount { shard, username, global_name, password, bot, owner } => {
-                let id: UserId = self.mint.mint(now.millis(), shard.number());
-                let account = Box::new(Account {
-                    user: User { id, username, global_name, avatar: None, bot: bot.is_some() },
-                    owner,
-                    privileged: bot.unwrap_or(0),
-                    tokens_valid_from_ms: 0,
-                });
-                let writes = vec![Write::CreateAccount { account: account.clone(), password }];
-                self.commit_own(writes, OwnCommit { from, ticket, what: Own::Account(account) }, out);
-            }
-            Request::RevokeTokens(user) => {
-                let valid_from_ms = now.millis() + 1;
-                let writes = vec![Write::RevokeTokens { user, valid_from_ms }];
-                let what = Own::Revoked { user, valid_from_ms };
-                self.commit_own(writes, OwnCommit { from, ticket, what }, out);
-            }
+            Request::CreateAccount { .. } | Request::RevokeTokens(_) => unreachable!("these are for a user's owner"),
         }
     }
 
     /// The store has answered in which guild a channel is.
-    pub(in crate::shard) fn channel_found(
+    pub(super) fn channel_found(
         &mut self,
+        cx: &mut Context,
         now: Time,
         ask: Ask,
         result: Result<Option<Found>, StoreError>,
@@ -131,10 +109,10 @@ impl Shard {
         let Ask { from, ticket, actor, request } = ask;
         let Request::Channel(channel, request) = request else { return };
         match result {
-            Ok(Some(Found::GuildOf(Some(guild)))) if self.placement.owner(guild) == self.me => {
+            Ok(Some(Found::GuildOf(Some(guild)))) if cx.placement.owner(guild) == cx.me => {
                 self.note_channel(channel, guild);
                 let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
-                self.ask_guild(now, pending, out);
+                self.ask_guild(cx, now, pending, out);
             }
             Ok(_) => reply(out, from, ticket, Err(Refusal::UNKNOWN_CHANNEL)),
             Err(error) => {
@@ -153,11 +131,11 @@ impl Shard {
     }
 
     /// Plans a request, now that everything it is known to need is here; or loads, parks or refuses it.
-    fn ask_guild(&mut self, now: Time, mut pending: PendingAsk, out: &mut Outbox) {
+    fn ask_guild(&mut self, cx: &mut Context, now: Time, mut pending: PendingAsk, out: &mut Outbox) {
         let guild = pending.guild;
         let Some(slot) = self.guilds.get_mut(&guild) else {
             self.guilds.insert(guild, GuildSlot::Loading([Pending::Ask(Box::new(pending))].into()));
-            self.query(Query::Guild(guild), Waiting::Guild(guild), out);
+            self.jobs.query(Query::Guild(guild), Waiting::Guild(guild), out);
             return;
         };
         let hosted = match slot {
@@ -186,18 +164,18 @@ impl Shard {
             pending.loaded.clear();
             pending.loaded_at = hosted.messages_changed;
         }
-        let random = self.prng.next_u64();
+        let random = cx.prng.next_u64();
         // Planning borrows, so a plan that panics leaves the guild whole: only this request fails. Ids that it minted are
         // minted again; they were not used.
         let (guild_here, request, loaded) = (&hosted.guild, &pending.request, &pending.loaded);
-        let (actor, mint) = (pending.actor, self.mint.clone());
+        let (actor, mint) = (pending.actor, cx.mint.clone());
         let planned = catch_unwind(move || {
             let mut at = PlanContext { now, actor, loaded, mint, random };
             let planned = guild_here.plan(request, &mut at);
             (planned, at.mint)
         });
         let planned = planned.map(|(planned, mint)| {
-            self.mint = mint;
+            cx.mint = mint;
             planned
         });
         match planned {
@@ -210,28 +188,28 @@ impl Shard {
                 if pending.loaded.len() >= limits::LOOKUPS_MAX {
                     reply(out, pending.from, pending.ticket, Err(Refusal::OVERLOADED));
                 } else {
-                    self.query(query.clone(), Waiting::Ask(Box::new(pending), query), out);
+                    self.jobs.query(query.clone(), Waiting::Ask(Box::new(pending), query), out);
                 }
             }
             Ok(Ok(mut plan)) => {
-                let deeds = if self.recording { records::deeds(pending.actor, &plan) } else { Vec::new() };
+                let deeds = if cx.recording { records::deeds(pending.actor, &plan) } else { Vec::new() };
                 let writes = plan.take_writes();
                 let (from, ticket) = (pending.from, pending.ticket);
                 let committing = Committing { guild, from, ticket, claims, plan, deeds };
                 if writes.is_empty() {
-                    self.finish(now, committing, out);
+                    self.finish(cx, now, committing, out);
                     return;
                 }
                 hosted.claims.extend(committing.claims.iter().copied());
-                let id = self.job(Waiting::Commit(Box::new(committing)));
-                out.jobs.push(StoreJob { id, work: StoreWork::Commit(writes) });
+                self.jobs.commit(writes, Waiting::Commit(Box::new(committing)), out);
             }
         }
     }
 
     /// The store has answered about a guild that was to be loaded.
-    pub(in crate::shard) fn guild_loaded(
+    pub(super) fn guild_loaded(
         &mut self,
+        cx: &mut Context,
         now: Time,
         guild: GuildId,
         result: Result<Option<Found>, StoreError>,
@@ -249,7 +227,7 @@ impl Shard {
                 };
                 self.guilds.insert(guild, GuildSlot::Here(Box::new(hosted)));
                 for pending in waiting {
-                    self.again(now, guild, pending, out);
+                    self.again(cx, now, guild, pending, out);
                 }
             }
             Ok(_) => {
@@ -279,8 +257,9 @@ impl Shard {
     }
 
     /// The store has answered about what a plan needs.
-    pub(in crate::shard) fn looked_up(
+    pub(super) fn looked_up(
         &mut self,
+        cx: &mut Context,
         now: Time,
         mut pending: PendingAsk,
         query: Query,
@@ -293,7 +272,7 @@ impl Shard {
                     hosted.guild.learn(&query, &found);
                 }
                 pending.loaded.push((query, found));
-                self.ask_guild(now, pending, out);
+                self.ask_guild(cx, now, pending, out);
             }
             Ok(None) | Err(_) => {
                 tracing::error!(guild = %pending.guild, ?query, "the store did not answer a question");
@@ -303,8 +282,9 @@ impl Shard {
     }
 
     /// A plan was committed, or was not.
-    pub(in crate::shard) fn committed(
+    pub(super) fn committed(
         &mut self,
+        cx: &mut Context,
         now: Time,
         committing: Committing,
         result: Result<Option<Found>, StoreError>,
@@ -314,7 +294,7 @@ impl Shard {
         let freed = committing.claims.clone();
         match result {
             Ok(_) => {
-                self.finish(now, committing, out);
+                self.finish(cx, now, committing, out);
             }
             Err(StoreError::Conflict(Conflict::Gone)) => {
                 let refusal = committing.plan.refusal_if_gone();
@@ -332,34 +312,34 @@ impl Shard {
                 hosted.messages_changed += u64::from(matches!(claim, Claim::Message(_)));
             }
             for pending in std::mem::take(&mut hosted.waiting) {
-                self.again(now, guild, pending, out);
+                self.again(cx, now, guild, pending, out);
             }
         }
     }
 
     /// Applies, publishes and answers what is durable now.
-    fn finish(&mut self, now: Time, committing: Committing, out: &mut Outbox) {
+    fn finish(&mut self, cx: &mut Context, now: Time, committing: Committing, out: &mut Outbox) {
         let Committing { guild, from, ticket, plan, deeds, .. } = committing;
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
             // The guild was deleted meanwhile; what was written into it is gone with it.
             reply(out, from, ticket, Err(Refusal::UNKNOWN_GUILD));
             return;
         };
-        if self.recording {
+        if cx.recording {
             records::note_plan(now, hosted, &plan, deeds, out);
         }
         let letters = hosted.guild.commit(&plan);
         if hosted.guild.has_changes() {
-            self.stirred.push(guild);
+            self.changed.push(guild);
         }
-        self.metrics.count(Counter::EventsPublished, plan.events().len() as u64);
+        cx.metrics.count(Counter::EventsPublished, plan.events().len() as u64);
         let mut deleted = false;
         let (events, answer) = plan.into_outcome();
         for event in events {
             let event = event.published_at(now);
             deleted |= event.change == Some(Change::Deleted);
             if event.name == crate::wire::event::EventName::MessageCreate {
-                self.metrics.count(Counter::MessagesCreated, 1);
+                cx.metrics.count(Counter::MessagesCreated, 1);
             }
             let event = Arc::new(event);
             for core in hosted.guild.watchers() {
@@ -367,15 +347,15 @@ impl Shard {
             }
         }
         for (user, letter) in letters {
-            out.post(self.placement.owner(user), letter);
+            out.post(cx.placement.owner(user), letter);
         }
         if deleted {
             for user in hosted.guild.online() {
-                out.post(self.placement.owner(user), Letter::Parted { user, guild });
+                out.post(cx.placement.owner(user), Letter::Parted { user, guild });
             }
             if let Some(GuildSlot::Here(hosted)) = self.guilds.remove(&guild) {
                 for pending in hosted.waiting {
-                    self.again(now, guild, pending, out);
+                    self.again(cx, now, guild, pending, out);
                 }
             }
         }
@@ -383,16 +363,17 @@ impl Shard {
     }
 
     /// Tries something that had to wait.
-    pub(in crate::shard) fn again(&mut self, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
+    pub(super) fn again(&mut self, cx: &mut Context, now: Time, guild: GuildId, pending: Pending, out: &mut Outbox) {
         match pending {
-            Pending::Ask(ask) => self.ask_guild(now, *ask, out),
-            Pending::Join(coming) => self.join(now, guild, *coming, out),
+            Pending::Ask(ask) => self.ask_guild(cx, now, *ask, out),
+            Pending::Join(coming) => self.join(cx, now, guild, *coming, out),
         }
     }
 
     /// The owner of a guild to be made is known.
-    pub(in crate::shard) fn found_guild(
+    pub(super) fn found_guild(
         &mut self,
+        cx: &mut Context,
         now: Time,
         founding: Founding,
         result: Result<Option<Found>, StoreError>,
@@ -408,46 +389,29 @@ impl Shard {
             Err(refusal) => return reply(out, from, ticket, Err(refusal)),
         };
         let owner_id = owner.id;
-        let (record, writes) = guild::founding::found(shard, owner, name, now.millis(), &mut self.mint);
+        let (record, writes) = guild::founding::found(shard, owner, name, now.millis(), &mut cx.mint);
         let guild = record.guild.id;
         let answer = Reply::Json(201, Guild::load(record).rest_json());
-        let what = Own::Guild { reply: answer, owner: owner_id, guild };
-        self.commit_own(writes, OwnCommit { from, ticket, what }, out);
+        let founded = Founded { from, ticket, reply: answer, owner: owner_id, guild };
+        self.jobs.commit(writes, Waiting::Founded(Box::new(founded)), out);
     }
 
-    fn commit_own(&mut self, writes: Vec<Write>, own: OwnCommit, out: &mut Outbox) {
-        let id = self.job(Waiting::Own(Box::new(own)));
-        out.jobs.push(StoreJob { id, work: StoreWork::Commit(writes) });
-    }
-
-    /// A new guild, a new account or a revocation was committed, or was not.
-    pub(in crate::shard) fn own_committed(
+    /// A new guild was committed, or was not.
+    pub(super) fn founded(
         &mut self,
-        own: OwnCommit,
+        cx: &mut Context,
+        founded: Founded,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
-        let OwnCommit { from, ticket, what } = own;
-        let answer = match (result, what) {
-            (Ok(_), Own::Guild { reply, owner, guild }) => {
-                out.post(self.placement.owner(owner), Letter::Gained { user: owner, guild });
-                Ok(reply)
+        let Founded { from, ticket, reply: made, owner, guild } = founded;
+        let answer = match result {
+            Ok(_) => {
+                out.post(cx.placement.owner(owner), Letter::Gained { user: owner, guild });
+                Ok(made)
             }
-            (Ok(_), Own::Account(account)) => Ok(Reply::Account(account)),
-            (Ok(_), Own::Revoked { user, valid_from_ms }) => {
-                if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
-                    online.revoke(valid_from_ms);
-                }
-                for core in self.placement.all() {
-                    out.post(core, Letter::Revoked { user, valid_from_ms });
-                }
-                Ok(Reply::Done)
-            }
-            (Err(StoreError::Conflict(Conflict::NameTaken)), _) => {
-                Err(FormErrors::one(&["username"], "USERNAME_ALREADY_TAKEN", "Username is taken."))
-            }
-            (Err(StoreError::Conflict(Conflict::Gone)), _) => Err(Refusal::UNKNOWN_USER),
-            (Err(error @ StoreError::Failed(_)), _) => {
+            Err(StoreError::Conflict(_)) => Err(Refusal::UNKNOWN_USER),
+            Err(error @ StoreError::Failed(_)) => {
                 tracing::error!(%error, "a commit failed");
                 Err(Refusal::INTERNAL)
             }

@@ -19,7 +19,8 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
-use crate::shard::Shard;
+use crate::shard::context::Context;
+use crate::shard::home::Home;
 use crate::shard::home::connections::{Identify, Resumption};
 use crate::wire::close::CloseCode;
 
@@ -147,7 +148,7 @@ pub struct Resume {
 
 /// One core's admission.
 #[derive(Debug)]
-pub(in crate::shard) struct Admission {
+pub(super) struct Admission {
     identifies: Bucket,
     resumes: Bucket,
     line: usize,
@@ -156,7 +157,7 @@ pub(in crate::shard) struct Admission {
     /// Who will be told to come back, by when; true: with the session.
     dismissed: BTreeSet<(Time, Key, bool)>,
     /// Sessions that have identified and are not yet ready.
-    pub(in crate::shard) underway: usize,
+    pub(super) underway: usize,
     /// The longest time from identify to READY since the last review.
     longest: Duration,
     ticked_at: Option<Time>,
@@ -165,7 +166,7 @@ pub(in crate::shard) struct Admission {
 }
 
 impl Admission {
-    pub(in crate::shard) fn new(pace: Pace) -> Admission {
+    pub(super) fn new(pace: Pace) -> Admission {
         let Pace { identifies, resumes, line } = pace;
         Admission {
             identifies: Bucket::new(limits::IDENTIFY_RATE_START, limits::IDENTIFY_RATE_MIN, identifies),
@@ -182,7 +183,7 @@ impl Admission {
     }
 
     /// READY was dispatched so long after its identify.
-    pub(in crate::shard) fn ready_after(&mut self, took: Duration) {
+    pub(super) fn ready_after(&mut self, took: Duration) {
         self.longest = self.longest.max(took);
     }
 
@@ -191,7 +192,7 @@ impl Admission {
     }
 
     /// A tick: the rates follow what was measured since the last one.
-    pub(in crate::shard) fn review(&mut self, now: Time) {
+    pub(super) fn review(&mut self, now: Time) {
         let lag = self.ticked_at.map_or(Duration::ZERO, |last| now.since(last).saturating_sub(limits::TICK));
         self.ticked_at = Some(now);
         let late = lag > limits::ADMISSION_LAG_MAX;
@@ -219,42 +220,56 @@ impl Admission {
     }
 }
 
-impl Shard {
+impl Home {
     /// A client identifies on a connection without a session: one begins, now or when it is its turn.
-    pub fn identify(&mut self, now: Time, key: Key, identify: Identify, out: &mut Outbox) {
-        self.metrics.count(Counter::Identifies, 1);
+    pub(in crate::shard) fn identify(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        identify: Identify,
+        out: &mut Outbox,
+    ) {
+        cx.metrics.count(Counter::Identifies, 1);
         if self.admission.identifying.is_empty() && self.admission.admits_identify(now) {
-            return self.begin(now, now, key, identify, out);
+            return self.begin(cx, now, now, key, identify, out);
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.wait(now);
         if self.admission.identifying.len() < self.admission.line {
-            self.metrics.count(Counter::AdmissionsDelayed, 1);
+            cx.metrics.count(Counter::AdmissionsDelayed, 1);
             self.admission.identifying.push_back(InLine { connection: key, since: now, wish: identify });
         } else {
-            self.dismiss(now, key, false);
+            self.dismiss(cx, now, key, false);
         }
     }
 
     /// A client wants to continue a session on a connection without one: it does, now or when it is its turn.
-    pub fn resume(&mut self, now: Time, key: Key, resume: Resume, out: &mut Outbox) -> Resumption {
-        let lives_here = resume.session.is_some_and(|session| session.home == self.me);
+    pub(in crate::shard) fn resume(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        resume: Resume,
+        out: &mut Outbox,
+    ) -> Resumption {
+        let lives_here = resume.session.is_some_and(|session| session.home == cx.me);
         if !lives_here || (self.admission.resuming.is_empty() && self.admission.resumes.take(now)) {
-            return self.go_on(now, key, resume, out);
+            return self.go_on(cx, now, key, resume, out);
         }
         let Some(connection) = self.connections.get_mut(key) else { return Resumption::Waits };
         connection.wait(now);
         if self.admission.resuming.len() < self.admission.line {
-            self.metrics.count(Counter::AdmissionsDelayed, 1);
+            cx.metrics.count(Counter::AdmissionsDelayed, 1);
             self.admission.resuming.push_back(InLine { connection: key, since: now, wish: resume });
         } else {
-            self.dismiss(now, key, true);
+            self.dismiss(cx, now, key, true);
         }
         Resumption::Waits
     }
 
     /// Lets in whose turn it is, resumes first, and sends away who was told to go. A part of a turn, and bounded.
-    pub(in crate::shard) fn let_in(&mut self, now: Time, out: &mut Outbox) {
+    pub(super) fn let_in(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         for _ in 0..limits::ADMISSION_SLICE {
             let Some(first) = self.admission.resuming.front() else { break };
             let (key, since, resume) = (first.connection, first.since, first.wish);
@@ -267,12 +282,12 @@ impl Shard {
                 continue;
             }
             if late {
-                self.dismiss(now, key, true);
+                self.dismiss(cx, now, key, true);
                 continue;
             }
             self.stop_waiting(key);
-            if self.go_on(now, key, resume, out) == Resumption::FromTheFuture {
-                self.close_connection(now, key, CloseCode::InvalidSeq, None, out);
+            if self.go_on(cx, now, key, resume, out) == Resumption::FromTheFuture {
+                self.close_connection(cx, now, key, CloseCode::InvalidSeq, None, out);
             }
         }
         for _ in 0..limits::ADMISSION_SLICE {
@@ -287,11 +302,11 @@ impl Shard {
                 continue;
             }
             if late {
-                self.dismiss(now, key, false);
+                self.dismiss(cx, now, key, false);
                 continue;
             }
             self.stop_waiting(key);
-            self.begin(now, since, key, first.wish, out);
+            self.begin(cx, now, since, key, first.wish, out);
         }
         for _ in 0..limits::ADMISSION_SLICE {
             let Some((_, key, resumable)) = self.admission.dismissed.first().copied().filter(|(due, ..)| *due <= now)
@@ -307,27 +322,27 @@ impl Shard {
     }
 
     /// For how many seconds a client that wants to connect should stay away, if there are too many here already.
-    pub fn turns_away(&mut self) -> Option<u64> {
+    pub(in crate::shard) fn turns_away(&mut self, cx: &mut Context) -> Option<u64> {
         (self.admission.crowd() >= limits::ADMISSION_CROWD_MAX).then(|| {
-            self.metrics.count(Counter::UpgradesRefused, 1);
+            cx.metrics.count(Counter::UpgradesRefused, 1);
             let spread = limits::RETRY_AFTER_MAX.as_secs() - limits::RETRY_AFTER_MIN.as_secs() + 1;
-            limits::RETRY_AFTER_MIN.as_secs() + self.prng.below(spread)
+            limits::RETRY_AFTER_MIN.as_secs() + cx.prng.below(spread)
         })
     }
 
     /// Identifies per second that this core admits at present.
-    pub fn identify_rate(&self) -> u64 {
+    pub(in crate::shard) fn identify_rate(&self) -> u64 {
         self.admission.identifies.rate()
     }
 
     /// Has a connection told to come back, at a time drawn at random: the more there are, the later.
-    fn dismiss(&mut self, now: Time, key: Key, resumable: bool) {
-        self.metrics.count(Counter::AdmissionsRefused, 1);
+    fn dismiss(&mut self, cx: &mut Context, now: Time, key: Key, resumable: bool) {
+        cx.metrics.count(Counter::AdmissionsRefused, 1);
         let bucket = if resumable { &self.admission.resumes } else { &self.admission.identifies };
         let backlog = Duration::from_millis(self.admission.dismissed.len() as u64 * 1_000 / bucket.rate().max(1));
         let most = (limits::DISMISSAL_MIN * 4 + backlog).min(limits::DISMISSAL_MAX);
         let spread = most - limits::DISMISSAL_MIN;
-        let due = now + limits::DISMISSAL_MIN + Duration::from_nanos(self.prng.below(spread.as_nanos() as u64));
+        let due = now + limits::DISMISSAL_MIN + Duration::from_nanos(cx.prng.below(spread.as_nanos() as u64));
         self.admission.dismissed.insert((due, key, resumable));
     }
 

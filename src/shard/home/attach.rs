@@ -18,9 +18,8 @@ use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::session::body::Body;
 use crate::session::{Attaching, Session, Stage};
-use crate::shard::{Shard, UserSlot, Waiting};
-use crate::store::{Found, Query, StoreError};
-use crate::user::OnlineUser;
+use crate::shard::context::Context;
+use crate::shard::home::Home;
 use crate::wire::close::CloseCode;
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -28,159 +27,11 @@ use crate::wire::model::account::Account;
 use crate::wire::model::presence::Platform;
 use crate::wire::model::user::CurrentUser;
 
-impl Shard {
-    /// The owner of a user hears of a new session.
-    pub(in crate::shard) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
-        match self.users.get_mut(&user) {
-            None => {
-                let letter = Letter::Attach { session, user, issued_ms };
-                self.users.insert(user, UserSlot::Loading(Box::new(vec![letter])));
-                self.query(Query::AccountWithGuilds(user), Waiting::User(user), out);
-            }
-            Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Attach { session, user, issued_ms }),
-            Some(UserSlot::Here(online)) => {
-                online.attach(session);
-                self.query(Query::Account(user), Waiting::Attach { session, user, issued_ms }, out);
-            }
-        }
-    }
-
-    /// The store has answered about the account of a user who has other sessions.
-    pub(in crate::shard) fn account_loaded(
-        &mut self,
-        session: SessionId,
-        user: UserId,
-        issued_ms: u64,
-        result: Result<Option<Found>, StoreError>,
-        out: &mut Outbox,
-    ) {
-        let account = match result {
-            Ok(Some(Found::Account(Some(account)))) => Some(Arc::new(*account)),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::error!(%user, %error, "an account could not be loaded");
-                self.detach(session, user);
-                return out.post(session.home, Letter::AttachRefused { session, bad_token: false });
-            }
-        };
-        self.let_know(session, user, issued_ms, account.as_ref(), out);
-    }
-
-    /// Owner: lets an attached session know who it is.
-    fn let_know(
-        &mut self,
-        session: SessionId,
-        user: UserId,
-        issued_ms: u64,
-        account: Option<&Arc<Account>>,
-        out: &mut Outbox,
-    ) {
-        let guilds = match self.users.get(&user) {
-            Some(UserSlot::Here(online)) => online.admit(issued_ms),
-            // It ended while the store was asked, and with it the user's last session.
-            Some(UserSlot::Loading(_)) | None => None,
-        };
-        if let (Some(account), Some(guilds)) = (account, guilds) {
-            out.post(session.home, Letter::Attached { session, account: Arc::clone(account), guilds });
-        } else {
-            self.detach(session, user);
-            out.post(session.home, Letter::AttachRefused { session, bad_token: true });
-        }
-    }
-
-    /// The store has answered about a user. Letters that came meanwhile are taken in the order in which they came, so a
-    /// membership that was committed after the store was asked is not missed.
-    pub(in crate::shard) fn user_loaded(
-        &mut self,
-        now: Time,
-        user: UserId,
-        result: Result<Option<Found>, StoreError>,
-        out: &mut Outbox,
-    ) {
-        let Some(slot @ UserSlot::Loading(_)) = self.users.get_mut(&user) else { return };
-        match result {
-            Ok(Some(Found::AccountWithGuilds(Some(found)))) => {
-                let (account, guilds) = *found;
-                let online = UserSlot::Here(Box::new(OnlineUser::load(&account, guilds)));
-                let UserSlot::Loading(waiting) = std::mem::replace(slot, online) else {
-                    unreachable!("looked just now")
-                };
-                let account = Arc::new(account);
-                // Memberships first: an attach among the letters then lists them, and nobody is told twice.
-                let is_attach = |letter: &Letter| matches!(letter, Letter::Attach { .. });
-                let (attaches, memberships): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_attach);
-                for letter in memberships {
-                    self.receive(now, letter, out);
-                }
-                for letter in attaches {
-                    let Letter::Attach { session, issued_ms, .. } = letter else { unreachable!("parted above") };
-                    if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
-                        online.attach(session);
-                    }
-                    self.let_know(session, user, issued_ms, Some(&account), out);
-                }
-                if let Some(UserSlot::Here(online)) = self.users.get(&user)
-                    && online.is_idle()
-                {
-                    self.users.remove(&user);
-                }
-            }
-            other => {
-                let bad_token = other.is_ok();
-                if let Err(error) = other {
-                    tracing::error!(%user, %error, "a user could not be loaded");
-                }
-                let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else { return };
-                for letter in *waiting {
-                    if let Letter::Attach { session, .. } = letter {
-                        out.post(session.home, Letter::AttachRefused { session, bad_token });
-                    }
-                }
-            }
-        }
-    }
-
-    /// The owner of a user hears that a session is over.
-    pub(in crate::shard) fn detach(&mut self, session: SessionId, user: UserId) {
-        match self.users.get_mut(&user) {
-            Some(UserSlot::Here(online)) => {
-                let nobody_left = online.detach(session);
-                if nobody_left {
-                    self.users.remove(&user);
-                }
-            }
-            Some(UserSlot::Loading(waiting)) => {
-                waiting.retain(|letter| !matches!(letter, Letter::Attach { session: other, .. } if *other == session));
-            }
-            None => {}
-        }
-    }
-
-    /// The owner of a user hears of a new membership.
-    pub(in crate::shard) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
-        match self.users.get_mut(&user) {
-            Some(UserSlot::Here(online)) => {
-                for session in online.gain(guild) {
-                    out.post(session.home, Letter::JoinNow { session: *session, guild });
-                }
-            }
-            Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Gained { user, guild }),
-            None => {}
-        }
-    }
-
-    /// The owner of a user hears that a membership has ended.
-    pub(in crate::shard) fn parted(&mut self, user: UserId, guild: GuildId) {
-        match self.users.get_mut(&user) {
-            Some(UserSlot::Here(online)) => online.part(guild),
-            Some(UserSlot::Loading(waiting)) => waiting.push(Letter::Parted { user, guild }),
-            None => {}
-        }
-    }
-
+impl Home {
     /// Home: the owner knows the user. READY is dispatched and the guilds are joined.
     pub(in crate::shard) fn attached(
         &mut self,
+        cx: &mut Context,
         now: Time,
         id: SessionId,
         account: &Arc<Account>,
@@ -189,7 +40,7 @@ impl Shard {
     ) {
         let Some(key) = self.session_key(id) else {
             // The session ended while the owner was asked; it must not stay on the owner's list.
-            out.post(self.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
+            out.post(cx.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
             return;
         };
         let session = self.sessions.get_mut(key).expect("found just now");
@@ -214,9 +65,9 @@ impl Shard {
         };
         if let Some(code) = objection {
             if let Some(connection) = session.connection {
-                self.close_connection(now, connection, code, None, out);
+                self.close_connection(cx, now, connection, code, None, out);
             }
-            self.end_session(now, key, out);
+            self.end_session(cx, now, key, out);
             return;
         }
         if !seen.is_empty() {
@@ -245,7 +96,7 @@ impl Shard {
         serde_json::to_writer(&mut json, &ready).expect("READY is JSON");
         session.dispatch(Body::new(EventName::Ready, Bytes::from(json), now));
         let coming = coming(session);
-        self.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
+        cx.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
         // To wait in line is no sign that the core is slow.
         self.admission.ready_after(now.since(begun_at));
         // It goes out with the first guild, in one write, unless that takes long.
@@ -255,23 +106,30 @@ impl Shard {
             self.held.push(key);
         }
         for guild in seen {
-            out.post(self.placement.owner(guild), Letter::Join { guild, coming: coming.clone() });
+            out.post(cx.placement.owner(guild), Letter::Join { guild, coming: coming.clone() });
         }
     }
 
     /// Home: the owner does not know the user, or its token is void.
-    pub(in crate::shard) fn attach_refused(&mut self, now: Time, id: SessionId, bad_token: bool, out: &mut Outbox) {
+    pub(in crate::shard) fn attach_refused(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        id: SessionId,
+        bad_token: bool,
+        out: &mut Outbox,
+    ) {
         let Some((key, session)) = self.session(id) else { return };
         if let Some(connection) = session.connection {
             let code = if bad_token { CloseCode::AuthenticationFailed } else { CloseCode::UnknownError };
-            self.close_connection(now, connection, code, None, out);
+            self.close_connection(cx, now, connection, code, None, out);
         }
-        self.end_session(now, key, out);
+        self.end_session(cx, now, key, out);
     }
 
     /// Home: a running session's user has become a member of a guild.
-    pub(in crate::shard) fn join_now(&mut self, id: SessionId, guild: GuildId, out: &mut Outbox) {
-        let placement = self.placement;
+    pub(in crate::shard) fn join_now(&mut self, cx: &mut Context, id: SessionId, guild: GuildId, out: &mut Outbox) {
+        let placement = cx.placement;
         let Some((_, session)) = self.session(id) else { return };
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
         // guild's answer comes behind the removal; whoever is seated then ignores it.
@@ -281,7 +139,14 @@ impl Shard {
     }
 
     /// Tokens of a user are void: its sessions that were started with them end.
-    pub(in crate::shard) fn revoke(&mut self, now: Time, user: UserId, valid_from_ms: u64, out: &mut Outbox) {
+    pub(in crate::shard) fn revoke(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        user: UserId,
+        valid_from_ms: u64,
+        out: &mut Outbox,
+    ) {
         self.revoked.insert(user, valid_from_ms);
         let void: Vec<_> = self
             .sessions
@@ -291,9 +156,9 @@ impl Shard {
             .collect();
         for (key, connection) in void {
             if let Some(connection) = connection {
-                self.close_connection(now, connection, CloseCode::AuthenticationFailed, None, out);
+                self.close_connection(cx, now, connection, CloseCode::AuthenticationFailed, None, out);
             }
-            self.end_session(now, key, out);
+            self.end_session(cx, now, key, out);
         }
     }
 }

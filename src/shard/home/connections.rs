@@ -10,6 +10,7 @@ use crate::base::id::UserId;
 use crate::base::metrics::{Counter, Metric};
 use crate::base::slab::Key;
 use crate::mail::letter::{Conduct, Letter, Terms};
+use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::relay::Aftermath;
@@ -17,7 +18,8 @@ use crate::session::body::Body;
 use crate::session::connection::{Connection, Released};
 use crate::session::replay::Replay;
 use crate::session::{Attaching, Holds, Session, Stage};
-use crate::shard::Shard;
+use crate::shard::context::Context;
+use crate::shard::home::Home;
 use crate::shard::home::admission::Resume;
 use crate::wire::close::{self, CloseCode};
 use crate::wire::event::EventName;
@@ -65,39 +67,39 @@ pub enum Resumption {
     Waits,
 }
 
-impl Shard {
+impl Home {
     /// A socket was upgraded. HELLO is the first thing to be sent.
-    pub fn open(&mut self, now: Time, terms: Terms) -> Key {
-        self.metrics.count(Counter::ConnectionsAccepted, 1);
+    pub(in crate::shard) fn open(&mut self, cx: &mut Context, now: Time, terms: Terms) -> Key {
+        cx.metrics.count(Counter::ConnectionsAccepted, 1);
         let key = self.connections.insert(Connection::open(terms, now));
         self.list_connection(key);
         key
     }
 
     /// A socket was handed over by another core. Its resume is not yet done.
-    pub fn adopt(&mut self, terms: Terms, unsent: Vec<u8>, conduct: Conduct) -> Key {
+    pub(in crate::shard) fn adopt(&mut self, terms: Terms, unsent: Vec<u8>, conduct: Conduct) -> Key {
         let key = self.connections.insert(Connection::adopt(terms, unsent, conduct));
         self.list_connection(key);
         key
     }
 
     /// A connection, to look at.
-    pub fn connection(&self, key: Key) -> Option<&Connection> {
+    pub(in crate::shard) fn connection(&self, key: Key) -> Option<&Connection> {
         self.connections.get(key)
     }
 
     /// Counts a command; false when the client has sent too many.
-    pub fn count_command(&mut self, now: Time, key: Key) -> bool {
+    pub(in crate::shard) fn count_command(&mut self, now: Time, key: Key) -> bool {
         self.connections.get_mut(key).is_some_and(|connection| connection.count_command(now))
     }
 
     /// Queues bytes before all others: the answer to the upgrade.
-    pub fn queue_first(&mut self, key: Key, bytes: Vec<u8>) {
+    pub(in crate::shard) fn queue_first(&mut self, key: Key, bytes: Vec<u8>) {
         self.queue_on(key, |connection| connection.queue_first(bytes));
     }
 
     /// Queues control frames. None goes behind the server's own close frame; the answer to the client's does.
-    pub fn queue_replies(&mut self, key: Key, frames: &mut Vec<u8>, answers_close: bool) {
+    pub(in crate::shard) fn queue_replies(&mut self, key: Key, frames: &mut Vec<u8>, answers_close: bool) {
         self.queue_on(key, |connection| {
             if answers_close || !connection.is_closing() {
                 connection.queue(frames);
@@ -106,22 +108,22 @@ impl Shard {
     }
 
     /// Queues op 7.
-    pub fn ask_to_reconnect(&mut self, key: Key) {
+    pub(in crate::shard) fn ask_to_reconnect(&mut self, key: Key) {
         self.queue_on(key, Connection::ask_to_reconnect);
     }
 
     /// Closes a connection whose encoding is not supported.
-    pub fn close_unsupported(&mut self, key: Key, reason: &str) {
+    pub(in crate::shard) fn close_unsupported(&mut self, key: Key, reason: &str) {
         self.queue_on(key, |connection| connection.close_unsupported(reason));
     }
 
     /// Takes what a connection has pending, to write it without a flush.
-    pub fn take_pending(&mut self, key: Key) -> Vec<u8> {
+    pub(in crate::shard) fn take_pending(&mut self, key: Key) -> Vec<u8> {
         self.connections.get_mut(key).map(Connection::take_pending).unwrap_or_default()
     }
 
     /// What [`Shard::take_pending`] gave was written: the socket took `taken` bytes and left `rest`.
-    pub fn pending_written(&mut self, now: Time, key: Key, taken: usize, rest: Vec<u8>) {
+    pub(in crate::shard) fn pending_written(&mut self, now: Time, key: Key, taken: usize, rest: Vec<u8>) {
         if rest.is_empty() {
             self.writable(key);
         } else if let Some(connection) = self.connections.get_mut(key) {
@@ -138,7 +140,7 @@ impl Shard {
     }
 
     /// A heartbeat: answered always; with a number it acknowledges events.
-    pub fn beat(&mut self, now: Time, key: Key, seq: Option<u64>) {
+    pub(in crate::shard) fn beat(&mut self, now: Time, key: Key, seq: Option<u64>) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.heartbeat(now);
         if let Some(session) = connection.session().and_then(|session| self.sessions.get_mut(session))
@@ -150,10 +152,18 @@ impl Shard {
     }
 
     /// A session begins, whose client has identified at `asked`.
-    pub(in crate::shard) fn begin(&mut self, now: Time, asked: Time, key: Key, identify: Identify, out: &mut Outbox) {
+    pub(super) fn begin(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        asked: Time,
+        key: Key,
+        identify: Identify,
+        out: &mut Outbox,
+    ) {
         self.admission.underway += 1;
-        let secret = self.prng.next_u64();
-        let home = self.me;
+        let secret = cx.prng.next_u64();
+        let home = cx.me;
         let session = Session {
             id: SessionId { home, key: Key { index: 0, generation: 0 }, secret },
             user: identify.user,
@@ -189,24 +199,31 @@ impl Shard {
             connection.carry(now, session_key);
         }
         let (user, issued_ms) = (identify.user, identify.issued_ms);
-        out.post(self.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
+        out.post(cx.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
     }
 
     /// A session goes on, if it can.
-    pub(in crate::shard) fn go_on(&mut self, now: Time, key: Key, resume: Resume, out: &mut Outbox) -> Resumption {
+    pub(super) fn go_on(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        resume: Resume,
+        out: &mut Outbox,
+    ) -> Resumption {
         let Resume { session, user, seq, asked } = resume;
-        let Some(id) = session.filter(|id| id.home.0 < self.placement.cores()) else { return self.refuse(key) };
-        if id.home != self.me {
+        let Some(id) = session.filter(|id| id.home.0 < cx.placement.cores()) else { return self.refuse(cx, key) };
+        if id.home != cx.me {
             return Resumption::Elsewhere;
         }
-        let Some(session_key) = self.session_key(id) else { return self.refuse(key) };
+        let Some(session_key) = self.session_key(id) else { return self.refuse(cx, key) };
         let session = self.sessions.get_mut(session_key).expect("found just now");
         if session.user != user || session.stage != Stage::Ready {
-            return self.refuse(key);
+            return self.refuse(cx, key);
         }
         if session.absorb_all().is_err() {
-            self.end_session(now, session_key, out);
-            return self.refuse(key);
+            self.end_session(cx, now, session_key, out);
+            return self.refuse(cx, key);
         }
         if seq >= session.replay.next_s() {
             return Resumption::FromTheFuture;
@@ -214,9 +231,9 @@ impl Shard {
         if seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1) {
             // The session itself stays: this may be an old resume, late on its way from another core, and the client may long
             // since have gone on with a newer one.
-            return self.refuse(key);
+            return self.refuse(cx, key);
         }
-        self.metrics.count(Counter::Resumes, 1);
+        cx.metrics.count(Counter::Resumes, 1);
         // The newer connection takes over.
         let older = session.connection.replace(key).filter(|older| *older != key);
         if let Some(connection) = older.and_then(|older| self.connections.get_mut(older)) {
@@ -234,7 +251,7 @@ impl Shard {
         session.owed_s = session.replay.next_s();
         session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if let Some(older) = older {
-            self.note_cut(now, session_key, out);
+            self.note_cut(cx, now, session_key, out);
             // At once: it may be full, and nobody reads what it holds.
             self.shut(older);
         }
@@ -242,61 +259,76 @@ impl Shard {
             connection.carry(now, session_key);
         }
         self.list_connection(key);
-        self.open_eyes(now, session_key, out);
-        self.metrics.record(Metric::Resume, now.since(asked));
+        self.open_eyes(cx, now, session_key, out);
+        cx.metrics.record(Metric::Resume, now.since(asked));
         Resumption::Resumed
     }
 
     /// Takes a connection out so that its socket can go to another core.
-    pub fn release(&mut self, key: Key) -> Option<Released> {
+    pub(in crate::shard) fn release(&mut self, key: Key) -> Option<Released> {
         self.connections.remove(key).map(Connection::release)
     }
 
     /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
-    pub fn close_connection(&mut self, now: Time, key: Key, code: CloseCode, reason: Option<&str>, out: &mut Outbox) {
+    pub(in crate::shard) fn close_connection(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        code: CloseCode,
+        reason: Option<&str>,
+        out: &mut Outbox,
+    ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.close(code, reason);
         let session = connection.take_session();
         self.list_connection(key);
         if let Some(session) = session {
-            self.disconnect(now, session, code.keeps_session(), out);
+            self.disconnect(cx, now, session, code.keeps_session(), out);
         }
     }
 
     /// The client has sent a close frame: it is answered, and the session ends or waits as its code says.
-    pub fn closed_by_client(&mut self, now: Time, key: Key, code: Option<u16>, out: &mut Outbox) {
+    pub(in crate::shard) fn closed_by_client(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        code: Option<u16>,
+        out: &mut Outbox,
+    ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.closed_by_client();
         let session = connection.take_session();
         self.list_connection(key);
         if let Some(session) = session {
-            self.disconnect(now, session, !close::client_ends_session(code), out);
+            self.disconnect(cx, now, session, !close::client_ends_session(code), out);
         }
     }
 
     /// The socket is gone. Its session, if it still had one, waits to be resumed.
-    pub fn drop_connection(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(in crate::shard) fn drop_connection(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(connection) = self.connections.remove(key) else { return };
         if let Some(session) = connection.session() {
-            self.disconnect(now, session, true, out);
+            self.disconnect(cx, now, session, true, out);
         }
     }
 
     /// A session loses its connection.
-    pub(in crate::shard) fn disconnect(&mut self, now: Time, key: Key, keep: bool, out: &mut Outbox) {
+    pub(super) fn disconnect(&mut self, cx: &mut Context, now: Time, key: Key, keep: bool, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.connection = None;
         session.disconnected_at = Some(now);
         if !keep || session.stage != Stage::Ready {
-            self.end_session(now, key, out);
+            self.end_session(cx, now, key, out);
         } else {
-            self.close_eyes(now, key, out);
-            self.note_cut(now, key, out);
+            self.close_eyes(cx, now, key, out);
+            self.note_cut(cx, now, key, out);
         }
     }
 
     /// A session is over: everybody who knows of it is told, and its connection, if it has one, may identify anew.
-    pub(in crate::shard) fn end_session(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(super) fn end_session(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (id, user) = (session.id, session.user);
         let guilds: SmallVec<[_; 4]> = session.seats.iter().map(|seat| seat.guild).collect();
@@ -315,30 +347,30 @@ impl Shard {
         for guild in guilds {
             if let Some(relay) = self.relays.get_mut(&guild) {
                 relay.leave(key, &mut self.sessions, &mut after);
-                out.post(self.placement.owner(guild), Letter::Leave { guild, user, session: id, joined_ms: None });
+                out.post(cx.placement.owner(guild), Letter::Leave { guild, user, session: id, joined_ms: None });
             }
-            self.let_go_if_empty(guild, out);
+            self.let_go_if_empty(cx, guild, out);
         }
         // A session that is over has lost nothing any more.
         after.lost.clear();
-        self.clear_up(now, after, out);
+        self.clear_up(cx, now, after, out);
         self.sessions.remove(key);
-        self.metrics.count(Counter::SessionsEnded, 1);
+        cx.metrics.count(Counter::SessionsEnded, 1);
         if !attaching {
-            out.post(self.placement.owner(user), Letter::Detach { session: id, user });
+            out.post(cx.placement.owner(user), Letter::Detach { session: id, user });
         }
     }
 
-    fn refuse(&mut self, key: Key) -> Resumption {
-        self.metrics.count(Counter::ResumesRefused, 1);
+    fn refuse(&mut self, cx: &mut Context, key: Key) -> Resumption {
+        cx.metrics.count(Counter::ResumesRefused, 1);
         self.queue_on(key, |connection| connection.invalidate_session(false));
         Resumption::Refused
     }
 
     /// Asks `count` clients to connect elsewhere and closes their connections. Says whether any are left.
     /// Source: Discord docs, Gateway/Reconnect.
-    pub fn drain(&mut self, now: Time, count: usize, out: &mut Outbox) -> bool {
-        self.draining = true;
+    pub(in crate::shard) fn drain(&mut self, cx: &mut Context, now: Time, count: usize, out: &mut Outbox) -> bool {
+        cx.draining = true;
         let open: Vec<Key> = self
             .connections
             .iter()
@@ -348,14 +380,22 @@ impl Shard {
             .collect();
         for key in &open {
             self.ask_to_reconnect(*key);
-            self.close_connection(now, *key, CloseCode::UnknownError, Some("Server is restarting."), out);
+            self.close_connection(cx, now, *key, CloseCode::UnknownError, Some("Server is restarting."), out);
         }
         !self.connections.is_empty() && (open.len() == count || self.flushing.is_busy() || self.flushing.has_finished())
     }
 
-    /// Whether no new session may begin.
-    pub fn is_draining(&self) -> bool {
-        self.draining
+    /// Home: a session has lost its connection and may resume.
+    pub(super) fn note_cut(&self, cx: &Context, now: Time, session: Key, out: &mut Outbox) {
+        // A drain is not what the community did.
+        if !cx.recording || cx.draining {
+            return;
+        }
+        let Some(session) = self.sessions.get(session) else { return };
+        let (who, id) = (session.user, session.id);
+        for seat in &session.seats {
+            out.notes.push(Note { at: now, deed: Deed::Cut { guild: seat.guild, who, session: id } });
+        }
     }
 }
 
@@ -364,7 +404,7 @@ mod tests {
     use super::*;
     use crate::base::prng::Prng;
     use crate::mail::placement::{CoreId, Placement};
-    use crate::shard::ShardSettings;
+    use crate::shard::{Shard, ShardSettings};
 
     const NOW: Time = Time::from_millis(1_700_000_000_000);
 
@@ -393,16 +433,16 @@ mod tests {
             deltas: false,
             gateway_url: String::new(),
         };
-        shard.begin(NOW, NOW, older, identify, &mut out);
+        shard.home.begin(&mut shard.context, NOW, NOW, older, identify, &mut out);
         let begun = shard.connection(older).and_then(Connection::session).expect("it has begun");
-        let session = shard.sessions.get_mut(begun).expect("it has begun");
+        let session = shard.home.sessions.get_mut(begun).expect("it has begun");
         session.stage = Stage::Ready;
         session.dispatch(Body::new(EventName::Ready, b"{}".as_slice().into(), NOW));
         let id = session.id;
         shard.pending_written(NOW, older, 0, b"half a frame".to_vec());
         let newer = shard.open(NOW, terms);
         let resume = Resume { session: Some(id), user, seq: 1, asked: NOW };
-        assert_eq!(shard.go_on(NOW, newer, resume, &mut out), Resumption::Resumed);
+        assert_eq!(shard.home.go_on(&mut shard.context, NOW, newer, resume, &mut out), Resumption::Resumed);
         assert_eq!(shard.take_finished(usize::MAX), [older]);
         assert!(shard.connection(older).is_some_and(|connection| connection.is_cut()), "and no word is waited for");
         assert!(shard.carries(newer, id) && !shard.carries(older, id));

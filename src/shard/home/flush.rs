@@ -17,7 +17,10 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::net::socket::Written;
-use crate::shard::Shard;
+use crate::session::assembly::Assemblies;
+use crate::session::packing::Packer;
+use crate::shard::context::Context;
+use crate::shard::home::Home;
 
 /// What came of a write that was put off.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,11 +51,11 @@ const HANDFUL: usize = 8;
 
 /// Who has something to say.
 #[derive(Debug, Default)]
-pub(in crate::shard) struct Flushing {
+pub(super) struct Flushing {
     /// Connections with a payload or an event of their own.
-    pub(in crate::shard) ready: VecDeque<Key>,
+    pub(super) ready: VecDeque<Key>,
     /// Audiences with new events, one walk each, that have not had a slice.
-    pub(in crate::shard) begun: VecDeque<(GuildId, Key)>,
+    pub(super) begun: VecDeque<(GuildId, Key)>,
     /// Walks that go on.
     walks: VecDeque<(GuildId, Key)>,
     blocked: Vec<Key>,
@@ -61,6 +64,8 @@ pub(in crate::shard) struct Flushing {
     visited: Vec<Key>,
     results: Vec<StagedWrite>,
     deliveries: u64,
+    packer: Packer,
+    assemblies: Assemblies,
 }
 
 /// What is left of a slice.
@@ -103,36 +108,43 @@ impl Slice {
 }
 
 impl Flushing {
-    pub(in crate::shard) fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         !self.ready.is_empty() || !self.begun.is_empty() || !self.walks.is_empty()
     }
 
-    pub(in crate::shard) fn has_finished(&self) -> bool {
+    pub(super) fn has_finished(&self) -> bool {
         !self.finished.is_empty()
     }
 }
 
-impl Shard {
+impl Home {
     /// Writes to `budget` sockets at most, and leaves nothing to be written if that is enough. Says whether there is more to do.
-    pub fn flush(&mut self, now: Time, sockets: &mut impl Sockets, budget: usize, out: &mut Outbox) -> bool {
-        let work = std::mem::take(&mut self.packer.work);
-        self.metrics.count(Counter::TextsCompressed, work.alone + work.behind);
-        self.metrics.count(Counter::TextsCompressedBehind, work.behind);
-        self.let_in(now, out);
+    pub(in crate::shard) fn flush(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        sockets: &mut impl Sockets,
+        budget: usize,
+        out: &mut Outbox,
+    ) -> bool {
+        let work = std::mem::take(&mut self.flushing.packer.work);
+        cx.metrics.count(Counter::TextsCompressed, work.alone + work.behind);
+        cx.metrics.count(Counter::TextsCompressedBehind, work.behind);
+        self.let_in(cx, now, out);
         let mut slice =
             Slice { sockets: budget.max(1), bytes: limits::FLUSH_SLICE_BYTES, visits: limits::FANOUT_SLICE };
         while self.flushing.is_busy() && !slice.is_over() {
-            self.serve(now, sockets, &mut slice, out);
-            self.commit(now, sockets, out);
+            self.serve(cx, now, sockets, &mut slice, out);
+            self.commit(cx, now, sockets, out);
         }
-        let metrics = &mut self.metrics;
-        self.assemblies.tell(&mut |published, times| tell(metrics, now, published, times));
-        self.metrics.count(Counter::Deliveries, std::mem::take(&mut self.flushing.deliveries));
+        let metrics = &mut cx.metrics;
+        self.flushing.assemblies.tell(&mut |published, times| tell(metrics, now, published, times));
+        cx.metrics.count(Counter::Deliveries, std::mem::take(&mut self.flushing.deliveries));
         self.flushing.is_busy()
     }
 
     /// Writes to whoever has something to say, as far as a slice goes; what is put off is not yet written.
-    fn serve(&mut self, now: Time, sockets: &mut impl Sockets, slice: &mut Slice, out: &mut Outbox) {
+    fn serve(&mut self, cx: &mut Context, now: Time, sockets: &mut impl Sockets, slice: &mut Slice, out: &mut Outbox) {
         // Newcomers have much to be told, and all at once. While there are walks too they get half, so that nobody waits for them.
         let walks = !self.flushing.begun.is_empty() || !self.flushing.walks.is_empty();
         let aside = walks.then(|| slice.set_aside(limits::WALKS_PART));
@@ -142,8 +154,8 @@ impl Shard {
             slice.visits -= 1;
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.unlist();
-                self.absorb_for(now, key, None, out);
-                if let Some(bytes) = self.write(now, key, sockets, out) {
+                self.absorb_for(cx, now, key, None, out);
+                if let Some(bytes) = self.write(cx, now, key, sockets, out) {
                     slice.take(bytes);
                 }
             }
@@ -156,7 +168,7 @@ impl Shard {
         while !slice.is_over()
             && let Some(walk) = self.flushing.begun.pop_front()
         {
-            self.walk(now, walk, sockets, slice, out);
+            self.walk(cx, now, walk, sockets, slice, out);
         }
         if let Some(aside) = aside {
             slice.add(aside);
@@ -164,28 +176,28 @@ impl Shard {
         while !slice.is_over()
             && let Some(walk) = self.flushing.walks.pop_front()
         {
-            self.walk(now, walk, sockets, slice, out);
+            self.walk(cx, now, walk, sockets, slice, out);
         }
     }
 
     /// Whether [`Shard::flush`] has anything to do.
-    pub fn has_to_flush(&self) -> bool {
+    pub(in crate::shard) fn has_to_flush(&self) -> bool {
         self.flushing.is_busy()
     }
 
     /// Connections whose sockets were full; the door lists them again with [`Shard::writable`] when they can take more.
-    pub fn take_blocked(&mut self) -> Vec<Key> {
+    pub(in crate::shard) fn take_blocked(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.flushing.blocked)
     }
 
     /// Connections that have said their last, so many at most; the door shuts their sockets.
-    pub fn take_finished(&mut self, most: usize) -> Vec<Key> {
+    pub(in crate::shard) fn take_finished(&mut self, most: usize) -> Vec<Key> {
         let finished = &mut self.flushing.finished;
         finished.drain(..most.min(finished.len())).collect()
     }
 
     /// A socket that was full can take more.
-    pub fn writable(&mut self, key: Key) {
+    pub(in crate::shard) fn writable(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.unblock();
             self.list_connection(key);
@@ -193,7 +205,7 @@ impl Shard {
     }
 
     /// Has the door shut a socket without another word.
-    pub(in crate::shard) fn shut(&mut self, key: Key) {
+    pub(super) fn shut(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.cut();
             self.flushing.finished.push_back(key);
@@ -203,6 +215,7 @@ impl Shard {
     /// Visits some more places of an audience.
     fn walk(
         &mut self,
+        cx: &mut Context,
         now: Time,
         (guild, audience_key): (GuildId, Key),
         sockets: &mut impl Sockets,
@@ -224,7 +237,7 @@ impl Shard {
             });
             if seen == 0 {
                 self.flushing.visited = visited;
-                let metrics = &mut self.metrics;
+                let metrics = &mut cx.metrics;
                 let again =
                     audience.finish_walk(|published| metrics.record(Metric::PublishToLastFlush, now.since(published)));
                 if again {
@@ -237,8 +250,8 @@ impl Shard {
                 let Some(connection) = self.sessions.get(session).and_then(|session| session.connection) else {
                     continue; // it takes up its events when it resumes
                 };
-                self.absorb_for(now, connection, Some(guild), out);
-                if let Some(bytes) = self.write(now, connection, sockets, out) {
+                self.absorb_for(cx, now, connection, Some(guild), out);
+                if let Some(bytes) = self.write(cx, now, connection, sockets, out) {
                     slice.take(bytes);
                 }
             }
@@ -249,7 +262,7 @@ impl Shard {
 
     /// Dispatches to the connection's session what its journals, or the one of a guild, have gathered, within the bounds of its
     /// backlog.
-    fn absorb_for(&mut self, now: Time, key: Key, guild: Option<GuildId>, out: &mut Outbox) {
+    fn absorb_for(&mut self, cx: &mut Context, now: Time, key: Key, guild: Option<GuildId>, out: &mut Outbox) {
         let Some(connection) = self.connections.get(key) else { return };
         let Some(session_key) = connection.session() else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
@@ -259,25 +272,32 @@ impl Shard {
             Some(guild) => session.seat_in(guild).map_or(Ok(0), |seat| session.absorb(seat)),
         };
         if absorbed.is_err() {
-            self.end_session(now, session_key, out);
+            self.end_session(cx, now, session_key, out);
             return;
         }
         if session.is_overdue() {
             // A client that does not read is cut off without a word: there is no room for one. It can resume.
-            self.metrics.count(Counter::BacklogDisconnects, 1);
+            cx.metrics.count(Counter::BacklogDisconnects, 1);
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.take_session();
             }
             self.shut(key);
-            self.disconnect(now, session_key, true, out);
+            self.disconnect(cx, now, session_key, true, out);
         }
     }
 
     /// Writes what a connection has to say. Says how many bytes it was, if there was anything.
-    fn write(&mut self, now: Time, key: Key, sockets: &mut impl Sockets, out: &mut Outbox) -> Option<usize> {
+    fn write(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        sockets: &mut impl Sockets,
+        out: &mut Outbox,
+    ) -> Option<usize> {
         if self.connections.get(key)?.is_staged() {
             // What came of the last write decides what the next one begins with.
-            self.commit(now, sockets, out);
+            self.commit(cx, now, sockets, out);
         }
         let connection = self.connections.get_mut(key)?;
         if connection.is_blocked() {
@@ -293,19 +313,19 @@ impl Shard {
             }
             if let Some(session_key) = session_key.filter(|_| rests) {
                 self.go_on_listing(session_key, out);
-                self.go_on_looking(now, session_key, out);
+                self.go_on_looking(cx, now, session_key, out);
             }
             return None;
         }
         let Some(session) = session.filter(|_| unsent > 0) else {
             let bytes = connection.take_pending();
             match sockets.send(key, &bytes) {
-                Some(written) => self.after_write(now, key, written, written.rest(&bytes), out),
+                Some(written) => self.after_write(cx, now, key, written, written.rest(&bytes), out),
                 None => connection.stage(),
             }
             return Some(bytes.len());
         };
-        let (assemblies, packer, metrics) = (&mut self.assemblies, &mut self.packer, &mut self.metrics);
+        let (assemblies, packer, metrics) = (&mut self.flushing.assemblies, &mut self.flushing.packer, &mut cx.metrics);
         let mut told = |published, times| tell(metrics, now, published, times);
         // What is sent again after a resume is reckoned otherwise.
         let (s, alone) = (session.sent_s, session.owed_s > session.sent_s);
@@ -321,42 +341,50 @@ impl Shard {
         match sockets.send(key, &assembly.bytes) {
             Some(written) => {
                 let rest = written.rest(&assembly.bytes);
-                self.after_write(now, key, written, rest, out);
+                self.after_write(cx, now, key, written, rest, out);
             }
             None => connection.stage(),
         }
         if result.is_err()
             && let Some(session_key) = session_key
         {
-            self.commit(now, sockets, out);
-            self.end_session(now, session_key, out);
+            self.commit(cx, now, sockets, out);
+            self.end_session(cx, now, session_key, out);
         }
         Some(length)
     }
 
     /// Has what was put off written, and sees to what comes of it.
-    fn commit(&mut self, now: Time, sockets: &mut impl Sockets, out: &mut Outbox) {
+    fn commit(&mut self, cx: &mut Context, now: Time, sockets: &mut impl Sockets, out: &mut Outbox) {
         let mut results = std::mem::take(&mut self.flushing.results);
         sockets.commit(&mut results);
         for StagedWrite { connection: key, written, rest } in results.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.unstage();
-                self.after_write(now, key, written, rest, out);
+                self.after_write(cx, now, key, written, rest, out);
             }
         }
         self.flushing.results = results;
     }
 
     /// Sees to what came of a write. `rest` are the bytes that were not taken.
-    fn after_write(&mut self, now: Time, key: Key, written: Written, rest: Vec<u8>, out: &mut Outbox) {
+    fn after_write(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        key: Key,
+        written: Written,
+        rest: Vec<u8>,
+        out: &mut Outbox,
+    ) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Written::Bytes(taken) = written else {
             connection.lose_peer();
             self.flushing.finished.push_back(key);
             return;
         };
-        self.metrics.count(Counter::Sends, 1);
-        self.metrics.count(Counter::BytesSent, taken as u64);
+        cx.metrics.count(Counter::Sends, 1);
+        cx.metrics.count(Counter::BytesSent, taken as u64);
         let session_key = connection.session();
         let session = session_key.and_then(|session| self.sessions.get_mut(session));
         let mut rests = false;
@@ -380,7 +408,7 @@ impl Shard {
         }
         if let Some(session_key) = session_key.filter(|_| rests) {
             self.go_on_listing(session_key, out);
-            self.go_on_looking(now, session_key, out);
+            self.go_on_looking(cx, now, session_key, out);
         }
     }
 }

@@ -18,13 +18,14 @@ use crate::mail::outbox::Outbox;
 use crate::relay::Aftermath;
 use crate::session::Holds;
 use crate::session::body::{Body, SharedBody};
-use crate::shard::Shard;
+use crate::shard::context::Context;
+use crate::shard::home::Home;
 use crate::shard::home::memory_limit::Holding;
 use crate::wire::event::EventName;
 
 /// What sessions here are shown of member lists.
 #[derive(Debug)]
-pub(in crate::shard) struct Shown {
+pub(super) struct Shown {
     /// What of it is in memory.
     held: Holding,
     /// Windows that were lately shown to somebody who began to look.
@@ -50,12 +51,12 @@ impl Default for Shown {
 
 impl Shown {
     /// It is to be worked out anew what the sessions of a guild see.
-    pub(in crate::shard) fn blind(&mut self, guild: GuildId) {
+    pub(super) fn blind(&mut self, guild: GuildId) {
         self.blinded.push_back(guild);
     }
 
     /// Whether a turn has anything to do.
-    pub(in crate::shard) fn are_busy(&self) -> bool {
+    pub(super) fn are_busy(&self) -> bool {
         !self.blinded.is_empty()
     }
 
@@ -84,26 +85,31 @@ impl Shown {
     }
 }
 
-impl Shard {
+impl Home {
+    /// Whether a turn has subscriptions to check anew.
+    pub(in crate::shard) fn has_stale_subscriptions(&self) -> bool {
+        self.shown.are_busy()
+    }
+
     /// Has windows take up so many bytes on this core at most, for the simulator.
-    pub fn bound_windows(&mut self, bytes: u64) {
+    pub(in crate::shard) fn bound_windows(&mut self, bytes: u64) {
         self.shown.held.bound(bytes);
     }
 
     /// Whether somebody waits to be shown what he looks at until there is memory for it.
-    pub fn has_waiting_lookers(&self) -> bool {
+    pub(in crate::shard) fn has_waiting_lookers(&self) -> bool {
         !self.shown.waiting.is_empty()
     }
 
     /// Whether a session that begins to look may be shown that at once.
-    pub(in crate::shard) fn may_look(&mut self, key: Key) -> bool {
+    pub(super) fn may_look(&mut self, key: Key) -> bool {
         self.shown.waiting.is_empty() && self.is_to_be_served(key) && self.shown.held.has_room(&mut self.sessions)
     }
 
     /// Shows a session more of the lists of a guild that it has asked for, or notes that it waits for it.
-    pub(in crate::shard) fn show_more(&mut self, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
+    pub(super) fn show_more(&mut self, cx: &mut Context, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
         if self.may_look(key) {
-            return self.open_windows(now, (guild, key), out);
+            return self.open_windows(cx, now, (guild, key), out);
         }
         let served = self.is_to_be_served(key);
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.connection.is_some()) else { return };
@@ -119,15 +125,15 @@ impl Shard {
         }
     }
 
-    fn open_windows(&mut self, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
+    fn open_windows(&mut self, cx: &mut Context, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Aftermath::default();
         relay.look_again(key, false, true, &mut self.sessions, &mut after);
-        self.clear_up(now, after, out);
+        self.clear_up(cx, now, after, out);
     }
 
     /// A session has taken what it was sent: it may be shown more.
-    pub(in crate::shard) fn go_on_looking(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(super) fn go_on_looking(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         if !self.is_to_be_served(key) {
             return;
         }
@@ -136,17 +142,17 @@ impl Shard {
         let hungry = std::mem::take(&mut aside.hungry);
         session.put_aside();
         for guild in hungry {
-            self.show_more(now, (guild, key), out);
+            self.show_more(cx, now, (guild, key), out);
         }
     }
 
     /// Shows some of those what they asked for who have waited for memory.
-    pub(in crate::shard) fn show_waiting(&mut self, now: Time, out: &mut Outbox) {
+    pub(super) fn show_waiting(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         self.shown.held.sweep(&mut self.sessions);
         if !self.shown.waiting.is_empty() && !self.shown.held.has_room(&mut self.sessions) {
             // What is still to be sent to those without a connection may never be: others do not wait for that.
             for key in self.shown.held.held_by_absent(&self.sessions) {
-                self.end_session(now, key, out);
+                self.end_session(cx, now, key, out);
             }
         }
         for _ in 0..self.shown.waiting.len().min(limits::LIST_WAITING) {
@@ -156,15 +162,15 @@ impl Shard {
             let Some(waiting) = self.shown.waiting.pop_front() else { return };
             self.shown.queued.remove(&waiting);
             if self.is_to_be_served(waiting.1) {
-                self.open_windows(now, waiting, out);
+                self.open_windows(cx, now, waiting, out);
             } else {
-                self.show_more(now, waiting, out);
+                self.show_more(cx, now, waiting, out);
             }
         }
     }
 
     /// A session has lost its connection.
-    pub(in crate::shard) fn close_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(super) fn close_eyes(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key).filter(|session| !session.bot) else { return };
         if let Some(aside) = &mut session.aside {
             aside.hungry.clear();
@@ -176,11 +182,11 @@ impl Shard {
                 relay.close_eyes(key, &mut after);
             }
         }
-        self.clear_up(now, after, out);
+        self.clear_up(cx, now, after, out);
     }
 
     /// A session has a connection again.
-    pub(in crate::shard) fn open_eyes(&mut self, now: Time, key: Key, out: &mut Outbox) {
+    pub(super) fn open_eyes(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get(key).filter(|session| !session.bot) else { return };
         let mut after = Aftermath::default();
         for guild in session.seats.iter().map(|seat| seat.guild).collect::<Vec<GuildId>>() {
@@ -188,22 +194,28 @@ impl Shard {
                 relay.look_again(key, false, false, &mut self.sessions, &mut after);
             }
         }
-        self.clear_up(now, after, out);
+        self.clear_up(cx, now, after, out);
     }
 
     /// Works out anew what some sessions see.
-    pub(in crate::shard) fn look_on(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn look_on(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         let Some(guild) = self.shown.blinded.pop_front() else { return };
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Aftermath::default();
         if relay.look_on(&mut self.sessions, &mut after) {
             self.shown.blind(guild);
         }
-        self.clear_up(now, after, out);
+        self.clear_up(cx, now, after, out);
     }
 
     /// The guild tells what has become of windows.
-    pub(in crate::shard) fn show_windows(&mut self, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
+    pub(in crate::shard) fn show_windows(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        windows: &Arc<Windows>,
+        out: &mut Outbox,
+    ) {
         let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
         let room = match windows.to {
             Addressee::Opener(..) => self.shown.held.has_room(&mut self.sessions),
@@ -217,11 +229,11 @@ impl Shard {
                 self.shown.held.hold(*key, session);
             }
         }
-        self.clear_up(now, after, out);
+        self.clear_up(cx, now, after, out);
     }
 
     /// Panics if something that must hold of what is shown does not.
-    pub(in crate::shard) fn shown_invariants(&self) {
+    pub(super) fn shown_invariants(&self) {
         self.shown.held.invariants(&self.sessions);
         let waiting: BTreeSet<(GuildId, Key)> = self.shown.waiting.iter().copied().collect();
         assert_eq!(waiting.len(), self.shown.waiting.len(), "nobody waits twice");

@@ -18,8 +18,9 @@ use crate::session::body::Body;
 use crate::session::connection::Connection;
 use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
 use crate::session::{Holds, Session};
+use crate::shard::context::Context;
 use crate::shard::home::memory_limit::Holding;
-use crate::shard::{Shard, Waiting};
+use crate::shard::home::{Home, Waiting};
 use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -28,13 +29,13 @@ use crate::wire::permissions::Permissions;
 
 /// Pages of members, of all sessions of a core.
 #[derive(Debug)]
-pub(in crate::shard) struct Pages {
+pub(super) struct Pages {
     /// Sessions whose next page is to be looked up, the longest waiting first.
     waiting: VecDeque<Key>,
     /// How many are being looked up.
     asked: usize,
     /// What of them is in memory.
-    pub(in crate::shard) held: Holding,
+    pub(super) held: Holding,
 }
 
 impl Default for Pages {
@@ -44,9 +45,15 @@ impl Default for Pages {
     }
 }
 
-impl Shard {
+impl Home {
     /// A session asks for members. A guild that it does not see is not answered.
-    pub fn request_members(&mut self, now: Time, connection: Key, mut request: MembersWanted, out: &mut Outbox) {
+    pub(in crate::shard) fn request_members(
+        &mut self,
+        now: Time,
+        connection: Key,
+        mut request: MembersWanted,
+        out: &mut Outbox,
+    ) {
         let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get(key) else { return };
         if session.seat_in(request.guild).is_none() {
@@ -89,7 +96,7 @@ impl Shard {
     }
 
     /// A session has taken what it was sent, or has asked for something: its next page may be due.
-    pub(in crate::shard) fn go_on_listing(&mut self, key: Key, out: &mut Outbox) {
+    pub(super) fn go_on_listing(&mut self, key: Key, out: &mut Outbox) {
         if !self.is_to_be_served(key) {
             return;
         }
@@ -102,7 +109,7 @@ impl Shard {
     }
 
     /// Whether the client reads, and has nearly read all that it was sent.
-    pub(in crate::shard) fn is_to_be_served(&self, key: Key) -> bool {
+    pub(super) fn is_to_be_served(&self, key: Key) -> bool {
         self.sessions.get(key).is_some_and(|session| {
             let connection = session.connection.and_then(|connection| self.connections.get(connection));
             connection.is_some_and(|connection| {
@@ -112,7 +119,7 @@ impl Shard {
     }
 
     /// Has the next pages looked up, as many as may be at once.
-    pub(in crate::shard) fn ask_pages(&mut self, out: &mut Outbox) {
+    pub(super) fn ask_pages(&mut self, out: &mut Outbox) {
         while self.pages.asked < limits::MEMBERS_PAGES_MAX
             && !self.pages.waiting.is_empty()
             && self.pages.held.has_room(&mut self.sessions)
@@ -136,7 +143,7 @@ impl Shard {
             if let Some(query) = query.filter(|_| served) {
                 aside.listings.step = Step::Asks;
                 self.pages.asked += 1;
-                self.query(query, Waiting::Members(key), out);
+                self.jobs.query(query, Waiting::Members(key), out);
             } else {
                 session.put_aside();
             }
@@ -144,8 +151,9 @@ impl Shard {
     }
 
     /// The store has answered about members for a session.
-    pub(in crate::shard) fn members_found(
+    pub(super) fn members_found(
         &mut self,
+        cx: &mut Context,
         now: Time,
         key: Key,
         result: Result<Option<Found>, StoreError>,
@@ -164,10 +172,10 @@ impl Shard {
             let result = match result {
                 // The guild knows who of them is there.
                 Ok(Some(found)) if asks => {
-                    let (core, found) = (self.me, Box::new(found));
+                    let (core, found) = (cx.me, Box::new(found));
                     self.pages.asked += 1;
-                    let job = self.job(Waiting::Members(key));
-                    return out.post(self.placement.owner(guild), Letter::FindPresences { guild, core, job, found });
+                    let job = self.jobs.add(Waiting::Members(key));
+                    return out.post(cx.placement.owner(guild), Letter::FindPresences { guild, core, job, found });
                 }
                 result => result,
             };
@@ -196,7 +204,7 @@ impl Shard {
     }
 
     /// Panics if something that must hold of the pages does not.
-    pub(in crate::shard) fn page_invariants(&self) {
+    pub(super) fn page_invariants(&self) {
         let asked = self.jobs.values().filter(|waiting| matches!(waiting, Waiting::Members(_))).count();
         assert_eq!(asked, self.pages.asked);
         assert!(asked <= limits::MEMBERS_PAGES_MAX, "{asked} pages at once");

@@ -14,7 +14,7 @@ use crate::session::{Holds, Session};
 
 /// What is held of one kind.
 #[derive(Debug)]
-pub(in crate::shard) struct Holding {
+pub(super) struct Holding {
     of: Holds,
     /// What is in memory.
     purse: Purse,
@@ -27,22 +27,22 @@ pub(in crate::shard) struct Holding {
 }
 
 impl Holding {
-    pub(in crate::shard) fn new(of: Holds, bytes_max: u64) -> Holding {
+    pub(super) fn new(of: Holds, bytes_max: u64) -> Holding {
         Holding { of, purse: Purse::default(), holders: VecDeque::new(), bytes_max, exhausted: false }
     }
 
     /// Other bounds than the usual, for the simulator.
-    pub(in crate::shard) fn bound(&mut self, bytes_max: u64) {
+    pub(super) fn bound(&mut self, bytes_max: u64) {
         self.bytes_max = bytes_max;
     }
 
     /// What bodies are counted with.
-    pub(in crate::shard) fn purse(&self) -> &Purse {
+    pub(super) fn purse(&self) -> &Purse {
         &self.purse
     }
 
     /// A session is given a body that is counted.
-    pub(in crate::shard) fn hold(&mut self, key: Key, session: &mut Session) {
+    pub(super) fn hold(&mut self, key: Key, session: &mut Session) {
         if !session.holds.contains(self.of) {
             session.holds.insert(self.of);
             self.holders.push_back(key);
@@ -50,7 +50,7 @@ impl Holding {
     }
 
     /// Whether more may be held. If there is too much, sessions let go of what they were sent.
-    pub(in crate::shard) fn has_room(&mut self, sessions: &mut Slab<Session>) -> bool {
+    pub(super) fn has_room(&mut self, sessions: &mut Slab<Session>) -> bool {
         if self.purse.bytes() <= self.bytes_max {
             return true;
         }
@@ -66,7 +66,7 @@ impl Holding {
     }
 
     /// Sessions without a connection that may hold some; a part of them.
-    pub(in crate::shard) fn held_by_absent(&self, sessions: &Slab<Session>) -> Vec<Key> {
+    pub(super) fn held_by_absent(&self, sessions: &Slab<Session>) -> Vec<Key> {
         let absent = |key: &Key| {
             sessions.get(*key).is_some_and(|session| session.connection.is_none() && session.replay.own_bytes() > 0)
         };
@@ -74,7 +74,7 @@ impl Holding {
     }
 
     /// Takes those off the list who hold nothing any more. A part of the list each time.
-    pub(in crate::shard) fn sweep(&mut self, sessions: &mut Slab<Session>) {
+    pub(super) fn sweep(&mut self, sessions: &mut Slab<Session>) {
         self.exhausted = false;
         for _ in 0..self.holders.len().min(limits::SWEEP_HOLDERS) {
             self.visit(sessions, false);
@@ -96,7 +96,7 @@ impl Holding {
     }
 
     /// Panics if something that must hold does not.
-    pub(in crate::shard) fn invariants(&self, sessions: &Slab<Session>) {
+    pub(super) fn invariants(&self, sessions: &Slab<Session>) {
         for (key, session) in sessions.iter() {
             let listed = self.holders.iter().filter(|other| **other == key).count();
             assert_eq!(listed, usize::from(session.holds.contains(self.of)), "{:?}", session.id);

@@ -10,31 +10,31 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::session::connection::Connection;
-use crate::shard::Shard;
+use crate::shard::context::Context;
+use crate::shard::home::Home;
 use crate::wire::close::CloseCode;
 
 /// How far the sweeps are.
 #[derive(Debug, Default)]
-pub(in crate::shard) struct Sweeping {
+pub(super) struct Sweeping {
     connections: u32,
     sessions: u32,
     journals: Vec<GuildId>,
 }
 
-impl Shard {
+impl Home {
     /// Time has passed. To be called about every [`limits::TICK`].
-    pub fn tick(&mut self, now: Time, out: &mut Outbox) {
+    pub(in crate::shard) fn tick(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         self.admission.review(now);
-        self.let_in(now, out);
+        self.let_in(cx, now, out);
         self.stop_holding();
-        self.sweep_connections(now, out);
-        self.sweep_sessions(now, out);
+        self.sweep_connections(cx, now, out);
+        self.sweep_sessions(cx, now, out);
         self.sweep_journals(now);
-        self.tell_unread(now, out);
+        self.tell_unread(cx, now, out);
         self.pages.held.sweep(&mut self.sessions);
         self.ask_pages(out);
-        self.show_waiting(now, out);
-        self.begin_rounds(now, out);
+        self.show_waiting(cx, now, out);
     }
 
     /// A READY that still waits for a guild goes out alone.
@@ -46,7 +46,7 @@ impl Shard {
         }
     }
 
-    fn sweep_connections(&mut self, now: Time, out: &mut Outbox) {
+    fn sweep_connections(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         let places = self.connections.places();
         let (from, count) = slice(&mut self.sweeping.connections, places);
         let zombies: Vec<Key> = self
@@ -58,22 +58,22 @@ impl Shard {
             })
             .collect();
         for key in zombies {
-            self.metrics.count(Counter::Zombies, 1);
+            cx.metrics.count(Counter::Zombies, 1);
             let connection = self.connections.get(key).expect("listed just now");
             if connection.is_closing() || connection.is_blocked() {
                 // It does not read: no word would reach it.
                 let session = self.connections.get_mut(key).and_then(Connection::take_session);
                 self.shut(key);
                 if let Some(session) = session {
-                    self.disconnect(now, session, true, out);
+                    self.disconnect(cx, now, session, true, out);
                 }
             } else {
-                self.close_connection(now, key, CloseCode::SessionTimedOut, None, out);
+                self.close_connection(cx, now, key, CloseCode::SessionTimedOut, None, out);
             }
         }
     }
 
-    fn sweep_sessions(&mut self, now: Time, out: &mut Outbox) {
+    fn sweep_sessions(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         let places = self.sessions.places();
         let (from, count) = slice(&mut self.sweeping.sessions, places);
         let horizon = horizon(now);
@@ -92,7 +92,7 @@ impl Shard {
             }
         }
         for key in over {
-            self.end_session(now, key, out);
+            self.end_session(cx, now, key, out);
         }
     }
 

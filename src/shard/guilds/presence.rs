@@ -1,0 +1,80 @@
+//! Presences of members: sessions show themselves, and the guild publishes what has changed.
+//!
+//! Lives on: the guild's core.
+//! Source: Discord docs, Gateway Events/Update Presence and Presence Update.
+
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::guild::presence::is_small;
+use crate::mail::letter::Letter;
+use crate::mail::outbox::Outbox;
+use crate::mail::placement::CoreId;
+use crate::mail::session_id::SessionId;
+use crate::shard::context::Context;
+use crate::shard::guilds::{GuildSlot, Guilds};
+use crate::store::Found;
+use crate::wire::model::presence::Showing;
+
+impl Guilds {
+    /// Guild: a session shows itself in another way.
+    pub(in crate::shard) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
+        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
+            hosted.guild.show(user, session, showing);
+            self.changed.push(guild);
+        }
+    }
+
+    /// Guild: a core follows a user from now on, or no more.
+    pub(in crate::shard) fn follow(
+        &mut self,
+        now: Time,
+        guild: GuildId,
+        core: CoreId,
+        user: UserId,
+        follows: bool,
+        out: &mut Outbox,
+    ) {
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
+        if let Some(presence) = hosted.guild.follow(core, user, follows) {
+            let answer = hosted.guild.answer_follower(now, user, presence);
+            out.post(core, Letter::Presences(Arc::new(answer)));
+        }
+    }
+
+    /// Guild: members were found for a session on another core, whose presences it wants too.
+    pub(in crate::shard) fn find_presences(
+        &mut self,
+        guild: GuildId,
+        core: CoreId,
+        job: u64,
+        found: Box<Found>,
+        out: &mut Outbox,
+    ) {
+        let presences = match self.guilds.get_mut(&guild) {
+            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(&found),
+            Some(GuildSlot::Loading(_)) | None => Vec::new(),
+        };
+        out.post(core, Letter::PresencesFound { job, found, presences });
+    }
+
+    /// Guild: the end of a pass of a turn. What has changed of members is told to whoever may know.
+    pub(in crate::shard) fn settle(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for guild in std::mem::take(&mut self.changed) {
+            let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { continue };
+            let changed = hosted.guild.take_changes();
+            let small = is_small(hosted.guild.counts().0, cx.passivity.above);
+            for (core, presences) in hosted.guild.tell_presences(now, &changed, small) {
+                out.post(core, Letter::Presences(presences));
+            }
+        }
+    }
+
+    /// Whether a turn has anything to do.
+    pub(in crate::shard) fn has_to_settle(&self) -> bool {
+        !self.changed.is_empty() || self.lists.are_busy()
+    }
+}

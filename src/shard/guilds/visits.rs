@@ -1,0 +1,170 @@
+//! Visits: sessions of members join a guild, and leave it.
+//!
+//! Lives on: the guild's core.
+
+use std::sync::Arc;
+
+use crate::base::clock::Time;
+use crate::base::id::{GuildId, UserId};
+use crate::guild::joining::JoinOutcome;
+use crate::guild::presence::is_small;
+use crate::limits;
+use crate::mail::letter::{Letter, Snapshot};
+use crate::mail::note::{Deed, Note};
+use crate::mail::outbox::Outbox;
+use crate::mail::placement::CoreId;
+use crate::mail::presence::{JoinRequest, Onlooker};
+use crate::mail::session_id::SessionId;
+use crate::shard::context::Context;
+use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting, records};
+use crate::store::{Found, Query, StoreError};
+use crate::wire::model::member::Member;
+
+impl Guilds {
+    /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.
+    pub(in crate::shard) fn join(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        guild: GuildId,
+        coming: JoinRequest,
+        out: &mut Outbox,
+    ) {
+        let hosted = match self.guilds.get_mut(&guild) {
+            None => {
+                self.guilds.insert(guild, GuildSlot::Loading([Pending::Join(Box::new(coming))].into()));
+                self.jobs.query(Query::Guild(guild), Waiting::Guild(guild), out);
+                return;
+            }
+            Some(GuildSlot::Loading(waiting)) => {
+                waiting.push_back(Pending::Join(Box::new(coming)));
+                return;
+            }
+            Some(GuildSlot::Here(hosted)) => hosted,
+        };
+        let (member_count, _) = hosted.guild.counts();
+        if (2..=u64::from(coming.whole)).contains(&member_count) {
+            let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(coming.whole) };
+            self.jobs.query(query, Waiting::Join { guild, coming: Box::new(coming) }, out);
+        } else {
+            self.admit(cx, now, guild, coming, None, out);
+        }
+    }
+
+    /// Guild: lets a session in, or looks up its member first.
+    fn admit(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        guild: GuildId,
+        mut coming: JoinRequest,
+        members: Option<&[Member]>,
+        out: &mut Outbox,
+    ) {
+        let (session, user, onlooker) = (coming.session, coming.user, coming.onlooker);
+        let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
+            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
+            return;
+        };
+        // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
+        let noted = cx.recording && !hosted.guild.sessions_of(user).any(|other| other == session);
+        if noted {
+            records::declare(now, hosted, out);
+        }
+        match hosted.guild.enter(&coming) {
+            None => {
+                coming.whole = 0;
+                self.jobs.query(Query::Member(guild, user), Waiting::Join { guild, coming: Box::new(coming) }, out);
+            }
+            Some(JoinOutcome::Stranger) => {
+                out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
+            }
+            Some(JoinOutcome::Member { member, facts, showing }) => {
+                if noted {
+                    records::note_connect(now, hosted, &member.member(), session, out);
+                }
+                let (member_count, _) = hosted.guild.counts();
+                let common = hosted.guild.common();
+                let (small, all) = (is_small(member_count, cx.passivity.above), limits::PRESENCES_MEMBERS_MAX);
+                let told = match onlooker {
+                    Onlooker::Nobody => false,
+                    Onlooker::Person => small,
+                    Onlooker::Bot => member_count <= all,
+                };
+                let (mut here, presences) = if told { hosted.guild.all_present(user) } else { Default::default() };
+                let members = match members {
+                    Some(found) => hosted.guild.renewed(found),
+                    None if here.is_empty() => Arc::default(),
+                    None => {
+                        here.push(Arc::new(member.member()));
+                        here.into()
+                    }
+                };
+                let presences = presences.into();
+                let snapshot =
+                    Snapshot { guild, session, member, facts, common, member_count, members, presences, showing };
+                out.post(session.home, Letter::Snapshot(Box::new(snapshot)));
+                self.changed.push(guild);
+            }
+        }
+    }
+
+    /// Guild: the store has answered about a member whose session wants to see it, or about all.
+    pub(super) fn member_loaded(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        guild: GuildId,
+        coming: JoinRequest,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        let (session, user) = (coming.session, coming.user);
+        let (Ok(Some(found)), Some(GuildSlot::Here(hosted))) = (&result, self.guilds.get_mut(&guild)) else {
+            let unavailable = result.is_err();
+            out.post(session.home, Letter::JoinRefused { guild, session, unavailable });
+            return;
+        };
+        if let Found::Members(members) = found {
+            let member = members.iter().find(|member| member.user.id == user);
+            hosted.guild.remember(user, member.map(|member| Arc::new(member.clone())), false);
+            self.admit(cx, now, guild, coming, Some(members), out);
+            return;
+        }
+        hosted.guild.learn(&Query::Member(guild, user), found);
+        self.join(cx, now, guild, coming, out);
+    }
+
+    /// Guild: a session of a member is over.
+    pub(in crate::shard) fn leave(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        guild: GuildId,
+        (user, joined_ms): (UserId, Option<u64>),
+        session: SessionId,
+        out: &mut Outbox,
+    ) {
+        if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild)
+            && joined_ms.is_none_or(|joined_ms| hosted.guild.joined_ms(user) == Some(joined_ms))
+            && hosted.guild.leave(user, session)
+        {
+            self.changed.push(guild);
+            if cx.recording && !cx.draining && !hosted.guild.sessions_of(user).any(|other| other == session) {
+                out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
+            }
+        }
+    }
+
+    /// Guild: a relay has nobody left.
+    pub(in crate::shard) fn unwatch(&mut self, guild: GuildId, core: CoreId, seen: u64, out: &mut Outbox) {
+        let unwatched = match self.guilds.get_mut(&guild) {
+            Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),
+            Some(GuildSlot::Loading(_)) => false,
+            None => true,
+        };
+        if unwatched {
+            out.post(core, Letter::Unwatched { guild });
+        }
+    }
+}

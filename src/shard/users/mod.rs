@@ -1,0 +1,82 @@
+//! The users that a core owns: their accounts, and which sessions they have running.
+//!
+//! Lives on: the users' core. A user is in memory while it has sessions.
+//! Knows no guild and no session but by id; it answers them with letters.
+//! Read next: `sessions`, `accounts`.
+
+mod accounts;
+mod sessions;
+
+use std::collections::BTreeMap;
+
+use crate::base::id::{GuildId, UserId};
+use crate::mail::outbox::Outbox;
+use crate::mail::session_id::SessionId;
+use crate::shard::context::Context;
+use crate::shard::jobs::{Jobs, Side};
+use crate::store::{Found, StoreError};
+use crate::user::OnlineUser;
+
+/// The users that a core owns.
+#[derive(Debug)]
+pub(super) struct Users {
+    /// A tree: a hash table that doubles stops its core meanwhile.
+    users: BTreeMap<UserId, UserSlot>,
+    jobs: Jobs<Waiting>,
+}
+
+/// A user that this core owns, loaded or about to be.
+#[derive(Debug)]
+enum UserSlot {
+    /// The store was asked; these wait.
+    #[expect(clippy::box_collection, reason = "what is loading is rare, and each user has the room for it")]
+    Loading(Box<Vec<Early>>),
+    /// In memory.
+    Here(Box<OnlineUser>),
+}
+
+/// What came for a user that is being loaded.
+#[derive(Debug)]
+enum Early {
+    Attach { session: SessionId, issued_ms: u64 },
+    Gained(GuildId),
+    Parted(GuildId),
+}
+
+/// What waits for the store.
+#[derive(Debug)]
+enum Waiting {
+    /// A user to be loaded.
+    User(UserId),
+    /// Another session of a user, whose account must be looked up.
+    Attach { session: SessionId, user: UserId, issued_ms: u64 },
+    /// A new account, or revoked tokens, being committed.
+    Commit(Box<accounts::AccountCommit>),
+}
+
+impl Users {
+    /// No user so far.
+    pub(super) fn new() -> Users {
+        Users { users: BTreeMap::new(), jobs: Jobs::new(Side::Users) }
+    }
+
+    /// The store has answered.
+    pub(super) fn stored(
+        &mut self,
+        cx: &Context,
+        job: u64,
+        result: Result<Option<Found>, StoreError>,
+        out: &mut Outbox,
+    ) {
+        match self.jobs.take(job).expect("the store answers each job once") {
+            Waiting::User(user) => self.user_loaded(user, result, out),
+            Waiting::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
+            Waiting::Commit(commit) => self.account_committed(cx, *commit, result, out),
+        }
+    }
+
+    /// Whether any job is with the store.
+    pub(super) fn awaits_store(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+}
