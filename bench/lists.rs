@@ -19,8 +19,8 @@ use guildhall::guild::list::{Listing, Lists, Roster, Standing};
 use guildhall::limits;
 use guildhall::mail::facts::Facts;
 use guildhall::mail::listing::{Look, Viewers};
-use guildhall::mail::placement::CoreId;
 use guildhall::mail::session_id::SessionId;
+use guildhall::mail::site::Site;
 use guildhall::wire::model::guild::Guild;
 use guildhall::wire::model::kept::KeptMember;
 use guildhall::wire::model::member::Member;
@@ -90,7 +90,7 @@ impl Bench {
     }
 
     fn look(&mut self, opened: &[u32]) {
-        let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
+        let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 0 };
         let opened = opened.iter().map(|block| (*block, 1)).collect();
         let (viewers, number, through) = (Viewers::Everyone, 1, ChannelId::new(1));
         let (closed, unseen) = Default::default();

@@ -28,7 +28,6 @@ use crate::gateway::socket_table::SocketTable;
 use crate::gateway::writer::{SocketWriter, WriteMode};
 use crate::limits;
 use crate::mail::ask::Actor;
-use crate::mail::placement::Placement;
 use crate::mesh::fd_passing::FdPassing;
 use crate::mesh::{LaneEnds, reactor};
 use crate::net::socket::SocketKind;
@@ -120,9 +119,9 @@ fn start(parts: CoreParts) -> io::Result<RunningCore> {
         parts;
     let CoreParts { recorder, commands, panic_guard, longest_sleep, flush, .. } = parts;
     if let Some(split) = split {
-        split.separate(shard.me.index())?;
+        split.separate(usize::from(shard.me.core))?;
     }
-    let (me, placement): (_, Placement) = (shard.me, shard.placement);
+    let (me, placement) = (shard.me, shard.placement.clone());
     let desk = Desk::new(me, placement, settings, signer, store.clone(), Shard::new(shard));
     let kind = if room.is_direct() { SocketKind::RegisteredFile } else { SocketKind::Descriptor };
     let sockets = SocketTable::new(kind)?;

@@ -26,7 +26,8 @@ use crate::boot::tables::{Laid, Room, Split};
 use crate::boot::turn::Posted;
 use crate::guild::list::Listing;
 use crate::limits;
-use crate::mail::placement::{CoreId, Placement};
+use crate::mail::placement::Placement;
+use crate::mail::site::Site;
 use crate::mesh::fd_passing::{self, FdPassing};
 use crate::mesh::{self, LaneEnds};
 use crate::observe::recording::Recorder;
@@ -157,7 +158,7 @@ fn parts(
     ready: &Sender<io::Result<()>>,
 ) -> Result<Vec<(CoreParts, Sender<CoreCommand>)>, Fatal> {
     let config = plan.config;
-    let placement = Placement::over(config.cores as u16);
+    let placement = Placement::over(config.cores);
     let is_crowded = config.cores > cpus() * limits::CROWD;
     let longest_sleep = if is_crowded { limits::SLEEP_MAX_CROWDED } else { limits::SLEEP_MAX };
     let recorders = plan.recorders.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
@@ -165,8 +166,8 @@ fn parts(
     let part = |(index, ((((lanes, fd_passing), store), listener), recorder))| {
         let (sender, commands) = flume::bounded(limits::CORE_COMMANDS);
         let shard = ShardSettings {
-            me: CoreId(index as u16),
-            placement,
+            me: Site::new(0, index as u8),
+            placement: placement.clone(),
             prng: Prng::from_entropy(entropy()?),
             passivity: config.passivity,
             pace: config.pace,
@@ -198,7 +199,7 @@ fn parts(
 }
 
 fn spawn(parts: CoreParts, cores: usize) -> Result<ExecutorJoinHandle<Metrics>, Fatal> {
-    let index = parts.shard.me.index();
+    let index = usize::from(parts.shard.me.core);
     // With more shards than CPUs the kernel spreads them. No executor spins, so they do not waste each other's time.
     let pinning = if cores <= cpus() { Pinning::Fixed(index) } else { Pinning::Unbound };
     LocalExecutorBuilder::new(pinning)

@@ -55,7 +55,7 @@ impl Entrance {
                 Err(error) => Some(error),
             };
             if is_full {
-                self.room.complain(self.door.desk.me().index(), error.as_ref());
+                self.room.complain(self.door.desk.me().core.into(), error.as_ref());
                 listener = self.wait_for_room(listener).await;
             }
         }

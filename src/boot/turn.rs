@@ -145,7 +145,8 @@ impl Turns {
                 self.desk.deliver(now, letter);
             } else {
                 sent += 1;
-                full += u64::from(self.lanes.send(to.index(), Posted { at: now, letter }));
+                let lane = self.desk.placement().local_core(to).expect("today all sites are of this node");
+                full += u64::from(self.lanes.send(lane, Posted { at: now, letter }));
             }
         }
         if sent > 0 {
@@ -159,7 +160,7 @@ impl Turns {
                 StoreWork::Commit(commit) => Work::Commit(commit),
                 StoreWork::Query(query) => Work::Query(query),
             };
-            if let Err(job) = self.desk.store().try_submit(Job { core: self.desk.me().0, id, work }) {
+            if let Err(job) = self.desk.store().try_submit(Job { core: self.desk.me().core.into(), id, work }) {
                 // The store's answers request a turn, so the rest is tried again when there is room.
                 let work = match job.work {
                     Work::Commit(commit) => StoreWork::Commit(commit),

@@ -24,7 +24,8 @@ use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
-use crate::mail::placement::{CoreId, Placement, VirtualShard};
+use crate::mail::placement::{Placement, VirtualShard};
+use crate::mail::site::Site;
 use crate::shard::Shard;
 use crate::shard::home::flush::Sockets;
 use crate::store::password::Password;
@@ -39,7 +40,7 @@ pub struct Desk(Rc<DeskState>);
 
 #[derive(Debug)]
 struct DeskState {
-    me: CoreId,
+    me: Site,
     placement: Placement,
     settings: Settings,
     signer: Signer,
@@ -74,7 +75,7 @@ const DOOR_JOBS: u64 = 1 << 63;
 impl Desk {
     /// The desk of one core.
     pub fn new(
-        me: CoreId,
+        me: Site,
         placement: Placement,
         settings: Settings,
         signer: Signer,
@@ -98,8 +99,13 @@ impl Desk {
     }
 
     /// Which core this is.
-    pub fn me(&self) -> CoreId {
+    pub fn me(&self) -> Site {
         self.0.me
+    }
+
+    /// Who owns what.
+    pub fn placement(&self) -> &Placement {
+        &self.0.placement
     }
 
     /// What the operator has set.
@@ -285,7 +291,7 @@ impl Desk {
 
     async fn work(&self, work: Work) -> Result<Outcome, Refusal> {
         let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
-        let job = Job { core: self.0.me.0, id: DOOR_JOBS + waiter.ticket.0, work };
+        let job = Job { core: self.0.me.core.into(), id: DOOR_JOBS + waiter.ticket.0, work };
         if self.0.store.try_submit(job).is_err() {
             return Err(Refusal::OVERLOADED);
         }
@@ -295,14 +301,14 @@ impl Desk {
         }
     }
 
-    fn owner(&self, request: &Request) -> CoreId {
+    fn owner(&self, request: &Request) -> Site {
         let shard = match request {
             Request::Guild(guild, _) => VirtualShard::of(*guild),
             Request::Channel(channel, _) => VirtualShard::of(*channel),
             Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
             Request::RevokeTokens(user) => VirtualShard::of(*user),
         };
-        self.0.placement.core_of(shard)
+        self.0.placement.owner_of(shard)
     }
 
     fn wait(&self) -> Option<Wait> {

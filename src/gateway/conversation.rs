@@ -167,8 +167,9 @@ mod tests {
     use crate::base::prng::Prng;
     use crate::desk::settings::Settings;
     use crate::mail::letter::{Letter, Terms};
-    use crate::mail::placement::{CoreId, Placement};
+    use crate::mail::placement::Placement;
     use crate::mail::session_id::SessionId;
+    use crate::mail::site::Site;
     use crate::shard::ShardSettings;
     use crate::store::token::Signer;
 
@@ -183,7 +184,7 @@ mod tests {
     impl Client {
         fn connected() -> Client {
             let mut shard = Shard::new(ShardSettings {
-                me: CoreId(0),
+                me: Site::new(0, 0),
                 placement: Placement::over(2),
                 prng: Prng::new(1),
                 passivity: Default::default(),
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn bytes_behind_a_resume_go_with_the_socket() {
-        let elsewhere = SessionId { home: CoreId(1), key: Key { index: 0, generation: 0 }, secret: 9 };
+        let elsewhere = SessionId { home: Site::new(0, 1), key: Key { index: 0, generation: 0 }, secret: 9 };
         let whole = frame(0x81, br#"{"op":1,"d":1}"#);
         let opened = frame(0x01, br#"{"op":1,"#);
         let closed = frame(0x88, &1000u16.to_be_bytes());
@@ -254,7 +255,7 @@ mod tests {
         let again = client.resume(carried);
         client.says(&again);
         assert!(!client.is_closing(), "some libraries send it twice");
-        let other = client.resume(SessionId { home: CoreId(1), secret: carried.secret + 1, ..carried });
+        let other = client.resume(SessionId { home: Site::new(0, 1), secret: carried.secret + 1, ..carried });
         client.says(&other);
         assert!(client.is_closing(), "it is another one, were it at the same place of its core");
     }

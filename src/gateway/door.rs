@@ -240,7 +240,7 @@ impl Door {
             return self.state.last_warning.set((last, count + 1));
         }
         self.state.last_warning.set((now, 1));
-        let core = self.desk.me().index();
+        let core = self.desk.me().core;
         tracing::warn!(core, before = count.saturating_sub(1), %error, "a socket cannot be waited for, and is closed");
     }
 
@@ -343,7 +343,8 @@ impl Door {
     /// Sends a socket, and the letter behind it. Returns both if the way is full.
     fn send(&self, socket: impl IntoRawFd, mut hand_over: Box<HandOver>) -> Option<(OwnedFd, Box<HandOver>)> {
         let home = hand_over.session.home;
-        match self.fd_passing().send(home.index(), socket) {
+        let core = self.desk.placement().local_core(home).expect("a resume of another node's session was refused");
+        match self.fd_passing().send(core, socket) {
             Ok(ticket) => {
                 hand_over.socket = ticket;
                 self.desk.with(|_, out| out.post(home, Letter::HandOver(hand_over)));

@@ -4,9 +4,9 @@
 //! How the session shows itself is kept in the bytes that its id leaves free; only activities are kept elsewhere.
 
 use crate::base::slab::Key;
-use crate::mail::placement::CoreId;
 use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::wire::model::presence::{Platform, Showing, Status};
 
 /// A session that sees the guild: its id, and in the bytes that an id leaves free how it shows itself.
@@ -14,7 +14,7 @@ use crate::wire::model::presence::{Platform, Showing, Status};
 pub(super) struct GuildSession {
     pub(super) secret: u64,
     key: Key,
-    pub(super) home: CoreId,
+    pub(super) home: Site,
     pub(super) status: Status,
     pub(super) platform: Platform,
     /// It has activities.

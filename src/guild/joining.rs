@@ -9,9 +9,9 @@ use crate::base::id::UserId;
 use crate::guild::Guild;
 use crate::guild::guild_session::GuildSession;
 use crate::mail::facts::Facts;
-use crate::mail::placement::CoreId;
 use crate::mail::presence::JoinRequest;
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::wire::model::kept::KeptMember;
 use crate::wire::model::presence::Showing;
 
@@ -33,7 +33,7 @@ pub enum JoinOutcome {
 
 impl Guild {
     /// Cores with sessions that see the guild.
-    pub fn watchers(&self) -> impl Iterator<Item = CoreId> {
+    pub fn watchers(&self) -> impl Iterator<Item = Site> {
         self.watchers.keys().copied()
     }
 
@@ -88,7 +88,7 @@ impl Guild {
     }
 
     /// A relay has nobody left. Says whether it will get no more events: not if a snapshot is on its way to it.
-    pub fn unwatch(&mut self, core: CoreId, seen: u64) -> bool {
+    pub fn unwatch(&mut self, core: Site, seen: u64) -> bool {
         if self.watchers.get(&core) == Some(&seen) {
             self.watchers.remove(&core);
             self.forget_onlookers(core);

@@ -42,7 +42,8 @@ use crate::mail::ask::{Actor, GuildRequest};
 use crate::mail::event::{Change, Event, Origin, Scope};
 use crate::mail::facts::Facts;
 use crate::mail::letter::Letter;
-use crate::mail::placement::{CoreId, VirtualShard};
+use crate::mail::placement::VirtualShard;
+use crate::mail::site::Site;
 use crate::store::GuildRecord;
 use crate::wire::event::EventName;
 use crate::wire::model::presence::Activities;
@@ -65,7 +66,7 @@ pub struct Guild {
     changes: Changes,
     onlookers: Onlookers,
     lists: Lists,
-    watchers: BTreeMap<CoreId, u64>,
+    watchers: BTreeMap<Site, u64>,
     common: Option<Bytes>,
     nonces: VecDeque<nonce::Sent>,
 }

@@ -20,9 +20,9 @@ use crate::guild::guild_session::GuildSession;
 use crate::guild::list::Standing;
 use crate::guild::{Guild, json};
 use crate::limits;
-use crate::mail::placement::CoreId;
 use crate::mail::presence::{Presences, Reach};
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::store::Found;
 use crate::wire::model::member::Member;
 use crate::wire::model::presence::{Activities, Presence, PresenceOf, Showing};
@@ -59,9 +59,9 @@ pub struct Changed {
 #[derive(Debug, Default)]
 pub(super) struct Onlookers {
     /// Cores with sessions of bots that asked for presences, and how many.
-    bots: BTreeMap<CoreId, u64>,
+    bots: BTreeMap<Site, u64>,
     /// Cores with sessions that follow a user.
-    followed: BTreeMap<UserId, SmallVec<[CoreId; 2]>>,
+    followed: BTreeMap<UserId, SmallVec<[Site; 2]>>,
 }
 
 impl Guild {
@@ -112,7 +112,7 @@ impl Guild {
     }
 
     /// A core has the first session that follows a user, or has lost the last. The first is told how things stand.
-    pub fn follow(&mut self, core: CoreId, user: UserId, follows: bool) -> Option<Presence> {
+    pub fn follow(&mut self, core: Site, user: UserId, follows: bool) -> Option<Presence> {
         let cores = self.onlookers.followed.entry(user).or_default();
         cores.retain(|other| *other != core);
         if follows {
@@ -177,18 +177,18 @@ impl Guild {
     }
 
     /// What each core is to be told of these changes.
-    pub fn tell_presences(&self, now: Time, changed: &[Changed], small: bool) -> Vec<(CoreId, Arc<Presences>)> {
+    pub fn tell_presences(&self, now: Time, changed: &[Changed], small: bool) -> Vec<(Site, Arc<Presences>)> {
         let guild = self.id();
         let body = |user: UserId, presence: &Presence| -> Bytes {
             json(&PresenceOf { guild, user, presence: presence.clone() })
         };
         let presences = |reach, of| Arc::new(Presences { guild, reach, of, published: now });
-        let all: Vec<CoreId> = match small {
+        let all: Vec<Site> = match small {
             true => self.watchers().collect(),
             false => self.onlookers.bots.keys().copied().collect(),
         };
         let mut told = Vec::new();
-        let mut alone: BTreeMap<CoreId, Vec<(UserId, Bytes)>> = BTreeMap::new();
+        let mut alone: BTreeMap<Site, Vec<(UserId, Bytes)>> = BTreeMap::new();
         let mut together = Vec::new();
         for Changed { user, presence, .. } in changed {
             let Some(presence) = presence else { continue };
@@ -276,7 +276,7 @@ impl Guild {
     }
 
     /// A core has no session left that sees the guild.
-    pub(super) fn forget_onlookers(&mut self, core: CoreId) {
+    pub(super) fn forget_onlookers(&mut self, core: Site) {
         self.onlookers.followed.retain(|_, cores| {
             cores.retain(|other| *other != core);
             !cores.is_empty()
@@ -287,7 +287,7 @@ impl Guild {
     pub(super) fn presence_invariants(&self) {
         let online = self.cached.values().filter(|cached| cached.is_visible()).count() as u64;
         assert_eq!(online, self.online, "the count of the online is right");
-        let mut bots: BTreeMap<CoreId, u64> = BTreeMap::new();
+        let mut bots: BTreeMap<Site, u64> = BTreeMap::new();
         for here in self.cached.values().flat_map(|cached| cached.sessions.iter()).filter(|here| here.looks_on) {
             *bots.entry(here.home).or_default() += 1;
         }
@@ -330,7 +330,7 @@ mod tests {
         guild.remember(user, Some(Arc::new(Member::new(owner, 1))), true);
         let activity = RawValue::from_string(r#"{"name":"chess"}"#.to_owned()).unwrap();
         let showing = Showing { activities: Activities::new(vec![activity]), ..Showing::default() };
-        let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 9 };
+        let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 9 };
         let coming = JoinRequest { session, user, whole: 0, onlooker: Onlooker::Nobody, showing: showing.clone() };
         assert!(guild.enter(&coming).is_some() && guild.enter(&coming).is_some());
         assert_eq!(guild.presence_of(user).activities, showing.activities);

@@ -7,7 +7,8 @@
 use bytes::Bytes;
 
 use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
-use crate::mail::placement::{CoreId, VirtualShard};
+use crate::mail::placement::VirtualShard;
+use crate::mail::site::Site;
 use crate::wire::model::account::Account;
 use crate::wire::model::channel::{Overwrite, OverwriteKind};
 use crate::wire::refusal::Refusal;
@@ -35,7 +36,7 @@ pub enum Actor {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
     /// The core whose door waits.
-    pub from: CoreId,
+    pub from: Site,
     /// What the answer will carry.
     pub ticket: Ticket,
     /// Who asks.

@@ -14,9 +14,9 @@ use crate::mail::ask::{Answer, Ask, Ticket};
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Look, Windows};
-use crate::mail::placement::CoreId;
 use crate::mail::presence::{JoinRequest, Presences};
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::net::compression::Format;
 use crate::store::{Found, StoreError};
 use crate::wire::model::account::Account;
@@ -115,7 +115,7 @@ pub enum Letter {
         /// Which guild.
         guild: GuildId,
         /// The relay's core.
-        core: CoreId,
+        core: Site,
         /// Who is followed.
         user: UserId,
         /// Or no more.
@@ -130,7 +130,7 @@ pub enum Letter {
         /// Which guild.
         guild: GuildId,
         /// The session's home.
-        core: CoreId,
+        core: Site,
         /// Its job.
         job: u64,
         /// The members.
@@ -159,7 +159,7 @@ pub enum Letter {
         /// Which guild.
         guild: GuildId,
         /// The relay's core.
-        core: CoreId,
+        core: Site,
         /// Snapshots that this relay has ever seen.
         seen: u64,
     },

@@ -13,8 +13,8 @@ use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId};
 use crate::base::murmur::murmur3_32;
 use crate::mail::facts::Facts;
-use crate::mail::placement::CoreId;
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::wire::model::channel::{Channel, OverwriteKind};
 use crate::wire::permissions::Permissions;
 
@@ -123,7 +123,7 @@ pub enum Addressee {
 
 impl Look {
     /// The session's home.
-    pub fn core(&self) -> CoreId {
+    pub fn core(&self) -> Site {
         self.session.home
     }
 }

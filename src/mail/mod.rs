@@ -12,3 +12,4 @@ pub mod outbox;
 pub mod placement;
 pub mod presence;
 pub mod session_id;
+pub mod site;

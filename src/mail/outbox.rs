@@ -6,7 +6,7 @@
 use crate::mail::ask::{Answer, Ticket};
 use crate::mail::letter::{HandOver, Letter};
 use crate::mail::note::Note;
-use crate::mail::placement::CoreId;
+use crate::mail::site::Site;
 use crate::store::{Commit, Found, Query, StoreError};
 
 /// Work for the store; the answer comes back as [`Letter::Stored`].
@@ -31,7 +31,7 @@ pub enum StoreWork {
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Letters, each with its core, in order.
-    pub letters: Vec<(CoreId, Letter)>,
+    pub letters: Vec<(Site, Letter)>,
     /// Jobs for the store, in order.
     pub jobs: Vec<StoreJob>,
     /// Answers for callers who wait at this core's doors.
@@ -46,7 +46,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// Wants a letter sent.
-    pub fn post(&mut self, to: CoreId, letter: Letter) {
+    pub fn post(&mut self, to: Site, letter: Letter) {
         self.letters.push((to, letter));
     }
 }

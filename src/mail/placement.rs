@@ -1,26 +1,20 @@
 //! Who owns an id: the one file that knows.
 //!
 //! Lives on: every core.
-//! Ten bits of every id are the virtual shard of the guild or user that it belongs to. Virtual shards are spread over the
-//! cores round-robin, so that changing the number of cores moves virtual shards, never ids. Later a virtual shard may map to
-//! another host as well; nobody else assumes that an owner is local.
+//! Ten bits of every id are the virtual shard of the guild or user that it belongs to. A table maps each virtual shard to the
+//! [`Site`] that decides for it: changing the number of cores moves virtual shards, never ids. No caller may assume that an
+//! owner is on this node; [`Placement::local_core`] alone turns a site into a core of this process.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::base::id::Id;
-use crate::limits::VIRTUAL_SHARDS;
-
-/// A core, by number from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CoreId(pub u16);
-
-impl CoreId {
-    /// As an index into a table of cores.
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
+use crate::limits::{CORES_MAX, VIRTUAL_SHARDS};
+use crate::mail::site::Site;
 
 /// One of the [`VIRTUAL_SHARDS`] owners that guilds and users are hashed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VirtualShard(u16);
 
 impl VirtualShard {
@@ -40,37 +34,45 @@ impl VirtualShard {
     }
 }
 
-/// How virtual shards are spread over the cores of this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The sites of this cluster, and which of them owns each virtual shard.
+#[derive(Debug, Clone)]
 pub struct Placement {
-    cores: u16,
+    /// Cores of this node.
+    cores: usize,
+    /// This process.
+    node: u8,
+    /// By number of the virtual shard.
+    owners: Arc<[Site; VIRTUAL_SHARDS as usize]>,
 }
 
 impl Placement {
-    /// Over `cores` cores, at least one.
-    pub const fn over(cores: u16) -> Self {
-        assert!(cores > 0);
-        Placement { cores }
+    /// One node with `cores` cores, over which virtual shards are spread round-robin.
+    pub fn over(cores: usize) -> Self {
+        assert!((1..=CORES_MAX).contains(&cores), "a node has 1 to {CORES_MAX} cores");
+        let owners = std::array::from_fn(|shard| Site::new(0, (shard % cores) as u8));
+        Placement { cores, node: 0, owners: Arc::new(owners) }
     }
 
-    /// How many cores there are.
-    pub const fn cores(self) -> u16 {
-        self.cores
+    /// All cores of all nodes.
+    pub fn all(&self) -> impl Iterator<Item = Site> + use<> {
+        let node = self.node;
+        (0..self.cores).map(move |core| Site::new(node, core as u8))
     }
 
-    /// All cores.
-    pub fn all(self) -> impl Iterator<Item = CoreId> {
-        (0..self.cores).map(CoreId)
+    /// Which core of this process a site is; `None` for another node's, or one that does not exist.
+    pub fn local_core(&self, site: Site) -> Option<usize> {
+        let core = usize::from(site.core);
+        (site.node == self.node && core < self.cores).then_some(core)
     }
 
     /// The core that decides for a virtual shard.
-    pub const fn core_of(self, shard: VirtualShard) -> CoreId {
-        CoreId(shard.0 % self.cores)
+    pub fn owner_of(&self, shard: VirtualShard) -> Site {
+        self.owners[usize::from(shard.0)]
     }
 
     /// The core that decides for the guild or user which minted `id`.
-    pub const fn owner<T>(self, id: Id<T>) -> CoreId {
-        self.core_of(VirtualShard::of(id))
+    pub fn owner<T>(&self, id: Id<T>) -> Site {
+        self.owner_of(VirtualShard::of(id))
     }
 }
 
@@ -88,7 +90,17 @@ mod tests {
         for cores in [1, 2, 5, 52] {
             let placement = Placement::over(cores);
             assert_eq!(placement.owner(guild), placement.owner(channel));
-            assert!(placement.owner(guild).0 < cores);
+            assert!(placement.local_core(placement.owner(guild)).is_some_and(|core| core < cores));
         }
+    }
+    #[test]
+    fn a_site_of_another_node_or_beyond_the_cores_is_no_local_core() {
+        let placement = Placement::over(3);
+        assert_eq!(
+            placement.all().map(|site| placement.local_core(site)).collect::<Vec<_>>(),
+            [Some(0), Some(1), Some(2)]
+        );
+        assert_eq!(placement.local_core(Site::new(0, 3)), None);
+        assert_eq!(placement.local_core(Site::new(1, 0)), None);
     }
 }

@@ -8,13 +8,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::base::slab::Key;
-use crate::mail::placement::CoreId;
+use crate::mail::site::Site;
 
 /// Names one session for its whole life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId {
     /// Where it lives.
-    pub home: CoreId,
+    pub home: Site,
     /// Its place there. The generation is cut to 16 bits on the wire; `secret` tells tenants apart.
     pub key: Key,
     /// Unguessable, and different after every restart.
@@ -24,7 +24,7 @@ pub struct SessionId {
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let generation = self.key.generation & 0xffff;
-        write!(f, "{:04x}{:08x}{generation:04x}{:016x}", self.home.0, self.key.index, self.secret)
+        write!(f, "{:04x}{:08x}{generation:04x}{:016x}", self.home.bits(), self.key.index, self.secret)
     }
 }
 
@@ -36,7 +36,7 @@ impl FromStr for SessionId {
         }
         let part = |range: std::ops::Range<usize>| u64::from_str_radix(&text[range], 16).map_err(|_| ());
         Ok(SessionId {
-            home: CoreId(part(0..4)? as u16),
+            home: Site::from_bits(part(0..4)? as u16),
             key: Key { index: part(4..12)? as u32, generation: part(12..16)? as u32 },
             secret: part(16..32)?,
         })
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_session_id_survives_the_wire_and_garbage_does_not_parse() {
-        let id = SessionId { home: CoreId(3), key: Key { index: 77, generation: 9 }, secret: 0xfeed };
+        let id = SessionId { home: Site::new(0, 3), key: Key { index: 77, generation: 9 }, secret: 0xfeed };
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().len(), 32);
         assert_eq!("".parse::<SessionId>(), Err(()));

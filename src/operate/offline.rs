@@ -11,7 +11,8 @@ use crate::guild::list::Listing;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::{Outbox, StoreWork};
-use crate::mail::placement::{CoreId, Placement};
+use crate::mail::placement::Placement;
+use crate::mail::site::Site;
 use crate::operate::admin_command::{AdminCommand, AdminContext};
 use crate::operate::entropy::entropy;
 use crate::shard::Passivity;
@@ -27,7 +28,7 @@ pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Va
     let (service, _ends) = Service::start(&directory.database(), 1)?;
     let signer = Signer::new(service.secret());
     let caller = service.caller();
-    let me = CoreId(0);
+    let me = Site::new(0, 0);
     let mut shard = Shard::new(ShardSettings {
         me,
         placement: Placement::over(1),
@@ -46,7 +47,7 @@ pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Va
 }
 
 /// Runs the shard until it answers.
-fn answer(shard: &mut Shard, caller: &Caller, me: CoreId, request: Request) -> Answer {
+fn answer(shard: &mut Shard, caller: &Caller, me: Site, request: Request) -> Answer {
     let ticket = Ticket(1);
     let mut letters: VecDeque<Letter> =
         [Letter::Ask(Box::new(Ask { from: me, ticket, actor: Actor::Operator, request }))].into();

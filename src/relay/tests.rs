@@ -9,8 +9,9 @@ use crate::base::id::Mint;
 use crate::guild::Guild;
 use crate::guild::founding::found;
 use crate::mail::event::{Origin, Text};
-use crate::mail::placement::{CoreId, VirtualShard};
+use crate::mail::placement::VirtualShard;
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::session::replay::Replay;
 use crate::session::{Holds, Stage};
 use crate::wire::model::presence::{Platform, Status};
@@ -28,7 +29,7 @@ fn relay() -> Relay {
 
 fn seat(relay: &mut Relay, sessions: &mut Slab<Session>, user: UserId, intents: Intents) -> Key {
     let session = Session {
-        id: SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: user.get() },
+        id: SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: user.get() },
         user,
         bot: true,
         status: Status::Online,

@@ -62,7 +62,7 @@ pub struct RestDoor {
 impl RestDoor {
     /// The door of the desk's core. `spool` is a folder that is there and empty.
     pub fn new(desk: Desk, spool: PathBuf) -> RestDoor {
-        let spool = Spool::new(spool, desk.me().index(), limits::SPOOL_BYTES_MAX);
+        let spool = Spool::new(spool, usize::from(desk.me().core), limits::SPOOL_BYTES_MAX);
         RestDoor { desk, limits: RateLimits::default(), spool }
     }
 }

@@ -9,7 +9,8 @@ use crate::base::id::Mint;
 use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
 use crate::limits;
-use crate::mail::placement::{CoreId, Placement};
+use crate::mail::placement::Placement;
+use crate::mail::site::Site;
 
 /// Which sessions get no messages until they subscribe, and how often they get unread marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Default for Passivity {
 #[derive(Debug)]
 pub(super) struct Context {
     /// Which core this is.
-    pub(super) me: CoreId,
+    pub(super) me: Site,
     /// All cores.
     pub(super) placement: Placement,
     /// All randomness of the shard.

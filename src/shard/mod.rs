@@ -22,7 +22,8 @@ use crate::guild::list::Listing;
 use crate::mail::ask::{Ask, Request};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
-use crate::mail::placement::{CoreId, Placement};
+use crate::mail::placement::Placement;
+use crate::mail::site::Site;
 use crate::shard::context::Context;
 pub use crate::shard::context::Passivity;
 use crate::shard::guilds::Guilds;
@@ -36,7 +37,7 @@ use crate::store::{Found, StoreError};
 #[derive(Debug, Clone)]
 pub struct ShardSettings {
     /// Which core it is.
-    pub me: CoreId,
+    pub me: Site,
     /// All cores.
     pub placement: Placement,
     /// All its randomness.

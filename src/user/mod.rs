@@ -82,7 +82,7 @@ mod tests {
     }
     use crate::base::id::UserId;
     use crate::base::slab::Key;
-    use crate::mail::placement::CoreId;
+    use crate::mail::site::Site;
     use crate::wire::model::user::User;
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
         let user = User { id: UserId::new(1), username: "u".into(), global_name: None, avatar: None, bot: false };
         let account = Account { user, owner: None, privileged: 0, tokens_valid_from_ms: 100 };
         let mut online = OnlineUser::load(&account, vec![GuildId::new(9), GuildId::new(3)]);
-        let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 1 };
+        let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 1 };
         online.attach(session);
         assert!(online.admit(99).is_none());
         assert_eq!(*online.admit(100).unwrap(), [GuildId::new(3), GuildId::new(9)]);

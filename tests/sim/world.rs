@@ -22,8 +22,9 @@ use guildhall::mail::event::{Change, Event};
 use guildhall::mail::letter::{HandOver, Letter, Terms};
 use guildhall::mail::listing::{Addressee, Windows};
 use guildhall::mail::outbox::Outbox;
-use guildhall::mail::placement::{CoreId, Placement, VirtualShard};
+use guildhall::mail::placement::{Placement, VirtualShard};
 use guildhall::mail::presence::{JoinRequest, Presences, Reach};
+use guildhall::mail::site::Site;
 use guildhall::net::socket::Written;
 use guildhall::shard::Passivity;
 use guildhall::shard::home::admission::Resume;
@@ -61,7 +62,7 @@ struct Core {
     next_ticket: u64,
     next_tick: Time,
     /// A `Publish` letter that another one is to overtake; only when planted.
-    held: Option<(CoreId, Letter)>,
+    held: Option<(Site, Letter)>,
 }
 
 /// Everything.
@@ -124,7 +125,7 @@ impl World {
 
     /// Starts the cores, some number of them.
     fn start(&mut self) {
-        let cores = 1 + self.prng.below(self.temper.cores_max) as u16;
+        let cores = 1 + self.prng.below(self.temper.cores_max) as usize;
         self.placement = Placement::over(cores);
         let Found::Revocations(revoked) = self.store.look(&Query::Revocations) else { unreachable!("asked for") };
         let capacity = self.temper.lane_capacity;
@@ -133,8 +134,8 @@ impl World {
         for core in 0..cores {
             let prng = Prng::new(self.prng.next_u64());
             let settings = ShardSettings {
-                me: CoreId(core),
-                placement: self.placement,
+                me: Site::new(0, core as u8),
+                placement: self.placement.clone(),
                 prng,
                 passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
                 pace: self.temper.pace,
@@ -269,13 +270,13 @@ impl World {
             Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
             Request::RevokeTokens(user) => VirtualShard::of(*user),
         };
-        let owner = self.placement.core_of(shard);
+        let owner = self.placement.owner_of(shard);
         let ticket = self.cores[core].next_ticket;
         self.cores[core].next_ticket += 1;
         self.say(|| format!("ask {core}/{ticket} {actor:?} {request:?}"));
         self.report.asks += 1;
         self.ledger.ask(core, ticket, asked);
-        let ask = Ask { from: CoreId(core as u16), ticket: Ticket(ticket), actor, request };
+        let ask = Ask { from: Site::new(0, core as u8), ticket: Ticket(ticket), actor, request };
         self.cores[core].out.post(owner, Letter::Ask(Box::new(ask)));
     }
 
@@ -385,7 +386,7 @@ impl World {
     }
 
     /// A letter is posted; here the planted bugs are.
-    fn post(&mut self, core: usize, to: CoreId, mut letter: Letter) {
+    fn post(&mut self, core: usize, to: Site, mut letter: Letter) {
         let publishes = matches!(&letter, Letter::Publish(_));
         match self.plant {
             Some(Plant::DropLetter) if publishes && self.prng.chance(1, 20) => return,
@@ -449,7 +450,7 @@ impl World {
     }
 
     /// A session is shown a window: a window of another list that it was shown before and has lost sight of comes first.
-    fn leak_list(&mut self, core: usize, to: CoreId, windows: &Arc<Windows>, secret: u64) {
+    fn leak_list(&mut self, core: usize, to: Site, windows: &Arc<Windows>, secret: u64) {
         let guild = windows.guild.get();
         let id = |body: &[u8]| {
             let d: serde_json::Value = serde_json::from_slice(body).expect("judge wire: JSON");
@@ -466,10 +467,11 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, core: usize, to: CoreId, letter: Letter) {
-        if to.index() == core {
+    fn deliver(&mut self, core: usize, to: Site, letter: Letter) {
+        let to = self.placement.local_core(to).expect("the world is one node");
+        if to == core {
             self.cores[core].mailbox.push_back(letter);
-        } else if self.lanes[core][to.index()].send(letter) {
+        } else if self.lanes[core][to].send(letter) {
             self.report.lanes_full += 1;
         }
     }

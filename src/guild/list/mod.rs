@@ -31,7 +31,7 @@ use crate::guild::list::round::{List, Room, Scene};
 use crate::limits;
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Look, Viewers, Windows};
-use crate::mail::placement::CoreId;
+use crate::mail::site::Site;
 use crate::wire::model::member::Member;
 
 pub use crate::guild::list::roster::{Roster, Standing};
@@ -70,7 +70,7 @@ pub struct Lists {
 }
 
 /// What is to be sent.
-pub type Post = (CoreId, Arc<Windows>);
+pub type Post = (Site, Arc<Windows>);
 
 impl Lists {
     /// Whether there is none.

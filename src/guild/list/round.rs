@@ -24,7 +24,7 @@ use crate::guild::list::roster::{Roster, Standing};
 use crate::guild::list::window::{Step, Told, Window, range, steps};
 use crate::limits;
 use crate::mail::listing::{Addressee, Look, Viewers, Windows};
-use crate::mail::placement::CoreId;
+use crate::mail::site::Site;
 use crate::wire::model::kept::KeptMember;
 use crate::wire::model::listing::{Group, GroupId, Update};
 use crate::wire::model::presence::Presence;
@@ -383,7 +383,7 @@ impl List {
             room.rest += limits::LIST_LOOKER_TIME * lookers;
         }
         let told = Told { rows, head: head.clone(), at: scene.now, seen: self.changes.count, whole: None };
-        let shared = self.post(scene, CoreId(0), Addressee::Block(block), body).1;
+        let shared = self.post(scene, Site::new(0, 0), Addressee::Block(block), body).1;
         let window = self.windows.get_mut(&block).expect("found just now");
         window.told = Some(told);
         out.extend(window.cores.iter().map(|(core, _)| (*core, Arc::clone(&shared))));
@@ -457,7 +457,7 @@ impl List {
         out.push(b'}');
     }
 
-    fn post<R>(&self, scene: &Scene<'_, R>, core: CoreId, to: Addressee, body: Bytes) -> Post {
+    fn post<R>(&self, scene: &Scene<'_, R>, core: Site, to: Addressee, body: Bytes) -> Post {
         let (guild, viewers) = (scene.guild, self.viewers.clone());
         (core, Arc::new(Windows { guild, viewers, to, body, published: scene.now }))
     }

@@ -15,6 +15,7 @@ use crate::guild::list::window::range;
 use crate::mail::event::Change;
 use crate::mail::listing::{Addressee, Exception};
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::wire::model::guild::Guild as Settings;
 use crate::wire::model::kept::KeptMember;
 use crate::wire::model::listing::Listed;
@@ -284,7 +285,7 @@ fn what_clients_see_is_the_list() {
                 let which = prng.below(4) as u32;
                 let everyone: Vec<Viewers> = kinds.to_vec();
                 let viewers = everyone[prng.below(2) as usize].clone();
-                let home = CoreId(which as u16 % 2);
+                let home = Site::new(0, which as u8 % 2);
                 let session = SessionId { home, key: Key { index: which, generation: 0 }, secret: 0 };
                 let client = &mut clients[which as usize];
                 client.number += 1;
@@ -334,7 +335,9 @@ fn what_clients_see_is_the_list() {
             while lists.attend(now, &hall, GuildId::new(GUILD), listing, &mut posts) && (calm || prng.chance(1, 2)) {}
             lists.invariants();
             for (core, windows) in posts.drain(..) {
-                for (which, client) in clients.iter_mut().enumerate().filter(|(which, _)| which % 2 == core.index()) {
+                for (which, client) in
+                    clients.iter_mut().enumerate().filter(|(which, _)| which % 2 == usize::from(core.core))
+                {
                     let viewers = &windows.viewers;
                     let comes = match windows.to {
                         Addressee::Block(block) => {
@@ -394,7 +397,7 @@ fn what_clients_see_is_the_list() {
 
 /// Looks at windows, each of which so many sessions look at.
 fn look(viewers: &Viewers, opened: impl IntoIterator<Item = u32>, lookers: u32) -> Look {
-    let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
+    let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 0 };
     let opened = opened.into_iter().map(|block| (block, lookers)).collect();
     let (guild, viewers, number, through) = (GuildId::new(GUILD), viewers.clone(), 1, ChannelId::new(1));
     Look { guild, viewers, session, number, through, opened, closed: Default::default(), unseen: Default::default() }

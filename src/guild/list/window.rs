@@ -13,13 +13,13 @@ use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::guild::list::order::{Mark, Rows};
 use crate::limits;
-use crate::mail::placement::CoreId;
+use crate::mail::site::Site;
 
 /// A window that somebody looks at.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// Cores where somebody does, and how many at most since the last of them began.
-    pub cores: SmallVec<[(CoreId, u32); 2]>,
+    pub cores: SmallVec<[(Site, u32); 2]>,
     /// What they were last sent; `None` until somebody was.
     pub told: Option<Told>,
 }

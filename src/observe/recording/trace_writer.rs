@@ -404,8 +404,8 @@ struct Lost;
 mod tests {
     use super::*;
     use crate::base::slab::Key;
-    use crate::mail::placement::CoreId;
     use crate::mail::session_id::SessionId;
+    use crate::mail::site::Site;
     use serde_json::{Value, json};
 
     const GUILD: GuildId = GuildId::new(1_111_111_111_111_111_111);
@@ -449,7 +449,7 @@ mod tests {
     }
 
     fn session(secret: u64) -> SessionId {
-        SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret }
+        SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret }
     }
 
     fn message(number: u64, who: UserId) -> Deed {

@@ -10,8 +10,8 @@ use crate::base::id::{GuildId, UserId};
 use crate::guild::presence::is_small;
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
-use crate::mail::placement::CoreId;
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds};
 use crate::store::Found;
@@ -31,7 +31,7 @@ impl Guilds {
         &mut self,
         now: Time,
         guild: GuildId,
-        core: CoreId,
+        core: Site,
         user: UserId,
         follows: bool,
         out: &mut Outbox,
@@ -47,7 +47,7 @@ impl Guilds {
     pub(in crate::shard) fn find_presences(
         &mut self,
         guild: GuildId,
-        core: CoreId,
+        core: Site,
         job: u64,
         found: Box<Found>,
         out: &mut Outbox,

@@ -20,7 +20,8 @@ use crate::mail::event::Change;
 use crate::mail::letter::Letter;
 use crate::mail::note::Deed;
 use crate::mail::outbox::Outbox;
-use crate::mail::placement::{CoreId, VirtualShard};
+use crate::mail::placement::VirtualShard;
+use crate::mail::site::Site;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds, Hosted, Pending, Waiting, records};
 use crate::store::{Conflict, Found, Query, StoreError};
@@ -30,7 +31,7 @@ use crate::wire::refusal::Refusal;
 #[derive(Debug)]
 pub(super) struct PendingAsk {
     guild: GuildId,
-    from: CoreId,
+    from: Site,
     ticket: Ticket,
     actor: Actor,
     request: GuildRequest,
@@ -43,7 +44,7 @@ pub(super) struct PendingAsk {
 #[derive(Debug)]
 pub(super) struct Committing {
     guild: GuildId,
-    from: CoreId,
+    from: Site,
     ticket: Ticket,
     claims: SmallVec<[Claim; 2]>,
     plan: Plan,
@@ -54,7 +55,7 @@ pub(super) struct Committing {
 /// A guild to be made, as soon as its owner is known.
 #[derive(Debug)]
 pub(super) struct Founding {
-    from: CoreId,
+    from: Site,
     ticket: Ticket,
     shard: VirtualShard,
     name: String,
@@ -63,7 +64,7 @@ pub(super) struct Founding {
 /// A new guild on its way to the disk.
 #[derive(Debug)]
 pub(super) struct Founded {
-    from: CoreId,
+    from: Site,
     ticket: Ticket,
     reply: Reply,
     owner: UserId,
@@ -420,6 +421,6 @@ impl Guilds {
     }
 }
 
-fn reply(out: &mut Outbox, to: CoreId, ticket: Ticket, answer: Answer) {
+fn reply(out: &mut Outbox, to: Site, ticket: Ticket, answer: Answer) {
     out.post(to, Letter::Answer(ticket, Box::new(answer)));
 }

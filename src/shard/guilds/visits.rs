@@ -12,9 +12,9 @@ use crate::limits;
 use crate::mail::letter::{Letter, Snapshot};
 use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
-use crate::mail::placement::CoreId;
 use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
+use crate::mail::site::Site;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting, records};
 use crate::store::{Found, Query, StoreError};
@@ -157,7 +157,7 @@ impl Guilds {
     }
 
     /// Guild: a relay has nobody left.
-    pub(in crate::shard) fn unwatch(&mut self, guild: GuildId, core: CoreId, seen: u64, out: &mut Outbox) {
+    pub(in crate::shard) fn unwatch(&mut self, guild: GuildId, core: Site, seen: u64, out: &mut Outbox) {
         let unwatched = match self.guilds.get_mut(&guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),
             Some(GuildSlot::Loading(_)) => false,

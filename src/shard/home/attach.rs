@@ -129,12 +129,12 @@ impl Home {
 
     /// Home: a running session's user has become a member of a guild.
     pub(in crate::shard) fn join_now(&mut self, cx: &mut Context, id: SessionId, guild: GuildId, out: &mut Outbox) {
-        let placement = cx.placement;
         let Some((_, session)) = self.session(id) else { return };
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
         // guild's answer comes behind the removal; whoever is seated then ignores it.
         if session.covers(guild) && session.stage == Stage::Ready {
-            out.post(placement.owner(guild), Letter::Join { guild, coming: coming(session) });
+            let coming = coming(session);
+            out.post(cx.placement.owner(guild), Letter::Join { guild, coming });
         }
     }
 

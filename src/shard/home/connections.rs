@@ -212,7 +212,9 @@ impl Home {
         out: &mut Outbox,
     ) -> Resumption {
         let Resume { session, user, seq, asked } = resume;
-        let Some(id) = session.filter(|id| id.home.0 < cx.placement.cores()) else { return self.refuse(cx, key) };
+        let Some(id) = session.filter(|id| cx.placement.local_core(id.home).is_some()) else {
+            return self.refuse(cx, key);
+        };
         if id.home != cx.me {
             return Resumption::Elsewhere;
         }
@@ -403,7 +405,8 @@ impl Home {
 mod tests {
     use super::*;
     use crate::base::prng::Prng;
-    use crate::mail::placement::{CoreId, Placement};
+    use crate::mail::placement::Placement;
+    use crate::mail::site::Site;
     use crate::shard::{Shard, ShardSettings};
 
     const NOW: Time = Time::from_millis(1_700_000_000_000);
@@ -411,7 +414,7 @@ mod tests {
     #[test]
     fn the_older_connection_is_shut_at_once_even_if_it_is_full() {
         let mut shard = Shard::new(ShardSettings {
-            me: CoreId(0),
+            me: Site::new(0, 0),
             placement: Placement::over(1),
             prng: Prng::new(1),
             passivity: Default::default(),

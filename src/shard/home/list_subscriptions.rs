@@ -249,13 +249,13 @@ impl Home {
 mod tests {
     use super::*;
     use crate::mail::listing::Viewers;
-    use crate::mail::placement::CoreId;
     use crate::mail::session_id::SessionId;
+    use crate::mail::site::Site;
 
     #[test]
     fn a_window_that_many_open_is_one_text_and_counted_once() {
         let mut shown = Shown::default();
-        let session = SessionId { home: CoreId(0), key: Key { index: 0, generation: 0 }, secret: 0 };
+        let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 0 };
         let texts: Vec<bytes::Bytes> = (0..4).map(|_| vec![b'x'; 100].into()).collect();
         let windows = |text: usize, at| {
             let to = Addressee::Opener(session, 0, 1);

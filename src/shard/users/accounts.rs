@@ -7,7 +7,7 @@ use crate::base::id::UserId;
 use crate::mail::ask::{Answer, Ask, Reply, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
-use crate::mail::placement::CoreId;
+use crate::mail::site::Site;
 use crate::shard::context::Context;
 use crate::shard::users::{UserSlot, Users, Waiting};
 use crate::store::{Conflict, Found, StoreError, Write};
@@ -18,7 +18,7 @@ use crate::wire::refusal::{FormErrors, Refusal};
 /// A change of an account on its way to the disk.
 #[derive(Debug)]
 pub(super) struct AccountCommit {
-    from: CoreId,
+    from: Site,
     ticket: Ticket,
     what: AccountChange,
 }
