@@ -35,6 +35,9 @@ pub mod kind {
     /// A message.
     #[derive(Debug)]
     pub enum Message {}
+    /// A webhook.
+    #[derive(Debug)]
+    pub enum Webhook {}
 }
 
 /// Id of a guild.
@@ -47,6 +50,8 @@ pub type UserId = Id<kind::User>;
 pub type RoleId = Id<kind::Role>;
 /// Id of a message.
 pub type MessageId = Id<kind::Message>;
+/// Id of a webhook.
+pub type WebhookId = Id<kind::Webhook>;
 
 /// A snowflake that names a `T`.
 pub struct Id<T>(u64, PhantomData<fn() -> T>);

@@ -171,7 +171,7 @@ async fn execute(commands: Receiver<CoreCommand>, door: Door, accepting: glommio
             CoreCommand::Ask(request, reply) => {
                 let desk = desk.clone();
                 glommio::spawn_local(async move {
-                    let answer = desk.ask(Actor::Operator, *request).await;
+                    let answer = desk.ask(Actor::Operator, None, *request).await;
                     let _ = reply.send(answer);
                 })
                 .detach();

@@ -191,10 +191,10 @@ impl Desk {
     }
 
     /// Asks an owner. The answer comes after what was written is committed.
-    pub async fn ask(&self, actor: Actor, request: Request) -> Answer {
+    pub async fn ask(&self, actor: Actor, reason: Option<Box<str>>, request: Request) -> Answer {
         let owner = self.owner(&request);
         let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
-        let ask = Ask { from: self.0.me, ticket: waiter.ticket, actor, request };
+        let ask = Ask { from: self.0.me, ticket: waiter.ticket, actor, reason, request };
         self.with(|_, outbox| outbox.post(owner, Letter::Ask(Box::new(ask))));
         match waiter.await {
             Delivery::Answer(answer) => answer,
@@ -302,13 +302,7 @@ impl Desk {
     }
 
     fn owner(&self, request: &Request) -> Site {
-        let shard = match request {
-            Request::Guild(guild, _) => VirtualShard::of(*guild),
-            Request::Channel(channel, _) => VirtualShard::of(*channel),
-            Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
-            Request::RevokeTokens(user) => VirtualShard::of(*user),
-        };
-        self.0.placement.owner_of(shard)
+        self.0.placement.owner_of(request.shard())
     }
 
     fn wait(&self) -> Option<Wait> {

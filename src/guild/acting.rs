@@ -21,7 +21,7 @@ type Rank = (i32, Reverse<RoleId>);
 /// Somebody who asks something of the guild.
 #[derive(Debug, Clone)]
 pub(super) enum Acting {
-    /// Everything is permitted.
+    /// The operator, or the server itself: everything is permitted.
     Operator,
     /// A member.
     Member {
@@ -69,8 +69,10 @@ impl Guild {
     /// Who asks. A stranger has no access.
     pub(super) fn acting(&self, at: &PlanContext<'_>) -> Result<Acting, Stop> {
         let user = match at.actor {
-            Actor::Operator => return Ok(Acting::Operator),
+            Actor::Operator | Actor::System => return Ok(Acting::Operator),
             Actor::User(user) => user,
+            // What a webhook may do is checked by its own requests, not by permissions.
+            Actor::Webhook(_) => return Err(Refusal::MISSING_ACCESS.into()),
         };
         let member = match self.member(user) {
             Err(Stop::Refused(_)) => return Err(Refusal::MISSING_ACCESS.into()),

@@ -11,6 +11,7 @@ use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::settings::set;
 use crate::limits;
 use crate::mail::ask::Reply;
+use crate::mail::ask::channel::ChannelRequest;
 use crate::mail::event::{Change, Scope};
 use crate::store::Write;
 use crate::wire::event::EventName;
@@ -20,6 +21,20 @@ use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::channel::{ChannelDraft, ChannelMove, ChannelPatch};
 
 impl Guild {
+    pub(super) fn plan_channel(&self, request: &ChannelRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+        use ChannelRequest as R;
+        match request {
+            R::List => self.plan_list_channels(at),
+            R::Create(draft) => self.plan_create_channel(draft, at),
+            R::Move(moves) => self.plan_move_channels(moves, at),
+            R::Get(channel) => self.plan_get_channel(*channel, at),
+            R::Modify(channel, patch) => self.plan_modify_channel(*channel, patch, at),
+            R::Delete(channel) => self.plan_delete_channel(*channel, at),
+            R::PutOverwrite(channel, overwrite) => self.plan_put_overwrite(*channel, *overwrite, at),
+            R::DeleteOverwrite(channel, id) => self.plan_delete_overwrite(*channel, *id, at),
+        }
+    }
+
     /// Channels by position, then id.
     pub(super) fn channels_in_order(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let mut channels: Vec<_> = self.facts.channels.values().collect();
@@ -33,19 +48,19 @@ impl Guild {
         Channel { last_message_id, ..channel.clone() }
     }
 
-    pub(super) fn plan_list_channels(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_list_channels(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         let channels: Vec<Channel> = self.channels_in_order().map(|channel| self.with_newest(channel)).collect();
         Ok(Plan::json(200, &channels))
     }
 
-    pub(super) fn plan_get_channel(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_get_channel(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let channel = self.channel_for(&acting, channel, Permissions::empty())?;
         Ok(Plan::json(200, &self.with_newest(channel)))
     }
 
-    pub(super) fn plan_create_channel(&self, draft: &ChannelDraft, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_create_channel(&self, draft: &ChannelDraft, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_CHANNELS)?;
         if self.facts.channels.len() >= limits::GUILD_CHANNELS_MAX {
@@ -76,12 +91,7 @@ impl Guild {
         Ok(self.put_channel(EventName::ChannelCreate, channel, 201))
     }
 
-    pub(super) fn plan_modify_channel(
-        &self,
-        id: ChannelId,
-        patch: &ChannelPatch,
-        at: &PlanContext<'_>,
-    ) -> Result<Plan, Stop> {
+    fn plan_modify_channel(&self, id: ChannelId, patch: &ChannelPatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let before = self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?;
         let mut channel = self.with_newest(before);
@@ -125,7 +135,7 @@ impl Guild {
         Ok(plan)
     }
 
-    pub(super) fn plan_move_channels(&self, moves: &[ChannelMove], at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_move_channels(&self, moves: &[ChannelMove], at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_CHANNELS)?;
         let mut plan = Plan::done();
@@ -150,7 +160,7 @@ impl Guild {
         Ok(plan)
     }
 
-    pub(super) fn plan_delete_channel(&self, id: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_delete_channel(&self, id: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let channel = self.with_newest(self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?);
         let mut plan = Plan::json(200, &channel);

@@ -9,7 +9,7 @@ use crate::base::id::ChannelId;
 use crate::guild::Guild;
 use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::limits;
-use crate::mail::ask::Actor;
+use crate::mail::ask::invite::InviteRequest;
 use crate::mail::event::Scope;
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
@@ -19,7 +19,18 @@ use crate::wire::refusal::Refusal;
 use crate::wire::request::invite::InviteDraft;
 
 impl Guild {
-    pub(super) fn plan_create_invite(
+    pub(super) fn plan_invite(&self, request: &InviteRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+        use InviteRequest as R;
+        match request {
+            R::Create(channel, draft) => self.plan_create_invite(*channel, draft, at),
+            R::Get { code, with_counts } => self.plan_get_invite(code, *with_counts, at),
+            R::Accept { code } => self.plan_accept_invite(code, at),
+            R::Delete { code } => self.plan_delete_invite(code, at),
+            R::List(channel) => self.plan_list_invites(*channel, at),
+        }
+    }
+
+    fn plan_create_invite(
         &self,
         channel: ChannelId,
         draft: &InviteDraft,
@@ -73,13 +84,13 @@ impl Guild {
         Ok(plan.write(Write::PutInvite(Box::new(invite))).event(event))
     }
 
-    pub(super) fn plan_get_invite(&self, code: &str, with_counts: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_get_invite(&self, code: &str, with_counts: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let invite = self.invite(code, at)?;
         Ok(Plan::json(200, &self.full(invite, with_counts)?))
     }
 
-    pub(super) fn plan_accept_invite(&self, code: &str, at: &PlanContext<'_>) -> Result<Plan, Stop> {
-        let Actor::User(user) = at.actor else { return Err(Refusal::UNKNOWN_USER.into()) };
+    fn plan_accept_invite(&self, code: &str, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+        let user = at.actor.user().ok_or(Refusal::UNKNOWN_USER)?;
         let invite = self.invite(code, at)?;
         let mut answer = self.full(invite, false)?;
         match self.member(user) {
@@ -99,7 +110,7 @@ impl Guild {
         Ok(plan.and(self.add(user.clone(), at)))
     }
 
-    pub(super) fn plan_delete_invite(&self, code: &str, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_delete_invite(&self, code: &str, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let invite = self.invite(code, at)?;
         let own = acting.user() == Some(invite.inviter.id);
@@ -114,7 +125,7 @@ impl Guild {
         Ok(plan.write(Write::DeleteInvite(code.to_owned())).event(event))
     }
 
-    pub(super) fn plan_list_invites(&self, channel: Option<ChannelId>, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_list_invites(&self, channel: Option<ChannelId>, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         match channel {
             Some(channel) => {

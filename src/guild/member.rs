@@ -10,7 +10,8 @@ use crate::base::id::UserId;
 use crate::guild::Guild;
 use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
 use crate::guild::settings::set;
-use crate::mail::ask::{Actor, Reply};
+use crate::mail::ask::member::MemberRequest;
+use crate::mail::ask::{Actor, Reply, Shape};
 use crate::mail::event::{Change, Scope};
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
@@ -21,22 +22,35 @@ use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::member::MemberPatch;
 
 impl Guild {
-    pub(super) fn plan_get_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    pub(super) fn plan_member(&self, request: &MemberRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+        use MemberRequest as R;
+        match request {
+            R::Get(user) => self.plan_get_member(*user, at),
+            R::List { after, limit } => {
+                self.plan_read_members(Query::Members { guild: self.id(), after: *after, limit: *limit }, at)
+            }
+            R::Search { prefix, limit } => {
+                let prefix = prefix.clone();
+                self.plan_read_members(Query::MembersByPrefix { guild: self.id(), prefix, limit: *limit }, at)
+            }
+            R::Modify(user, patch) => self.plan_modify_member(*user, patch, at),
+            R::Kick(user) => self.plan_kick(*user, at),
+            R::Add(user) => self.plan_add_member(*user, at),
+            R::Leave => self.plan_leave(at),
+        }
+    }
+
+    fn plan_get_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &*self.member(user)?))
     }
 
-    pub(super) fn plan_list_members(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_read_members(&self, query: Query, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
-        Ok(Plan::answer(Reply::MayList))
+        Ok(Plan::answer(Reply::Read(query, Shape::Members)))
     }
 
-    pub(super) fn plan_modify_member(
-        &self,
-        user: UserId,
-        patch: &MemberPatch,
-        at: &PlanContext<'_>,
-    ) -> Result<Plan, Stop> {
+    fn plan_modify_member(&self, user: UserId, patch: &MemberPatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let before = self.member(user)?;
         let own = acting.user() == Some(user);
@@ -90,7 +104,7 @@ impl Guild {
         Ok(self.put_member(member))
     }
 
-    pub(super) fn plan_kick(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_kick(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::KICK_MEMBERS)?;
         let member = self.member(user)?;
@@ -101,7 +115,7 @@ impl Guild {
         Ok(self.remove(&member))
     }
 
-    pub(super) fn plan_leave(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_leave(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at).map_err(|halt| match halt {
             Stop::Refused(_) => Stop::Refused(Refusal::UNKNOWN_GUILD),
             needs @ Stop::Needs(_) => needs,
@@ -113,10 +127,11 @@ impl Guild {
         Ok(self.remove(acting.member()?))
     }
 
-    pub(super) fn plan_add_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
-        if let Actor::User(_) = at.actor {
+    fn plan_add_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+        match at.actor {
+            Actor::Operator | Actor::System => {}
             // Adding others takes an OAuth2 grant, which this server does not have.
-            return Err(Refusal::MISSING_PERMISSIONS.into());
+            Actor::User(_) | Actor::Webhook(_) => return Err(Refusal::MISSING_PERMISSIONS.into()),
         }
         match self.member(user) {
             Ok(_) => return Ok(Plan::done()),

@@ -11,9 +11,10 @@ use crate::guild::mention::{self, Named};
 use crate::guild::nonce::Sent;
 use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
 use crate::guild::{Guild, json};
-use crate::mail::ask::Reply;
+use crate::mail::ask::message::MessageRequest;
+use crate::mail::ask::{Reply, Shape};
 use crate::mail::event::{Event, Mark, Scope, Text};
-use crate::store::{Found, Query, Write};
+use crate::store::{Anchor, Found, Query, Write};
 use crate::wire::event::EventName;
 use crate::wire::model::channel::ChannelKind;
 use crate::wire::model::member::Member;
@@ -31,7 +32,20 @@ const REPLY: u32 = 19;
 const BULK_DELETE_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
 
 impl Guild {
-    pub(super) fn plan_create_message(
+    pub(super) fn plan_message(&self, request: &MessageRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+        use MessageRequest as R;
+        match request {
+            R::Create(channel, draft) => self.plan_create_message(*channel, draft, at),
+            R::Edit(channel, message, patch) => self.plan_edit_message(*channel, *message, patch, at),
+            R::Delete(channel, message) => self.plan_delete_message(*channel, *message, at),
+            R::BulkDelete(channel, messages) => self.plan_bulk_delete(*channel, messages, at),
+            R::Get(channel, message) => self.plan_get_message(*channel, *message, at),
+            R::List { channel, anchor, limit } => self.plan_list_messages(*channel, *anchor, *limit, at),
+            R::Typing(channel) => self.plan_typing(*channel, at),
+        }
+    }
+
+    fn plan_create_message(
         &self,
         channel: ChannelId,
         draft: &MessageDraft,
@@ -102,7 +116,7 @@ impl Guild {
         })
     }
 
-    pub(super) fn plan_edit_message(
+    fn plan_edit_message(
         &self,
         channel: ChannelId,
         id: MessageId,
@@ -156,12 +170,7 @@ impl Guild {
         Ok(plan.write(Write::EditMessage(Box::new(message))).event(event))
     }
 
-    pub(super) fn plan_delete_message(
-        &self,
-        channel: ChannelId,
-        id: MessageId,
-        at: &PlanContext<'_>,
-    ) -> Result<Plan, Stop> {
+    fn plan_delete_message(&self, channel: ChannelId, id: MessageId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::empty())?;
         let message = self.message(channel, id, at)?;
@@ -175,12 +184,7 @@ impl Guild {
         Ok(plan.write(Write::DeleteMessage(channel, id)).event(event))
     }
 
-    pub(super) fn plan_bulk_delete(
-        &self,
-        channel: ChannelId,
-        ids: &[MessageId],
-        at: &PlanContext<'_>,
-    ) -> Result<Plan, Stop> {
+    fn plan_bulk_delete(&self, channel: ChannelId, ids: &[MessageId], at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::MANAGE_MESSAGES)?;
         if !(2..=100).contains(&ids.len()) {
@@ -209,11 +213,31 @@ impl Guild {
         Ok(plan.event(self.event(EventName::MessageDeleteBulk, Scope::Channel(channel), &body)))
     }
 
-    pub(super) fn plan_read_messages(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_get_message(&self, channel: ChannelId, id: MessageId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+        if !self.may_read_history(channel, at)? {
+            return Err(Refusal::MISSING_PERMISSIONS.into());
+        }
+        Ok(Plan::answer(Reply::Read(Query::Message(channel, id), Shape::Message)))
+    }
+
+    fn plan_list_messages(
+        &self,
+        channel: ChannelId,
+        anchor: Anchor,
+        limit: u32,
+        at: &PlanContext<'_>,
+    ) -> Result<Plan, Stop> {
+        if !self.may_read_history(channel, at)? {
+            return Ok(Plan::json(200, &[(); 0]));
+        }
+        Ok(Plan::answer(Reply::Read(Query::Messages { channel, anchor, limit }, Shape::Messages)))
+    }
+
+    /// Refuses who does not see the channel.
+    fn may_read_history(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<bool, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::empty())?;
-        let history = self.in_channel(&acting, channel).contains(Permissions::READ_MESSAGE_HISTORY);
-        Ok(Plan::answer(Reply::MayRead { history }))
+        Ok(self.in_channel(&acting, channel).contains(Permissions::READ_MESSAGE_HISTORY))
     }
 
     /// An event with a message in it: the full rendering, and the blank one for those who may not read the text.
@@ -326,7 +350,7 @@ mod tests {
     use crate::base::clock::Time;
     use crate::base::id::{GuildId, Mint};
     use crate::guild::founding::found;
-    use crate::guild::plan::Claim;
+    use crate::mail::ask::claim::Claim;
     use crate::mail::ask::{Actor, GuildRequest};
     use crate::mail::placement::VirtualShard;
 
@@ -358,11 +382,11 @@ mod tests {
             reference: None,
             flags: 0,
         };
-        let (actor, request) = (Actor::User(owner.id), GuildRequest::CreateMessage(channel, draft));
-        assert!(matches!(Guild::claims(actor, &request)[..], [Claim::Nonce(..)]), "the second waits for the first");
+        let (actor, request) = (Actor::User(owner.id), GuildRequest::from(MessageRequest::Create(channel, draft)));
+        assert!(matches!(request.claims(actor)[..], [Claim::Nonce(..)]), "the second waits for the first");
         let plan = |guild: &Guild| {
             let now = Time::from_millis(1_800_000_000_000);
-            let mut at = PlanContext { now, actor, loaded: &Vec::new(), mint: mint.clone(), random: 0 };
+            let mut at = PlanContext { now, actor, reason: None, loaded: &Vec::new(), mint: mint.clone(), random: 0 };
             guild.plan(&request, &mut at).expect("it may be sent")
         };
         let first = plan(&guild);

@@ -36,9 +36,9 @@ use smallvec::SmallVec;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, UserId};
 use crate::guild::cached_member::CachedMember;
 use crate::guild::list::Lists;
-use crate::guild::plan::{Claim, Plan, PlanContext, Stop};
+use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::presence::{Changes, Onlookers};
-use crate::mail::ask::{Actor, GuildRequest};
+use crate::mail::ask::GuildRequest;
 use crate::mail::event::{Change, Event, Origin, Scope};
 use crate::mail::facts::Facts;
 use crate::mail::letter::Letter;
@@ -108,101 +108,15 @@ impl Guild {
         &self.facts
     }
 
-    /// Which other changes a request must not overtake, and which must not overtake it.
-    pub fn claims(actor: Actor, request: &GuildRequest) -> SmallVec<[Claim; 2]> {
-        let mut claims: SmallVec<[Claim; 2]> = Guild::claim(actor, request).into_iter().collect();
-        // A new owner must not leave while the guild is handed over.
-        if let GuildRequest::Modify(patch) = request {
-            claims.extend(patch.owner_id.map(Claim::Member));
-        }
-        claims
-    }
-
-    fn claim(actor: Actor, request: &GuildRequest) -> Option<Claim> {
-        use GuildRequest as R;
-        match request {
-            R::Modify(_)
-            | R::Delete
-            | R::CreateChannel(_)
-            | R::MoveChannels(_)
-            | R::ModifyChannel(..)
-            | R::DeleteChannel(_)
-            | R::PutOverwrite(..)
-            | R::DeleteOverwrite(..)
-            | R::CreateRole(_)
-            | R::ModifyRole(..)
-            | R::MoveRoles(_)
-            | R::DeleteRole(_)
-            | R::Refresh => Some(Claim::Structure),
-            R::GiveRole(user, _)
-            | R::TakeRole(user, _)
-            | R::ModifyMember(user, _)
-            | R::Kick(user)
-            | R::AddMember(user) => Some(Claim::Member(*user)),
-            R::Leave | R::AcceptInvite { .. } => match actor {
-                Actor::User(user) => Some(Claim::Member(user)),
-                Actor::Operator => None,
-            },
-            R::EditMessage(_, message, _) | R::DeleteMessage(_, message) => Some(Claim::Message(*message)),
-            R::CreateMessage(channel, draft) => nonce::nonce_hash(*channel, draft).map(Claim::Nonce),
-            R::Get { .. }
-            | R::ListChannels
-            | R::GetChannel(_)
-            | R::BulkDelete(..)
-            | R::ReadMessages(_)
-            | R::Typing(_)
-            | R::ListRoles
-            | R::GetRole(_)
-            | R::GetMember(_)
-            | R::ListMembers
-            | R::CreateInvite(..)
-            | R::GetInvite { .. }
-            | R::DeleteInvite { .. }
-            | R::ListInvites(_) => None,
-        }
-    }
-
     /// Works out what a request comes to.
     pub fn plan(&self, request: &GuildRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
-        use GuildRequest as R;
         match request {
-            R::Get { with_counts } => self.plan_get(*with_counts, at),
-            R::Modify(patch) => self.plan_modify(patch, at),
-            R::Delete => self.plan_delete(at),
-            R::ListChannels => self.plan_list_channels(at),
-            R::CreateChannel(draft) => self.plan_create_channel(draft, at),
-            R::MoveChannels(moves) => self.plan_move_channels(moves, at),
-            R::GetChannel(channel) => self.plan_get_channel(*channel, at),
-            R::ModifyChannel(channel, patch) => self.plan_modify_channel(*channel, patch, at),
-            R::DeleteChannel(channel) => self.plan_delete_channel(*channel, at),
-            R::PutOverwrite(channel, overwrite) => self.plan_put_overwrite(*channel, *overwrite, at),
-            R::DeleteOverwrite(channel, id) => self.plan_delete_overwrite(*channel, *id, at),
-            R::CreateMessage(channel, draft) => self.plan_create_message(*channel, draft, at),
-            R::EditMessage(channel, message, patch) => self.plan_edit_message(*channel, *message, patch, at),
-            R::DeleteMessage(channel, message) => self.plan_delete_message(*channel, *message, at),
-            R::BulkDelete(channel, messages) => self.plan_bulk_delete(*channel, messages, at),
-            R::ReadMessages(channel) => self.plan_read_messages(*channel, at),
-            R::Typing(channel) => self.plan_typing(*channel, at),
-            R::ListRoles => self.plan_list_roles(at),
-            R::GetRole(role) => self.plan_get_role(*role, at),
-            R::CreateRole(patch) => self.plan_create_role(patch, at),
-            R::ModifyRole(role, patch) => self.plan_modify_role(*role, patch, at),
-            R::MoveRoles(moves) => self.plan_move_roles(moves, at),
-            R::DeleteRole(role) => self.plan_delete_role(*role, at),
-            R::GiveRole(user, role) => self.plan_give_role(*user, *role, at),
-            R::TakeRole(user, role) => self.plan_take_role(*user, *role, at),
-            R::GetMember(user) => self.plan_get_member(*user, at),
-            R::ListMembers => self.plan_list_members(at),
-            R::ModifyMember(user, patch) => self.plan_modify_member(*user, patch, at),
-            R::Kick(user) => self.plan_kick(*user, at),
-            R::AddMember(user) => self.plan_add_member(*user, at),
-            R::Leave => self.plan_leave(at),
-            R::CreateInvite(channel, draft) => self.plan_create_invite(*channel, draft, at),
-            R::GetInvite { code, with_counts } => self.plan_get_invite(code, *with_counts, at),
-            R::AcceptInvite { code } => self.plan_accept_invite(code, at),
-            R::DeleteInvite { code } => self.plan_delete_invite(code, at),
-            R::ListInvites(channel) => self.plan_list_invites(*channel, at),
-            R::Refresh => self.plan_refresh(at),
+            GuildRequest::Settings(request) => self.plan_settings(request, at),
+            GuildRequest::Channel(request) => self.plan_channel(request, at),
+            GuildRequest::Message(request) => self.plan_message(request, at),
+            GuildRequest::Role(request) => self.plan_role(request, at),
+            GuildRequest::Member(request) => self.plan_member(request, at),
+            GuildRequest::Invite(request) => self.plan_invite(request, at),
         }
     }
 

@@ -3,15 +3,12 @@
 //! Lives on: the guild's core.
 //! A message is remembered when it is durable. While it is being committed a repeat waits for its claim.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde_json::Value;
 
 use crate::base::id::{ChannelId, UserId};
 use crate::guild::Guild;
 use crate::limits;
 use crate::mail::ask::Reply;
-use crate::wire::request::message::MessageDraft;
 
 /// A message remembered for `enforce_nonce`.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +17,6 @@ pub struct Sent {
     pub(super) channel: ChannelId,
     pub(super) nonce: Value,
     pub(super) reply: Reply,
-}
-
-/// What a repeat of the same message has in common with it.
-pub(super) fn nonce_hash(channel: ChannelId, draft: &MessageDraft) -> Option<u64> {
-    let nonce = draft.nonce.as_ref().filter(|_| draft.enforce_nonce)?;
-    let mut hasher = DefaultHasher::new();
-    (channel.get(), nonce.to_string()).hash(&mut hasher);
-    Some(hasher.finish())
 }
 
 impl Guild {

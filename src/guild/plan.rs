@@ -174,6 +174,8 @@ pub struct PlanContext<'a> {
     pub now: Time,
     /// Who asks.
     pub actor: Actor,
+    /// Why, for the audit log.
+    pub reason: Option<&'a str>,
     /// What was looked up.
     pub loaded: &'a Loaded,
     /// For new ids.
@@ -190,17 +192,4 @@ impl PlanContext<'_> {
             None => Err(Stop::Needs(query)),
         }
     }
-}
-
-/// Changes that must not overtake each other: while one is being committed, others with the same key wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Claim {
-    /// Settings, channels, roles.
-    Structure,
-    /// One member.
-    Member(UserId),
-    /// One message.
-    Message(MessageId),
-    /// One `enforce_nonce`, hashed: a repeat waits for the first. Others of the same hash wait in vain, and not for long.
-    Nonce(u64),
 }

@@ -13,6 +13,7 @@ use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::settings::set;
 use crate::limits;
 use crate::mail::ask::Reply;
+use crate::mail::ask::role::RoleRequest;
 use crate::mail::event::{Change, Scope};
 use crate::store::Write;
 use crate::wire::event::EventName;
@@ -22,6 +23,20 @@ use crate::wire::refusal::Refusal;
 use crate::wire::request::role::{RoleMove, RolePatch};
 
 impl Guild {
+    pub(super) fn plan_role(&self, request: &RoleRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+        use RoleRequest as R;
+        match request {
+            R::List => self.plan_list_roles(at),
+            R::Get(role) => self.plan_get_role(*role, at),
+            R::Create(patch) => self.plan_create_role(patch, at),
+            R::Modify(role, patch) => self.plan_modify_role(*role, patch, at),
+            R::Move(moves) => self.plan_move_roles(moves, at),
+            R::Delete(role) => self.plan_delete_role(*role, at),
+            R::Give(user, role) => self.plan_change_role(*user, *role, true, at),
+            R::Take(user, role) => self.plan_change_role(*user, *role, false, at),
+        }
+    }
+
     /// Roles by position, ties by id.
     pub(super) fn roles_in_order(&self) -> Vec<&Role> {
         let mut roles: Vec<&Role> = self.facts.roles.values().map(Arc::as_ref).collect();
@@ -29,17 +44,17 @@ impl Guild {
         roles
     }
 
-    pub(super) fn plan_list_roles(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_list_roles(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &self.roles_in_order()))
     }
 
-    pub(super) fn plan_get_role(&self, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_get_role(&self, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &**self.facts.roles.get(&role).ok_or(Refusal::UNKNOWN_ROLE)?))
     }
 
-    pub(super) fn plan_create_role(&self, patch: &RolePatch, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_create_role(&self, patch: &RolePatch, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         if self.facts.roles.len() >= limits::GUILD_ROLES_MAX {
@@ -59,7 +74,7 @@ impl Guild {
         Ok(self.put_role(EventName::GuildRoleCreate, role))
     }
 
-    pub(super) fn plan_modify_role(&self, id: RoleId, patch: &RolePatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_modify_role(&self, id: RoleId, patch: &RolePatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         let before = self.facts.roles.get(&id).ok_or(Refusal::UNKNOWN_ROLE)?;
@@ -73,7 +88,7 @@ impl Guild {
         Ok(self.put_role(EventName::GuildRoleUpdate, role))
     }
 
-    pub(super) fn plan_move_roles(&self, moves: &[RoleMove], at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_move_roles(&self, moves: &[RoleMove], at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         let mut plan = Plan::done();
@@ -95,7 +110,7 @@ impl Guild {
         Ok(Plan::json(200, &roles).and(plan))
     }
 
-    pub(super) fn plan_delete_role(&self, id: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_delete_role(&self, id: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_ROLES)?;
         let role = self.facts.roles.get(&id).ok_or(Refusal::UNKNOWN_ROLE)?;
@@ -106,14 +121,6 @@ impl Guild {
         let body = json!({ "guild_id": self.id(), "role_id": id });
         let event = self.event(EventName::GuildRoleDelete, Scope::Guild, &body).changing(Change::RoleGone(id));
         Ok(Plan::done().write(Write::DeleteRole(self.id(), id)).event(event))
-    }
-
-    pub(super) fn plan_give_role(&self, user: UserId, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
-        self.plan_change_role(user, role, true, at)
-    }
-
-    pub(super) fn plan_take_role(&self, user: UserId, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
-        self.plan_change_role(user, role, false, at)
     }
 
     fn plan_change_role(&self, user: UserId, role: RoleId, give: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {

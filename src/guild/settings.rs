@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
 use crate::guild::{Guild, json};
+use crate::mail::ask::guild::SettingsRequest;
 use crate::mail::ask::{Actor, Reply};
 use crate::mail::event::{Change, Scope};
 use crate::store::{Found, Query, Write};
@@ -16,12 +17,22 @@ use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::guild::GuildPatch;
 
 impl Guild {
-    pub(super) fn plan_get(&self, with_counts: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    pub(super) fn plan_settings(&self, request: &SettingsRequest, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
+        use SettingsRequest as R;
+        match request {
+            R::Get { with_counts } => self.plan_get(*with_counts, at),
+            R::Modify(patch) => self.plan_modify(patch, at),
+            R::Delete => self.plan_delete(at),
+            R::Refresh => self.plan_refresh(at),
+        }
+    }
+
+    fn plan_get(&self, with_counts: bool, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         Ok(Plan::json(200, &self.rest(with_counts)))
     }
 
-    pub(super) fn plan_modify(&self, patch: &GuildPatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_modify(&self, patch: &GuildPatch, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         acting.require(Permissions::MANAGE_GUILD)?;
         let mut guild = (*self.facts.guild).clone();
@@ -67,7 +78,7 @@ impl Guild {
         Ok(Plan::answer(reply).write(Write::PutGuild(Box::new(guild))).event(event))
     }
 
-    pub(super) fn plan_delete(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+    fn plan_delete(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         if !self.is_owner(&acting) {
             return Err(Refusal::MISSING_PERMISSIONS.into());
@@ -79,8 +90,8 @@ impl Guild {
     }
 
     /// The operator wrote to the store beside the server: the count and members who are not online are read anew.
-    pub(super) fn plan_refresh(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
-        if at.actor != Actor::Operator {
+    fn plan_refresh(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
+        if !matches!(at.actor, Actor::Operator | Actor::System) {
             return Err(Refusal::NOT_FOUND.into());
         }
         let Found::Guild(Some(record)) = at.look_up(Query::Guild(self.id()))? else {

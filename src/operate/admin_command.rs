@@ -12,7 +12,10 @@ use crate::base::id::Id;
 use crate::base::id::{GuildId, Mint, UserId, kind};
 use crate::base::prng::Prng;
 use crate::limits;
-use crate::mail::ask::{Answer, GuildRequest, Reply, Request};
+use crate::mail::ask::channel::ChannelRequest;
+use crate::mail::ask::guild::SettingsRequest;
+use crate::mail::ask::member::MemberRequest;
+use crate::mail::ask::{Answer, Reply, Request};
 use crate::mail::placement::VirtualShard;
 use crate::operate::core_command::CoreCommand;
 use crate::operate::entropy::entropy;
@@ -110,8 +113,8 @@ impl AdminCommand {
             }
             AdminCommand::CreateGuild { name, owner } => create_guild(context, name, UserId::new(*owner)),
             AdminCommand::AddMember { guild, user } => {
-                let request = GuildRequest::AddMember(UserId::new(*user));
-                (context.ask)(Request::Guild(GuildId::new(*guild), request)).map_err(explain)?;
+                let request = MemberRequest::Add(UserId::new(*user));
+                (context.ask)(Request::Guild(GuildId::new(*guild), request.into())).map_err(explain)?;
                 Ok(json!({ "guild_id": guild.to_string(), "user_id": user.to_string() }))
             }
             AdminCommand::Fill { guild, members } => fill(context, GuildId::new(*guild), *members),
@@ -135,7 +138,7 @@ fn create_guild(context: &mut AdminContext<'_>, name: &str, owner: UserId) -> Re
     let Reply::Json(_, body) = (context.ask)(request).map_err(explain)? else { return Err(unexpected()) };
     let guild: Value = serde_json::from_slice(&body).map_err(|_| unexpected())?;
     let id: GuildId = guild["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(unexpected)?;
-    let request = Request::Guild(id, GuildRequest::ListChannels);
+    let request = Request::Guild(id, ChannelRequest::List.into());
     let Reply::Json(_, body) = (context.ask)(request).map_err(explain)? else { return Err(unexpected()) };
     let channels: Vec<Value> = serde_json::from_slice(&body).map_err(|_| unexpected())?;
     let channels: Vec<Value> = channels
@@ -189,7 +192,7 @@ fn fill(context: &mut AdminContext<'_>, guild: GuildId, members: u64) -> Result<
         Err(error) => return Err(error.into()),
     };
     // The server, if it has the guild in memory, counts anew.
-    (context.ask)(Request::Guild(guild, GuildRequest::Refresh)).map_err(explain)?;
+    (context.ask)(Request::Guild(guild, SettingsRequest::Refresh.into())).map_err(explain)?;
     let tokens: Vec<String> = users.iter().map(|user| issue(context, *user)).collect();
     Ok(json!({ "guild_id": guild, "members": users.len(), "tokens": tokens }))
 }

@@ -50,7 +50,7 @@ pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Va
 fn answer(shard: &mut Shard, caller: &Caller, me: Site, request: Request) -> Answer {
     let ticket = Ticket(1);
     let mut letters: VecDeque<Letter> =
-        [Letter::Ask(Box::new(Ask { from: me, ticket, actor: Actor::Operator, request }))].into();
+        [Letter::Ask(Box::new(Ask { from: me, ticket, actor: Actor::Operator, reason: None, request }))].into();
     while let Some(letter) = letters.pop_front() {
         let mut out = Outbox::default();
         shard.receive(clock::now(), letter, &mut out);

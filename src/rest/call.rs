@@ -13,13 +13,15 @@ use serde_json::Value;
 use crate::base::id::{ChannelId, GuildId, Id, UserId};
 use crate::desk::Desk;
 use crate::limits;
-use crate::mail::ask::{Actor, GuildRequest, Reply, Request};
+use crate::mail::ask::{Actor, GuildRequest, Reply, Request, Shape};
 use crate::mail::placement::VirtualShard;
 use crate::rest::multipart::UploadedFile;
 use crate::rest::respond::{self, Outcome};
 use crate::rest::tree::{self, Spans};
 use crate::store::{Found, Query};
+use crate::wire::intents::Intents;
 use crate::wire::model::account::Account;
+use crate::wire::model::message::{Message, MessageView};
 use crate::wire::refusal::{FormErrors, Refusal};
 
 /// The path and query of a request, and where the path has the segments that the route names.
@@ -47,6 +49,22 @@ impl Target {
     }
 }
 
+/// Who reads messages: a bot without the message content privilege gets the text of its own messages and of mentions only.
+struct Reader {
+    user: UserId,
+    all: bool,
+}
+
+impl Reader {
+    fn of(account: &Account) -> Reader {
+        Reader { user: account.user.id, all: account.allows(Intents::MESSAGE_CONTENT) }
+    }
+
+    fn view<'a>(&self, message: &'a Message) -> MessageView<'a> {
+        MessageView { blank: !self.all && !message.is_open_to(self.user), ..MessageView::rest(message) }
+    }
+}
+
 /// A request.
 #[derive(Debug)]
 pub struct Call {
@@ -61,7 +79,7 @@ pub struct Call {
     /// Files that came with the body, if the route takes any.
     pub files: Vec<UploadedFile>,
     /// Why the caller does this, for the audit log.
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// The host that the client came by.
     pub host: String,
 }
@@ -126,20 +144,42 @@ impl Call {
         self.asked(name).is_some_and(|word| matches!(word.as_str(), "true" | "True" | "1"))
     }
 
-    /// Asks an owner as the caller.
-    pub async fn ask(&self, request: Request) -> Result<Reply, Refusal> {
-        let user = self.user()?;
-        self.desk.ask(Actor::User(user), request).await
+    /// Asks an owner as the caller, and answers with what it answers.
+    pub async fn ask(&self, request: Request) -> Outcome {
+        let actor = Actor::User(self.user()?);
+        match self.desk.ask(actor, self.reason.clone(), request).await? {
+            Reply::Read(query, shape) => self.read(query, shape).await,
+            reply @ (Reply::Json(..) | Reply::Done | Reply::Account(_)) => respond::reply(reply),
+        }
     }
 
     /// Asks a guild as the caller, and answers with what it answers.
-    pub async fn ask_guild(&self, guild: GuildId, request: GuildRequest) -> Outcome {
-        respond::answer(self.ask(Request::Guild(guild, request)).await)
+    pub async fn ask_guild(&self, guild: GuildId, request: impl Into<GuildRequest>) -> Outcome {
+        self.ask(Request::Guild(guild, request.into())).await
     }
 
     /// Asks the guild that a channel is in as the caller, and answers with what it answers.
-    pub async fn ask_channel(&self, channel: ChannelId, request: GuildRequest) -> Outcome {
-        respond::answer(self.ask(Request::Channel(channel, request)).await)
+    pub async fn ask_channel(&self, channel: ChannelId, request: impl Into<GuildRequest>) -> Outcome {
+        self.ask(Request::Channel(channel, request.into())).await
+    }
+
+    /// Answers with what the store finds, which an owner let the caller read.
+    async fn read(&self, query: Query, shape: Shape) -> Outcome {
+        let found = self.desk.read(query).await?;
+        match (shape, found) {
+            (Shape::Members, Found::Members(members)) => respond::json(200, &members),
+            (Shape::Messages, Found::Messages(messages)) => {
+                let reader = Reader::of(&*self.account().await?);
+                let views: Vec<MessageView<'_>> = messages.iter().map(|message| reader.view(message)).collect();
+                respond::json(200, &views)
+            }
+            (Shape::Message, Found::Message(Some(message))) => {
+                let reader = Reader::of(&*self.account().await?);
+                respond::json(200, &reader.view(&message))
+            }
+            (Shape::Message, Found::Message(None)) => Err(Refusal::UNKNOWN_MESSAGE),
+            (Shape::Members | Shape::Messages | Shape::Message, _) => Err(Refusal::INTERNAL),
+        }
     }
 
     /// The caller's account.
@@ -162,13 +202,13 @@ impl Call {
 }
 
 /// The audit log reason of a request, percent-decoded. Source: Discord docs, Resources/Audit Log (X-Audit-Log-Reason).
-pub fn audit_reason(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub fn audit_reason(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
     let Some(value) = headers.get("x-audit-log-reason") else { return Ok(None) };
     let reason = percent_decode(value.as_bytes()).decode_utf8_lossy().trim().to_owned();
     let mut errors = FormErrors::default();
     errors.length(&["reason"], &reason, 0, limits::AUDIT_REASON_CHARS_MAX);
     errors.finish()?;
-    Ok(Some(reason).filter(|reason| !reason.is_empty()))
+    Ok((!reason.is_empty()).then(|| reason.into()))
 }
 
 #[cfg(test)]
@@ -185,7 +225,7 @@ mod tests {
             )]))
         };
         assert_eq!(audit_reason(&HeaderMap::new()), Ok(None));
-        assert_eq!(read("%E2%9C%93 spam"), Ok(Some("\u{2713} spam".to_owned())));
+        assert_eq!(read("%E2%9C%93 spam"), Ok(Some("\u{2713} spam".into())));
         assert_eq!(read("%20"), Ok(None));
         assert!(read(&"x".repeat(limits::AUDIT_REASON_CHARS_MAX)).is_ok());
         assert_eq!(read(&"x".repeat(limits::AUDIT_REASON_CHARS_MAX + 1)).unwrap_err().code, 50_035);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use glommio::io::BufferedFile;
 use serde::Serialize;
 
-use crate::mail::ask::{Answer, Reply};
+use crate::mail::ask::Reply;
 use crate::wire::refusal::Refusal;
 
 /// What a handler answers with when all went well.
@@ -60,9 +60,15 @@ pub fn json<T: Serialize + ?Sized>(status: u16, value: &T) -> Outcome {
 }
 
 /// What an owner answered.
-pub fn answer(answer: Answer) -> Outcome {
-    match answer? {
+pub fn reply(reply: Reply) -> Outcome {
+    match reply {
         Reply::Json(status, body) => Ok(Response::Json(status, body)),
-        Reply::Done | Reply::MayRead { .. } | Reply::MayList | Reply::Account(_) => Ok(Response::Empty),
+        Reply::Done => Ok(Response::Empty),
+        Reply::Account(account) => json(201, &account.user),
+        // `Call::ask` reads; a route that asks in another way must not ask to read.
+        Reply::Read(query, _) => {
+            tracing::error!(?query, "a reply that must be read first");
+            Err(Refusal::INTERNAL)
+        }
     }
 }

@@ -7,6 +7,12 @@ use guildhall::base::id::{ChannelId, GuildId, Id, MessageId, Mint, RoleId, UserI
 use guildhall::base::prng::Prng;
 use guildhall::guild::founding;
 use guildhall::limits;
+use guildhall::mail::ask::channel::ChannelRequest;
+use guildhall::mail::ask::guild::SettingsRequest;
+use guildhall::mail::ask::invite::InviteRequest;
+use guildhall::mail::ask::member::MemberRequest;
+use guildhall::mail::ask::message::MessageRequest;
+use guildhall::mail::ask::role::RoleRequest;
 use guildhall::mail::ask::{Actor, GuildRequest, Request};
 use guildhall::mail::placement::VirtualShard;
 use guildhall::net::compression::Format;
@@ -489,7 +495,7 @@ impl World {
             98 => self.settings(&model, actor, member),
             _ => {
                 if self.prng.chance(1, 4) {
-                    self.ask_guild(model.owner, guild, GuildRequest::Delete);
+                    self.ask_guild(model.owner, guild, SettingsRequest::Delete);
                 } else if all.len() < 6 {
                     self.found_guild();
                 }
@@ -501,13 +507,13 @@ impl World {
         (!list.is_empty()).then(|| list[self.prng.below(list.len() as u64) as usize])
     }
 
-    fn ask_guild(&mut self, actor: u64, guild: u64, request: GuildRequest) {
-        let request = Request::Guild(GuildId::new(guild), request);
+    fn ask_guild(&mut self, actor: u64, guild: u64, request: impl Into<GuildRequest>) {
+        let request = Request::Guild(GuildId::new(guild), request.into());
         self.ask(Actor::User(UserId::new(actor)), request, Asked::Other);
     }
 
-    fn ask_channel(&mut self, actor: u64, channel: u64, request: GuildRequest, asked: Asked) {
-        let request = Request::Channel(ChannelId::new(channel), request);
+    fn ask_channel(&mut self, actor: u64, channel: u64, request: impl Into<GuildRequest>, asked: Asked) {
+        let request = Request::Channel(ChannelId::new(channel), request.into());
         self.ask(Actor::User(UserId::new(actor)), request, asked);
     }
 
@@ -550,7 +556,7 @@ impl World {
         let (tag, content) = self.ledger.tag(channel, &rest);
         let draft = MessageDraft { content, ..MessageDraft::default() };
         let id = ChannelId::new(channel);
-        self.ask_channel(author, channel, GuildRequest::CreateMessage(id, draft), Asked::Message { tag });
+        self.ask_channel(author, channel, MessageRequest::Create(id, draft), Asked::Message { tag });
     }
 
     /// Everybody who ever subscribed does so once more.
@@ -577,12 +583,12 @@ impl World {
             for channel in model.channels.keys() {
                 let (tag, content) = self.ledger.tag(*channel, "the last");
                 let draft = MessageDraft { content, ..MessageDraft::default() };
-                let request = GuildRequest::CreateMessage(ChannelId::new(*channel), draft);
+                let request = MessageRequest::Create(ChannelId::new(*channel), draft);
                 self.ask_channel(model.owner, *channel, request, Asked::Message { tag });
             }
             // Whoever follows the owner hears of it.
             let patch = MemberPatch { nick: Some(Some("the last".to_owned())), ..MemberPatch::default() };
-            let request = GuildRequest::ModifyMember(UserId::new(model.owner), patch);
+            let request = MemberRequest::Modify(UserId::new(model.owner), patch);
             self.ask_guild(model.owner, model.id, request);
         }
     }
@@ -595,7 +601,7 @@ impl World {
         let Some((channel, _)) = model.channels.iter().find(|(_, channel)| channel.kind == 0) else { return };
         let (tag, content) = self.ledger.tag(*channel, &"x".repeat(1_500_000));
         let draft = MessageDraft { content, ..MessageDraft::default() };
-        let request = GuildRequest::CreateMessage(ChannelId::new(*channel), draft);
+        let request = MessageRequest::Create(ChannelId::new(*channel), draft);
         self.ask_channel(model.owner, *channel, request, Asked::Message { tag });
         if self.prng.chance(1, 3) {
             let until = self.now + Duration::from_secs(40);
@@ -628,7 +634,7 @@ impl World {
         let Found::Message(Some(message)) = self.store.look(&query) else { return };
         let content = format!("t{tag} edited {}", self.prng.below(1_000_000));
         let patch = MessagePatch { content: Some(content.clone()), ..MessagePatch::default() };
-        let request = GuildRequest::EditMessage(ChannelId::new(channel), MessageId::new(id), patch);
+        let request = MessageRequest::Edit(ChannelId::new(channel), MessageId::new(id), patch);
         self.ask_channel(message.author.id.get(), channel, request, Asked::Edit { tag, content });
     }
 
@@ -646,16 +652,16 @@ impl World {
         }
         let place = ChannelId::new(channel);
         let (request, tags) = if ids.len() > 1 && self.prng.chance(1, 2) {
-            (GuildRequest::BulkDelete(place, ids), tags)
+            (MessageRequest::BulkDelete(place, ids), tags)
         } else {
-            (GuildRequest::DeleteMessage(place, ids[0]), vec![tag])
+            (MessageRequest::Delete(place, ids[0]), vec![tag])
         };
         self.ask_channel(model.owner, channel, request, Asked::Delete { tags });
     }
 
     fn typing(&mut self, model: &GuildModel, member: u64) {
         let Some(channel) = self.some_channel(model) else { return };
-        self.ask_channel(member, channel, GuildRequest::Typing(ChannelId::new(channel)), Asked::Other);
+        self.ask_channel(member, channel, MessageRequest::Typing(ChannelId::new(channel)), Asked::Other);
     }
 
     /// Somebody whom an overwrite may name, `@everyone` and strangers included.
@@ -691,9 +697,9 @@ impl World {
         let there = &model.channels[&channel].overwrites;
         let request = if !there.is_empty() && self.prng.chance(2, 5) {
             let ids: Vec<u64> = there.iter().map(|entry| entry.id).collect();
-            GuildRequest::DeleteOverwrite(id, self.pick(&ids).unwrap_or(0))
+            ChannelRequest::DeleteOverwrite(id, self.pick(&ids).unwrap_or(0))
         } else {
-            GuildRequest::PutOverwrite(id, self.some_overwrite(model))
+            ChannelRequest::PutOverwrite(id, self.some_overwrite(model))
         };
         self.ask_channel(actor, channel, request, Asked::Other);
     }
@@ -727,7 +733,7 @@ impl World {
                     user_limit: None,
                     overwrites,
                 };
-                self.ask_guild(actor, model.id, GuildRequest::CreateChannel(draft));
+                self.ask_guild(actor, model.id, ChannelRequest::Create(draft));
             }
             0..3 => {
                 let Some(channel) = self.some_channel(model) else { return };
@@ -736,7 +742,7 @@ impl World {
                     overwrites: self.prng.chance(1, 3).then(|| vec![self.some_overwrite(model)]),
                     ..ChannelPatch::default()
                 };
-                let request = GuildRequest::ModifyChannel(ChannelId::new(channel), patch);
+                let request = ChannelRequest::Modify(ChannelId::new(channel), patch);
                 self.ask_channel(actor, channel, request, Asked::Other);
             }
             3 => {
@@ -747,12 +753,12 @@ impl World {
                     parent_id: parent.map(Some),
                     lock_permissions: true,
                 };
-                self.ask_guild(actor, model.id, GuildRequest::MoveChannels(vec![step]));
+                self.ask_guild(actor, model.id, ChannelRequest::Move(vec![step]));
             }
             _ => {
                 if model.channels.len() > 3 {
                     let Some(channel) = self.some_channel(model) else { return };
-                    let request = GuildRequest::DeleteChannel(ChannelId::new(channel));
+                    let request = ChannelRequest::Delete(ChannelId::new(channel));
                     self.ask_channel(actor, channel, request, Asked::Other);
                 }
             }
@@ -779,19 +785,19 @@ impl World {
         match (self.prng.below(6), some) {
             (0 | 1, _) | (_, None) => {
                 if roles.len() < 6 {
-                    self.ask_guild(actor, model.id, GuildRequest::CreateRole(patch));
+                    self.ask_guild(actor, model.id, RoleRequest::Create(patch));
                 }
             }
             (2 | 3, Some(role)) => {
                 let role = if self.prng.chance(1, 4) { model.id } else { role };
-                self.ask_guild(actor, model.id, GuildRequest::ModifyRole(RoleId::new(role), patch));
+                self.ask_guild(actor, model.id, RoleRequest::Modify(RoleId::new(role), patch));
             }
             (4, Some(role)) => {
                 let step = RoleMove { id: RoleId::new(role), position: Some(1 + self.prng.below(5) as i32) };
-                self.ask_guild(actor, model.id, GuildRequest::MoveRoles(vec![step]));
+                self.ask_guild(actor, model.id, RoleRequest::Move(vec![step]));
             }
             (_, Some(role)) => {
-                self.ask_guild(actor, model.id, GuildRequest::DeleteRole(RoleId::new(role)));
+                self.ask_guild(actor, model.id, RoleRequest::Delete(RoleId::new(role)));
             }
         }
     }
@@ -801,15 +807,15 @@ impl World {
         let Some(role) = self.pick(&roles) else { return };
         let (user, role) = (UserId::new(member), RoleId::new(role));
         let request = match self.prng.below(6) {
-            0..3 => GuildRequest::GiveRole(user, role),
-            3..5 => GuildRequest::TakeRole(user, role),
+            0..3 => GuildRequest::from(RoleRequest::Give(user, role)),
+            3..5 => RoleRequest::Take(user, role).into(),
             _ => {
                 let patch = MemberPatch {
                     nick: Some(Some(format!("nick{}", self.prng.below(100)))),
                     roles: self.prng.chance(1, 2).then(|| vec![role]),
                     ..MemberPatch::default()
                 };
-                GuildRequest::ModifyMember(user, patch)
+                MemberRequest::Modify(user, patch).into()
             }
         };
         self.ask_guild(actor, model.id, request);
@@ -819,26 +825,26 @@ impl World {
         let users: Vec<u64> = self.clients.iter().map(|client| client.user).collect();
         let Some(user) = self.pick(&users) else { return };
         match self.prng.below(10) {
-            0 | 1 => self.ask_guild(actor, model.id, GuildRequest::Kick(UserId::new(member))),
-            2 | 3 => self.ask_guild(member, model.id, GuildRequest::Leave),
+            0 | 1 => self.ask_guild(actor, model.id, MemberRequest::Kick(UserId::new(member))),
+            2 | 3 => self.ask_guild(member, model.id, MemberRequest::Leave),
             4 => {
                 let Some(channel) = self.some_channel(model) else { return };
                 let draft =
                     InviteDraft { max_age: 0, max_uses: self.prng.below(3) as u32, temporary: false, unique: true };
-                let request = GuildRequest::CreateInvite(ChannelId::new(channel), draft);
+                let request = InviteRequest::Create(ChannelId::new(channel), draft);
                 self.ask_channel(actor, channel, request, Asked::Other);
             }
             5..8 => {
                 let Found::Invites(invites) = self.store.look(&Query::Invites(Id::new(model.id))) else { return };
                 let Some(invite) = invites.first() else {
-                    let request = Request::Guild(Id::new(model.id), GuildRequest::AddMember(UserId::new(user)));
+                    let request = Request::Guild(Id::new(model.id), MemberRequest::Add(UserId::new(user)).into());
                     return self.ask(Actor::Operator, request, Asked::Other);
                 };
-                let request = GuildRequest::AcceptInvite { code: invite.code.clone() };
+                let request = InviteRequest::Accept { code: invite.code.clone() };
                 self.ask_guild(user, model.id, request);
             }
             _ => {
-                let request = Request::Guild(Id::new(model.id), GuildRequest::AddMember(UserId::new(user)));
+                let request = Request::Guild(Id::new(model.id), MemberRequest::Add(UserId::new(user)).into());
                 self.ask(Actor::Operator, request, Asked::Other);
             }
         }
@@ -850,6 +856,6 @@ impl World {
             owner_id: self.prng.chance(1, 3).then(|| UserId::new(member)),
             ..GuildPatch::default()
         };
-        self.ask_guild(actor, model.id, GuildRequest::Modify(patch));
+        self.ask_guild(actor, model.id, SettingsRequest::Modify(patch));
     }
 }

@@ -22,7 +22,7 @@ use guildhall::mail::event::{Change, Event};
 use guildhall::mail::letter::{HandOver, Letter, Terms};
 use guildhall::mail::listing::{Addressee, Windows};
 use guildhall::mail::outbox::Outbox;
-use guildhall::mail::placement::{Placement, VirtualShard};
+use guildhall::mail::placement::Placement;
 use guildhall::mail::presence::{JoinRequest, Presences, Reach};
 use guildhall::mail::site::Site;
 use guildhall::net::socket::Written;
@@ -264,19 +264,13 @@ impl World {
     /// A door asks an owner.
     pub fn ask(&mut self, actor: Actor, request: Request, asked: Asked) {
         let core = self.prng.below(self.cores.len() as u64) as usize;
-        let shard = match &request {
-            Request::Guild(guild, _) => VirtualShard::of(*guild),
-            Request::Channel(channel, _) => VirtualShard::of(*channel),
-            Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
-            Request::RevokeTokens(user) => VirtualShard::of(*user),
-        };
-        let owner = self.placement.owner_of(shard);
+        let owner = self.placement.owner_of(request.shard());
         let ticket = self.cores[core].next_ticket;
         self.cores[core].next_ticket += 1;
         self.say(|| format!("ask {core}/{ticket} {actor:?} {request:?}"));
         self.report.asks += 1;
         self.ledger.ask(core, ticket, asked);
-        let ask = Ask { from: Site::new(0, core as u8), ticket: Ticket(ticket), actor, request };
+        let ask = Ask { from: Site::new(0, core as u8), ticket: Ticket(ticket), actor, reason: None, request };
         self.cores[core].out.post(owner, Letter::Ask(Box::new(ask)));
     }
 

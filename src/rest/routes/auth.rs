@@ -20,7 +20,9 @@ pub async fn register(call: Call) -> Outcome {
     let password = Some(call.desk.hash_password(password).await?);
     let shard = call.random_shard();
     let request = Request::CreateAccount { shard, username, global_name, password, bot: None, owner: None };
-    let Reply::Account(account) = call.desk.ask(Actor::Operator, request).await? else { return Err(Refusal::INTERNAL) };
+    let Reply::Account(account) = call.desk.ask(Actor::System, None, request).await? else {
+        return Err(Refusal::INTERNAL);
+    };
     let token = issue(&call, account.user.id);
     respond::json(201, &json!({ "token": token, "user_id": account.user.id }))
 }
@@ -55,8 +57,7 @@ pub async fn login(call: Call) -> Outcome {
 /// All tokens of the caller are void from now on.
 /// `POST /auth/logout`.
 pub async fn logout(call: Call) -> Outcome {
-    let user = call.user()?;
-    respond::answer(call.ask(Request::RevokeTokens(user)).await)
+    call.ask(Request::RevokeTokens(call.user()?)).await
 }
 
 fn issue(call: &Call, user: crate::base::id::UserId) -> String {

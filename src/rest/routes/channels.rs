@@ -2,43 +2,43 @@
 //!
 //! Lives on: every core.
 
-use crate::mail::ask::GuildRequest;
+use crate::mail::ask::channel::ChannelRequest;
 use crate::rest::call::Call;
 use crate::rest::form;
 use crate::rest::respond::Outcome;
 
 /// `GET /guilds/{guild.id}/channels`.
 pub async fn list(call: Call) -> Outcome {
-    call.ask_guild(call.id(0)?, GuildRequest::ListChannels).await
+    call.ask_guild(call.id(0)?, ChannelRequest::List).await
 }
 
 /// `POST /guilds/{guild.id}/channels`.
 pub async fn create(call: Call) -> Outcome {
     let draft = form::channel::draft(&call.body)?;
-    call.ask_guild(call.id(0)?, GuildRequest::CreateChannel(draft)).await
+    call.ask_guild(call.id(0)?, ChannelRequest::Create(draft)).await
 }
 
 /// `PATCH /guilds/{guild.id}/channels`.
 pub async fn reorder(call: Call) -> Outcome {
     let moves = form::channel::moves(&call.body)?;
-    call.ask_guild(call.id(0)?, GuildRequest::MoveChannels(moves)).await
+    call.ask_guild(call.id(0)?, ChannelRequest::Move(moves)).await
 }
 
 /// `GET /channels/{channel.id}`.
 pub async fn get(call: Call) -> Outcome {
     let channel = call.id(0)?;
-    call.ask_channel(channel, GuildRequest::GetChannel(channel)).await
+    call.ask_channel(channel, ChannelRequest::Get(channel)).await
 }
 
 /// `PATCH /channels/{channel.id}`, `PUT /channels/{channel.id}`.
 pub async fn modify(call: Call) -> Outcome {
     let channel = call.id(0)?;
     let patch = form::channel::patch(&call.body)?;
-    call.ask_channel(channel, GuildRequest::ModifyChannel(channel, patch)).await
+    call.ask_channel(channel, ChannelRequest::Modify(channel, patch)).await
 }
 
 /// `DELETE /channels/{channel.id}`.
 pub async fn delete(call: Call) -> Outcome {
     let channel = call.id(0)?;
-    call.ask_channel(channel, GuildRequest::DeleteChannel(channel)).await
+    call.ask_channel(channel, ChannelRequest::Delete(channel)).await
 }

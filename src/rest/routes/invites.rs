@@ -3,7 +3,8 @@
 //! Lives on: every core.
 
 use crate::base::id::{ChannelId, GuildId};
-use crate::mail::ask::{Actor, GuildRequest, Request};
+use crate::mail::ask::invite::InviteRequest;
+use crate::mail::ask::{Actor, Request};
 use crate::rest::call::Call;
 use crate::rest::form;
 use crate::rest::respond::{self, Outcome};
@@ -14,18 +15,18 @@ use crate::wire::refusal::Refusal;
 pub async fn create(call: Call) -> Outcome {
     let channel: ChannelId = call.id(0)?;
     let draft = form::invite::draft(&call.body)?;
-    call.ask_channel(channel, GuildRequest::CreateInvite(channel, draft)).await
+    call.ask_channel(channel, InviteRequest::Create(channel, draft)).await
 }
 
 /// `GET /guilds/{guild.id}/invites`.
 pub async fn of_guild(call: Call) -> Outcome {
-    call.ask_guild(call.id(0)?, GuildRequest::ListInvites(None)).await
+    call.ask_guild(call.id(0)?, InviteRequest::List(None)).await
 }
 
 /// `GET /channels/{channel.id}/invites`.
 pub async fn of_channel(call: Call) -> Outcome {
     let channel: ChannelId = call.id(0)?;
-    call.ask_channel(channel, GuildRequest::ListInvites(Some(channel))).await
+    call.ask_channel(channel, InviteRequest::List(Some(channel))).await
 }
 
 /// Anyone may look at an invite, signed in or not.
@@ -33,21 +34,22 @@ pub async fn of_channel(call: Call) -> Outcome {
 pub async fn get(call: Call) -> Outcome {
     let (guild, code) = guild(&call).await?;
     let with_counts = call.asked_flag("with_counts");
-    let request = Request::Guild(guild, GuildRequest::GetInvite { code, with_counts });
-    respond::answer(call.desk.ask(Actor::Operator, request).await)
+    let request = Request::Guild(guild, InviteRequest::Get { code, with_counts }.into());
+    // The caller may have no account.
+    respond::reply(call.desk.ask(Actor::System, None, request).await?)
 }
 
 /// `POST /invites/{code}`.
 pub async fn accept(call: Call) -> Outcome {
     let (guild, code) = guild(&call).await?;
     call.room_for_a_guild().await?;
-    call.ask_guild(guild, GuildRequest::AcceptInvite { code }).await
+    call.ask_guild(guild, InviteRequest::Accept { code }).await
 }
 
 /// `DELETE /invites/{code}`.
 pub async fn delete(call: Call) -> Outcome {
     let (guild, code) = guild(&call).await?;
-    call.ask_guild(guild, GuildRequest::DeleteInvite { code }).await
+    call.ask_guild(guild, InviteRequest::Delete { code }).await
 }
 
 async fn guild(call: &Call) -> Result<(GuildId, String), Refusal> {

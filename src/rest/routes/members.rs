@@ -3,11 +3,11 @@
 //! Lives on: every core.
 
 use crate::base::id::{GuildId, UserId};
-use crate::mail::ask::{GuildRequest, Request};
+use crate::mail::ask::member::MemberRequest;
+use crate::mail::ask::role::RoleRequest;
 use crate::rest::call::Call;
 use crate::rest::form;
 use crate::rest::respond::{self, Outcome};
-use crate::store::{Found, Query};
 use crate::wire::intents::Intents;
 use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::member::MemberPatch;
@@ -21,7 +21,7 @@ pub async fn list(call: Call) -> Outcome {
     if account.user.bot && !account.allows(Intents::GUILD_MEMBERS) {
         return Err(Refusal::MISSING_ACCESS);
     }
-    found(call, guild, Query::Members { guild, after, limit }).await
+    call.ask_guild(guild, MemberRequest::List { after, limit }).await
 }
 
 /// `GET /guilds/{guild.id}/members/search`.
@@ -31,21 +31,13 @@ pub async fn search(call: Call) -> Outcome {
     let Some(prefix) = call.asked("query").filter(|query| !query.is_empty()) else {
         return Err(FormErrors::one(&["query"], "BASE_TYPE_REQUIRED", "This field is required"));
     };
-    found(call, guild, Query::MembersByPrefix { guild, prefix, limit }).await
-}
-
-async fn found(call: Call, guild: GuildId, query: Query) -> Outcome {
-    call.ask(Request::Guild(guild, GuildRequest::ListMembers)).await?;
-    match call.desk.read(query).await? {
-        Found::Members(members) => respond::json(200, &members),
-        _ => Err(Refusal::INTERNAL),
-    }
+    call.ask_guild(guild, MemberRequest::Search { prefix, limit }).await
 }
 
 /// `GET /guilds/{guild.id}/members/{user.id}`.
 pub async fn get(call: Call) -> Outcome {
     let user = who(&call, 1)?;
-    call.ask_guild(call.id(0)?, GuildRequest::GetMember(user)).await
+    call.ask_guild(call.id(0)?, MemberRequest::Get(user)).await
 }
 
 /// `PATCH /guilds/{guild.id}/members/{user.id}`.
@@ -66,31 +58,31 @@ pub async fn modify_my_nick(call: Call) -> Outcome {
     let user = call.user()?;
     let nick = form::member::nick(&call.body)?;
     let patch = MemberPatch { nick: Some(nick.clone()), ..MemberPatch::default() };
-    call.ask_guild(call.id(0)?, GuildRequest::ModifyMember(user, patch)).await?;
+    call.ask_guild(call.id(0)?, MemberRequest::Modify(user, patch)).await?;
     respond::json(200, &serde_json::json!({ "nick": nick }))
 }
 
 /// `DELETE /guilds/{guild.id}/members/{user.id}`.
 pub async fn remove(call: Call) -> Outcome {
     let user = who(&call, 1)?;
-    call.ask_guild(call.id(0)?, GuildRequest::Kick(user)).await
+    call.ask_guild(call.id(0)?, MemberRequest::Kick(user)).await
 }
 
 /// `PUT /guilds/{guild.id}/members/{user.id}/roles/{role.id}`.
 pub async fn give_role(call: Call) -> Outcome {
     let user = who(&call, 1)?;
-    call.ask_guild(call.id(0)?, GuildRequest::GiveRole(user, call.id(2)?)).await
+    call.ask_guild(call.id(0)?, RoleRequest::Give(user, call.id(2)?)).await
 }
 
 /// `DELETE /guilds/{guild.id}/members/{user.id}/roles/{role.id}`.
 pub async fn take_role(call: Call) -> Outcome {
     let user = who(&call, 1)?;
-    call.ask_guild(call.id(0)?, GuildRequest::TakeRole(user, call.id(2)?)).await
+    call.ask_guild(call.id(0)?, RoleRequest::Take(user, call.id(2)?)).await
 }
 
 async fn change(call: Call, user: UserId) -> Outcome {
     let patch = form::member::patch(&call.body)?;
-    call.ask_guild(call.id(0)?, GuildRequest::ModifyMember(user, patch)).await
+    call.ask_guild(call.id(0)?, MemberRequest::Modify(user, patch)).await
 }
 
 fn who(call: &Call, index: usize) -> Result<UserId, Refusal> {

@@ -3,7 +3,7 @@
 //! Lives on: every core.
 
 use crate::base::id::{Id, kind};
-use crate::mail::ask::GuildRequest;
+use crate::mail::ask::channel::ChannelRequest;
 use crate::rest::call::Call;
 use crate::rest::form;
 use crate::rest::respond::Outcome;
@@ -13,12 +13,12 @@ pub async fn put(call: Call) -> Outcome {
     let channel = call.id(0)?;
     let id: Id<kind::User> = call.id(1)?;
     let overwrite = form::overwrite::overwrite(id.get(), &call.body)?;
-    call.ask_channel(channel, GuildRequest::PutOverwrite(channel, overwrite)).await
+    call.ask_channel(channel, ChannelRequest::PutOverwrite(channel, overwrite)).await
 }
 
 /// `DELETE /channels/{channel.id}/permissions/{overwrite.id}`.
 pub async fn delete(call: Call) -> Outcome {
     let channel = call.id(0)?;
     let id: Id<kind::User> = call.id(1)?;
-    call.ask_channel(channel, GuildRequest::DeleteOverwrite(channel, id.get())).await
+    call.ask_channel(channel, ChannelRequest::DeleteOverwrite(channel, id.get())).await
 }

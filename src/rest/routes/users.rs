@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::base::id::{GuildId, UserId};
-use crate::mail::ask::GuildRequest;
+use crate::mail::ask::member::MemberRequest;
 use crate::rest::call::Call;
 use crate::rest::respond::{self, Outcome};
 use crate::store::{Found, Query};
@@ -51,7 +51,7 @@ pub async fn guilds(call: Call) -> Outcome {
 
 /// `DELETE /users/@me/guilds/{guild.id}`.
 pub async fn leave(call: Call) -> Outcome {
-    call.ask_guild(call.id(0)?, GuildRequest::Leave).await
+    call.ask_guild(call.id(0)?, MemberRequest::Leave).await
 }
 
 /// `GET /applications/@me`, `GET /oauth2/applications/@me`.

@@ -7,14 +7,13 @@
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, UserId};
 use crate::base::metrics::Counter;
-use crate::guild::plan::{Claim, Loaded, Plan, PlanContext, Stop};
+use crate::guild::plan::{Loaded, Plan, PlanContext, Stop};
 use crate::guild::{self, Guild};
 use crate::limits;
+use crate::mail::ask::claim::{Claim, Claims};
 use crate::mail::ask::{Actor, Answer, Ask, GuildRequest, Reply, Request, Ticket};
 use crate::mail::event::Change;
 use crate::mail::letter::Letter;
@@ -34,6 +33,7 @@ pub(super) struct PendingAsk {
     from: Site,
     ticket: Ticket,
     actor: Actor,
+    reason: Option<Box<str>>,
     request: GuildRequest,
     loaded: Loaded,
     /// How many changes of messages the guild had seen when the first of it was looked up.
@@ -46,7 +46,7 @@ pub(super) struct Committing {
     guild: GuildId,
     from: Site,
     ticket: Ticket,
-    claims: SmallVec<[Claim; 2]>,
+    claims: Claims,
     plan: Plan,
     /// What is noted of it; nothing unless the shard records.
     deeds: Vec<Deed>,
@@ -73,20 +73,29 @@ pub(super) struct Founded {
 
 impl Guilds {
     pub(in crate::shard) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
-        let Ask { from, ticket, actor, request } = ask;
+        let Ask { from, ticket, actor, reason, request } = ask;
         match request {
             Request::Guild(guild, request) => {
-                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
+                let pending =
+                    PendingAsk { guild, from, ticket, actor, reason, request, loaded: Loaded::new(), loaded_at: 0 };
                 self.ask_guild(cx, now, pending, out);
             }
             Request::Channel(channel, request) => match self.channels.get(&channel) {
                 Some(guild) => {
-                    let pending =
-                        PendingAsk { guild: *guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
+                    let pending = PendingAsk {
+                        guild: *guild,
+                        from,
+                        ticket,
+                        actor,
+                        reason,
+                        request,
+                        loaded: Loaded::new(),
+                        loaded_at: 0,
+                    };
                     self.ask_guild(cx, now, pending, out);
                 }
                 None => {
-                    let ask = Ask { from, ticket, actor, request: Request::Channel(channel, request) };
+                    let ask = Ask { from, ticket, actor, reason, request: Request::Channel(channel, request) };
                     self.jobs.query(Query::GuildOfChannel(channel), Waiting::Channel(Box::new(ask)), out);
                 }
             },
@@ -107,12 +116,13 @@ impl Guilds {
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
-        let Ask { from, ticket, actor, request } = ask;
+        let Ask { from, ticket, actor, reason, request } = ask;
         let Request::Channel(channel, request) = request else { return };
         match result {
             Ok(Some(Found::GuildOf(Some(guild)))) if cx.placement.owner(guild) == cx.me => {
                 self.note_channel(channel, guild);
-                let pending = PendingAsk { guild, from, ticket, actor, request, loaded: Loaded::new(), loaded_at: 0 };
+                let pending =
+                    PendingAsk { guild, from, ticket, actor, reason, request, loaded: Loaded::new(), loaded_at: 0 };
                 self.ask_guild(cx, now, pending, out);
             }
             Ok(_) => reply(out, from, ticket, Err(Refusal::UNKNOWN_CHANNEL)),
@@ -150,7 +160,7 @@ impl Guilds {
             }
             GuildSlot::Here(hosted) => hosted,
         };
-        let claims = Guild::claims(pending.actor, &pending.request);
+        let claims = pending.request.claims(pending.actor);
         if claims.iter().any(|claim| hosted.claims.contains(claim)) {
             if hosted.waiting.len() < limits::GUILD_WAITING_MAX {
                 hosted.waiting.push_back(Pending::Ask(Box::new(pending)));
@@ -169,9 +179,9 @@ impl Guilds {
         // Planning borrows, so a plan that panics leaves the guild whole: only this request fails. Ids that it minted are
         // minted again; they were not used.
         let (guild_here, request, loaded) = (&hosted.guild, &pending.request, &pending.loaded);
-        let (actor, mint) = (pending.actor, cx.mint.clone());
+        let (actor, reason, mint) = (pending.actor, pending.reason.as_deref(), cx.mint.clone());
         let planned = catch_unwind(move || {
-            let mut at = PlanContext { now, actor, loaded, mint, random };
+            let mut at = PlanContext { now, actor, reason, loaded, mint, random };
             let planned = guild_here.plan(request, &mut at);
             (planned, at.mint)
         });

@@ -1,0 +1,23 @@
+//! What requests claim, so that changes do not overtake each other.
+//!
+//! Lives on: made by requests, held on the owner's core while a commit is under way.
+
+use smallvec::SmallVec;
+
+use crate::base::id::{MessageId, UserId};
+
+/// Changes that must not overtake each other: while one is being committed, others with the same claim wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// Settings, channels, roles.
+    Structure,
+    /// One member.
+    Member(UserId),
+    /// One message.
+    Message(MessageId),
+    /// One `enforce_nonce`, hashed: a repeat waits for the first. Others of the same hash wait in vain, and not for long.
+    Nonce(u64),
+}
+
+/// All claims of one request.
+pub type Claims = SmallVec<[Claim; 2]>;
