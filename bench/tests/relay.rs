@@ -19,7 +19,7 @@ const SESSIONS: u32 = 2_000;
 const MESSAGES: u32 = 500;
 const DELIVERIES: u64 = SESSIONS as u64 * MESSAGES as u64;
 
-/// Two swarms at a time would only wait for each other.
+/// Two pools at a time would only wait for each other.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)

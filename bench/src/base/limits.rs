@@ -8,7 +8,7 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const FRAME_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of an HTTP answer's head.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// DeliveryTable taken from epoll at once.
+/// Events taken from epoll at once.
 pub const EVENTS: usize = 1_024;
 /// First handshakes under way in the whole pool, from connect to the last guild: fewer than a listener's backlog.
 pub const HANDSHAKES_MAX: u32 = 512;
@@ -63,7 +63,7 @@ pub const CONNECT_STALL_TIME: Duration = Duration::from_secs(30);
 pub const AFTERGLOW: Duration = Duration::from_millis(300);
 /// How long the server has to close the connections after the run.
 pub const PARTING_TIME: Duration = Duration::from_secs(5);
-/// DeliveryTable of one stream: bounds the tables that are kept per event.
+/// Events of one stream: bounds the tables that are kept per event.
 pub const EVENTS_MAX: u32 = 10_000_000;
 /// Faults that are described; all are counted.
 pub const FAULTS_TOLD: usize = 50;
@@ -168,7 +168,7 @@ pub const PEER_RATE_MAX: f64 = 50_000.0;
 pub const PEER_STEPS_MAX: u32 = 20;
 /// The distance between what was kept up and what was not at which the search ends.
 pub const PEER_STEP_MIN: f64 = 1.05;
-/// DeliveryTable of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
+/// Events of one name that are told apart: somebody types, joins or leaves again before the last time has reached everybody.
 /// Nobody does so four times a second; if somebody does, and events are late, some are taken for others.
 pub const LEDGER_MARKS_MAX: usize = 256;
 /// How long an event is told apart from later ones of its name: longer than any that is received at all takes.

@@ -1,6 +1,6 @@
 //! What a pool's sessions may see and have to do: a trace as far as it concerns them, in the form that threads can use.
 //!
-//! DeliveryTable that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order is
+//! Events that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order is
 //! decided by stream and number. The driver makes a script of a trace; [`crate::generate::clients`] plays and judges it.
 
 use std::collections::HashMap;
@@ -76,7 +76,7 @@ pub enum Duty {
     Optional,
 }
 
-/// DeliveryTable that the same people may see, in the order of their intended times.
+/// Events that the same people may see, in the order of their intended times.
 #[derive(Debug, Clone, Default)]
 pub struct Stream {
     /// What each is.
@@ -167,7 +167,7 @@ pub struct Script {
     pub end_us: u64,
     /// By [`Kind`]'s number; kinds that are not there are [`Duty::All`].
     pub duties: HashMap<Kind, Duty>,
-    /// DeliveryTable that carry no marker, by what they name.
+    /// Events that carry no marker, by what they name.
     pub ledger: Ledger,
 }
 
@@ -188,7 +188,7 @@ impl Named {
     }
 }
 
-/// DeliveryTable without a marker: the driver writes, the pool reads.
+/// Events without a marker: the driver writes, the pool reads.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// The latest marks of each name, the oldest first.

@@ -207,7 +207,7 @@ impl Comparison {
         for route in self.a.rest.routes.keys().chain(self.b.rest.routes.keys()).collect::<BTreeSet<_>>() {
             numbers.add_times(&format!("answer to {route}"), |report| Some(report.rest.routes.get(route)?.answer_ms));
         }
-        numbers.add_times("player's own lag", |report| Some(report.rest.lag_ms));
+        numbers.add_times("driver's own lag", |report| Some(report.rest.lag_ms));
 
         let cpu = (CPU_NOISE, 0.0);
         numbers.add("server CPU per delivery, µs", Better::Less, cpu, |report| report.server.cpu_us_per_delivery);

@@ -119,6 +119,10 @@ fn tiles(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
     Ok(())
 }
 
+fn tile(parts: i32, what: &'static str, value: String, ink: RGBColor, below: [String; 2]) -> Tile {
+    Tile { what, value, ink, below, parts }
+}
+
 fn tile_texts(report: &RunReport) -> Vec<Tile> {
     let (all, arrival, traffic, server) = (&report.all, &report.arrival, &report.traffic, &report.server);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
@@ -127,93 +131,90 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
     let times = all.latency_ms;
     let last = all.last_session_ms;
     vec![
-        Tile {
-            what: "sessions live",
-            value: grouped(arrival.live.into()),
-            parts: 9,
-            ink: wrong(arrival.live < arrival.asked),
-            below: [
+        tile(
+            9,
+            "sessions live",
+            grouped(arrival.live.into()),
+            wrong(arrival.live < arrival.asked),
+            [
                 format!("of {} asked", grouped(arrival.asked.into())),
                 format!("{} identifies/s", rounded(arrival.identifies_per_second)),
             ],
-        },
-        Tile {
-            what: "deliveries",
-            value: grouped(all.received),
-            parts: 11,
-            ink: wrong(missing > 0),
-            below: [
+        ),
+        tile(
+            11,
+            "deliveries",
+            grouped(all.received),
+            wrong(missing > 0),
+            [
                 format!("{} lost, {} not yet", grouped(all.lost), grouped(all.not_yet)),
                 format!("{} late", grouped(all.late)),
             ],
-        },
-        Tile {
-            what: "wrong deliveries",
-            value: grouped(all.duplicated + all.out_of_order + all.leaked),
-            parts: 9,
-            ink: wrong(all.duplicated + all.out_of_order + all.leaked > 0),
-            below: [
+        ),
+        tile(
+            9,
+            "wrong deliveries",
+            grouped(all.duplicated + all.out_of_order + all.leaked),
+            wrong(all.duplicated + all.out_of_order + all.leaked > 0),
+            [
                 format!("{} dup., {} disorder", grouped(all.duplicated), grouped(all.out_of_order)),
                 format!("{} leaked", grouped(all.leaked)),
             ],
-        },
-        Tile {
-            what: "deliveries/s",
-            value: rounded(traffic.deliveries_per_second),
-            parts: 9,
-            ink: Writing::INK,
-            below: [
+        ),
+        tile(
+            9,
+            "deliveries/s",
+            rounded(traffic.deliveries_per_second),
+            Writing::INK,
+            [
                 format!("peak {}", rounded(traffic.peak_deliveries_per_second)),
                 format!("{:.0} bytes each", traffic.bytes_per_delivery),
             ],
-        },
-        Tile {
-            what: "latency p50 / p99",
-            value: format!("{} / {}", told(times.count, times.p50), told(times.count, times.p99)),
-            parts: 13,
-            ink: Writing::INK,
-            below: [
-                format!("p99.9 {}", told(times.count, times.p999)),
-                format!("max {}", told(times.count, times.max)),
-            ],
-        },
-        Tile {
-            what: "last session p50 / p99",
-            value: format!("{} / {}", told(last.count, last.p50), told(last.count, last.p99)),
-            parts: 13,
-            ink: Writing::INK,
-            below: [format!("{} events", grouped(last.count)), format!("max {}", told(last.count, last.max))],
-        },
-        Tile {
-            what: "server CPU / delivery",
-            value: or_dash(server.cpu_us_per_delivery.map(|cpu| format!("{cpu:.2} µs"))),
-            parts: 11,
-            ink: Writing::INK,
-            below: [
+        ),
+        tile(
+            13,
+            "latency p50 / p99",
+            format!("{} / {}", told(times.count, times.p50), told(times.count, times.p99)),
+            Writing::INK,
+            [format!("p99.9 {}", told(times.count, times.p999)), format!("max {}", told(times.count, times.max))],
+        ),
+        tile(
+            13,
+            "last session p50 / p99",
+            format!("{} / {}", told(last.count, last.p50), told(last.count, last.p99)),
+            Writing::INK,
+            [format!("{} events", grouped(last.count)), format!("max {}", told(last.count, last.max))],
+        ),
+        tile(
+            11,
+            "server CPU / delivery",
+            or_dash(server.cpu_us_per_delivery.map(|cpu| format!("{cpu:.2} µs"))),
+            Writing::INK,
+            [
                 or_dash(server.cpus.map(|cpus| format!("{cpus:.2} CPUs used"))),
                 or_dash(server.busiest.map(|busy| format!("busiest thread {}", percent(busy.wanted())))),
             ],
-        },
-        Tile {
-            what: "memory / session",
-            value: or_dash(server.bytes_per_session.map(|bytes| format!("{} B", rounded(bytes)))),
-            parts: 9,
-            ink: Writing::INK,
-            below: [
+        ),
+        tile(
+            9,
+            "memory / session",
+            or_dash(server.bytes_per_session.map(|bytes| format!("{} B", rounded(bytes)))),
+            Writing::INK,
+            [
                 format!("kernel {}", or_dash(server.kernel_bytes_per_session.map(bytes))),
                 format!("client {}", or_dash(report.client.bytes_per_session.map(bytes))),
             ],
-        },
-        Tile {
-            what: "requests",
-            value: grouped(report.rest.count()),
-            parts: 9,
-            ink: wrong(report.rest.errors() > 0),
-            below: [
+        ),
+        tile(
+            9,
+            "requests",
+            grouped(report.rest.count()),
+            wrong(report.rest.errors() > 0),
+            [
                 format!("{} failed", grouped(report.rest.errors())),
                 format!("lag p99 {}", told(report.rest.lag_ms.count, report.rest.lag_ms.p99)),
             ],
-        },
+        ),
     ]
 }
 

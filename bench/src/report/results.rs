@@ -109,6 +109,18 @@ fn fill(page: &mut String, results: &Results) -> std::fmt::Result {
          more than the absolute numbers. [What each number means](../README.md).\n",
         results.date, results.machine
     )?;
+    limits(page, results)?;
+    if !results.servers.is_empty() {
+        servers(page, &results.servers)?;
+    }
+    if !results.runs.is_empty() {
+        scenarios(page, &results.runs)?;
+    }
+    left_out(page, results)
+}
+
+/// The limits around the server.
+fn limits(page: &mut String, results: &Results) -> std::fmt::Result {
     let number = |value: &Value, name: &str| value[name].as_f64().unwrap_or(f64::NAN);
     writeln!(page, "## The limits around the server\n\n| what | figure |\n|---|---|")?;
     if let Some(raw) = &results.raw {
@@ -144,69 +156,80 @@ fn fill(page: &mut String, results: &Results) -> std::fmt::Result {
             number(fanout, "ratio")
         )?;
     }
-    if !results.servers.is_empty() {
-        writeln!(page, "\n## Servers compared\n")?;
+    Ok(())
+}
+
+/// Our server and others with the same work.
+fn servers(page: &mut String, servers: &[Row]) -> std::fmt::Result {
+    writeln!(page, "\n## Servers compared\n")?;
+    writeln!(
+        page,
+        "Everybody gets every message. Guildhall numbers each event per session, checks permissions and can resume; the others \
+         do none of this.\n"
+    )?;
+    writeln!(
+        page,
+        "| server | subscribers | messages/s | deliveries/s | p50 | p99 | CPU per delivery | Guildhall's by it | memory per connection | \
+         most deliveries/s | valid, sound |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    )?;
+    for row in servers {
+        let cpu = row.cpu_us_per_delivery.map_or("?".into(), |cpu| format!("{cpu:.2} µs"));
+        let memory = row.user_bytes_per_connection.map_or("?".into(), bytes);
+        let ratio = guildhalls_by(row, servers).map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let most = row.max_deliveries_per_second.map_or(String::new(), rounded);
         writeln!(
             page,
-            "Everybody gets every message. Guildhall numbers each event per session, checks permissions and can resume; the others \
-             do none of this.\n"
+            "| {} | {} | {:.1} | {} | {} | {} | {cpu} | {ratio} | {memory} | {most} | {}, {} |",
+            row.server,
+            grouped(row.subscribers),
+            row.messages_per_second,
+            rounded(row.deliveries_per_second),
+            duration(row.p50_ms),
+            duration(row.p99_ms),
+            yes(row.valid),
+            yes(row.sound)
         )?;
-        writeln!(
-            page,
-            "| server | subscribers | messages/s | deliveries/s | p50 | p99 | CPU per delivery | Guildhall's by it | memory per connection | \
-             most deliveries/s | valid, sound |\n|---|---|---|---|---|---|---|---|---|---|---|"
-        )?;
-        for row in &results.servers {
-            let cpu = row.cpu_us_per_delivery.map_or("?".into(), |cpu| format!("{cpu:.2} µs"));
-            let memory = row.user_bytes_per_connection.map_or("?".into(), bytes);
-            let ratio = guildhalls_by(row, &results.servers).map_or(String::new(), |ratio| format!("{ratio:.2}"));
-            let most = row.max_deliveries_per_second.map_or(String::new(), rounded);
-            writeln!(
-                page,
-                "| {} | {} | {:.1} | {} | {} | {} | {cpu} | {ratio} | {memory} | {most} | {}, {} |",
-                row.server,
-                grouped(row.subscribers),
-                row.messages_per_second,
-                rounded(row.deliveries_per_second),
-                duration(row.p50_ms),
-                duration(row.p99_ms),
-                yes(row.valid),
-                yes(row.sound)
-            )?;
-        }
     }
-    if !results.runs.is_empty() {
-        writeln!(page, "\n## Scenarios\n")?;
+    Ok(())
+}
+
+/// What scenarios took.
+fn scenarios(page: &mut String, runs: &[RunReport]) -> std::fmt::Result {
+    writeln!(page, "\n## Scenarios\n")?;
+    writeln!(
+        page,
+        "| scenario | scale | sessions | deliveries | lost, doubled, disordered, leaked | deliveries/s (peak) | p50 | p99 | \
+         last session p99 | server CPU per delivery | memory per session | valid, sound |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    )?;
+    for run in runs {
+        let (all, server) = (&run.all, &run.server);
         writeln!(
             page,
-            "| scenario | scale | sessions | deliveries | lost, doubled, disordered, leaked | deliveries/s (peak) | p50 | p99 | \
-             last session p99 | server CPU per delivery | memory per session | valid, sound |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+            "| {} | {} | {} | {} | {}, {}, {}, {} | {} ({}) | {} | {} | {} | {} | {} | {}, {} |",
+            run.header.name,
+            run.header.scale.map_or("-".into(), |scale| scale.to_string()),
+            grouped(run.arrival.live.into()),
+            grouped(all.received),
+            all.lost + all.not_yet,
+            all.duplicated,
+            all.out_of_order,
+            all.leaked,
+            rounded(run.traffic.deliveries_per_second),
+            rounded(run.traffic.peak_deliveries_per_second),
+            duration(all.latency_ms.p50),
+            duration(all.latency_ms.p99),
+            duration(all.last_session_ms.p99),
+            server.cpu_us_per_delivery.map_or("-".into(), |cpu| format!("{cpu:.2} µs")),
+            server.bytes_per_session.map_or("?".into(), bytes),
+            yes(run.valid),
+            yes(run.sound)
         )?;
-        for run in &results.runs {
-            let (all, server) = (&run.all, &run.server);
-            writeln!(
-                page,
-                "| {} | {} | {} | {} | {}, {}, {}, {} | {} ({}) | {} | {} | {} | {} | {} | {}, {} |",
-                run.header.name,
-                run.header.scale.map_or("-".into(), |scale| scale.to_string()),
-                grouped(run.arrival.live.into()),
-                grouped(all.received),
-                all.lost + all.not_yet,
-                all.duplicated,
-                all.out_of_order,
-                all.leaked,
-                rounded(run.traffic.deliveries_per_second),
-                rounded(run.traffic.peak_deliveries_per_second),
-                duration(all.latency_ms.p50),
-                duration(all.latency_ms.p99),
-                duration(all.last_session_ms.p99),
-                server.cpu_us_per_delivery.map_or("-".into(), |cpu| format!("{cpu:.2} µs")),
-                server.bytes_per_session.map_or("?".into(), bytes),
-                yes(run.valid),
-                yes(run.sound)
-            )?;
-        }
     }
+    Ok(())
+}
+
+/// What was not measured or not played, and why.
+fn left_out(page: &mut String, results: &Results) -> std::fmt::Result {
     let mut notes = results.notes.clone();
     for run in &results.runs {
         let left_out: Vec<String> = run.left_out.iter().map(|what| format!("{} × {}", what.count, what.what)).collect();

@@ -149,7 +149,7 @@ pub struct Arrival {
 /// What was delivered. `expected` = `received` + `lost` + `not_yet`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Deliveries {
-    /// DeliveryTable that were done and accepted.
+    /// Events that were done and accepted.
     pub events: u64,
     /// Deliveries that there had to be: each event on each session that was entitled to it.
     pub expected: u64,
@@ -161,11 +161,11 @@ pub struct Deliveries {
     pub lost: u64,
     /// Of the expected ones, those that had not come at the end, and nothing later of the same stream either.
     pub not_yet: u64,
-    /// DeliveryTable that a session received again.
+    /// Events that a session received again.
     pub duplicated: u64,
     /// Streams of sessions that came in another order than on most sessions.
     pub out_of_order: u64,
-    /// DeliveryTable that reached a session that was not entitled to them.
+    /// Events that reached a session that was not entitled to them.
     pub leaked: u64,
     /// Deliveries that nobody had to get, but did and might.
     pub optional: u64,

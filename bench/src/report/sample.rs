@@ -135,7 +135,7 @@ fn fill(report: &mut run::RunReport, slowness: f64) {
         kernel_bytes_per_session: Some(9_800.0),
     };
     let thread = |name: &str, ran| Thread { name: name.into(), busy: Busy { ran, waited: 0.04 } };
-    report.client.threads = vec![thread("swarm-0", 0.58), thread("player", 0.07)];
+    report.client.threads = vec![thread("clients-0", 0.58), thread("driver", 0.07)];
     report.client.bytes_per_session = Some(412.0);
     report.baselines = vec![
         Baseline {

@@ -15,28 +15,15 @@ const MARGIN: usize = 18;
 
 impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, what: &str, text: String| writeln!(f, "{what:<MARGIN$}{text}");
         line(f, "replay", self.header.to_string())?;
         line(f, "machine", self.header.machine.to_string())?;
-        let arrival = &self.arrival;
-        let mut text = format!(
-            "{} live of {} in {:.2} s: {} connects/s, {} identifies/s",
-            grouped(arrival.live.into()),
-            grouped(arrival.asked.into()),
-            arrival.seconds,
-            rounded(arrival.connects_per_second),
-            rounded(arrival.identifies_per_second)
-        );
-        if let Some(rate) = arrival.resumes_per_second {
-            text += &format!(", {} resumes/s", rounded(rate));
-        }
-        line(f, "sessions", text)?;
-        for (what, times) in [("identify", &arrival.identify_ms), ("resume", &arrival.resume_ms)] {
+        line(f, "sessions", self.arrival_line())?;
+        for (what, times) in [("identify", &self.arrival.identify_ms), ("resume", &self.arrival.resume_ms)] {
             if times.count > 0 {
                 line(f, what, times.to_string())?;
             }
         }
-        // Where nothing was to happen and nothing did, there is nothing to be told.
+        // Where nothing was to happen and nothing did, there is nothing to report.
         if self.all != Deliveries::default() {
             writeln!(f, "\n{}", self.deliveries())?;
             writeln!(f, "{}", self.latencies())?;
@@ -48,41 +35,12 @@ impl fmt::Display for RunReport {
             writeln!(f, "{}", self.routes())?;
         }
         if self.rest.lag_ms.count > 0 {
-            line(f, "player's own lag", self.rest.lag_ms.to_string())?;
+            line(f, "driver's own lag", self.rest.lag_ms.to_string())?;
         }
-        let traffic = &self.traffic;
-        line(
-            f,
-            "rate",
-            format!(
-                "{} deliveries/s over {:.2} s, {} in the peak second; {:.1} bytes per delivery; late after {}",
-                rounded(traffic.deliveries_per_second),
-                traffic.seconds,
-                rounded(traffic.peak_deliveries_per_second),
-                traffic.bytes_per_delivery,
-                duration(traffic.late_after_ms)
-            ),
-        )?;
-        let sequence = &self.sequence;
-        let (missing, again, late) = (sequence.missing, sequence.duplicates, sequence.late);
+        line(f, "rate", self.rate_line())?;
+        let (missing, again, late) = (self.sequence.missing, self.sequence.duplicates, self.sequence.late);
         line(f, "sequence numbers", format!("{missing} missing, {again} duplicated, {late} late"))?;
-        let connections = &self.connections;
-        line(
-            f,
-            "connections",
-            format!(
-                "{} connects, {} identified, {} cut, {} resumed, {} closed, {} invalidated, {} ended unasked, \
-                 {} sessions given up",
-                grouped(connections.connects),
-                grouped(connections.identified),
-                grouped(connections.cuts),
-                grouped(connections.resumed),
-                grouped(connections.closed),
-                grouped(connections.invalidated),
-                grouped(connections.disconnects),
-                grouped(connections.dead)
-            ),
-        )?;
+        line(f, "connections", self.connections_line())?;
         line(f, "server", self.server_line())?;
         line(f, "client", self.client_line())?;
         for baseline in &self.baselines {
@@ -91,27 +49,16 @@ impl fmt::Display for RunReport {
         if let Some(histograms) = &self.server_histograms {
             line(f, "its histograms", histograms.clone())?;
         }
-        for left in &self.left_out {
-            line(f, "left out", format!("{} × {}: {}", grouped(left.count), left.what, left.why))?;
-        }
-        for fault in &self.faults {
-            let session = fault.session.map_or(String::new(), |session| {
-                format!(" on session {session} (id {})", fault.session_id.as_deref().unwrap_or("none"))
-            });
-            line(f, "fault", format!("{}{session}: {}", fault.kind, fault.what))?;
-        }
-        if let Some(waited) = self.server.busiest.map(|busy| busy.waited).filter(|waited| *waited > CONTENDED) {
-            let text =
-                format!("the server waited for a CPU {} of the time: latencies are the machine's", percent(waited));
-            line(f, "warning", text)?;
-        }
-        for warning in &self.warnings {
-            line(f, "warning", warning.clone())?;
-        }
+        self.tell_flaws(f)?;
         let invalid = if self.valid { "" } else { "  INVALID as a measurement: the load generator was the limit" };
         writeln!(f, "bottleneck: {}{invalid}", bottleneck(self.bottleneck))?;
         write!(f, "verdict: {}", if self.sound { "sound" } else { "FAULTY" })
     }
+}
+
+/// One line, with what it is about in the margin.
+fn line(f: &mut fmt::Formatter<'_>, what: &str, text: String) -> fmt::Result {
+    writeln!(f, "{what:<MARGIN$}{text}")
 }
 
 /// Who it was, in a word.
@@ -161,6 +108,65 @@ impl fmt::Display for Machine {
 }
 
 impl RunReport {
+    fn arrival_line(&self) -> String {
+        let arrival = &self.arrival;
+        let resumes = arrival.resumes_per_second.map_or(String::new(), |rate| format!(", {} resumes/s", rounded(rate)));
+        format!(
+            "{} live of {} in {:.2} s: {} connects/s, {} identifies/s{resumes}",
+            grouped(arrival.live.into()),
+            grouped(arrival.asked.into()),
+            arrival.seconds,
+            rounded(arrival.connects_per_second),
+            rounded(arrival.identifies_per_second)
+        )
+    }
+
+    fn rate_line(&self) -> String {
+        let traffic = &self.traffic;
+        format!(
+            "{} deliveries/s over {:.2} s, {} in the peak second; {:.1} bytes per delivery; late after {}",
+            rounded(traffic.deliveries_per_second),
+            traffic.seconds,
+            rounded(traffic.peak_deliveries_per_second),
+            traffic.bytes_per_delivery,
+            duration(traffic.late_after_ms)
+        )
+    }
+
+    fn connections_line(&self) -> String {
+        let of = &self.connections;
+        let counts = [
+            (of.connects, "connects"),
+            (of.identified, "identified"),
+            (of.cuts, "cut"),
+            (of.resumed, "resumed"),
+            (of.closed, "closed"),
+            (of.invalidated, "invalidated"),
+            (of.disconnects, "ended unasked"),
+            (of.dead, "sessions given up"),
+        ];
+        counts.map(|(count, what)| format!("{} {what}", grouped(count))).join(", ")
+    }
+
+    /// What was not played, what went wrong, and what a reader of the numbers should know.
+    fn tell_flaws(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for left in &self.left_out {
+            line(f, "left out", format!("{} × {}: {}", grouped(left.count), left.what, left.why))?;
+        }
+        for fault in &self.faults {
+            let session = fault.session.map_or(String::new(), |session| {
+                format!(" on session {session} (id {})", fault.session_id.as_deref().unwrap_or("none"))
+            });
+            line(f, "fault", format!("{}{session}: {}", fault.kind, fault.what))?;
+        }
+        if let Some(waited) = self.server.busiest.map(|busy| busy.waited).filter(|waited| *waited > CONTENDED) {
+            let text =
+                format!("the server waited for a CPU {} of the time: latencies are the machine's", percent(waited));
+            line(f, "warning", text)?;
+        }
+        self.warnings.iter().try_for_each(|warning| line(f, "warning", warning.clone()))
+    }
+
     /// All kinds and their sum, which is left out if there is only one.
     fn rows(&self) -> impl Iterator<Item = (&'static str, &Deliveries)> {
         let kinds = self.kinds.iter().map(|(kind, deliveries)| (name(*kind), deliveries));

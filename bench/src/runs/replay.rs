@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::base::proc::{Busy, ProcessUse, ThreadUse};
 use crate::base::times::{Times, coarse, per};
 use crate::base::{clock, limits, machine, proc};
+use crate::generate::clients::pool::ClientPool;
 use crate::generate::clients::settings::{Commands, Settings};
 use crate::generate::feature_probe;
 use crate::generate::feature_probe::Feature;
@@ -118,7 +119,7 @@ pub fn run(run: &Run) -> Result<Findings, String> {
     Ok(findings)
 }
 
-/// Plays a assignment trace, as far as `plays` says.
+/// Plays an assigned trace, as far as `plays` says.
 pub fn play(
     run: &Run,
     assignment: &Arc<Assignment>,
@@ -169,44 +170,14 @@ pub fn play(
         speed: run.speed,
     };
     let end_ns = start_ns + (assignment.script.end_us as f64 * 1e3 / run.speed) as u64;
-    let (played, player_ns) = std::thread::scope(|scope| {
-        let play = || {
-            let played = driver.play(&plays, &advance);
-            (played, clock::thread_cpu_ns())
-        };
-        let thread = std::thread::Builder::new().name("player".into()).spawn_scoped(scope, play)?;
-        while !thread.is_finished() || clock::now_ns() < end_ns {
-            watch.look(&mut pool, "traffic");
-            std::thread::sleep(PAUSE);
-        }
-        let (played, used) = thread.join().expect("the driver does not panic");
-        played.map(|played| (played, used))
-    })
-    .map_err(|error: std::io::Error| format!("the driver: {error}"))?;
+    let (played, driver_ns) = drive(&driver, &plays, &advance, end_ns, || watch.look(&mut pool, "traffic"))
+        .map_err(|error| format!("the driver: {error}"))?;
 
-    // What is not yet there may be on its way. It is lost when nothing has come for a while.
     let has = |stream: u32, index: u32| accepted.has(stream, index);
     // Who did not come up in time before the traffic is not waited for again.
     let never_came = found.arrival.asked - found.arrival.live.min(found.arrival.asked);
     let wanted = assignment.present_at_the_end().saturating_sub(never_came);
-    let mut last = (pool.delivered(), pool.standing());
-    let mut changed = Instant::now();
-    while changed.elapsed() < run.patience {
-        let standing = pool.standing();
-        // Who was cut at the very end is still on the way back.
-        let look = Instant::now();
-        if standing.live + standing.dead >= wanted && pool.outstanding(has) == 0 {
-            break;
-        }
-        // Looking at millions of events must not take the CPU that their deliveries need.
-        let pause = PAUSE.max(look.elapsed() * 20);
-        watch.look(&mut pool, "drain");
-        std::thread::sleep(pause);
-        let now = (pool.delivered(), pool.standing());
-        if now != last {
-            (last, changed) = (now, Instant::now());
-        }
-    }
+    await_deliveries(&mut pool, &mut watch, wanted, run.patience, has);
     let end = Moment::now(run.server_pid, &threads);
     // A duplicate takes a moment to show itself.
     std::thread::sleep(limits::AFTERGLOW);
@@ -220,11 +191,62 @@ pub fn play(
     deliveries(&mut found, &mut findings, &result, &judgement);
     found.traffic.seconds = traffic;
     found.traffic.deliveries_per_second = per(judgement.counts.delivered as f64, traffic);
-    use_of(&mut found, &begin, &end, player_ns, judgement.counts.delivered);
+    use_of(&mut found, &begin, &end, driver_ns, judgement.counts.delivered);
     requests(&mut found, &played);
     findings.report = found;
     findings.conclude();
     Ok(findings)
+}
+
+/// Has the driver play on a thread of its own, and calls `look` until it has ended and this time has come. Says what came of it,
+/// and the thread's CPU time.
+fn drive(
+    driver: &RestDriver,
+    plays: impl Fn(&Action) -> bool + Sync,
+    advance: &DriverProgress,
+    end_ns: u64,
+    mut look: impl FnMut(),
+) -> std::io::Result<(DriverResult, u64)> {
+    std::thread::scope(|scope| {
+        let play = || {
+            let played = driver.play(&plays, advance);
+            (played, clock::thread_cpu_ns())
+        };
+        let thread = std::thread::Builder::new().name("driver".into()).spawn_scoped(scope, play)?;
+        while !thread.is_finished() || clock::now_ns() < end_ns {
+            look();
+            std::thread::sleep(PAUSE);
+        }
+        let (played, used) = thread.join().expect("the driver does not panic");
+        played.map(|played| (played, used))
+    })
+}
+
+/// Waits until so many sessions are live and nothing is outstanding, or nothing has come for a while: then it is lost.
+fn await_deliveries(
+    pool: &mut ClientPool,
+    watch: &mut Watch,
+    wanted: u32,
+    patience: Duration,
+    has: impl Fn(u32, u32) -> bool + Copy,
+) {
+    let (mut last, mut changed) = ((pool.delivered(), pool.standing()), Instant::now());
+    while changed.elapsed() < patience {
+        let standing = pool.standing();
+        // A session that was cut at the very end is still on the way back.
+        let look = Instant::now();
+        if standing.live + standing.dead >= wanted && pool.outstanding(has) == 0 {
+            break;
+        }
+        // Looking at millions of events must not take the CPU that their deliveries need.
+        let pause = PAUSE.max(look.elapsed() * 20);
+        watch.look(pool, "drain");
+        std::thread::sleep(pause);
+        let now = (pool.delivered(), pool.standing());
+        if now != last {
+            (last, changed) = (now, Instant::now());
+        }
+    }
 }
 
 fn header(run: &Run) -> report::Header {
@@ -306,7 +328,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult
 }
 
 /// What server and load generator used during the traffic.
-fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player_ns: u64, delivered: u64) {
+fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, driver_ns: u64, delivered: u64) {
     let wall_ns = (end.at - begin.at).as_nanos() as u64;
     if let Some((before, after)) = begin.server.as_ref().zip(end.server.as_ref()) {
         let cpu_ns = proc::cpu_between(before, after) as f64;
@@ -316,12 +338,12 @@ fn use_of(found: &mut RunReport, begin: &Moment, end: &Moment, player_ns: u64, d
     }
     let pairs = begin.threads.iter().zip(&end.threads).enumerate();
     let threads = pairs.map(|(number, (before, after))| report::Thread {
-        name: format!("swarm-{number}"),
+        name: format!("clients-{number}"),
         busy: Busy::between(*before, *after, wall_ns),
     });
     found.client.threads = threads.collect();
-    let driver = Busy { ran: player_ns as f64 / wall_ns as f64, waited: 0.0 };
-    found.client.threads.push(report::Thread { name: "player".into(), busy: driver });
+    let driver = Busy { ran: driver_ns as f64 / wall_ns as f64, waited: 0.0 };
+    found.client.threads.push(report::Thread { name: "driver".into(), busy: driver });
 }
 
 /// What was asked over HTTP.

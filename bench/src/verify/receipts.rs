@@ -103,7 +103,7 @@ pub enum Taken {
 
 /// The number from which on those are entitled who are not.
 const NEVER: u32 = u32::MAX;
-/// DeliveryTable that the window shows.
+/// Events that the window shows.
 const WINDOW: u32 = u64::BITS;
 
 /// Which events of one stream one session has received, from when on it was entitled to them, and in which order they came.
@@ -125,7 +125,7 @@ pub struct Receipt {
 
 #[derive(Debug, Default)]
 struct Beyond {
-    /// DeliveryTable below the window that have not come and should.
+    /// Events below the window that have not come and should.
     gaps: Gaps,
     /// Times that are over.
     past: Vec<Past>,
@@ -154,7 +154,7 @@ impl Receipt {
         (self.window, self.order, self.base, self.from) = (0, 0, from, from);
     }
 
-    /// The session is no longer entitled. DeliveryTable below `least` must have come, those below `most` if a later one did: those
+    /// The session is no longer entitled. Events below `least` must have come, those below `most` if a later one did: those
     /// above may have been on their way when it ended, and overtaken by others. Says where its time ended.
     pub fn end(&mut self, least: u32, most: u32) -> u32 {
         let until = self.reached().min(most).max(least).max(self.from);
@@ -229,7 +229,7 @@ impl Receipt {
         self.base + (WINDOW - self.window.leading_zeros())
     }
 
-    /// Everything below `until` that has not come, as ranges without their ends, in order. DeliveryTable that nobody must receive may
+    /// Everything below `until` that has not come, as ranges without their ends, in order. Events that nobody must receive may
     /// be among them.
     pub fn holes(&self, until: u32, mut each: impl FnMut(u32, u32)) {
         for (first, last) in self.beyond.iter().flat_map(|beyond| beyond.gaps.ranges()) {

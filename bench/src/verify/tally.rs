@@ -83,11 +83,11 @@ Counts {
     delivered,
     /// Bytes of their frames.
     delivered_bytes,
-    /// DeliveryTable that a session received again.
+    /// Events that a session received again.
     duplicated,
-    /// DeliveryTable of streams that the session was not entitled to.
+    /// Events of streams that the session was not entitled to.
     leaked,
-    /// DeliveryTable from before the session was entitled, which it may receive or not. They are no deliveries.
+    /// Events from before the session was entitled, which it may receive or not. They are no deliveries.
     early,
     /// Dispatches that were left out when a later one came, whether or not they came later.
     sequence_gaps,
@@ -117,9 +117,9 @@ Counts {
     skipped,
     /// What they could not do, since they were not live at the time.
     missed,
-    /// DeliveryTable about member lists that do not add up.
+    /// Events about member lists that do not add up.
     inconsistent,
-    /// DeliveryTable about member lists that were checked row by row.
+    /// Events about member lists that were checked row by row.
     rows_checked,
     /// Of what they told: ranges that came whole.
     ranges_synced,
@@ -151,7 +151,7 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// DeliveryTable never came.
+    /// Events never came.
     Lost,
     /// An event came again.
     Duplicated,

@@ -45,7 +45,7 @@ pub struct Verification {
 /// What came of the events of a kind.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct KindResult {
-    /// DeliveryTable that the server accepted, or that sessions made.
+    /// Events that the server accepted, or that sessions made.
     pub events: u64,
     /// Deliveries that there should be: each event on each session that was entitled to it and had to get it.
     pub expected: u64,
@@ -56,9 +56,9 @@ pub struct KindResult {
     /// Of the expected ones, those that never came, and nothing later of the stream either: still to come, perhaps, had the run
     /// waited longer.
     pub not_yet: u64,
-    /// DeliveryTable that a session received again.
+    /// Events that a session received again.
     pub duplicated: u64,
-    /// DeliveryTable that reached a session that was not entitled to them.
+    /// Events that reached a session that was not entitled to them.
     pub leaked: u64,
     /// Deliveries that nobody had to get.
     pub optional: u64,
@@ -87,70 +87,20 @@ impl Verification {
     }
 }
 
-/// Judges what a pool leaves behind; `accepted` says of an event, by stream and number, whether the server took it.
+/// Judges what a run leaves behind; `accepted` says of an event, by stream and number, whether the server took it.
 pub fn judge(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> Verification {
-    let mut judgement = Verification::default();
+    let mut verification = Verification::default();
     let real = |stream: u32, index: u32| accepted(stream, index) || result.events.was_said(stream, index);
-    let mut resumes = None;
-    for thread in &result.threads {
-        let tally = &thread.tally;
-        judgement.counts.add(&tally.counts);
-        judgement.faults.extend(tally.faults.iter().cloned());
-        judgement.last_ns = judgement.last_ns.max(tally.last_ns);
-        resumes = match (resumes, tally.resumes_ns) {
-            (Some((first, last)), Some((other_first, other_last))) => {
-                Some((other_first.min(first), other_last.max(last)))
-            }
-            (one, other) => one.or(other),
-        };
-        for (name, times) in script.groups.iter().zip(&tally.groups) {
-            judgement.groups.entry(name.clone()).or_insert_with(coarse).add(times).expect("all have the same bounds");
-        }
-        for kind in Kind::ALL {
-            let (again, leaked) = (tally.again[kind as usize], tally.leaked[kind as usize]);
-            if again + leaked > 0 {
-                let verdict = judgement.kinds.entry(kind).or_default();
-                verdict.duplicated += again;
-                verdict.leaked += leaked;
-            }
-        }
-    }
-    let seconds = resumes.map(|(first, last): (u64, u64)| (last - first) as f64 / 1e9).filter(|seconds| *seconds > 0.0);
-    judgement.resumes_per_second = seconds.map(|seconds| judgement.counts.resumed as f64 / seconds);
-    let mut accounts: Vec<MissingCounts> = (0u32..)
-        .zip(&script.streams)
-        .map(|(number, stream)| {
-            let entitled = result.events.entitled(number);
-            let events = stream.kinds.iter().zip(entitled).enumerate().map(|(index, (kind, entitled))| {
-                let index = index as u32;
-                if !real(number, index) {
-                    return false;
-                }
-                let verdict = judgement.kinds.entry(*kind).or_default();
-                verdict.events += 1;
-                let received = result.events.received(number, index);
-                if script.duty(*kind) == Duty::Optional {
-                    verdict.optional += u64::from(received);
-                    return false;
-                }
-                verdict.expected += u64::from(entitled);
-                if entitled > 0 && received >= entitled {
-                    let times = verdict.last_session.get_or_insert_with(|| Box::new(coarse()));
-                    record(times, u64::from(result.events.slowest_us(number, index)) * 1_000);
-                }
-                true
-            });
-            MissingCounts::new(events)
-        })
-        .collect();
+    sum_threads(&mut verification, result, script);
+    let mut accounts = count_events(&mut verification, result, script, real);
 
     let mut late = Vec::new();
     // By stream and first event: the orders in which those saw it who saw it all.
     let mut orders: HashMap<(u32, u32), Vec<(u64, &SessionRecord)>> = HashMap::new();
     for thread in &result.threads {
         for session in &thread.sessions {
-            judgement.sessions += u64::from(session.was_live);
-            judgement.sequence_missing += session.sequence.missing();
+            verification.sessions += u64::from(session.was_live);
+            verification.sequence_missing += session.sequence.missing();
             for (number, receipt) in thread.receipts(session) {
                 let (missing, first) = accounts[number as usize].charge(receipt);
                 if missing > 0 {
@@ -168,29 +118,100 @@ pub fn judge(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) ->
     }
     for (stream, account) in script.streams.iter().zip(&accounts) {
         account.settle(|index, lost, not_yet| {
-            let verdict = judgement.kinds.entry(stream.kinds[index as usize]).or_default();
-            verdict.lost += lost;
-            verdict.not_yet += not_yet;
+            let of_kind = verification.kinds.entry(stream.kinds[index as usize]).or_default();
+            of_kind.lost += lost;
+            of_kind.not_yet += not_yet;
         });
     }
-    for saw in orders.values() {
-        let common = receipts::common_order(saw.iter().map(|(order, _)| *order));
-        for (_, session) in saw.iter().filter(|(order, _)| Some(*order) != common) {
-            judgement.out_of_order += 1;
-            if judgement.out_of_order <= limits::FAULTS_TOLD as u64 {
-                late.push(Fault::new(FaultKind::OutOfOrder, session, "the events came in another order".into()));
+    compare_orders(&mut verification, &orders, &mut late);
+    for of_kind in verification.kinds.values_mut() {
+        of_kind.received = of_kind.expected.saturating_sub(of_kind.lost + of_kind.not_yet);
+    }
+    late.sort_by_key(|fault| fault.session);
+    verification.faults.extend(late);
+    verification.faults.truncate(limits::FAULTS_TOLD);
+    verification
+}
+
+/// Adds up what the threads have counted.
+fn sum_threads(verification: &mut Verification, result: &RunResult, script: &Script) {
+    let mut resumes: Option<(u64, u64)> = None;
+    for tally in result.threads.iter().map(|thread| &thread.tally) {
+        verification.counts.add(&tally.counts);
+        verification.faults.extend(tally.faults.iter().cloned());
+        verification.last_ns = verification.last_ns.max(tally.last_ns);
+        resumes = match (resumes, tally.resumes_ns) {
+            (Some((first, last)), Some((other_first, other_last))) => {
+                Some((other_first.min(first), other_last.max(last)))
+            }
+            (one, other) => one.or(other),
+        };
+        for (name, times) in script.groups.iter().zip(&tally.groups) {
+            let group = verification.groups.entry(name.clone()).or_insert_with(coarse);
+            group.add(times).expect("all have the same bounds");
+        }
+        for kind in Kind::ALL {
+            let (again, leaked) = (tally.again[kind as usize], tally.leaked[kind as usize]);
+            if again + leaked > 0 {
+                let of_kind = verification.kinds.entry(kind).or_default();
+                of_kind.duplicated += again;
+                of_kind.leaked += leaked;
             }
         }
     }
-    for verdict in judgement.kinds.values_mut() {
-        verdict.received = verdict.expected.saturating_sub(verdict.lost + verdict.not_yet);
+    let seconds = resumes.map(|(first, last)| (last - first) as f64 / 1e9).filter(|seconds| *seconds > 0.0);
+    verification.resumes_per_second = seconds.map(|seconds| verification.counts.resumed as f64 / seconds);
+    verification.sequence_duplicates = verification.counts.sequence_duplicates;
+    verification.sequence_late = verification.counts.sequence_late;
+}
+
+/// Counts by kind what there should be, of the events that are `real`, and opens an account for each stream.
+fn count_events(
+    verification: &mut Verification,
+    result: &RunResult,
+    script: &Script,
+    real: impl Fn(u32, u32) -> bool,
+) -> Vec<MissingCounts> {
+    let accounts = (0u32..).zip(&script.streams).map(|(number, stream)| {
+        let entitled = result.events.entitled(number);
+        let events = (0u32..).zip(stream.kinds.iter().zip(entitled)).map(|(index, (kind, entitled))| {
+            if !real(number, index) {
+                return false;
+            }
+            let of_kind = verification.kinds.entry(*kind).or_default();
+            of_kind.events += 1;
+            let received = result.events.received(number, index);
+            if script.duty(*kind) == Duty::Optional {
+                of_kind.optional += u64::from(received);
+                return false;
+            }
+            of_kind.expected += u64::from(entitled);
+            if entitled > 0 && received >= entitled {
+                let times = of_kind.last_session.get_or_insert_with(|| Box::new(coarse()));
+                record(times, u64::from(result.events.slowest_us(number, index)) * 1_000);
+            }
+            true
+        });
+        MissingCounts::new(events)
+    });
+    accounts.collect()
+}
+
+/// Finds the sessions that saw a whole stream in another order than most.
+fn compare_orders(
+    verification: &mut Verification,
+    orders: &HashMap<(u32, u32), Vec<(u64, &SessionRecord)>>,
+    faults: &mut Vec<Fault>,
+) {
+    for saw in orders.values() {
+        let common = receipts::common_order(saw.iter().map(|(order, _)| *order));
+        for (_, session) in saw.iter().filter(|(order, _)| Some(*order) != common) {
+            verification.out_of_order += 1;
+            if verification.out_of_order <= limits::FAULTS_TOLD as u64 {
+                faults.push(Fault::new(FaultKind::OutOfOrder, session, "the events came in another order".into()));
+            }
+        }
     }
-    judgement.sequence_duplicates = judgement.counts.sequence_duplicates;
-    judgement.sequence_late = judgement.counts.sequence_late;
-    late.sort_by_key(|fault| fault.session);
-    judgement.faults.extend(late);
-    judgement.faults.truncate(limits::FAULTS_TOLD);
-    judgement
 }
 
 /// What sessions owe of one stream. A session may miss millions of events, and a million sessions may miss the same: so they are

@@ -117,7 +117,7 @@ impl ClientPool {
             let (plan, ready) = (pool.plan.clone(), ready.clone());
             let part = reactor::ThreadShare { thread, sessions: first..end, actions, doze };
             let run = move || run(plan, status, separate, part, &ready);
-            let name = format!("swarm-{thread}");
+            let name = format!("clients-{thread}");
             let spawned = std::thread::Builder::new().name(name).stack_size(limits::STACK_BYTES).spawn(run);
             pool.threads.push(spawned.inspect_err(|_| pool.plan.give(PoolPhase::Stop))?);
         }

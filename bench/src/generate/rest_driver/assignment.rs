@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::model::fixture::{Fixture, user_of};
 use crate::model::script::{Duty, Kind, Script, SessionAction, Stream, TimedAction, View};
 use crate::model::trace;
-use crate::model::trace::{Action, ChannelKind, Guild, Line, Trace};
+use crate::model::trace::{Action, Channel, ChannelKind, Guild, Line, Trace};
 
 /// GUILDS and MESSAGE_CONTENT, which every session asks for.
 const BASE_INTENTS: u64 = 1 | 1 << 15;
-/// DeliveryTable of which nothing but their user is known before they come.
+/// Events of which nothing but their user is known before they come.
 const NAMED_BY_USER: [Kind; 5] = [Kind::React, Kind::Unreact, Kind::Typing, Kind::Join, Kind::Leave];
 /// No event.
 pub const NO_MARK: (u32, u32) = (u32::MAX, 0);
@@ -45,181 +45,34 @@ pub struct Assignment {
     pub nameless: bool,
 }
 
-/// Assigns a trace to the sessions of a fixture. `supported` says which actions are to be done at all; `passive`, by guild, where those who do not look get
-/// nothing but what the guild is made of.
+/// Assigns a trace to the sessions of a fixture. `supported` says which actions are to be done at all; `passive`, by guild,
+/// where sessions that do not look get nothing but what the guild is made of.
 pub fn assign(trace: &Trace, fixture: &Fixture, passive: &[bool], supported: impl Fn(&Action) -> bool) -> Assignment {
-    let guilds = &trace.guilds;
-    let firsts = trace.firsts();
-    let sessions = trace.sessions();
+    let (firsts, sessions) = (trace.firsts(), trace.sessions());
     let mut script = Script { intents: BASE_INTENTS, ..Script::default() };
-    // By guild: the stream of everybody, that of what everybody sees who looks, and by channel the stream that it belongs to.
-    let mut channels: Vec<Vec<u32>> = Vec::new();
-    let mut open: Vec<u32> = Vec::new();
-    let mut talk: Vec<u32> = Vec::new();
-    let mut viewers: Vec<(u32, u32, u32)> = Vec::new();
-    for (number, (guild, first)) in guilds.iter().zip(&firsts).enumerate() {
-        let is_passive = passive.get(number).copied().unwrap_or(false);
-        let name = guild.group.as_deref().unwrap_or_default();
-        let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
-            // More groups than that are told together with the last.
-            if script.groups.len() <= usize::from(u8::MAX) {
-                script.groups.push(name.to_owned());
-            }
-            script.groups.len() - 1
-        });
-        let group = group as u8;
-        let mut add = |script: &mut Script, count: u32, looked_at: bool| {
-            let stream = script.streams.len() as u32;
-            script.streams.push(Stream::default());
-            script.guild_of.push(number as u32);
-            script.looked_at.push(looked_at);
-            script.group_of.push(group);
-            viewers.push((stream, *first, count));
-            stream
-        };
-        let everybody = add(&mut script, guild.sessions, false);
-        open.push(everybody);
-        let all_who_look = if is_passive { add(&mut script, guild.sessions, true) } else { everybody };
-        talk.push(all_who_look);
-        let streams = guild.channels.iter().enumerate().map(|(number, channel)| match channel.share {
-            None => all_who_look,
-            Some(_) => add(&mut script, guild.viewers(number as u32), is_passive),
-        });
-        channels.push(streams.collect());
-        let place = &fixture.guilds[number];
-        // Without its id nothing can be told of joining and leaving; then all begins when a session is live.
-        if place.id != 0 {
-            script.guilds.insert(place.id, number as u32);
-        }
-        // Whoever looks at a guild looks at its first text channel that all see.
-        let shown =
-            guild.channels.iter().position(|channel| channel.kind == ChannelKind::Text && channel.share.is_none());
-        let channel = shown.and_then(|shown| place.channels.get(shown).copied()).unwrap_or_default();
-        script.views.push(View { guild: place.id, channel });
-    }
-    seat(&mut script, sessions, guilds, &firsts);
-    entitle(&mut script, sessions, &viewers);
-
+    let streams = Streams::add(&mut script, trace, fixture, passive, &firsts);
+    set_presence(&mut script, sessions, &trace.guilds, &firsts);
+    entitle(&mut script, sessions, &streams.viewers);
     let nameless = fixture.tokens.iter().take(sessions as usize).any(|token| user_of(token).is_none());
     if nameless {
         script.duties.extend(NAMED_BY_USER.map(|kind| (kind, Duty::Optional)));
     }
-    let mut left_out = 0;
-    let several = guilds.iter().any(|guild| guild.first.is_some());
+    let mut assigner = Assigner {
+        trace,
+        fixture,
+        firsts: &firsts,
+        script,
+        streams,
+        messages: Vec::new(),
+        talking: HashMap::new(),
+        left_out: 0,
+    };
     let mut marks = Vec::with_capacity(trace.actions.len());
-    let mut messages: Vec<TraceMessage> = Vec::new();
-    // By guild and session: the channel.
-    let mut talking: HashMap<(u32, u32), u32> = HashMap::new();
     for Line { at, action } in &trace.actions {
-        script.end_us = script.end_us.max(*at);
-        let mut mark = NO_MARK;
-        let mut event = |script: &mut Script, stream: u32, kind: Kind| {
-            let events = &mut script.streams[stream as usize];
-            mark = (stream, events.kinds.len() as u32);
-            events.kinds.push(kind);
-            events.at_us.push(*at);
-            script.intents |= intent(kind);
-            mark
-        };
-        let plays = supported(action);
-        let session = |guild: u32, who: u32| firsts[guild as usize] + who;
-        let of = |messages: &[TraceMessage], of: u32| {
-            let posted = messages[of as usize];
-            channels[posted.guild as usize][posted.channel as usize]
-        };
-        match *action {
-            // Numbers of messages count whether or not they are posted.
-            Action::Message { guild, channel, who, .. } => {
-                messages.push(TraceMessage { guild, channel, session: session(guild, who) });
-                if plays {
-                    event(&mut script, channels[guild as usize][channel as usize], Kind::Message);
-                }
-            }
-            Action::ChannelCreate { guild } => {
-                channels[guild as usize].push(talk[guild as usize]);
-                if plays {
-                    event(&mut script, open[guild as usize], Kind::ChannelCreate);
-                }
-            }
-            _ if !plays => {}
-            Action::Edit { of: message, .. } => {
-                event(&mut script, of(&messages, message), Kind::Edit);
-            }
-            Action::Delete { of: message } => {
-                event(&mut script, of(&messages, message), Kind::Delete);
-            }
-            Action::React { of: message, .. } => {
-                event(&mut script, of(&messages, message), Kind::React);
-            }
-            Action::Unreact { of: message, .. } => {
-                event(&mut script, of(&messages, message), Kind::Unreact);
-            }
-            Action::Typing { guild, channel, .. } => {
-                event(&mut script, channels[guild as usize][channel as usize], Kind::Typing);
-            }
-            Action::Join { guild, .. } => {
-                event(&mut script, talk[guild as usize], Kind::Join);
-            }
-            Action::Leave { guild, .. } => {
-                event(&mut script, talk[guild as usize], Kind::Leave);
-            }
-            Action::ChannelDelete { guild, channel } => {
-                // Everybody sees an open channel go, whoever looks. Traces delete no hidden ones.
-                let stream = channels[guild as usize][channel as usize];
-                let stream = if stream == talk[guild as usize] { open[guild as usize] } else { stream };
-                event(&mut script, stream, Kind::ChannelDelete);
-            }
-            Action::Presence { guild, who, status } => {
-                // One event in each guild that somebody is in: told apart only if that is one guild.
-                let mark = (!several).then(|| event(&mut script, talk[guild as usize], Kind::Presence));
-                script.duties.insert(Kind::Presence, Duty::Optional);
-                script.intents |= intent(Kind::Presence);
-                push(&mut script, *at, session(guild, who), SessionAction::Presence(status, mark));
-            }
-            Action::Voice { guild, who, channel } => {
-                let session = session(guild, who);
-                let place = &fixture.guilds[guild as usize];
-                let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
-                if channel.is_some() && id.is_none() {
-                    left_out += 1;
-                    marks.push(NO_MARK);
-                    continue;
-                }
-                // Who leaves is seen to leave by those who saw the channel.
-                let stream = match channel.or_else(|| talking.get(&(guild, session)).copied()) {
-                    Some(channel) => channels[guild as usize][channel as usize],
-                    None => talk[guild as usize],
-                };
-                match channel {
-                    Some(channel) => talking.insert((guild, session), channel),
-                    None => talking.remove(&(guild, session)),
-                };
-                let mark = event(&mut script, stream, Kind::Voice);
-                push(&mut script, *at, session, SessionAction::Voice(place.id, id, Some(mark)));
-            }
-            Action::Scroll { guild, channel, who, first, last } => {
-                let place = &fixture.guilds[guild as usize];
-                match place.channels.get(channel as usize) {
-                    Some(id) => {
-                        push(&mut script, *at, session(guild, who), SessionAction::Scroll(place.id, *id, first, last))
-                    }
-                    None => left_out += 1,
-                }
-            }
-            Action::Connect { guild, who } => push(&mut script, *at, session(guild, who), SessionAction::Connect),
-            Action::Close { guild, who } => push(&mut script, *at, session(guild, who), SessionAction::Close),
-            Action::Cut { guild, who } => push(&mut script, *at, session(guild, who), SessionAction::Cut),
-            Action::Storm { guild, share, over } => {
-                for who in 0..guilds[guild as usize].sessions {
-                    if let Some(after) = trace::breaks(*at, guild, who, share, over) {
-                        push(&mut script, at + after, session(guild, who), SessionAction::Cut);
-                    }
-                }
-            }
-            Action::Guild(_) | Action::History { .. } | Action::Lost { .. } => {}
-        }
-        marks.push(mark);
+        assigner.script.end_us = assigner.script.end_us.max(*at);
+        marks.push(assigner.assign(*at, action, supported(action)).unwrap_or(NO_MARK));
     }
+    let Assigner { mut script, messages, left_out, .. } = assigner;
     // A storm's cuts are spread over later times than its own.
     script.actions.sort_by_key(|timed| timed.at_us);
     script.end_us = script.end_us.max(trace.lasts());
@@ -227,6 +80,198 @@ pub fn assign(trace: &Trace, fixture: &Fixture, passive: &[bool], supported: imp
         script.end_us = script.end_us.max(last.at_us);
     }
     Assignment { script: Arc::new(script), marks, messages, firsts, sessions, left_out, nameless }
+}
+
+/// The streams of a trace's guilds.
+#[derive(Debug, Default)]
+struct Streams {
+    /// By guild and channel.
+    channels: Vec<Vec<u32>>,
+    /// By guild: what every session of it sees.
+    open: Vec<u32>,
+    /// By guild: what every session sees that looks at it. The same, unless the guild is passive.
+    talk: Vec<u32>,
+    /// Stream, first session, number of sessions.
+    viewers: Vec<(u32, u32, u32)>,
+}
+
+impl Streams {
+    /// Adds the streams of all guilds to a script.
+    fn add(script: &mut Script, trace: &Trace, fixture: &Fixture, passive: &[bool], firsts: &[u32]) -> Streams {
+        let mut streams = Streams::default();
+        for (number, (guild, first)) in trace.guilds.iter().zip(firsts).enumerate() {
+            let is_passive = passive.get(number).copied().unwrap_or(false);
+            let name = guild.group.as_deref().unwrap_or_default();
+            let group = script.groups.iter().position(|group| group == name).unwrap_or_else(|| {
+                // More groups than that are reported together with the last.
+                if script.groups.len() <= usize::from(u8::MAX) {
+                    script.groups.push(name.to_owned());
+                }
+                script.groups.len() - 1
+            });
+            let viewers = &mut streams.viewers;
+            let mut add = |script: &mut Script, count: u32, looked_at: bool| {
+                let stream = script.streams.len() as u32;
+                script.streams.push(Stream::default());
+                script.guild_of.push(number as u32);
+                script.looked_at.push(looked_at);
+                script.group_of.push(group as u8);
+                viewers.push((stream, *first, count));
+                stream
+            };
+            let open = add(script, guild.sessions, false);
+            let talk = if is_passive { add(script, guild.sessions, true) } else { open };
+            let channels = guild.channels.iter().enumerate().map(|(number, channel)| match channel.share {
+                None => talk,
+                Some(_) => add(script, guild.viewers(number as u32), is_passive),
+            });
+            streams.channels.push(channels.collect());
+            streams.open.push(open);
+            streams.talk.push(talk);
+            let place = &fixture.guilds[number];
+            // Without its id, joining and leaving are not known; then all begins when a session is live.
+            if place.id != 0 {
+                script.guilds.insert(place.id, number as u32);
+            }
+            // A session that looks at a guild looks at its first text channel that all see.
+            let is_shown = |channel: &Channel| channel.kind == ChannelKind::Text && channel.share.is_none();
+            let shown = guild.channels.iter().position(is_shown);
+            let channel = shown.and_then(|shown| place.channels.get(shown).copied()).unwrap_or_default();
+            script.views.push(View { guild: place.id, channel });
+        }
+        streams
+    }
+}
+
+/// Goes through a trace's actions.
+struct Assigner<'a> {
+    trace: &'a Trace,
+    fixture: &'a Fixture,
+    firsts: &'a [u32],
+    script: Script,
+    streams: Streams,
+    messages: Vec<TraceMessage>,
+    /// By guild and session: the voice channel.
+    talking: HashMap<(u32, u32), u32>,
+    left_out: u64,
+}
+
+impl Assigner<'_> {
+    /// Takes the next action, which is played or not. Says which event it makes.
+    fn assign(&mut self, at: u64, action: &Action, plays: bool) -> Option<(u32, u32)> {
+        let (stream, kind) = match *action {
+            // Numbers of messages and channels count whether or not they are made.
+            Action::Message { guild, channel, who, .. } => {
+                self.messages.push(TraceMessage { guild, channel, session: self.session(guild, who) });
+                (self.streams.channels[guild as usize][channel as usize], Kind::Message)
+            }
+            Action::ChannelCreate { guild } => {
+                self.streams.channels[guild as usize].push(self.streams.talk[guild as usize]);
+                (self.streams.open[guild as usize], Kind::ChannelCreate)
+            }
+            _ if !plays => return None,
+            Action::Edit { of, .. } => (self.stream_of(of), Kind::Edit),
+            Action::Delete { of } => (self.stream_of(of), Kind::Delete),
+            Action::React { of, .. } => (self.stream_of(of), Kind::React),
+            Action::Unreact { of, .. } => (self.stream_of(of), Kind::Unreact),
+            Action::Typing { guild, channel, .. } => {
+                (self.streams.channels[guild as usize][channel as usize], Kind::Typing)
+            }
+            Action::Join { guild, .. } => (self.streams.talk[guild as usize], Kind::Join),
+            Action::Leave { guild, .. } => (self.streams.talk[guild as usize], Kind::Leave),
+            Action::ChannelDelete { guild, channel } => {
+                // All sessions see an open channel go, also those that do not look. Traces delete no hidden ones.
+                let (stream, talk) =
+                    (self.streams.channels[guild as usize][channel as usize], self.streams.talk[guild as usize]);
+                (if stream == talk { self.streams.open[guild as usize] } else { stream }, Kind::ChannelDelete)
+            }
+            _ => return self.assign_to_session(at, action),
+        };
+        plays.then(|| self.event(at, stream, kind))
+    }
+
+    /// Takes an action that a session does itself.
+    fn assign_to_session(&mut self, at: u64, action: &Action) -> Option<(u32, u32)> {
+        match *action {
+            Action::Presence { guild, who, status } => {
+                // One event in each guild that a user is in: told apart only if that is one guild.
+                let several = self.trace.guilds.iter().any(|guild| guild.first.is_some());
+                let mark = (!several).then(|| self.event(at, self.streams.talk[guild as usize], Kind::Presence));
+                self.script.duties.insert(Kind::Presence, Duty::Optional);
+                self.script.intents |= intent(Kind::Presence);
+                self.push(at, guild, who, SessionAction::Presence(status, mark));
+                return mark;
+            }
+            Action::Voice { guild, who, channel } => return self.assign_voice(at, guild, who, channel),
+            Action::Scroll { guild, channel, who, first, last } => {
+                let place = &self.fixture.guilds[guild as usize];
+                match place.channels.get(channel as usize) {
+                    Some(id) => self.push(at, guild, who, SessionAction::Scroll(place.id, *id, first, last)),
+                    None => self.left_out += 1,
+                }
+            }
+            Action::Connect { guild, who } => self.push(at, guild, who, SessionAction::Connect),
+            Action::Close { guild, who } => self.push(at, guild, who, SessionAction::Close),
+            Action::Cut { guild, who } => self.push(at, guild, who, SessionAction::Cut),
+            Action::Storm { guild, share, over } => {
+                for who in 0..self.trace.guilds[guild as usize].sessions {
+                    if let Some(after) = trace::breaks(at, guild, who, share, over) {
+                        self.push(at + after, guild, who, SessionAction::Cut);
+                    }
+                }
+            }
+            // The driver's requests that make no event, and lines that are no actions.
+            _ => {}
+        }
+        None
+    }
+
+    fn assign_voice(&mut self, at: u64, guild: u32, who: u32, channel: Option<u32>) -> Option<(u32, u32)> {
+        let session = self.session(guild, who);
+        let place = &self.fixture.guilds[guild as usize];
+        let id = channel.and_then(|channel| place.channels.get(channel as usize).copied());
+        if channel.is_some() && id.is_none() {
+            self.left_out += 1;
+            return None;
+        }
+        // A session that leaves is seen to leave by those that saw the channel.
+        let stream = match channel.or_else(|| self.talking.get(&(guild, session)).copied()) {
+            Some(channel) => self.streams.channels[guild as usize][channel as usize],
+            None => self.streams.talk[guild as usize],
+        };
+        match channel {
+            Some(channel) => self.talking.insert((guild, session), channel),
+            None => self.talking.remove(&(guild, session)),
+        };
+        let mark = self.event(at, stream, Kind::Voice);
+        self.push(at, guild, who, SessionAction::Voice(place.id, id, Some(mark)));
+        Some(mark)
+    }
+
+    /// Adds an event to a stream.
+    fn event(&mut self, at_us: u64, stream: u32, kind: Kind) -> (u32, u32) {
+        let events = &mut self.script.streams[stream as usize];
+        let mark = (stream, events.kinds.len() as u32);
+        events.kinds.push(kind);
+        events.at_us.push(at_us);
+        self.script.intents |= intent(kind);
+        mark
+    }
+
+    fn push(&mut self, at_us: u64, guild: u32, who: u32, action: SessionAction) {
+        let session = self.session(guild, who);
+        self.script.actions.push(TimedAction { at_us, session, action });
+    }
+
+    fn session(&self, guild: u32, who: u32) -> u32 {
+        self.firsts[guild as usize] + who
+    }
+
+    /// The stream of a message.
+    fn stream_of(&self, message: u32) -> u32 {
+        let posted = self.messages[message as usize];
+        self.streams.channels[posted.guild as usize][posted.channel as usize]
+    }
 }
 
 impl Assignment {
@@ -242,10 +287,6 @@ impl Assignment {
         }
         here.into_iter().filter(|here| *here).count() as u32
     }
-}
-
-fn push(script: &mut Script, at_us: u64, session: u32, action: SessionAction) {
-    script.actions.push(TimedAction { at_us, session, action });
 }
 
 /// Fills in which streams each session may see.
@@ -273,7 +314,7 @@ fn entitle(script: &mut Script, sessions: u32, viewers: &[(u32, u32, u32)]) {
 }
 
 /// Who is there before the traffic, and who looks at a guild.
-fn seat(script: &mut Script, sessions: u32, guilds: &[Guild], firsts: &[u32]) {
+fn set_presence(script: &mut Script, sessions: u32, guilds: &[Guild], firsts: &[u32]) {
     script.absent = vec![true; sessions as usize];
     script.looking = vec![false; sessions as usize];
     for (guild, first) in guilds.iter().zip(firsts) {

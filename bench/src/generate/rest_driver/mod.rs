@@ -381,11 +381,17 @@ impl RestDriver {
         };
         let session = |guild: u32, who: u32| self.assignment.firsts[guild as usize] + who;
         let token = |session: u32| self.fixture.tokens.get(session).to_owned();
+        let user = |guild: u32, who: u32| {
+            let token = token(session(guild, who));
+            let user = user_of(&token).unwrap_or_default();
+            (token, user)
+        };
         let place = |of: u32| -> Result<String, ()> {
             let posted = self.assignment.messages[of as usize];
             let id = state.ids[of as usize];
             Ok(format!("/api/v10/channels/{}/messages/{id}", channel(posted.guild, posted.channel)?))
         };
+        let content = |size: u32| json!({"content": self.marker.content(mark, size as usize)}).to_string();
         let writer = |session: u32| self.author.clone().unwrap_or_else(|| token(session));
         let author = |of: u32| writer(self.assignment.messages[of as usize].session);
         let asked = |method, path, body, token| Ok(Some(Asked { method, path, body, token, named: None }));
@@ -394,28 +400,22 @@ impl RestDriver {
         };
         match self.trace.actions[number].action {
             Action::Message { guild, channel: to, who, size } => {
-                let body = json!({"content": self.marker.content(mark, size as usize)}).to_string();
                 let path = format!("/api/v10/channels/{}/messages", channel(guild, to)?);
-                asked("POST", path, Some(body), writer(session(guild, who)))
+                asked("POST", path, Some(content(size)), writer(session(guild, who)))
             }
-            Action::Edit { of, size } => {
-                let body = json!({"content": self.marker.content(mark, size as usize)}).to_string();
-                asked("PATCH", place(of)?, Some(body), author(of))
-            }
+            Action::Edit { of, size } => asked("PATCH", place(of)?, Some(content(size)), author(of)),
             Action::Delete { of } => {
                 named(Kind::Delete, state.ids[of as usize], asked("DELETE", place(of)?, None, author(of)))
             }
             Action::React { of, guild, who, emoji } | Action::Unreact { of, guild, who, emoji } => {
                 let adds = matches!(self.trace.actions[number].action, Action::React { .. });
-                let who = token(session(guild, who));
-                let user = user_of(&who).unwrap_or_default();
+                let (who, user) = user(guild, who);
                 let (kind, method) = if adds { (Kind::React, "PUT") } else { (Kind::Unreact, "DELETE") };
                 let path = format!("{}/reactions/{}/@me", place(of)?, emoji_path(emoji));
                 named(kind, Named::pair(state.ids[of as usize], user), asked(method, path, None, who))
             }
             Action::Typing { guild, channel: to, who } => {
-                let who = token(session(guild, who));
-                let user = user_of(&who).unwrap_or_default();
+                let (who, user) = user(guild, who);
                 let id = channel(guild, to)?;
                 let path = format!("/api/v10/channels/{id}/typing");
                 named(Kind::Typing, Named::pair(id, user), asked("POST", path, None, who))
@@ -426,14 +426,12 @@ impl RestDriver {
             }
             Action::Join { guild, who } => {
                 let code = self.fixture.guilds[guild as usize].invite.as_deref().ok_or(())?;
-                let who = token(session(guild, who));
-                let user = user_of(&who).unwrap_or_default();
+                let (who, user) = user(guild, who);
                 let path = format!("/api/v10/invites/{code}");
                 named(Kind::Join, user, asked("POST", path, Some("{}".into()), who))
             }
             Action::Leave { guild, who } => {
-                let who = token(session(guild, who));
-                let user = user_of(&who).unwrap_or_default();
+                let (who, user) = user(guild, who);
                 let path = format!("/api/v10/users/@me/guilds/{}", self.fixture.guilds[guild as usize].id);
                 named(Kind::Leave, user, asked("DELETE", path, None, who))
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
-use crate::model::trace::{Action, Trace, breaks};
+use crate::model::trace::{Action, Line, Trace, breaks};
 
 /// Counts of a trace.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Summary {
     pub broken: u64,
 }
 
-/// DeliveryTable times those who are entitled to them.
+/// Events times those who are entitled to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Deliveries {
     /// To everybody who is connected.
@@ -40,60 +40,58 @@ pub struct Deliveries {
     pub looking: f64,
 }
 
-/// Counts everything in a trace.
-pub fn summary(trace: &Trace) -> Summary {
-    let mut actions = BTreeMap::new();
-    let mut connected: Vec<u64> = trace
-        .guilds
-        .iter()
-        .map(|guild| {
-            let members = guild.sessions - guild.joining;
-            u64::from(guild.present.map_or(members, |present| present.min(members)))
-        })
-        .collect();
-    let mut messages: Vec<(u32, u32)> = Vec::new();
-    let (mut said, mut changed) = (Deliveries::default(), Deliveries::default());
-    let mut broken = 0;
-    for line in &trace.actions {
-        *actions.entry(line.action.name()).or_default() += 1;
-        let place = match &line.action {
+/// What is known while a trace is counted.
+struct Counting<'a> {
+    trace: &'a Trace,
+    /// By guild: sessions that are connected.
+    connected: Vec<u64>,
+    /// By message: guild and channel.
+    messages: Vec<(u32, u32)>,
+    broken: u64,
+}
+
+impl Counting<'_> {
+    /// The guild, and the channel if it is one's, in which an action is seen; `None`: it is not seen by others.
+    fn place(&mut self, line: &Line) -> Option<(u32, Option<u32>)> {
+        let leave = |connected: &mut u64| *connected = connected.saturating_sub(1);
+        match &line.action {
             Action::Message { guild, channel, .. } => {
-                messages.push((*guild, *channel));
+                self.messages.push((*guild, *channel));
                 Some((*guild, Some(*channel)))
             }
             Action::Edit { of, .. } | Action::Delete { of } | Action::React { of, .. } | Action::Unreact { of, .. } => {
-                messages.get(*of as usize).map(|(guild, channel)| (*guild, Some(*channel)))
+                self.messages.get(*of as usize).map(|(guild, channel)| (*guild, Some(*channel)))
             }
             Action::Typing { guild, channel, .. } => Some((*guild, Some(*channel))),
-            // Leaving concerns the channel that is left; which one it was is not worth a table of everybody.
+            // Leaving concerns the channel that is left; which one it was is not worth a table of all sessions.
             Action::Voice { guild, channel, .. } => Some((*guild, *channel)),
             Action::ChannelDelete { guild, channel } => Some((*guild, Some(*channel))),
             Action::ChannelCreate { guild } => Some((*guild, None)),
             Action::Join { guild, .. } => {
-                connected[*guild as usize] += 1;
+                self.connected[*guild as usize] += 1;
                 Some((*guild, None))
             }
             Action::Leave { guild, .. } => {
-                connected[*guild as usize] = connected[*guild as usize].saturating_sub(1);
+                leave(&mut self.connected[*guild as usize]);
                 Some((*guild, None))
             }
             Action::Connect { guild, who } => {
-                let joins = trace.guilds[*guild as usize].sessions - trace.guilds[*guild as usize].joining <= *who;
-                connected[*guild as usize] += u64::from(!joins);
+                let of = &self.trace.guilds[*guild as usize];
+                self.connected[*guild as usize] += u64::from(of.sessions - of.joining > *who);
                 None
             }
             Action::Close { guild, .. } => {
-                connected[*guild as usize] = connected[*guild as usize].saturating_sub(1);
+                leave(&mut self.connected[*guild as usize]);
                 None
             }
             Action::Cut { .. } => {
-                broken += 1;
+                self.broken += 1;
                 None
             }
             Action::Storm { guild, share, over } => {
-                let sessions = trace.guilds[*guild as usize].sessions;
+                let sessions = self.trace.guilds[*guild as usize].sessions;
                 let cut = (0..sessions).filter(|who| breaks(line.at, *guild, *who, *share, *over).is_some()).count();
-                broken += cut as u64;
+                self.broken += cut as u64;
                 None
             }
             Action::Guild(_)
@@ -101,10 +99,28 @@ pub fn summary(trace: &Trace) -> Summary {
             | Action::Presence { .. }
             | Action::Scroll { .. }
             | Action::Lost { .. } => None,
-        };
-        let Some((number, channel)) = place else { continue };
+        }
+    }
+}
+
+/// Counts everything in a trace.
+pub fn summary(trace: &Trace) -> Summary {
+    let mut actions = BTreeMap::new();
+    let connected: Vec<u64> = trace
+        .guilds
+        .iter()
+        .map(|guild| {
+            let members = guild.sessions - guild.joining;
+            u64::from(guild.present.map_or(members, |present| present.min(members)))
+        })
+        .collect();
+    let mut state = Counting { trace, connected, messages: Vec::new(), broken: 0 };
+    let (mut said, mut changed) = (Deliveries::default(), Deliveries::default());
+    for line in &trace.actions {
+        *actions.entry(line.action.name()).or_default() += 1;
+        let Some((number, channel)) = state.place(line) else { continue };
         let guild = &trace.guilds[number as usize];
-        let there = connected[number as usize];
+        let there = state.connected[number as usize];
         let see = channel.map_or(there, |channel| u64::from(guild.viewers(channel)).min(there));
         let is_said =
             line.action.of().is_some() || matches!(line.action, Action::Message { .. } | Action::Typing { .. });
@@ -122,7 +138,7 @@ pub fn summary(trace: &Trace) -> Summary {
         actions,
         said,
         changed,
-        broken,
+        broken: state.broken,
     }
 }
 

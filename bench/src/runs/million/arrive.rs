@@ -61,7 +61,7 @@ pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
         step.add("kernel's memory for one, both ends", bytes, Unit::Bytes);
     }
     if let Some(bytes) = found.client.bytes_per_session {
-        step.add("swarm's memory for one", bytes, Unit::Bytes);
+        step.add("client pool's memory for one", bytes, Unit::Bytes);
     }
     used.tell(&mut step);
     let mut failures = Vec::new();
@@ -79,7 +79,7 @@ pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
         live,
         failures,
         bytes_before,
-        swarm_bytes: 0,
+        pool_bytes: 0,
         rest: Rest::default(),
         live_seconds: 0.0,
         looked: Instant::now(),

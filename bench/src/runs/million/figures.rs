@@ -83,12 +83,12 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpus: Option<f64>,
     /// CPUs that the pool had.
-    pub swarm_cpus: f64,
+    pub pool_cpus: f64,
     /// How the server's busiest thread spent the time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_busiest: Option<Busy>,
     /// How the pool's did.
-    pub swarm_busiest: Busy,
+    pub pool_busiest: Busy,
     /// Connections that ended meanwhile though nobody wanted it.
     pub disconnects: u64,
     /// Who was the limit.
@@ -166,12 +166,12 @@ pub struct Report {
     pub invalidated: u64,
     /// Sessions that were given up.
     pub dead: u64,
-    /// DeliveryTable about member lists that do not add up.
+    /// Events about member lists that do not add up.
     pub inconsistent: u64,
     /// Connections that ended though nobody wanted it, besides those of the storm and of who did not read.
     pub disconnects: u64,
     /// The load generator's memory after the step after which it was most, by sessions.
-    pub swarm_bytes_per_session: f64,
+    pub pool_bytes_per_session: f64,
     /// The first of what went wrong.
     pub faults: Vec<Fault>,
     /// What the run could not do.
@@ -235,9 +235,9 @@ impl Step {
             |busy: Busy| format!("ran {:.0}% and waited {:.0}% of the time", busy.ran * 100.0, busy.waited * 100.0);
         Some(format!(
             "CPUs: server {server:.2}, pool {:.2}. The server's busiest thread {}, the pool's {}. Bottleneck: {}",
-            self.swarm_cpus,
+            self.pool_cpus,
             told(busiest),
-            told(self.swarm_busiest),
+            told(self.pool_busiest),
             self.bottleneck
         ))
     }
@@ -276,8 +276,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "swarm       {} of memory per session after the step that took most",
-            bytes(self.swarm_bytes_per_session)
+            "client pool {} of memory per session after the step that took most",
+            bytes(self.pool_bytes_per_session)
         )?;
         for fault in &self.faults {
             let id = fault.session_id.as_deref().unwrap_or("none");
@@ -341,7 +341,7 @@ impl Report {
             self.dead,
             self.disconnects,
             self.inconsistent,
-            bytes(self.swarm_bytes_per_session),
+            bytes(self.pool_bytes_per_session),
             if self.sound { "sound" } else { "FAULTY" }
         ));
         for failure in &self.failures {

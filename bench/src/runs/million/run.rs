@@ -41,7 +41,7 @@ pub fn run(million: &Million) -> Result<Report, String> {
 }
 
 fn conclude(stage: StepContext<'_>, mut steps: Vec<figures::Step>, started: String) -> Report {
-    let StepContext { million, pool, script, posted, failures, swarm_bytes, disconnects, .. } = stage;
+    let StepContext { million, pool, script, posted, failures, pool_bytes, disconnects, .. } = stage;
     if !million.quiet {
         eprintln!("all say goodbye, and everything is judged");
     }
@@ -67,7 +67,7 @@ fn conclude(stage: StepContext<'_>, mut steps: Vec<figures::Step>, started: Stri
         dead: counts.dead,
         inconsistent: counts.inconsistent,
         disconnects,
-        swarm_bytes_per_session: swarm_bytes as f64 / f64::from(million.sessions.max(1)),
+        pool_bytes_per_session: pool_bytes as f64 / f64::from(million.sessions.max(1)),
         faults: judgement.faults.clone(),
         failures,
         sound: judgement.is_sound() && counts.inconsistent == 0,

@@ -82,7 +82,7 @@ pub struct StepContext<'a> {
     /// The load generator's memory before the pool came up.
     pub bytes_before: u64,
     /// The most memory that it had more after a step.
-    pub swarm_bytes: u64,
+    pub pool_bytes: u64,
     /// What is taken without anything being asked.
     pub rest: Rest,
     /// How long sessions were live in all: each for itself, in seconds, until it was last looked.
@@ -91,7 +91,7 @@ pub struct StepContext<'a> {
     pub looked: Instant,
     /// Connections that have ended unasked outside of the steps in which they may.
     pub disconnects: u64,
-    /// TaskProgress.
+    /// The line that tells progress.
     pub line: progress::ProgressLine,
     /// When that was last told.
     pub told: Instant,
@@ -120,7 +120,7 @@ pub struct Used {
     /// How the server's busiest thread spent the time.
     pub busiest: Busy,
     /// How the pool's did.
-    pub swarm_busiest: Busy,
+    pub pool_busiest: Busy,
 }
 
 impl Moment {
@@ -153,7 +153,7 @@ impl Moment {
             pool: cpu(&self.pool, &other.pool).unwrap_or(0.0),
             live_seconds: other.live_seconds - self.live_seconds,
             busiest: busiest(&self.server, &other.server).unwrap_or_default(),
-            swarm_busiest: busiest(&self.pool, &other.pool).unwrap_or_default(),
+            pool_busiest: busiest(&self.pool, &other.pool).unwrap_or_default(),
         }
     }
 }
@@ -170,7 +170,7 @@ impl Used {
         self.live_seconds += other.live_seconds;
         let busier = |one: Busy, other: Busy| if other.wanted() > one.wanted() { other } else { one };
         self.busiest = busier(self.busiest, other.busiest);
-        self.swarm_busiest = busier(self.swarm_busiest, other.swarm_busiest);
+        self.pool_busiest = busier(self.pool_busiest, other.pool_busiest);
     }
 
     /// The server's CPU time beyond that at rest, in seconds, and how far the truth may be from it.
@@ -179,7 +179,7 @@ impl Used {
     }
 
     /// The pool's.
-    pub fn swarm_net(&self, rest: &Rest) -> Mean {
+    pub fn pool_net(&self, rest: &Rest) -> Mean {
         self.net(self.pool, rest.pool, rest)
     }
 
@@ -199,7 +199,7 @@ impl Used {
         if let Some((server, net)) = self.server.zip(self.server_net(rest)) {
             told("server's", server, net);
         }
-        told("swarm's", self.pool, self.swarm_net(rest));
+        told("client pool's", self.pool, self.pool_net(rest));
     }
 
     /// Who was the limit, in words.
@@ -212,7 +212,7 @@ impl Used {
             return format!("the machine's {cpus} CPUs, of which the server took {share:.0}%");
         }
         // One that waits for a CPU holds up others just like one that has it.
-        let threads = [("server", self.busiest), ("swarm", self.swarm_busiest)];
+        let threads = [("server", self.busiest), ("client pool", self.pool_busiest)];
         let saturated = threads.into_iter().filter(|(_, busy)| busy.wanted() >= limits::SATURATED);
         let busiest = saturated.max_by(|(_, one), (_, other)| one.ran.total_cmp(&other.ran));
         busiest.map_or_else(|| "neither".into(), |(whose, _)| format!("a thread of the {whose}"))
@@ -222,9 +222,9 @@ impl Used {
     pub fn tell(&self, step: &mut Step) {
         let seconds = self.seconds.max(1e-9);
         step.server_cpus = self.server.map(|server| server / seconds);
-        step.swarm_cpus = self.pool / seconds;
+        step.pool_cpus = self.pool / seconds;
         step.server_busiest = self.server.map(|_| self.busiest);
-        step.swarm_busiest = self.swarm_busiest;
+        step.pool_busiest = self.pool_busiest;
         step.bottleneck = self.bottleneck();
     }
 }
@@ -271,7 +271,7 @@ impl StepContext<'_> {
             self.failures.push(format!("{}: {disconnects} connections ended, and nobody wanted it", step.step));
         }
         let bytes = proc::process(std::process::id() as i32).map_or(0, |used| used.anonymous);
-        self.swarm_bytes = self.swarm_bytes.max(bytes.saturating_sub(self.bytes_before));
+        self.pool_bytes = self.pool_bytes.max(bytes.saturating_sub(self.bytes_before));
         step.seconds = start.elapsed().as_secs_f64();
     }
 
@@ -416,7 +416,7 @@ impl StepContext<'_> {
         if let Some(server) = rest.server {
             step.add_about("server at rest", server.mean, server.give, Unit::Cpus);
         }
-        step.add_about("swarm at rest", rest.pool.mean, rest.pool.give, Unit::Cpus);
+        step.add_about("client pool at rest", rest.pool.mean, rest.pool.give, Unit::Cpus);
         step.note(format!("at rest: the mean of {} parts of {:.0?}, ± two standard errors", parts.len(), part));
         self.rest = rest;
     }
@@ -500,12 +500,12 @@ mod tests {
     #[test]
     fn the_bottleneck_may_be_a_thread_of_either_side() {
         let busy = |ran: f64, waited: f64| Busy { ran, waited };
-        let of = |busiest: Busy, swarm_busiest: Busy| {
-            Used { seconds: 1e3, server: Some(1.0), busiest, swarm_busiest, ..Used::default() }.bottleneck()
+        let of = |busiest: Busy, pool_busiest: Busy| {
+            Used { seconds: 1e3, server: Some(1.0), busiest, pool_busiest, ..Used::default() }.bottleneck()
         };
         assert_eq!(of(busy(0.6, 0.1), busy(0.9, 0.0)), "neither");
         assert_eq!(of(busy(0.9, 0.1), busy(0.5, 0.0)), "a thread of the server");
-        assert_eq!(of(busy(0.5, 0.1), busy(0.6, 0.38)), "a thread of the swarm");
-        assert_eq!(of(busy(0.5, 0.5), busy(0.9, 0.1)), "a thread of the swarm");
+        assert_eq!(of(busy(0.5, 0.1), busy(0.6, 0.38)), "a thread of the client pool");
+        assert_eq!(of(busy(0.5, 0.5), busy(0.9, 0.1)), "a thread of the client pool");
     }
 }

@@ -45,7 +45,7 @@ impl SubscriberPool {
             let (counts, (orders, incoming)) = (Arc::<SubscriberCounts>::default(), channel());
             let rate = connect_rate / f64::from(threads);
             let part = Subscribers::new(peer.clone(), first, end - first, rate, counts.clone(), incoming)?;
-            let thread = std::thread::Builder::new().name(format!("crowd-{thread}")).spawn(move || part.run())?;
+            let thread = std::thread::Builder::new().name(format!("subscribers-{thread}")).spawn(move || part.run())?;
             pool.members.push(Member { counts, orders, thread: Some(thread) });
             first = end;
         }

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 pub struct Target {
     /// The address that the host has.
     pub address: SocketAddr,
-    /// What the `ServerProcess` header says.
+    /// What the `Host` header says.
     pub host: String,
     /// Path and query.
     pub path: String,
