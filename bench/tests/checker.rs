@@ -209,7 +209,8 @@ fn line(at_ms: u64, deed: &str, more: &str) -> String {
     format!("{{\"at\":{},\"do\":\"{deed}\",{more}}}\n", at_ms * 1_000)
 }
 
-/// A guild's declaration: so many sessions, and what else there is to say. Channel 0 is open, channel 1 is seen by half of them.
+/// A guild's declaration: so many sessions, and what else there is to say. Channel 0 is open, channel 1 is seen by half
+/// of them.
 fn guild(number: u32, sessions: u32, more: &str) -> String {
     line(
         0,
@@ -489,7 +490,7 @@ fn who_types_twice_is_seen_twice() {
     let (report, _) = play(&lines, Mischief::Forget.at(5, "TYPING_START", 0));
     let found = found(&report);
     assert_eq!(Found { lost: 0, not_yet: 0, out_of_order: 0, ..found }, Found::default());
-    // Which of them it was nobody can know.
+    // Which of them it was cannot be known.
     assert_eq!((found.lost + found.not_yet, found.out_of_order), (1, 0));
     assert!(names(&report, "lost", 5));
 }

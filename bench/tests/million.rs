@@ -1,4 +1,5 @@
-//! The million, at sixty sessions and for member lists at some hundred, against a gateway that does one thing wrong: exactly that must be found.
+//! The million, at sixty sessions and for member lists at some hundred, against a gateway that does one thing wrong:
+//! exactly that must be found.
 
 mod fake;
 
@@ -12,7 +13,8 @@ use guildhall_bench::runs::million::run as steps;
 use guildhall_bench::runs::million::settings::{Million, Step};
 
 const SESSIONS: u32 = 60;
-/// Six pages and a bit: the last one counts as not full, the first is always looked at, and between them each turn shows others.
+/// Six pages and a bit: the last one counts as not full, the first is always looked at, and between them each turn
+/// shows others.
 const LISTED: u32 = 650;
 const EVERYTHING: [Step; 6] = [Step::Tenth, Step::All, Step::Resume, Step::Presence, Step::List, Step::Stall];
 
@@ -51,7 +53,7 @@ head -c "$length" <&3
         size: 80,
         turns: 2,
         unread: Duration::from_secs(2),
-        // The fake cuts nobody, or after two seconds.
+        // The fake cuts no session, or after two seconds.
         stall: if steps == [Step::Stall] { Duration::from_secs(20) } else { Duration::from_secs(2) },
         rest: Duration::from_millis(300),
         zlib: false,
@@ -103,15 +105,16 @@ fn a_sound_gateway_is_found_sound_in_every_step() {
     for step in ["tenth", "all"] {
         assert!(figure(&report, step, "last session by the raw loop's") > 0.0, "{report}");
     }
-    // Sixty-five look at three pages, and four times at two others: the last full page but one is a page from the first turn's, so of four pages
-    // each turn shows the two that the one before has not.
+    // Sixty-five look at three pages, and four times at two others: the last full page but one is a page from the first
+    // turn's, so of four pages each turn shows the two that the one before has not.
     is("list", "in them: ranges that came whole", 65.0 * (3.0 + 4.0 * 2.0));
     // Nine of them have gone and come in turns, three times, and the top page shows one of these to all.
     for name in ["rows inserted", "rows deleted"] {
         assert!(figure(&report, "list", name) >= 65.0, "{name}\n{report}");
     }
     assert_eq!(fake.resumes(), 650);
-    // One, two turns, and one that is heard of, to the tenth; one, two turns, three in the storm, and those of the last step to all.
+    // One, two turns, and one that is heard of, to the tenth; one, two turns, three in the storm, and those of the last
+    // step to all.
     let of_stall = 1 + 5 + figure(&report, "stall", "messages meanwhile") as u64;
     assert_eq!(report.expected, 4 * 65 + (3 + 3 + of_stall) * 650);
     assert_eq!(report.expected, report.received);

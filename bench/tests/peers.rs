@@ -1,5 +1,5 @@
-//! The checker of peers checked: against a broadcast server that does one thing wrong it must report exactly that, and nothing
-//! otherwise.
+//! The checker of peers checked: against a broadcast server that does one thing wrong it must report exactly that, and
+//! nothing otherwise.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,12 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use guildhall_bench::runs::peers::nchan;
 use guildhall_bench::runs::peers::peer::{Peer, Publish, Shape};
 use guildhall_bench::runs::peers::report::Report;
-use guildhall_bench::runs::peers::run;
 use guildhall_bench::runs::peers::run::Settings;
 use guildhall_bench::runs::peers::target::Target;
+use guildhall_bench::runs::peers::{nchan, run};
 use tungstenite::{Message, WebSocket};
 
 const SUBSCRIBERS: u32 = 6;
@@ -33,7 +32,7 @@ enum Mischief {
     Cut(usize, usize),
     /// The connection ends instead.
     End(usize, usize),
-    /// The request is refused, and nobody gets it.
+    /// The request is refused, and no subscriber gets it.
     Refuse(usize),
     /// Each message takes so many milliseconds.
     Slow(u64),
@@ -220,7 +219,8 @@ fn found(report: &Report) -> [u64; 6] {
     [step.lost, step.duplicated, step.garbled, step.out_of_order, ended, errors]
 }
 
-/// The faults name the subscriber. Which one it is the order of arrival decides, so only that there is one can be known.
+/// The faults name the subscriber. Which one it is the order of arrival decides, so only that there is one can be
+/// known.
 fn tells(report: &Report, what: &str) -> bool {
     report.at_rate.faults.iter().any(|fault| fault.starts_with("subscriber ") && fault.contains(what))
 }

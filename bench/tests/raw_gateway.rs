@@ -37,7 +37,7 @@ fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
     }
 }
 
-/// A session: its id is told.
+/// A session; returns its id.
 fn identify(address: SocketAddr) -> (WebSocket<TcpStream>, String) {
     let mut socket = connect(address);
     let hello = hear(&mut socket);

@@ -1,5 +1,5 @@
-//! The checker checked at size: one message of a million is dropped, doubled or delayed on its way from the raw gateway to a
-//! pool, and exactly that must be reported, with the session that it happened to.
+//! The checker checked at size: one message of a million is dropped, doubled or delayed on its way from the raw gateway
+//! to a pool, and exactly that must be reported, with the session that it happened to.
 
 mod faulty;
 

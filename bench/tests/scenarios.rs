@@ -1,10 +1,13 @@
-//! Made-up traces: the same input gives the same trace, a scale keeps what it should, and nobody does what cannot be done then.
+//! Made-up traces: the same input gives the same trace, a scale keeps what it should, and no user does what cannot be
+//! done then.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use guildhall_bench::model::scenario;
+use guildhall_bench::model::scenario::description::Scenario;
 use guildhall_bench::model::scenario::guild_setup::number_of;
-use guildhall_bench::model::scenario::{BUILT_IN, Made, Options, Scenario};
+use guildhall_bench::model::scenario::load::BUILT_IN;
+use guildhall_bench::model::scenario::synth::{Made, Options};
+use guildhall_bench::model::scenario::{load, synth};
 use guildhall_bench::model::trace::summary::summary;
 use guildhall_bench::model::trace::{Action, ChannelKind, Guild, Line, Status, Trace, breaks, file};
 
@@ -37,11 +40,11 @@ joins = 20.0
 "#;
 
 fn tiny() -> Scenario {
-    scenario::parse("tiny", "tiny.toml", TINY).expect("it is fine")
+    load::parse("tiny", "tiny.toml", TINY).expect("it is fine")
 }
 
 fn synth(scenario: &Scenario, seed: u64, scale: f64) -> Made {
-    scenario::synth(scenario, &Options { seed, scale, ..Options::default() }).expect("it can be made")
+    synth::synth(scenario, &Options { seed, scale, ..Options::default() }).expect("it can be made")
 }
 
 fn lines(trace: &Trace) -> String {
@@ -55,7 +58,8 @@ fn the_same_input_gives_the_same_trace_byte_for_byte() {
     let first = lines(&synth(&tiny(), 1, 1.0).trace);
     assert_eq!(first, lines(&synth(&tiny(), 1, 1.0).trace));
     assert_ne!(first, lines(&synth(&tiny(), 2, 1.0).trace));
-    // Changes when what is made changes: then traces that people have kept can no longer be made again, so say it in the changelog.
+    // Changes when what is made changes: then traces that people have kept can no longer be made again, so say it in
+    // the changelog.
     assert_eq!(format!("{:016x}", number_of(&first)), GOLDEN, "{first}");
 }
 
@@ -80,7 +84,7 @@ fn one_more_rate_or_guild_changes_nothing_else() {
             "[[guild]]\nname = \"h\"\nmembers = 9\n[[phase]]\nname = \"q\"\nseconds = 0\n[phase.rates.h]",
         ),
     ] {
-        let scenario = scenario::parse("tiny", "tiny.toml", &format!("{TINY}{with}\n")).expect("it is fine");
+        let scenario = load::parse("tiny", "tiny.toml", &format!("{TINY}{with}\n")).expect("it is fine");
         let after = synth(&scenario, 1, 1.0);
         assert!(after.trace != synth(&tiny(), 1, 1.0).trace, "{what}");
         assert_eq!(messages(&after.trace), before, "{what}");
@@ -90,7 +94,7 @@ fn one_more_rate_or_guild_changes_nothing_else() {
 #[test]
 fn every_scenario_makes_sense_at_small_scales() {
     for (name, _) in BUILT_IN {
-        let scenario = scenario::load(name).expect("it is fine");
+        let scenario = load::load(name).expect("it is fine");
         for (scale, seed) in [(0.001, 1), (0.001, 2), (0.01, 1), (0.01, 3)] {
             let made = synth(&scenario, seed, scale);
             let trace = &made.trace;
@@ -105,7 +109,7 @@ fn every_scenario_makes_sense_at_small_scales() {
 fn crowded_scenarios_make_sense_at_full_scale() {
     for name in ["smoke", "voice-party", "launch-day"] {
         for seed in 1..4 {
-            let made = synth(&scenario::load(name).expect("it is fine"), seed, 1.0);
+            let made = synth(&load::load(name).expect("it is fine"), seed, 1.0);
             judge(&made.trace).unwrap_or_else(|what| panic!("{name}, seed {seed}: {what}"));
         }
     }
@@ -155,7 +159,7 @@ fn the_judge_notices_what_makes_no_sense() {
             trace.actions.insert(place, Line { at: 5_000_000, action: storm });
         }),
     ];
-    let made = synth(&scenario::load("smoke").expect("it is fine"), 1, 1.0);
+    let made = synth(&load::load("smoke").expect("it is fine"), 1, 1.0);
     for (what, change) in changes {
         let mut trace = made.trace.clone();
         change(&mut trace);
@@ -165,7 +169,7 @@ fn the_judge_notices_what_makes_no_sense() {
 
 #[test]
 fn smoke_has_everything_that_there_is() {
-    let made = synth(&scenario::load("smoke").expect("it is fine"), 1, 1.0);
+    let made = synth(&load::load("smoke").expect("it is fine"), 1, 1.0);
     let counts = summary(&made.trace).actions;
     for name in [
         "message",
@@ -196,13 +200,13 @@ fn smoke_has_everything_that_there_is() {
 
 #[test]
 fn midjourney_is_as_large_as_said() {
-    let scenario = scenario::load("midjourney").expect("it is fine");
+    let scenario = load::load("midjourney").expect("it is fine");
     let full = synth(&scenario, 1, 1.0).trace;
     assert_eq!((full.guilds[0].members, full.sessions()), (16_000_000, 1_000_000));
     assert_eq!(full.guilds[0].lookers(1_000_000), 100_000);
     // As its comment promises; over a longer time, since there are only some twenty messages in 45 s.
     let options = Options { seconds: Some(900.0), ..Options::default() };
-    let summed = summary(&scenario::synth(&scenario, &options).expect("it can be made").trace);
+    let summed = summary(&synth::synth(&scenario, &options).expect("it can be made").trace);
     let each_second = (summed.said.looking + summed.changed.looking) / 900.0;
     assert!((140_000.0..200_000.0).contains(&each_second), "deliveries to those who look: {each_second}");
     let small = synth(&scenario, 1, 0.01).trace;
@@ -220,18 +224,18 @@ fn midjourney_is_as_large_as_said() {
 fn a_scale_keeps_what_it_should() {
     let count = |trace: &Trace, name: &str| summary(trace).actions.get(name).copied().unwrap_or(0) as f64;
     // A large guild gets smaller; its messages stay, what people do shrinks with them.
-    let scenario = scenario::load("launch-day").expect("it is fine");
+    let scenario = load::load("launch-day").expect("it is fine");
     let (full, tenth) = (synth(&scenario, 1, 1.0).trace, synth(&scenario, 1, 0.1).trace);
     assert_eq!((full.sessions(), tenth.sessions()), (20_000, 2_000));
     assert_eq!((full.lasts(), full.guilds[0].channels.len()), (tenth.lasts(), tenth.guilds[0].channels.len()));
-    // But for one or two for which nobody is there.
+    // But for one or two for which no user is there.
     assert!(messages(&full).len().abs_diff(messages(&tenth).len()) <= 3);
     for name in ["join", "history"] {
         let ratio = count(&tenth, name) / count(&full, name);
         assert!((0.07..0.13).contains(&ratio), "{name}: {ratio}");
     }
     // Of many guilds there are fewer, of the same kind.
-    let scenario = scenario::load("small-guilds").expect("it is fine");
+    let scenario = load::load("small-guilds").expect("it is fine");
     let (tenth, hundredth) = (synth(&scenario, 1, 0.1).trace, synth(&scenario, 1, 0.01).trace);
     assert_eq!((tenth.guilds.len(), hundredth.guilds.len()), (1_000, 100));
     assert_eq!(tenth.guilds[7].members, hundredth.guilds[7].members);
@@ -241,7 +245,7 @@ fn a_scale_keeps_what_it_should() {
     let overlap = places as f64 / f64::from(tenth.sessions());
     assert!((4.5..5.5).contains(&overlap), "people are in five guilds: {overlap}");
     // The loud one gets as much busier as it gets smaller.
-    let scenario = scenario::load("one-loud-neighbour").expect("it is fine");
+    let scenario = load::load("one-loud-neighbour").expect("it is fine");
     let said = |scale| summary(&synth(&scenario, 1, scale).trace).said.all as f64;
     let ratio = said(0.01) / said(0.1);
     assert!((0.9..1.1).contains(&ratio), "{ratio}");
@@ -249,7 +253,7 @@ fn a_scale_keeps_what_it_should() {
 
 #[test]
 fn options_are_kept_and_checked() {
-    let make = |options: Options| scenario::synth(&tiny(), &options);
+    let make = |options: Options| synth::synth(&tiny(), &options);
     let ordinary = Options::default();
     let longer = make(Options { seconds: Some(100.0), ..ordinary }).expect("it can be made").trace;
     assert_eq!(longer.lasts(), 100_000_000);
@@ -303,10 +307,10 @@ fn mistakes_in_scenarios_are_named() {
         ("seconds = 10", "seconds = nan", "tiny.toml: phase `p`: seconds = NaN: must be from 0 to 86400"),
     ] {
         let text = TINY.replacen(from, to, 1);
-        let what = scenario::parse("tiny", "tiny.toml", &text).expect_err(to);
+        let what = load::parse("tiny", "tiny.toml", &text).expect_err(to);
         assert!(what.starts_with("tiny.toml: ") && what.contains(told), "{to}: {what}");
     }
-    let what = scenario::load("no-such-thing").expect_err("there is none");
+    let what = load::load("no-such-thing").expect_err("there is none");
     assert!(what.contains("no-such-thing") && what.contains("midjourney"), "{what}");
 }
 
@@ -324,7 +328,7 @@ fn every_key_is_documented() {
         ("[phase.rates.g]", "[[phase.storm]]\nodd = 1\n[phase.rates.g]"),
     ] {
         // The error lists the keys that there are.
-        let what = scenario::parse("tiny", "tiny.toml", &TINY.replacen(from, to, 1)).expect_err(to);
+        let what = load::parse("tiny", "tiny.toml", &TINY.replacen(from, to, 1)).expect_err(to);
         let (_, known) = what.split_once("expected one of ").unwrap_or_else(|| panic!("{to}: {what}"));
         for key in known.split('`').skip(1).step_by(2) {
             let told = ["`", "[[", "[", " ", "."].iter().any(|before| {
@@ -432,7 +436,7 @@ impl<'a> Judge<'a> {
             let absent = judge.absent.contains(&session);
             let life = judge.sessions.entry(session).or_default();
             let connected = life.0.last().map_or(!absent, |(_, turn)| *turn != Turn::End);
-            // A storm does not cut whoever is not there.
+            // A storm does not cut sessions that are not connected.
             if connected || turn == Turn::Begin {
                 life.0.push((at, turn));
             }

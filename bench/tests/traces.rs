@@ -183,8 +183,8 @@ fn what_is_not_known_is_left_out_and_told() {
     assert_eq!(reading.trace.actions, [Line { at: 2, action: Action::Join { guild: 0, who: 1 } }]);
 }
 
-/// Twelve people of whom four were there when the guild was met: 0 speaks, 1 is silent, 5 joins, 6 connects, 7 connects and joins,
-/// 8 connects and uses the hidden channel.
+/// Twelve people of whom four were there when the guild was met: 0 speaks, 1 is silent, 5 joins, 6 connects, 7 connects
+/// and joins, 8 connects and uses the hidden channel.
 fn recording() -> String {
     text(
         RECORDED,

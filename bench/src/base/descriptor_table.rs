@@ -1,5 +1,5 @@
-//! More sockets than a process may have: the limit of open files counts per descriptor table, and a thread can have its own.
-//! Source: unshare(2), close_range(2), getrlimit(2).
+//! More sockets than a process may have: the limit of open files counts per descriptor table, and a thread can have its
+//! own. Source: unshare(2), close_range(2), getrlimit(2).
 
 use std::io;
 use std::os::fd::RawFd;
@@ -19,8 +19,8 @@ pub fn room() -> u32 {
     u32::try_from(limit.saturating_sub(spared)).unwrap_or(u32::MAX).max(1)
 }
 
-/// Gives the calling thread a table of its own, with standard input, output and error and what is `kept`: a copy of a socket
-/// would keep its connection open when the thread that has it closes it.
+/// Gives the calling thread a table of its own, with standard input, output and error and what is `kept`: a copy of a
+/// socket would keep its connection open when the thread that has it closes it.
 ///
 /// The thread must not use any other descriptor that was opened before.
 pub fn separate(kept: &[RawFd]) -> io::Result<()> {
@@ -29,8 +29,8 @@ pub fn separate(kept: &[RawFd]) -> io::Result<()> {
     let (mut first, mut flags) = (3, libc::CLOSE_RANGE_UNSHARE as libc::c_int);
     for end in kept.into_iter().chain([libc::c_uint::MAX]) {
         if first < end {
-            // SAFETY: the first of these calls makes a new table, which no other thread has, and all close numbers in that one
-            // alone; the caller promises that this thread uses none of them.
+            // SAFETY: the first of these calls makes a new table, which no other thread has, and all close numbers in
+            // that one alone; the caller promises that this thread uses none of them.
             if unsafe { libc::close_range(first, end - 1, flags) } != 0 {
                 return Err(io::Error::last_os_error());
             }

@@ -1,6 +1,5 @@
 //! As much HTTP/1.1 as asking a server takes. Source: RFC 9112.
 
-use std::fmt::Debug;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -20,19 +19,8 @@ pub struct MessageTarget {
     pub token: String,
 }
 
-/// Where the poster brings messages.
-pub trait RequestWriter: Debug + Send + Sync {
-    /// The server.
-    fn server(&self) -> SocketAddr;
+impl MessageTarget {
     /// Appends the request that posts a message.
-    fn write(&self, out: &mut Vec<u8>, content: &str);
-}
-
-impl RequestWriter for MessageTarget {
-    fn server(&self) -> SocketAddr {
-        self.server
-    }
-
     fn write(&self, out: &mut Vec<u8>, content: &str) {
         let body = json!({"content": content}).to_string();
         let path = format!("/api/v10/channels/{}/messages", self.channel);
@@ -134,13 +122,20 @@ impl HttpConnection {
         Ok(HttpConnection { target, stream })
     }
 
-    /// Posts a message and waits for the answer: its id, or 0 if there is none. An error tells the server's words.
+    /// Posts a message and waits for the answer: its id, or 0 if there is none. An error has the server's words.
     pub fn post(&mut self, content: &str) -> std::io::Result<u64> {
         let mut request = Vec::new();
         self.target.write(&mut request, content);
-        self.stream.write_all(&request)?;
-        let mut bytes = Vec::new();
-        let mut buffer = [0; 4096];
+        match self.ask(&request)? {
+            (200..300, body) => Ok(id_of(&body).unwrap_or(0)),
+            (status, body) => Err(Error::other(format!("{status} {}", String::from_utf8_lossy(&body)))),
+        }
+    }
+
+    /// Sends a request and waits for the answer: its status and body.
+    pub fn ask(&mut self, request: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
+        self.stream.write_all(request)?;
+        let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
             let read = self.stream.read(&mut buffer)?;
             if read == 0 {
@@ -151,11 +146,7 @@ impl HttpConnection {
             if answer.closes {
                 *self = HttpConnection::open(self.target.clone())?;
             }
-            if answer.is_ok() {
-                return Ok(id_of(&bytes[answer.body..answer.end]).unwrap_or(0));
-            }
-            let words = String::from_utf8_lossy(&bytes[answer.body..answer.end]);
-            return Err(Error::other(format!("{} {words}", answer.status)));
+            return Ok((answer.status, bytes[answer.body..answer.end].to_vec()));
         }
     }
 }

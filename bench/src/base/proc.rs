@@ -125,8 +125,8 @@ fn cpu_ns(pid: i32) -> Option<u64> {
 }
 
 fn cpu_ns_of(stat: &str) -> Option<u64> {
-    // The name in parentheses may contain anything, so what follows is counted from the last one. utime and stime are the
-    // 14th and 15th field of the line.
+    // The name in parentheses may contain anything, so what follows is counted from the last one. utime and stime are
+    // the 14th and 15th field of the line.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11).map(str::parse::<u64>);
     let ticks = fields.next()?.ok()? + fields.next()?.ok()?;

@@ -1,4 +1,4 @@
-//! What is told while a run goes on: a line that changes on a terminal, a line a second elsewhere.
+//! Progress while a run goes on: a line that changes on a terminal, a line a second elsewhere.
 
 use std::io::IsTerminal;
 
@@ -12,7 +12,7 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Nothing is told yet; if `quiet`, nothing ever is.
+    /// Nothing is printed yet; if `quiet`, nothing ever is.
     pub fn new(quiet: bool) -> ProgressLine {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{elapsed} {msg}").expect("the template is sound");

@@ -1,7 +1,7 @@
 //! Sockets to the server, spread over source addresses.
 //!
-//! A pair of addresses has some 28,000 ports, and closed connections keep theirs for a minute. On loopback all of 127.0.0.0/8
-//! is ours, so each block of sockets has an address of its own.
+//! A pair of addresses has some 28,000 ports, and closed connections keep theirs for a minute. On loopback all of
+//! 127.0.0.0/8 is ours, so each block of sockets has an address of its own.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

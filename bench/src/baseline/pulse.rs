@@ -1,8 +1,9 @@
-//! The raw loop over the same sockets: the server is told to write so many bytes to each of its connections, by the plainest way there is.
+//! The raw loop over the same sockets: the server is instructed to write so many bytes to each of its connections, by
+//! the plainest way there is.
 //!
-//! How it is told is no part of the wire, so it is a command, such as `guildhall admin --data DIR --json pulse --bytes`; the number of
-//! bytes follows as its last word. What comes are pongs that nobody has asked for, which clients pass over (RFC 6455, section 5.5.3). The
-//! command says how many it has written.
+//! The instruction is no part of the wire, so it is a command, such as `guildhall admin --data DIR --json pulse
+//! --bytes`; the number of bytes follows as its last word. What comes are unsolicited pongs, which clients ignore (RFC
+//! 6455, section 5.5.3). The command says how many it has written.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,8 +14,8 @@ use crate::generate::clients::pool::ClientPool;
 
 /// Between looks.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Connections that a round may pass over, since their sockets are full or about to close: one in so many. What is passed over makes the raw loop faster,
-/// not the server.
+/// Connections that a round may pass over, since their sockets are full or about to close: one in so many. What is
+/// passed over makes the raw loop faster, not the server.
 const SKIPPED_ONE_IN: u64 = 100;
 
 /// The command.
@@ -56,7 +57,8 @@ impl RawSendCommand {
         (!words.is_empty()).then_some(RawSendCommand(words))
     }
 
-    /// Has so many bytes written to each connection, and waits until they are all here; without a further one for so long, they are lost.
+    /// Has so many bytes written to each connection, and waits until they are all here; without a further one for so
+    /// long, they are lost.
     pub fn run(&self, pool: &ClientPool, bytes: usize, patience: Duration) -> Result<RawSendTiming, String> {
         let (before, _) = pool.pongs();
         let [program, arguments @ ..] = &self.0[..] else { return Err("there is no command for the raw loop".into()) };

@@ -1,4 +1,4 @@
-//! What several commands share: the sessions, the messages, the server's address, and how a report is told.
+//! What several commands share: the sessions, the messages, the server's address, and how a report is printed.
 
 use std::fmt::Display;
 use std::io::Write;

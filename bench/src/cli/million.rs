@@ -39,10 +39,12 @@ pub struct MillionArgs {
     /// How long passive sessions are waited for until all know what is unread: more than the server's interval.
     #[arg(long, value_name = "S", default_value_t = 90.0)]
     unread_seconds: f64,
-    /// How long those who stop reading are waited for until the server has cut them: more than one and a half heartbeats.
+    /// How long those who stop reading are waited for until the server has cut them: more than one and a half
+    /// heartbeats.
     #[arg(long, value_name = "S", default_value_t = 75.0)]
     stall_seconds: f64,
-    /// How long server and pool are watched at rest, once all have come: what heartbeats take is told apart from what steps take.
+    /// How long server and pool are watched at rest, once all have come: what heartbeats take is distinguished from
+    /// what steps take.
     #[arg(long, value_name = "S", default_value_t = 15.0)]
     rest_seconds: f64,
     /// Handshakes at a time, in all.

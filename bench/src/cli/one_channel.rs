@@ -67,8 +67,8 @@ pub struct FanoutArgs {
     /// Turns of server and kernel.
     #[arg(long, value_name = "N", default_value_t = 10)]
     turns: u32,
-    /// Compares with plain sends of the server's own, over the same sockets: the command that has it write bytes to all its
-    /// connections; their number is added to it.
+    /// Compares with plain sends of the server's own, over the same sockets: the command that has it write bytes to all
+    /// its connections; their number is added to it.
     #[arg(long, value_name = "COMMAND")]
     pulse: Option<String>,
 }
@@ -92,7 +92,7 @@ pub fn run_chat(args: &ChatArgs) -> Result<bool, Failure> {
 
 /// Runs `idle`.
 pub fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
-    // Nobody posts, so no channel is needed.
+    // No message is posted, so no channel is needed.
     let nowhere = PostArgs { channel: 0, poster_token: None, size: 0 };
     let chat = Chat { seconds: args.seconds, ..chat_of(&args.pool, &nowhere)? };
     let report = chat::run_idle(&chat)?.report;

@@ -1,6 +1,7 @@
 //! The commands that play a trace: `run`, which makes it of a scenario first, and `replay`, which reads it.
 //!
-//! Both play it on a server that is there (`--server`, `--town`), or start a Guildhall of their own for it (`--guildhall`).
+//! Both play it on a server that is there (`--server`, `--town`), or start a Guildhall of their own for it
+//! (`--guildhall`).
 
 use std::io::Write;
 use std::net::SocketAddr;

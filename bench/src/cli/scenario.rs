@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::arguments::Failure;
-use crate::model::scenario::{BUILT_IN, Made, Options, load, synth};
+use crate::model::scenario::load::{BUILT_IN, load};
+use crate::model::scenario::synth::{Made, Options, synth};
 use crate::model::trace::file;
 use crate::model::trace::summary::summary;
 

@@ -1,18 +1,20 @@
 //! What a server supports, found out by asking before the traffic begins: what it does not is left out of a run.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message, WebSocket};
 
 use crate::base::http::{HttpConnection, MessageTarget};
 use crate::base::{http, limits};
 use crate::model::fixture::{Fixture, user_of};
 use crate::model::trace;
 use crate::model::trace::{Action, Channel, ChannelKind, Trace};
-use crate::wire::frames::Kind;
-use crate::wire::{frames, payload, upgrade};
+use crate::wire::payload;
 
 /// Actions that a server may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,12 +66,14 @@ pub fn lacking(server: SocketAddr, fixture: &Fixture, trace: &Trace) -> Result<V
     Ok(lacking)
 }
 
-/// Whether the server has a feature. It is asked in a guild that has two sessions, and a channel of the kind that it takes.
+/// Whether the server has a feature. It is asked in a guild that has two sessions, and a channel of the kind that it
+/// takes.
 pub fn has(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -> Result<bool, String> {
     ask(server, fixture, trace, feature).map_err(|error| format!("asking for {}: {error}", feature.name()))
 }
 
-/// By guild, whether those get no messages who do not look at it. Guilds of the same size are alike, and so are all that are larger.
+/// By guild, whether those get no messages who do not look at it. Guilds of the same size are alike, and so are all
+/// that are larger.
 pub fn passive(server: SocketAddr, fixture: &Fixture, trace: &Trace) -> Result<Vec<bool>, String> {
     let mut sizes: Vec<u64> = trace
         .guilds
@@ -108,17 +112,17 @@ fn passes_over(server: SocketAddr, fixture: &Fixture, trace: &Trace, guild: usiz
     let (Some(channel), false) = (channel, place.id == 0) else { return Ok(false) };
     let mut one = ProbeSession::open(server, fixture.tokens.get(first))?;
     let mut other = ProbeSession::open(server, fixture.tokens.get(first + 1))?;
-    one.say(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}))?;
+    one.say(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}));
     // A server that does not know the op closes the connection, or says nothing about it.
-    one.hears("GUILD_CREATE")?;
-    other.hears("GUILD_CREATE")?;
+    one.receives("GUILD_CREATE")?;
+    other.receives("GUILD_CREATE")?;
     let target = MessageTarget { server, channel: channel.to_string(), token: fixture.tokens.get(first).to_owned() };
     HttpConnection::open(target)?.post("who gets this?")?;
-    one.hears("MESSAGE_CREATE")?;
-    let hears = other.wait("MESSAGE_CREATE", Instant::now() + limits::PASSIVE_TIME)?;
+    one.receives("MESSAGE_CREATE")?;
+    let receives = other.wait("MESSAGE_CREATE", Instant::now() + limits::PASSIVE_TIME)?;
     one.close()?;
     other.close()?;
-    Ok(!hears)
+    Ok(!receives)
 }
 
 fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -> io::Result<bool> {
@@ -138,16 +142,16 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
         Feature::Reactions => unreachable!("asked above"),
         Feature::Presences => {
             let mut other = ProbeSession::open(server, token(first + 1))?;
-            // In large guilds only those hear of it who follow somebody.
+            // In large guilds only sessions that follow the user get it.
             if let Some(user) = user_of(token(first)) {
                 let follows = json!({"typing": true, "activities": true, "members": [user.to_string()]});
-                other.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): follows}}}))?;
+                other.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): follows}}}));
             }
             let says =
                 |status: &str| json!({"op": 3, "d": {"since": 0, "activities": [], "status": status, "afk": false}});
-            one.say(&says("idle"))?;
-            let seen = other.hears("PRESENCE_UPDATE")?;
-            one.say(&says("online"))?;
+            one.say(&says("idle"));
+            let seen = other.receives("PRESENCE_UPDATE")?;
+            one.say(&says("online"));
             other.close()?;
             one.close()?;
             Ok(seen)
@@ -157,9 +161,9 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
                 let d = json!({"guild_id": guild.to_string(), "channel_id": channel, "self_mute": false, "self_deaf": false});
                 json!({"op": 4, "d": d})
             };
-            one.say(&says(channel.to_string().into()))?;
-            let seen = one.hears("VOICE_STATE_UPDATE")?;
-            one.say(&says(Value::Null))?;
+            one.say(&says(channel.to_string().into()));
+            let seen = one.receives("VOICE_STATE_UPDATE")?;
+            one.say(&says(Value::Null));
             one.close()?;
             Ok(seen)
         }
@@ -167,8 +171,8 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
             let channels = json!({channel.to_string(): [[0, 99]]});
             let wants =
                 json!({"typing": true, "threads": false, "activities": true, "members": [], "channels": channels});
-            one.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}))?;
-            let seen = one.hears("GUILD_MEMBER_LIST_UPDATE")?;
+            one.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+            let seen = one.receives("GUILD_MEMBER_LIST_UPDATE")?;
             one.close()?;
             Ok(seen)
         }
@@ -177,131 +181,79 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
 
 /// Whether the server knows of reactions: to a message that is not there it says so, and not that the route is unknown.
 fn reacts(server: SocketAddr, token: &str, channel: u64) -> io::Result<bool> {
-    let mut stream = TcpStream::connect(server)?;
-    stream.set_read_timeout(Some(limits::ANSWER_TIME))?;
     let mut request = Vec::new();
     let path = format!("/api/v10/channels/{channel}/messages/1/reactions/%F0%9F%98%80/@me");
     http::write(&mut request, server, "PUT", &path, token, None);
-    stream.write_all(&request)?;
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        bytes.extend_from_slice(&buffer[..read]);
-        if let Some(answer) = http::answer(&bytes).map_err(io::Error::other)? {
-            let body: Value = serde_json::from_slice(&bytes[answer.body..answer.end]).unwrap_or_default();
-            // 10008 is «Unknown Message»; code 0 goes with «404: Not Found» and «405: Method Not Allowed».
-            return Ok(answer.is_ok() || body["code"].as_u64().is_some_and(|code| code != 0));
-        }
-    }
+    let target = MessageTarget { server, channel: channel.to_string(), token: token.to_owned() };
+    let (status, body) = HttpConnection::open(target)?.ask(&request)?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // 10008 is «Unknown Message»; code 0 goes with «404: Not Found» and «405: Method Not Allowed».
+    Ok((200..300).contains(&status) || body["code"].as_u64().is_some_and(|code| code != 0))
 }
 
 /// A session that blocks.
 struct ProbeSession {
-    stream: TcpStream,
-    read: Vec<u8>,
+    socket: WebSocket<TcpStream>,
     open: bool,
 }
 
 impl ProbeSession {
     /// Connects, identifies with all intents, and waits for READY.
     fn open(server: SocketAddr, token: &str) -> io::Result<ProbeSession> {
+        let until = Instant::now() + limits::HANDSHAKE_TIME;
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
-        let mut peek = ProbeSession { stream, read: Vec::new(), open: true };
-        let mut request = Vec::new();
-        upgrade::write(&mut request, server, false);
-        peek.stream.write_all(&request)?;
-        let until = Instant::now() + limits::HANDSHAKE_TIME;
-        loop {
-            if let Some(length) = upgrade::read(&peek.read).map_err(|broken| io::Error::other(broken.0))? {
-                peek.read.drain(..length);
-                break;
-            }
-            if !peek.more(until)? {
-                return Err(io::Error::other("the server does not answer the upgrade"));
-            }
-        }
+        stream.set_read_timeout(Some(limits::HANDSHAKE_TIME))?;
+        let (socket, _) = tungstenite::client(format!("ws://{server}/?v=10&encoding=json"), stream)
+            .map_err(|error| io::Error::other(format!("the upgrade: {error}")))?;
+        let mut session = ProbeSession { socket, open: true };
         let properties = json!({"os": "linux", "browser": "guildhall-bench", "device": "guildhall-bench"});
         let intents = (1u64 << 17) - 1;
-        peek.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}))?;
-        match peek.wait("READY", until)? {
-            true => Ok(peek),
+        session.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
+        match session.wait("READY", until)? {
+            true => Ok(session),
             false => Err(io::Error::other("the server does not take the first tokens")),
         }
     }
 
-    fn say(&mut self, payload: &Value) -> io::Result<()> {
-        let mut frame = Vec::new();
-        frames::write(&mut frame, Kind::Text, payload.to_string().as_bytes(), [0; 4]);
+    fn say(&mut self, payload: &Value) {
         // A server that does not know an op closes the connection; that is an answer, not a failure.
-        if self.open && self.stream.write_all(&frame).is_err() {
-            self.open = false;
-        }
-        Ok(())
+        self.open = self.open && self.socket.send(Message::text(payload.to_string())).is_ok();
     }
 
     /// Whether a dispatch of this name comes soon.
-    fn hears(&mut self, name: &str) -> io::Result<bool> {
+    fn receives(&mut self, name: &str) -> io::Result<bool> {
         self.wait(name, Instant::now() + limits::PROBE_TIME)
     }
 
     fn wait(&mut self, name: &str, until: Instant) -> io::Result<bool> {
         while self.open {
-            let frame = frames::next(&self.read).map_err(|broken| io::Error::other(broken.0))?;
-            let Some(frame) = frame else {
-                if !self.more(until)? {
+            let left = until.saturating_duration_since(Instant::now());
+            if left < Duration::from_millis(1) {
+                return Ok(false);
+            }
+            self.socket.get_ref().set_read_timeout(Some(left))?;
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    if payload::envelope(text.as_bytes()).is_some_and(|envelope| envelope.name == name) {
+                        return Ok(true);
+                    }
+                }
+                Ok(message) => self.open = !message.is_close(),
+                Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     return Ok(false);
                 }
-                continue;
-            };
-            let found = payload::envelope(frame.payload).is_some_and(|envelope| envelope.name == name);
-            self.open = frame.kind != Kind::Close;
-            let length = frame.length;
-            self.read.drain(..length);
-            if found {
-                return Ok(true);
+                Err(_) => self.open = false,
             }
         }
         Ok(false)
     }
 
-    /// Reads more; `false` if nothing came in time.
-    fn more(&mut self, until: Instant) -> io::Result<bool> {
-        let left = until.saturating_duration_since(Instant::now());
-        if left < Duration::from_millis(1) {
-            return Ok(false);
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => {
-                self.open = false;
-                Ok(false)
-            }
-            Ok(read) => {
-                self.read.extend_from_slice(&buffer[..read]);
-                Ok(true)
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                self.open = false;
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Ends the session, so that the server does not keep it.
     fn close(&mut self) -> io::Result<()> {
-        let mut frame = Vec::new();
-        frames::write(&mut frame, Kind::Close, &1000u16.to_be_bytes(), [0; 4]);
-        if self.open {
-            // The server closes; whoever closes first keeps the port for a minute.
-            let _ = self.stream.write_all(&frame);
+        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        // The server closes; the side that closes first keeps the port for a minute.
+        if self.open && self.socket.close(Some(normal)).is_ok() {
             self.wait("", Instant::now() + limits::PROBE_TIME)?;
         }
         Ok(())

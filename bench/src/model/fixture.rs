@@ -1,6 +1,7 @@
 //! A trace's guilds on a real server: their ids, and the tokens of the people.
 //!
-//! Guildhall's own come from `admin import` ([`crate::runs::server_process`]); for another server somebody writes the file by hand.
+//! Guildhall's own come from `admin import` ([`crate::runs::server_process`]); for another server the file is written
+//! by hand.
 
 use std::collections::HashSet;
 use std::path::Path;

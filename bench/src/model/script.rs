@@ -1,7 +1,8 @@
 //! What a pool's sessions may see and have to do: a trace as far as it concerns them, in the form that threads can use.
 //!
-//! Events that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order is
-//! decided by stream and number. The driver makes a script of a trace; [`crate::generate::clients`] plays and judges it.
+//! Events that the same people may see are one *stream*, and numbered: what is entitled, lost, doubled or out of order
+//! is decided by stream and number. The driver makes a script of a trace; [`crate::generate::clients`] plays and judges
+//! it.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -15,7 +16,7 @@ use crate::model::trace::Status;
 /// GUILDS, GUILD_MESSAGES and MESSAGE_CONTENT: what a script of messages alone needs.
 pub const MESSAGE_INTENTS: u64 = 1 | 1 << 9 | 1 << 15;
 
-/// What is delivered, as far as latencies are told apart.
+/// What is delivered, as far as latencies are distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -72,7 +73,7 @@ pub enum Duty {
     /// Every entitled session.
     #[default]
     All,
-    /// Nobody must, every entitled session may: presences of people who are not looked at, for example.
+    /// Optional for every entitled session: presences of users that are not looked at, for example.
     Optional,
 }
 
@@ -113,7 +114,7 @@ pub enum SessionAction {
     Scroll(u64, u64, u32, u32),
 }
 
-/// What somebody sees who has a guild open.
+/// What a session sees that has a guild open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     /// The guild's id.
@@ -146,16 +147,16 @@ pub struct Script {
     pub guild_of: Vec<u32>,
     /// Whether only those see a stream who look at its guild, and say so; empty: none is such.
     pub looked_at: Vec<bool>,
-    /// Kinds of guilds, whose latencies are told apart; fewer than two: none are.
+    /// Kinds of guilds, whose latencies are distinguished; fewer than two: none are.
     pub groups: Vec<String>,
     /// Which of them a stream belongs to.
     pub group_of: Vec<u8>,
-    /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to. Empty: all
-    /// begins when the session becomes live.
+    /// Guilds' numbers by their ids: a GUILD_CREATE begins, a GUILD_DELETE ends what a session is entitled to. Empty:
+    /// all begins when the session becomes live.
     pub guilds: HashMap<u64, u32>,
     /// Sessions that are not connected before the traffic: they wait for [`SessionAction::Connect`].
     pub absent: Vec<bool>,
-    /// Whether each session says that it looks at its guilds: op 14 after it became live. Empty: nobody does.
+    /// Whether each session says that it looks at its guilds: op 14 after it became live. Empty: none does.
     pub looking: Vec<bool>,
     /// By guild's number: what those who look at it say. Guilds that are not here are not looked at.
     pub views: Vec<View>,
@@ -176,8 +177,8 @@ pub struct Script {
 pub struct Named {
     /// Its kind.
     pub kind: Kind,
-    /// A message's id for deletes, a channel's for channels, a user's for all others; [`Named::pair`] of message and user for
-    /// reactions, of channel and user for typing.
+    /// A message's id for deletes, a channel's for channels, a user's for all others; [`Named::pair`] of message and
+    /// user for reactions, of channel and user for typing.
     pub id: u64,
 }
 
@@ -193,7 +194,7 @@ impl Named {
 pub struct Ledger {
     /// The latest marks of each name, the oldest first.
     entries: RwLock<HashMap<Named, Vec<Mark>>>,
-    /// Whether anything was ever written: if not, nobody has to look.
+    /// Whether anything was ever written: if not, no lookup is needed.
     used: AtomicBool,
 }
 

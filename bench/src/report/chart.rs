@@ -1,7 +1,7 @@
-//! Charts as SVG: axes whose labels never touch, curves that are told apart, legends.
+//! Charts as SVG: axes whose labels never touch, curves that are distinguished, legends.
 //!
-//! A latency curve's x is 1/(1-p) on a log scale: to the right each decade is ten times rarer, so that the tail has as much room as
-//! the median. All coordinates of log axes are logarithms to the base 10.
+//! A latency curve's x is 1/(1-p) on a log scale: to the right each decade is ten times rarer, so that the tail has as
+//! much room as the median. All coordinates of log axes are logarithms to the base 10.
 
 use std::io;
 use std::ops::Range;
@@ -493,7 +493,7 @@ impl Writing {
     }
 }
 
-/// The width of a character by the font's size. Whoever looks at the picture has some font; these are of a wide one.
+/// The width of a character by the font's size. The viewer's font is not known; these are of a wide one.
 fn width_of(character: char) -> f64 {
     match character {
         'i' | 'j' | 'l' | 'I' | '.' | ',' | ' ' | '/' | ':' | ';' | '\'' | '|' | '·' => 0.34,

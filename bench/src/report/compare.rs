@@ -1,7 +1,8 @@
 //! Two reports side by side: what changed, and what got worse by more than noise.
 //!
-//! Two runs of the same server never have the same numbers. A difference counts only if it is more than the number's noise, a share
-//! of the first run's value, and more than a least difference that is worth a word. What must be 0 has no noise.
+//! Two runs of the same server never have the same numbers. A difference counts only if it is more than the number's
+//! noise, a share of the first run's value, and more than a least difference that is worth a word. What must be 0 has
+//! no noise.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! A histogram as percentile distribution: the text that the HdrHistogram plotter reads.
 //!
-//! Values are milliseconds, of histograms of microseconds. Read back, the text gives the curve that [`page`](crate::report::page)
-//! draws.
+//! Values are milliseconds, of histograms of microseconds. Read back, the text gives the curve that
+//! [`page`](crate::report::page) draws.
 
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! What a run of traffic found, for people and as JSON.
 //!
-//! [`run`] is the report of a replay and [`series`] its course second by second; [`folder`] writes both, with [`page`] as a picture
-//! and [`hgrm`] for other plotters. [`compare`] sets two reports side by side.
+//! [`run`] is the report of a replay and [`series`] its course second by second; [`folder`] writes both, with [`page`]
+//! as a picture and [`hgrm`] for other plotters. [`compare`] sets two reports side by side.
 
 pub mod chart;
 pub mod compare;
@@ -33,7 +33,7 @@ pub enum Bottleneck {
     Server,
     /// A thread of the client was saturated.
     Client,
-    /// Nobody was.
+    /// Neither was.
     #[default]
     Neither,
 }

@@ -123,6 +123,7 @@ fn tile(parts: i32, what: &'static str, value: String, ink: RGBColor, below: [St
     Tile { what, value, ink, below, parts }
 }
 
+// A table: one tile for each main number.
 fn tile_texts(report: &RunReport) -> Vec<Tile> {
     let (all, arrival, traffic, server) = (&report.all, &report.arrival, &report.traffic, &report.server);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".into());
@@ -350,7 +351,7 @@ fn faulty_seconds(points: &[Point], height: f64) -> Line {
     Line { look: FAULTS, parts }
 }
 
-/// What is told below: what the numbers alone do not say.
+/// The lines at the foot: what the numbers alone do not say.
 fn foot_lines(report: &RunReport) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     lines.extend(report.warnings.iter().map(|warning| ("warning", warning.clone())));

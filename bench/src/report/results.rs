@@ -20,8 +20,8 @@ const OURS: &str = "Guildhall";
 /// What is put together.
 #[derive(Debug, Args)]
 pub struct ResultsArgs {
-    /// The folder with what was measured: ceiling.json, raw.json, fanout.json, rows.jsonl, runs/NAME/report.json; what is missing
-    /// is left out.
+    /// The folder with what was measured: ceiling.json, raw.json, fanout.json, rows.jsonl, runs/NAME/report.json; what
+    /// is missing is left out.
     #[arg(value_name = "DIR")]
     from: PathBuf,
     /// The folder of the results: results.json and README.md in it are replaced.

@@ -1,7 +1,8 @@
 //! The report of a replay: every number, with its unit, as it is in `report.json`.
 //!
-//! Times are milliseconds, sizes bytes, rates per second of the wall clock, shares from 0 to 1; the names say what is otherwise.
-//! What is not known (the server's CPU time without its process id, say) is absent, never 0. `bench/REPORT.md` explains each number.
+//! Times are milliseconds, sizes bytes, rates per second of the wall clock, shares from 0 to 1; the names say what is
+//! otherwise. What is not known (the server's CPU time without its process id, say) is absent, never 0.
+//! `bench/REPORT.md` explains each number.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,7 +36,8 @@ pub struct RunReport {
     pub all: Deliveries,
     /// What was delivered, by kind.
     pub kinds: BTreeMap<Kind, Deliveries>,
-    /// From an event's intended time to each receipt, by the groups of guilds that the trace tells apart; empty: it has only one.
+    /// From an event's intended time to each receipt, by the groups of guilds that the trace tells apart; empty: it has
+    /// only one.
     #[serde(default)]
     pub groups_ms: BTreeMap<String, Times>,
     /// How fast.
@@ -56,7 +58,7 @@ pub struct RunReport {
     /// Actions of the trace that were not played.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
-    /// What whoever reads the numbers should know.
+    /// What a reader of the numbers should know.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// What went wrong, and where; not more than a few dozen, all are counted.
@@ -69,7 +71,7 @@ pub struct RunReport {
     pub bottleneck: Bottleneck,
     /// Whether the run measures the server: not if the load generator was the limit.
     pub valid: bool,
-    /// Whether everything was delivered once, in order, to those entitled and to nobody else, and nothing was refused.
+    /// Whether everything was delivered once, in order, to entitled sessions only, and nothing was refused.
     pub sound: bool,
 }
 
@@ -167,11 +169,11 @@ pub struct Deliveries {
     pub out_of_order: u64,
     /// Events that reached a session that was not entitled to them.
     pub leaked: u64,
-    /// Deliveries that nobody had to get, but did and might.
+    /// Deliveries that were allowed, but not owed.
     pub optional: u64,
     /// From an event's intended time to each receipt.
     pub latency_ms: Times,
-    /// From an event's intended time to its last receipt, of events that reached everybody who had to get them.
+    /// From an event's intended time to its last receipt, of events that reached every session that had to get them.
     pub last_session_ms: Times,
 }
 
@@ -216,7 +218,8 @@ pub struct Traffic {
 pub struct Rest {
     /// By kind of request: `message`, `history`, …
     pub routes: BTreeMap<String, Route>,
-    /// From an action's intended time to its request being handed to the kernel. It is part of all latencies: nothing is omitted.
+    /// From an action's intended time to its request being handed to the kernel. It is part of all latencies: nothing
+    /// is omitted.
     pub lag_ms: Times,
 }
 
@@ -385,7 +388,8 @@ impl From<&tally::Fault> for Fault {
 }
 
 impl RunReport {
-    /// Draws the conclusions from the other numbers: the sums over all kinds, the bottleneck, whether the run is valid and sound.
+    /// Draws the conclusions from the other numbers: the sums over all kinds, the bottleneck, whether the run is valid
+    /// and sound.
     pub fn conclude(&mut self) {
         let times = (self.all.latency_ms, self.all.last_session_ms);
         self.all = Deliveries { latency_ms: times.0, last_session_ms: times.1, ..Deliveries::default() };
@@ -403,7 +407,8 @@ impl RunReport {
             && self.rest.errors() == 0;
     }
 
-    /// The main numbers in the form in which servers of all kinds are compared; `message_bytes` are those of a message's text.
+    /// The main numbers in the form in which servers of all kinds are compared; `message_bytes` are those of a
+    /// message's text.
     pub fn row(&self, message_bytes: u64) -> Row {
         let messages = self.kinds.get(&Kind::Message).map_or(0, |deliveries| deliveries.events);
         Row {

@@ -24,7 +24,7 @@ use crate::verify::marker::Marker;
 use crate::verify::tally::Fault;
 use crate::verify::verifier;
 
-/// Faults that are told: they are alike.
+/// Faults that are reported: they are alike.
 const FAULTS_TOLD: usize = 5;
 /// While waiting.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -61,7 +61,8 @@ pub struct Report {
     pub deliveries_per_cpu_second: f64,
     /// How busy the pool's thread was.
     pub busy: Busy,
-    /// The first of what went wrong. The gateway cuts whoever does not read: a machine that is busy otherwise shows it here.
+    /// The first of what went wrong. The gateway cuts clients that do not read: a machine that is busy otherwise shows
+    /// it here.
     pub faults: Vec<Fault>,
     /// Whether everything was delivered once and in order.
     pub sound: bool,

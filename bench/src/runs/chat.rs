@@ -1,5 +1,5 @@
-//! The run with nothing but messages: everybody in one channel, a steady rate, and the question whether everybody got everything
-//! once, in order, and how fast. No scenario and no fixture is needed, only a channel and tokens.
+//! The run with nothing but messages: all sessions in one channel, a steady rate, and the question whether all sessions
+//! got everything once, in order, and how fast. No scenario and no fixture is needed, only a channel and tokens.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! One message at a time to all sessions, in turn with plain sends of the same size to as many sockets: how much does the
-//! server add to what the kernel costs?
+//! One message at a time to all sessions, in turn with plain sends of the same size to as many sockets: how much does
+//! the server add to what the kernel costs?
 //!
-//! The plain sends are another process's to other sockets, or the server's own to the very same sockets (`admin pulse`). In the
-//! second case it is also seen how long each takes to reach the last session, by the same client.
+//! The plain sends are another process's to other sockets, or the server's own to the very same sockets (`admin
+//! pulse`). In the second case it is also seen how long each takes to reach the last session, by the same client.
 
 use std::fmt;
 use std::io;
@@ -32,7 +32,8 @@ const TARGET: f64 = 1.15;
 const TARGET_LAST: f64 = 1.25;
 /// Between looks at whether all have received a message.
 const PAUSE: Duration = Duration::from_micros(200);
-/// After the last receipt of a turn: the server still has to come to rest. Not longer, since it also uses some CPU at rest.
+/// After the last receipt of a turn: the server still has to come to rest. Not longer, since it also uses some CPU at
+/// rest.
 const REST: Duration = Duration::from_millis(20);
 
 /// A run.
@@ -204,7 +205,7 @@ struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Posts so many messages, each when the one before has reached everybody. Says how many did.
+    /// Posts so many messages, each when the one before has reached all sessions. Says how many did.
     fn turn(&mut self, messages: u32, watch: &mut Watch) -> io::Result<u32> {
         self.last_ns = 0;
         for done in 0..messages {

@@ -83,8 +83,8 @@ impl Moment {
     }
 }
 
-/// Finds out what the server supports, and plays that. An error says why there was no run; what went wrong in a run is in its
-/// report.
+/// Finds out what the server supports, and plays that. An error says why there was no run; what went wrong in a run is
+/// in its report.
 pub fn run(run: &Run) -> Result<Findings, String> {
     run.fixture.check(&run.trace)?;
     let lacking = feature_probe::lacking(run.server, &run.fixture, &run.trace)?;
@@ -198,8 +198,8 @@ pub fn play(
     Ok(findings)
 }
 
-/// Has the driver play on a thread of its own, and calls `look` until it has ended and this time has come. Says what came of it,
-/// and the thread's CPU time.
+/// Has the driver play on a thread of its own, and calls `look` until it has ended and this time has come. Says what
+/// came of it, and the thread's CPU time.
 fn drive(
     driver: &RestDriver,
     plays: impl Fn(&Action) -> bool + Sync,
@@ -288,7 +288,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult
             findings.last_session.insert(*kind, (**times).clone());
         }
     }
-    // A stream has events of several kinds: its order is told with those of the first.
+    // A stream has events of several kinds: its order is reported with those of the first.
     if judgement.out_of_order > 0 {
         let first = found.kinds.keys().next().copied().unwrap_or(Kind::Message);
         found.kinds.entry(first).or_default().out_of_order = judgement.out_of_order;

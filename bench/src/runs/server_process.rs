@@ -1,4 +1,5 @@
-//! A Guildhall of our own for a run: its data directory, its process. All through its command line, as an operator would.
+//! A Guildhall of our own for a run: its data directory, its process. All through its command line, as an operator
+//! would.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -87,7 +88,7 @@ pub fn settle(terms: &ServerOptions, trace: &Trace) -> Result<Fixture, String> {
         let channels = made.channels.iter().map(number).collect::<Result<_, _>>()?;
         fixture.guilds.push(FixtureGuild { id: number(&made.guild_id)?, channels, invite: Some(made.invite) });
     }
-    // Whoever runs the same trace again on this data directory needs it.
+    // A second run of the same trace on this data directory needs it.
     let file = File::create(terms.data.join(TOWN)).map_err(|error| error.to_string())?;
     serde_json::to_writer(BufWriter::new(file), &fixture).map_err(|error| error.to_string())?;
     Ok(fixture)

@@ -1,7 +1,8 @@
-//! By event: how many sessions are entitled to it, how many have it, and how long the slowest took. One table for all threads.
+//! By event: how many sessions are entitled to it, how many have it, and how long the slowest took. One table for all
+//! threads.
 //!
-//! A thread adds up what it receives in [`DeliveryBuffer`] and brings it here some hundred times a second, so that threads do not
-//! fight for the same bytes at every delivery.
+//! A thread adds up what it receives in [`DeliveryBuffer`] and brings it here some hundred times a second, so that
+//! threads do not fight for the same bytes at every delivery.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
@@ -32,7 +33,7 @@ struct Arrivals {
 }
 
 impl DeliveryTable {
-    /// Nobody is entitled to anything yet.
+    /// No session is entitled to anything yet.
     pub fn new(script: &Script) -> DeliveryTable {
         let streams = script.streams.iter().map(|stream| Stream {
             entitled: (0..=stream.kinds.len()).map(|_| AtomicI32::new(0)).collect(),
@@ -87,8 +88,8 @@ impl DeliveryTable {
         self.streams[stream as usize].arrivals[index as usize].slowest_us.load(Ordering::Relaxed)
     }
 
-    /// Deliveries that have to come and are not here yet; `accepted` says which events the server took. Looks at every event: with
-    /// millions of them that takes a while.
+    /// Deliveries that have to come and are not here yet; `accepted` says which events the server took. Looks at every
+    /// event: with millions of them that takes a while.
     pub fn outstanding(&self, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> u64 {
         let must = Kind::ALL.map(|kind| script.duty(kind) == Duty::All);
         let mut outstanding = 0;

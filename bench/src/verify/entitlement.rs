@@ -1,8 +1,8 @@
 //! Which streams a thread's sessions are entitled to, from when until when, and what of them they have received.
 //!
-//! A session's time in a stream begins when the guild's GUILD_CREATE comes (or, if the script knows no guilds, when the session
-//! becomes live), at the first event that is intended then or later; in streams of those who look at a guild, when the server has taken
-//! notice that the session does. It ends with the guild's GUILD_DELETE, or when the session
+//! A session's time in a stream begins when the guild's GUILD_CREATE comes (or, if the script knows no guilds, when the
+//! session becomes live), at the first event that is intended then or later; in streams of those who look at a guild,
+//! when the server has taken notice that the session does. It ends with the guild's GUILD_DELETE, or when the session
 //! does. A session that is cut and resumes keeps its times: nothing may be missing.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Entitlements {
     /// By session and stream, as the script lists them, from that of the thread's first session on.
     receipts: Vec<Receipt>,
     offset: usize,
-    /// By kind: whether everybody who is entitled must receive it.
+    /// By kind: whether every entitled session must receive it.
     must: [bool; Kind::COUNT],
     /// When the traffic begins and how fast it goes, once that is known.
     traffic: Option<(u64, f64)>,
@@ -48,7 +48,8 @@ pub struct EventVerdict {
 }
 
 impl Entitlements {
-    /// Nobody is entitled to anything yet. The thread has the sessions from `first` up to, but not including, `end`.
+    /// No session is entitled to anything yet. The thread has the sessions from `first` up to, but not including,
+    /// `end`.
     pub fn new(script: Arc<Script>, events: Arc<DeliveryTable>, first: u32, end: u32) -> Entitlements {
         let start = |session: u32| script.starts.get(session as usize).map_or(script.entitled.len(), |at| *at as usize);
         let (offset, after) = (start(first), start(end));
@@ -184,7 +185,7 @@ impl Entitlements {
 
     /// A session has received an event that names something. `guild` is the id of the guild that it says it is of.
     pub fn take_named(&mut self, session: u32, named: Named, guild: Option<u64>) -> Option<EventVerdict> {
-        // Somebody types twice, and the second time is asked for before the first has arrived: it is the first that comes first.
+        // A user may type again before the first event has arrived: the first comes first.
         // The same person in another guild is another event.
         let guild = guild.and_then(|id| self.guild(id));
         let is_there =
@@ -215,7 +216,8 @@ mod tests {
     use crate::model::script::Stream;
     use std::collections::HashMap;
 
-    /// Two guilds with ids 10 and 11; the first has a hidden channel that only session 0 sees. An event a second in each.
+    /// Two guilds with ids 10 and 11; the first has a hidden channel that only session 0 sees. An event a second in
+    /// each.
     fn script() -> Arc<Script> {
         let stream =
             || Stream { kinds: vec![Kind::Message; 30], at_us: (0..30).map(|second| second * 1_000_000).collect() };

@@ -1,6 +1,6 @@
 //! Did every session get everything once and in order? Three judges that look at different things: [`Sequence`] at the
-//! numbers of the dispatches on one session, [`Receipt`] at the events of one stream on one session, and [`Receipt::order`]
-//! at whether the sessions saw the same order.
+//! numbers of the dispatches on one session, [`Receipt`] at the events of one stream on one session, and
+//! [`Receipt::order`] at whether the sessions saw the same order.
 
 /// Numbers that were left out: sorted ranges, both ends included, none empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub enum Taken {
     Again,
     /// It is of the time before the session was entitled: it may come or not.
     Early,
-    /// Nobody must receive it, and it is not known whether it has been here.
+    /// It is optional, and it is not known whether it has been here.
     Idle,
     /// The session is not entitled to the stream.
     Leaked,
@@ -106,10 +106,11 @@ const NEVER: u32 = u32::MAX;
 /// Events that the window shows.
 const WINDOW: u32 = u64::BITS;
 
-/// Which events of one stream one session has received, from when on it was entitled to them, and in which order they came.
+/// Which events of one stream one session has received, from when on it was entitled to them, and in which order they
+/// came.
 ///
-/// 32 bytes as long as events come about in the order of their numbers: a window of 64 events moves up, and only what it
-/// leaves behind that should have come is remembered one by one.
+/// 32 bytes as long as events come about in the order of their numbers: a window of 64 events moves up, and only what
+/// it leaves behind that should have come is remembered one by one.
 #[derive(Debug)]
 pub struct Receipt {
     /// Bit `i`: event `base + i` is here.
@@ -154,8 +155,8 @@ impl Receipt {
         (self.window, self.order, self.base, self.from) = (0, 0, from, from);
     }
 
-    /// The session is no longer entitled. Events below `least` must have come, those below `most` if a later one did: those
-    /// above may have been on their way when it ended, and overtaken by others. Says where its time ended.
+    /// The session is no longer entitled. Events below `least` must have come, those below `most` if a later one did:
+    /// those above may have been on their way when it ended, and overtaken by others. Says where its time ended.
     pub fn end(&mut self, least: u32, most: u32) -> u32 {
         let until = self.reached().min(most).max(least).max(self.from);
         let mut gaps = Gaps::default();
@@ -229,7 +230,7 @@ impl Receipt {
         self.base + (WINDOW - self.window.leading_zeros())
     }
 
-    /// Everything below `until` that has not come, as ranges without their ends, in order. Events that nobody must receive may
+    /// Everything below `until` that has not come, as ranges without their ends, in order. Optional events may
     /// be among them.
     pub fn holes(&self, until: u32, mut each: impl FnMut(u32, u32)) {
         for (first, last) in self.beyond.iter().flat_map(|beyond| beyond.gaps.ranges()) {
@@ -266,7 +267,7 @@ fn fold(order: u64, index: u32) -> u64 {
     (order ^ (u64::from(index) + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }
 
-/// What most of the complete sessions saw; whoever saw something else saw it out of order.
+/// The order that most of the complete sessions saw; any other is out of order.
 pub fn common_order(orders: impl Iterator<Item = u64>) -> Option<u64> {
     let mut counted = std::collections::HashMap::<u64, u64>::new();
     for order in orders {
@@ -338,7 +339,7 @@ mod tests {
                         (false, false) => Taken::Again,
                     };
                     let taken = receipt.take(index, must);
-                    // What need not come is not remembered for ever.
+                    // What need not come is not remembered for long.
                     assert!(taken == expected || !must(index) && taken == Taken::Idle, "seed {seed}, event {index}");
                 }
             }

@@ -242,7 +242,7 @@ pub struct Tally {
     pub again: [u64; Kind::COUNT],
     /// By kind: events that came to who may not see them.
     pub leaked: [u64; Kind::COUNT],
-    /// Pongs that nobody has asked for: how many, and when the last one came, in nanoseconds since 1970.
+    /// Unsolicited pongs: how many, and when the last one came, in nanoseconds since 1970.
     pub pongs: (u64, u64),
     /// What was received and is not yet in the table of events.
     pub receiving: DeliveryBuffer,
@@ -269,7 +269,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Nothing is counted yet; latencies of so many groups of guilds are told apart.
+    /// Nothing is counted yet; latencies of so many groups of guilds are distinguished.
     pub fn of_groups(groups: usize) -> Tally {
         let groups = if groups < 2 { Vec::new() } else { (0..groups).map(|_| coarse()).collect() };
         Tally { groups, ..Tally::default() }

@@ -21,7 +21,8 @@ pub struct Verification {
     pub sessions: u64,
     /// By kind.
     pub kinds: BTreeMap<Kind, KindResult>,
-    /// Times that sessions were entitled to a stream, received everything of it, but not in the order in which most did.
+    /// Times that sessions were entitled to a stream, received everything of it, but not in the order in which most
+    /// did.
     pub out_of_order: u64,
     /// Dispatches whose number was left out and never came.
     pub sequence_missing: u64,
@@ -53,16 +54,17 @@ pub struct KindResult {
     pub received: u64,
     /// Of the expected ones, those that never came although something later of the stream did.
     pub lost: u64,
-    /// Of the expected ones, those that never came, and nothing later of the stream either: still to come, perhaps, had the run
-    /// waited longer.
+    /// Of the expected ones, those that never came, and nothing later of the stream either: still to come, perhaps, had
+    /// the run waited longer.
     pub not_yet: u64,
     /// Events that a session received again.
     pub duplicated: u64,
     /// Events that reached a session that was not entitled to them.
     pub leaked: u64,
-    /// Deliveries that nobody had to get.
+    /// Deliveries that were allowed, but not owed.
     pub optional: u64,
-    /// From an event's intended time to its last receipt, in microseconds, of events that reached everybody who had to get them.
+    /// From an event's intended time to its last receipt, in microseconds, of events that reached every session that
+    /// had to get them.
     #[serde(skip)]
     pub last_session: Option<Box<Histogram<u64>>>,
 }
@@ -214,11 +216,11 @@ fn compare_orders(
     }
 }
 
-/// What sessions owe of one stream. A session may miss millions of events, and a million sessions may miss the same: so they are
-/// added up as ranges.
+/// What sessions owe of one stream. A session may miss millions of events, and a million sessions may miss the same: so
+/// they are added up as ranges.
 #[derive(Debug)]
 struct MissingCounts {
-    /// By event: how many before it everybody who is entitled must have; one more than there are events.
+    /// By event: how many before it every entitled session must have; one more than there are events.
     due: Vec<u32>,
     /// By event: by how many sessions more than the event before it was lost. Empty: nothing was.
     lost: Vec<i32>,
@@ -227,7 +229,7 @@ struct MissingCounts {
 }
 
 impl MissingCounts {
-    /// `due` says of each event whether everybody who is entitled must have it.
+    /// `due` says of each event whether every entitled session must have it.
     fn new(due: impl Iterator<Item = bool>) -> MissingCounts {
         let mut sum = 0;
         let sums = due.map(|due| {

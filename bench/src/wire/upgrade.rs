@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::base::limits;
 use crate::wire::frames::Broken;
 
-/// The RFC's own example: nobody here has to be told apart from a cache.
+/// The RFC's own example: no cache is involved here.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// What a server that has read [`KEY`] answers, as the RFC says.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";

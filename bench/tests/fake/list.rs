@@ -10,7 +10,7 @@ pub struct Window {
     told: Option<Vec<Value>>,
 }
 
-/// The windows of somebody who looks at these ranges; those that stay are not told again.
+/// The windows of a session that looks at these ranges; those that stay are not sent again.
 pub fn look<'a>(before: &[Window], ranges: impl Iterator<Item = &'a Value>) -> Vec<Window> {
     let number = |value: &Value| value.as_u64().expect("a number") as usize;
     let windows = ranges.map(|range| {
@@ -33,7 +33,7 @@ pub fn rows(people: &[(u32, String)]) -> Vec<Value> {
     rows
 }
 
-/// What has changed in somebody's windows, if anything has.
+/// What has changed in a session's windows, if anything has.
 pub fn update(windows: &mut [Window], rows: &[Value], members: usize) -> Option<Value> {
     let online = rows.len() - 1;
     let mut ops = Vec::new();

@@ -1,5 +1,5 @@
-//! A small server with the guilds of a trace that does exactly one thing wrong: what it delivers is known, so the checker can be
-//! checked.
+//! A small server with the guilds of a trace that does exactly one thing wrong: what it delivers is known, so the
+//! checker can be checked.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -54,11 +54,11 @@ pub enum Mischief {
     Swap,
     /// The session gets the event though it may not see it.
     Leak,
-    /// Nobody gets the event, though it was accepted.
+    /// No session gets the event, though it was accepted.
     Swallow,
-    /// The request is refused, and nobody gets the event.
+    /// The request is refused, and no session gets the event.
     Refuse,
-    /// Everybody is asked to reconnect before the event.
+    /// All sessions are asked to reconnect before the event.
     AskToReconnect,
     /// Resumes are refused.
     NoResumes,
@@ -66,7 +66,7 @@ pub enum Mischief {
     ForgetInReplay,
     /// The connection is closed before the event, as if the server were tired of it.
     HangUp,
-    /// Whoever looks at a member list gets the rows, and is never told of a change.
+    /// A session that looks at a member list gets the rows, and is never told of a change.
     OnlySync,
     /// The session is not told of the first change of the rows that it looks at.
     ForgetChange,
@@ -142,7 +142,7 @@ struct Hall {
     left_out: usize,
     /// Who has not subscribed gets no messages.
     large: bool,
-    /// Whoever has not said a heartbeat for so long is cut.
+    /// A session that has not sent a heartbeat for so long is cut.
     patience: Option<Duration>,
     /// Raw loops fail.
     pulseless: bool,
@@ -211,8 +211,8 @@ impl Fake {
         fake
     }
 
-    /// From now on the guilds are large: who has not subscribed gets no messages, and is told what is unread. Changes of the member list
-    /// are told together.
+    /// From now on the guilds are large: who has not subscribed gets no messages, and is notified of what is unread.
+    /// Changes of the member list are sent together.
     pub fn grow(&self) {
         self.hall.lock().expect("no panic").large = true;
         let fake = self.clone();
@@ -227,12 +227,12 @@ impl Fake {
         });
     }
 
-    /// From now on whoever has not said a heartbeat for so long is cut.
+    /// From now on a session that has not sent a heartbeat for so long is cut.
     pub fn lose_patience(&self, after: Duration) {
         self.hall.lock().expect("no panic").patience = Some(after);
     }
 
-    /// From now on the raw loop passes over everybody.
+    /// From now on the raw loop passes over all sessions.
     pub fn stop_pulses(&self) {
         self.hall.lock().expect("no panic").pulseless = true;
     }
@@ -408,7 +408,8 @@ impl Fake {
         }
     }
 
-    /// Dispatches an event to whoever sees it, but for the mischief. The answer is `status` with the event in it.
+    /// Dispatches an event to the sessions that see it, but for the mischief. The answer is `status` with the event in
+    /// it.
     fn tell(
         &self,
         hall: &mut Hall,
@@ -601,7 +602,7 @@ impl Fake {
         }
     }
 
-    /// What many have changed is told together.
+    /// What many have changed is sent together.
     fn list_changed(&self, hall: &mut Hall) {
         if hall.large {
             hall.stale = true;
@@ -610,7 +611,7 @@ impl Fake {
         }
     }
 
-    /// Tells everybody what has changed in the rows that they see.
+    /// Tells all sessions what has changed in the rows that they see.
     fn show(&self, hall: &mut Hall) {
         let people: Vec<(u32, String)> = hall
             .sessions
@@ -680,7 +681,7 @@ impl Session {
 
     fn say(&self, say: Say) {
         if let Some(connection) = &self.connection {
-            // Nobody hears what is said on a connection that is gone; the log keeps it.
+            // What is sent on a connection that is gone is lost; the log keeps it.
             let _ = connection.send(say);
         }
     }

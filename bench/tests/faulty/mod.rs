@@ -1,4 +1,5 @@
-//! A TCP relay before a gateway that does one thing wrong: among all the messages that pass it, it drops, doubles or delays one.
+//! A TCP relay before a gateway that does one thing wrong: among all the messages that pass it, it drops, doubles or
+//! delays one.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -197,7 +198,8 @@ impl Switch {
         let pair = self.pairs[at].as_mut()?;
         let read = take(&mut pair.client, &mut self.buffer)?;
         pair.upgrades |= self.buffer[..read].starts_with(b"GET /?");
-        // Commands are short, and the gateway reads them; if its buffer is full all the same, that is no use to anybody.
+        // Commands are short, and the gateway reads them; if its buffer is full all the same, that is no use to
+        // anybody.
         pair.gateway.write_all(&self.buffer[..read]).ok()
     }
 

@@ -1,8 +1,8 @@
 //! The kernel's limit: sends to many loopback sockets, without any server around them.
 //!
 //! The reader is a process of its own, like a server's clients, since both ends in one process would take twice its
-//! descriptors. It connects, as clients do; the sender accepts. [`RawSenders`] has several of both, for more sockets than one
-//! descriptor table holds.
+//! descriptors. It connects, as clients do; the sender accepts. [`RawSenders`] has several of both, for more sockets
+//! than one descriptor table holds.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -162,7 +162,7 @@ impl RawSenders {
                     Err(error) => return drop(done.send(Err(error))),
                 };
                 let mut told = done.send(Ok(SendCost::default()));
-                // Whoever gives no more orders or takes no more answers is done with us.
+                // An owner that gives no more orders or takes no more answers is done with this thread.
                 while told.is_ok()
                     && let Ok((how, bytes, rounds)) = to_do.recv()
                 {
@@ -207,7 +207,7 @@ impl Drop for RawSenders {
     }
 }
 
-/// The reading end: connects, then reads what it is told of on stdin. Its sockets are numbered from `first`.
+/// The reading end: connects, then reads as many bytes as stdin announces. Its sockets are numbered from `first`.
 pub fn read(address: SocketAddr, sockets: u32, first: u32) -> io::Result<()> {
     descriptor_table::room(); // the limit of open files is raised
     pin(1);

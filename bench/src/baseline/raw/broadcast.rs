@@ -1,4 +1,5 @@
-//! What the raw gateway's threads share: the messages that are to be sent, in one order for all, and how far that has come.
+//! What the raw gateway's threads share: the messages that are to be sent, in one order for all, and how far that has
+//! come.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -12,7 +13,7 @@ use crate::base::times::{microseconds, record};
 use crate::base::{clock, limits};
 use crate::baseline::raw::wire;
 
-/// A message on its way to everybody.
+/// A message on its way to all sessions.
 #[derive(Debug)]
 pub struct Message {
     /// Its number in the gateway's life, from 0.
@@ -66,7 +67,7 @@ impl Broadcast {
         })
     }
 
-    /// Publishes a message to everybody who has identified by then. Says its id.
+    /// Publishes a message to every session that has identified by then. Says its id.
     pub fn publish(&self, content: &str) -> Result<u64, Full> {
         let now_ns = clock::now_ns();
         let mut to_wake = Vec::new();

@@ -1,8 +1,9 @@
-//! The raw gateway: the wire of Discord's gateway with no server behind it, only threads that send the same bytes to everybody.
+//! The raw gateway: the wire of Discord's gateway with no server behind it, only threads that send the same bytes to
+//! all sessions.
 //!
-//! It upgrades, greets, and acknowledges heartbeats; `POST /api/v10/channels/{id}/messages` on the same port sends a message to
-//! all. It has one guild with one channel, knows no users, checks no token and resumes nothing. So it is what the kernel allows, and
-//! what a load generator can be tested with at any size.
+//! It upgrades, greets, and acknowledges heartbeats; `POST /api/v10/channels/{id}/messages` on the same port sends a
+//! message to all. It has one guild with one channel, knows no users, checks no token and resumes nothing. So it is
+//! what the kernel allows, and what a load generator can be tested with at any size.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -92,7 +93,8 @@ impl Gateway {
         let anonymous_before = used().anonymous;
         let room = (descriptor_table::room() as usize).min(limits::SOCKETS_PER_TABLE);
         let count = settings.threads.max(1) as usize;
-        // It never listens, so that nobody is put into its queue; it only keeps the port until all threads have theirs.
+        // It never listens, so that no connection is put into its queue; it only keeps the port until all threads have
+        // theirs.
         let reserved = listener::reserve(settings.listen)?;
         let address = reserved.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let broadcast = Arc::new(Broadcast::new(count)?);
@@ -111,7 +113,7 @@ impl Gateway {
             let (how, coalesce) = (settings.how, settings.coalesce);
             let run = move || match ListenerThread::open(thread, broadcast, address, how, coalesce, room) {
                 Ok(door) => {
-                    // If nobody waits any more, another thread has failed, and the broadcast is closed.
+                    // If the receiver is gone, another thread has failed, and the broadcast is closed.
                     let _ = opened.send(true);
                     drop(opened);
                     door.run()
@@ -204,7 +206,8 @@ impl Drop for Gateway {
     }
 }
 
-/// Runs a gateway until SIGTERM, SIGINT or, if that is wanted, the end of stdin. Prints where it listens, then the report, as JSON.
+/// Runs a gateway until SIGTERM, SIGINT or, if that is wanted, the end of stdin. Prints where it listens, then the
+/// report, as JSON.
 pub fn serve(settings: &Settings, plan: Option<GeneratorPlan>, until_eof: bool) -> io::Result<()> {
     let mut gateway = Gateway::open(settings)?;
     let mut out = io::stdout();
@@ -218,7 +221,7 @@ pub fn serve(settings: &Settings, plan: Option<GeneratorPlan>, until_eof: bool) 
     let by_signal = ended.clone();
     std::thread::spawn(move || {
         for _ in signals.forever() {
-            // After the first there is nobody to be told.
+            // After the first signal the receiver is gone.
             let _ = by_signal.send(());
         }
     });

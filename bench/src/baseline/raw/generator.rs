@@ -8,7 +8,7 @@ use crate::baseline::raw::broadcast::Broadcast;
 use crate::model::script::Mark;
 use crate::verify::marker::Marker;
 
-/// From the last session's arrival to the first message: time to notice that everybody is there.
+/// From the last session's arrival to the first message: time to notice that all sessions are there.
 const LEAD: Duration = Duration::from_secs(1);
 /// While waiting for sessions, or for a place in the queue.
 const PAUSE: Duration = Duration::from_millis(1);

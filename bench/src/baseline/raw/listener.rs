@@ -1,7 +1,8 @@
 //! One thread of the raw gateway: its listener, its sockets, and its loop.
 //!
-//! It has a descriptor table of its own. A connection costs a [`Connection`] and whatever the kernel takes: bytes are read into the one
-//! buffer of the thread, and a message is rendered once for all sessions that give it the same number.
+//! It has a descriptor table of its own. A connection costs a [`Connection`] and whatever the kernel takes: bytes are
+//! read into the one buffer of the thread, and a message is rendered once for all sessions that give it the same
+//! number.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -313,7 +314,8 @@ impl ListenerThread {
         }
     }
 
-    /// Takes all that is whole at the front. Says how much that was, and whether the connection stays. The answer is in `out`.
+    /// Takes all that is whole at the front. Says how much that was, and whether the connection stays. The answer is in
+    /// `out`.
     fn understand(&mut self, at: usize, bytes: &[u8]) -> (usize, bool) {
         let mut used = 0;
         loop {
@@ -394,7 +396,7 @@ impl ListenerThread {
                 return true;
             }
             Ok(2 | 6) => close::AGAIN,
-            // Nobody is told about what these change, as there are no members.
+            // What these change is visible to no other session, as there are no members.
             Ok(3 | 4 | 8 | 14 | 31) if !greeted => return true,
             Ok(3 | 4 | 8 | 14 | 31) => close::STRANGER,
             Ok(_) => close::OPCODE,
@@ -488,7 +490,7 @@ impl ListenerThread {
         self.queue.extend(self.fetched.drain(..));
     }
 
-    /// Sends the next message to everybody; or, joined, as many as make one send.
+    /// Sends the next message to all sessions; or, joined, as many as make one send.
     fn broadcast(&mut self) -> io::Result<()> {
         let unit = self.next_unit();
         let renderings: BTreeMap<u32, Vec<u8>> =

@@ -1,7 +1,8 @@
 //! The kernel's limit: bytes to many sockets, with as little as possible around it.
 //!
-//! [`baseline`] is plain sends of one process to another; [`gateway`] is the Discord gateway's wire with no server behind it.
-//! Both send by [`sender`]; their threads have descriptor tables of their own ([`descriptor_table`](crate::base::descriptor_table)).
+//! [`baseline`] is plain sends of one process to another; [`gateway`] is the Discord gateway's wire with no server
+//! behind it. Both send by [`sender`]; their threads have descriptor tables of their own
+//! ([`descriptor_table`](crate::base::descriptor_table)).
 
 pub mod baseline;
 pub mod broadcast;

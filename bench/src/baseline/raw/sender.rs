@@ -39,7 +39,7 @@ pub struct Piece<'a> {
 pub struct Rest {
     /// The socket's number.
     pub socket: i32,
-    /// How much was taken; [`Errno::AGAIN`] is told as 0.
+    /// How much was taken; [`Errno::AGAIN`] is reported as 0.
     pub taken: Result<usize, Errno>,
 }
 
@@ -113,8 +113,8 @@ fn send_batches<'a>(
             let entry = opcode::Send::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), length);
             entries.push(entry.flags(FLAGS.bits() as i32).build().user_data(at as u64));
         }
-        // SAFETY: sockets and bytes live as long as `'a`, and this function does not return before the last completion. If
-        // the kernel refuses the call, it has taken nothing.
+        // SAFETY: sockets and bytes live as long as `'a`, and this function does not return before the last completion.
+        // If the kernel refuses the call, it has taken nothing.
         unsafe { ring.submission().push_multiple(&entries) }.map_err(io::Error::other)?;
         let mut missing = batch.len();
         while missing > 0 {

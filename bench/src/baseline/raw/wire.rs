@@ -18,7 +18,7 @@ use crate::base::limits;
 pub const GUILD: u64 = 1_000_000_000_000_000_001;
 /// Its one channel.
 pub const CHANNEL: u64 = 1_000_000_000_000_000_002;
-/// Who writes everything, and who everybody is.
+/// The author of everything, and the user of all sessions.
 const USER: u64 = 1_000_000_000_000_000_003;
 /// Discord's own interval.
 const HEARTBEAT_MS: u64 = 41_250;
@@ -234,7 +234,8 @@ pub fn invalid(out: &mut Vec<u8>) {
 
 /// Appends READY and GUILD_CREATE.
 pub fn ready(out: &mut Vec<u8>, session_id: &str) {
-    // Without a `resume_gateway_url`: there is nothing to be resumed, and whoever came through a proxy comes back through it.
+    // Without a `resume_gateway_url`: there is nothing to be resumed, and a client that came through a proxy comes back
+    // through it.
     say(
         out,
         &format!(
@@ -282,7 +283,8 @@ pub fn message(id: u64, content: &str, now_ns: u64) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// Appends the MESSAGE_CREATE of the run's message `number`, for sessions that identified after the first `offset` messages.
+/// Appends the MESSAGE_CREATE of the run's message `number`, for sessions that identified after the first `offset`
+/// messages.
 pub fn message_create(out: &mut Vec<u8>, body: &[u8], number: u32, offset: u32) {
     let s = FIRST_MESSAGE + (number - offset);
     let front = format!(r#"{{"t":"MESSAGE_CREATE","s":{s},"op":0,"d":"#);

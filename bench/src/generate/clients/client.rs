@@ -1,7 +1,7 @@
 //! One session as its client sees it: bytes in, bytes out, and what to do next. It has no socket and no clock.
 //!
-//! A million of them have to fit into memory: what few sessions need at a time is in [`Rare`], and what each needs per stream is
-//! in [`crate::verify::entitlement`]. Source: Discord docs, Gateway/Connection Lifecycle.
+//! A million of them have to fit into memory: what few sessions need at a time is in [`Rare`], and what each needs per
+//! stream is in [`crate::verify::entitlement`]. Source: Discord docs, Gateway/Connection Lifecycle.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -175,7 +175,8 @@ pub struct Client {
     address: Option<u16>,
     /// Whether the last heartbeat was acknowledged.
     pub acknowledged: bool,
-    /// Acknowledgements until the server surely knows at which guilds the session looks; 0: it does, or the session does not look.
+    /// Acknowledgements until the server surely knows at which guilds the session looks; 0: it does, or the session
+    /// does not look.
     fence: u8,
 }
 
@@ -245,8 +246,8 @@ impl Client {
         }
     }
 
-    /// Takes the front of a frame that was left over, into the front of `buffer`; says how long it is. If it does not leave half
-    /// of the buffer free, it stays here.
+    /// Takes the front of a frame that was left over, into the front of `buffer`; says how long it is. If it does not
+    /// leave half of the buffer free, it stays here.
     pub fn take_partial(&mut self, buffer: &mut [u8]) -> usize {
         let Some(rare) = &mut self.rare else { return 0 };
         let length = rare.partial.len();
@@ -312,7 +313,7 @@ impl Client {
             match (frame.kind, frame.last) {
                 (Kind::Text, true) if self.rare.is_none() => self.payload(frame.payload, frame.length, context)?,
                 (Kind::Ping, _) => frames::write(&mut context.out, Kind::Pong, frame.payload, context.mask),
-                // Nobody here pings: it is a pulse of the server's.
+                // No client here pings: it is a raw send of the server's.
                 (Kind::Pong, _) => context.tally.pong(context.now_ns),
                 (Kind::Close, _) => {
                     if self.stage != Stage::Parting {

@@ -1,8 +1,8 @@
-//! A member list as its client sees it: the rows of the ranges that it looks at, changed by what the server tells, and the question
-//! whether that adds up.
+//! A member list as its client sees it: the rows of the ranges that it looks at, changed by what the server tells, and
+//! the question whether that adds up.
 //!
-//! Rows are numbered from 0. A group begins with a row of its own, and its members follow. Source: the notes on guild subscriptions
-//! and GUILD_MEMBER_LIST_UPDATE that authors of clients have written down; Discord does not document it.
+//! Rows are numbered from 0. A group begins with a row of its own, and its members follow. Source: the notes on guild
+//! subscriptions and GUILD_MEMBER_LIST_UPDATE that authors of clients have written down; Discord does not document it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,7 +24,7 @@ pub type Range = (u32, u32);
 pub struct AnnouncedStatuses {
     /// All but those below.
     pub others: Status,
-    /// By user, whoever said something else later.
+    /// By user: those that announced another status later.
     pub some: HashMap<u64, Status>,
 }
 
@@ -35,7 +35,7 @@ impl Default for AnnouncedStatuses {
 }
 
 impl AnnouncedStatuses {
-    /// How somebody's session appears.
+    /// How a user's session appears.
     pub fn of(&self, user: u64) -> Status {
         self.some.get(&user).copied().unwrap_or(self.others)
     }
@@ -79,8 +79,8 @@ pub struct Rows {
     rows: BTreeMap<u32, Row>,
     /// What it looks at.
     ranges: Vec<Range>,
-    /// Those of them that are here, with the groups as they were when the server last told of it. It tells of each range for itself, and not of
-    /// all at the same time.
+    /// Those of them that are here, with the groups as they were when the server last told of it. It tells of each
+    /// range for itself, and not of all at the same time.
     synced: Vec<(Range, Groups)>,
     /// The groups as they were last told.
     groups: Groups,
@@ -168,7 +168,8 @@ impl Rows {
         self.rows.retain(|index, _| ranges.iter().any(|range| within(*range, *index)));
     }
 
-    /// The server has told of a change. Says which ranges have come whole, or what does not add up; counts what it told.
+    /// The server has told of a change. Says which ranges have come whole, or what does not add up; counts what it
+    /// told.
     pub fn apply(&mut self, d: &[u8], ops: &mut Ops) -> Result<Vec<Range>, String> {
         let Some(update) = payload::front::<Update<'_>>(d) else {
             return Err("it is no GUILD_MEMBER_LIST_UPDATE".into());
@@ -204,7 +205,8 @@ impl Rows {
         Ok(synced)
     }
 
-    /// What does not add up in all ranges together, once nothing changes any more; `known`: how all appear, and how many there are.
+    /// What does not add up in all ranges together, once nothing changes any more; `known`: how all appear, and how
+    /// many there are.
     pub fn at_rest(&self, known: Option<(&AnnouncedStatuses, u32)>) -> Option<String> {
         let wrong = self.synced.iter().find_map(|(range, groups)| self.check(*range, groups).err());
         let Some((said, listed)) = known.filter(|_| wrong.is_none() && !self.synced.is_empty()) else { return wrong };
@@ -214,7 +216,7 @@ impl Rows {
         });
         for (index, user, status) in members {
             let is = said.of(*user);
-            // Who is invisible appears as somebody who is not there.
+            // An invisible user appears as offline.
             let shown = if is == Status::Invisible { OFFLINE } else { is.name() };
             if shown != status {
                 return Some(format!("row {index}: {user} is {status} at rest, and has said {}", is.name()));
@@ -304,7 +306,8 @@ impl Rows {
         self.rows.retain(|index, _| !within(range, *index));
     }
 
-    /// Whether the rows of a range are all there, each in the group that the counts say, and members in the order of their names.
+    /// Whether the rows of a range are all there, each in the group that the counts say, and members in the order of
+    /// their names.
     fn check(&self, range: Range, groups: &[(String, u32)]) -> Result<(), String> {
         let end = range.0 + length(range, groups);
         let mut headings = BTreeMap::new();
@@ -466,7 +469,7 @@ mod tests {
             Ok(vec![(0, 1)])
         );
         assert_eq!(apply_to(&mut rows, &update(&groups, sync(2, json!([member(2), member(3)])))), Ok(vec![(2, 3)]));
-        // Somebody comes at the front, in a group of his own. The first range is told of it, the second not yet.
+        // A member comes at the front, in a group of its own. The first range has the change, the second not yet.
         let change = json!([{"op": "DELETE", "index": 1}, {"op": "DELETE", "index": 0}, {"op": "INSERT", "index": 0, "item": group("7", 1)},
             {"op": "INSERT", "index": 1, "item": member(9)}]);
         assert_eq!(apply_to(&mut rows, &update(&[("7", 1), ("online", 5)], change)), Ok(vec![]));

@@ -1,4 +1,5 @@
-//! The member lists that a thread's sessions look at: which rows are awaited, and, of some sessions, all rows as a client keeps them.
+//! The member lists that a thread's sessions look at: which rows are awaited, and, of some sessions, all rows as a
+//! client keeps them.
 
 use std::collections::HashMap;
 
@@ -48,7 +49,8 @@ impl Lists {
             ranges: Vec::new(),
             awaited: Vec::new(),
             asked_ns: 0,
-            // The sessions that look are a part of all, evenly spread: a hash of their number chooses among them evenly.
+            // The sessions that look are a part of all, evenly spread: a hash of their number chooses among them
+            // evenly.
             rows: random::mix(u64::from(session)).is_multiple_of(u64::from(scroll.checked.max(1))).then(Rows::default),
         });
         list.awaited = ranges.iter().copied().filter(|range| !list.ranges.contains(range)).collect();
@@ -60,7 +62,7 @@ impl Lists {
         (ranges, list.awaited.len())
     }
 
-    /// A session is told of its list.
+    /// A session has received a change of its list.
     pub fn take(&mut self, session: u32, d: &[u8], now_ns: u64) -> ListChange {
         let Some(list) = self.lists.get_mut(&session) else { return ListChange::default() };
         let mut came = ListChange::default();
@@ -89,7 +91,8 @@ impl Lists {
         came
     }
 
-    /// What does not add up when everything has come to rest; `known`: how all appear, and how many there are in the list.
+    /// What does not add up when everything has come to rest; `known`: how all appear, and how many there are in the
+    /// list.
     pub fn at_rest(&self, known: Option<(&AnnouncedStatuses, u32)>) -> Vec<(u32, String)> {
         let all = self.lists.iter().filter_map(|(session, list)| Some((*session, list.rows.as_ref()?.at_rest(known)?)));
         all.collect()
@@ -99,7 +102,7 @@ impl Lists {
 /// The top, which clients always keep, and two pages that move on with each turn.
 fn ranges(session: u32, scroll: &Scroll) -> Vec<Range> {
     let page = |number: u32| (number * PAGE, number * PAGE + PAGE - 1);
-    // The last page may not be full, or not be there when somebody leaves.
+    // The last page may not be full, or not be there when a member leaves.
     let pages = (scroll.rows / PAGE).saturating_sub(1);
     let mut ranges = vec![page(0)];
     if pages >= 3 {
@@ -136,7 +139,7 @@ mod tests {
     #[test]
     fn it_is_known_when_everything_that_was_asked_for_is_here() {
         let mut lists = Lists::default();
-        // Nobody's rows are kept: only the ranges are read.
+        // No rows are kept: only the ranges are read.
         let (asked, count) = lists.ask(3, &scroll(0, 10_000, u32::MAX), 1_000);
         assert_eq!((asked.len(), count), (3, 3));
         let sync =

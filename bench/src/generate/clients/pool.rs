@@ -51,7 +51,7 @@ pub struct SessionCounts {
 /// How far all threads are with an task.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct TaskProgress {
-    /// Whether everybody has been asked who is to do it.
+    /// Whether all sessions have been asked who is to do it.
     pub asked_all: bool,
     /// Sessions that were asked.
     pub asked: u32,
@@ -195,8 +195,8 @@ impl ClientPool {
         self.statuses.iter().map(|status| status.delivered_ns.load(Ordering::Relaxed)).max().unwrap_or(0)
     }
 
-    /// Pongs so far, which a server writes when its operator wants to know what one write to everybody takes, and when the last
-    /// of them came, in nanoseconds since 1970.
+    /// Pongs so far, which a server writes when its operator wants to know what one write to all sessions takes, and
+    /// when the last of them came, in nanoseconds since 1970.
     pub fn pongs(&self) -> (u64, u64) {
         let count = self.statuses.iter().map(|status| status.pongs.load(Ordering::Acquire)).sum();
         (count, self.statuses.iter().map(|status| status.pong_ns.load(Ordering::Relaxed)).max().unwrap_or(0))
@@ -212,7 +212,7 @@ impl ClientPool {
         if let (TaskAction::Appear(status), Subset::ALL) = (task.deed, task.part) {
             *self.said() = AnnouncedStatuses { others: status, some: HashMap::new() };
         }
-        // While nobody can read the one without the other.
+        // The lock keeps task and number together.
         self.plan.task_number.fetch_add(1, Ordering::AcqRel) + 1
     }
 
@@ -284,7 +284,7 @@ fn run(
         Ok(reactor) => (Some(reactor), Ok(())),
         Err(error) => (None, Err(error)),
     };
-    // Whoever started us may have given up already.
+    // The starter may have given up already.
     let _ = ready.send(failure);
     let reactor = reactor?;
     while plan.order() == PoolPhase::Wait {

@@ -1,4 +1,4 @@
-//! What the pool's threads are told, and what they tell while they run.
+//! What the pool's threads read, and what they publish while they run.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub enum PoolPhase {
     Stop,
 }
 
-/// What all threads are told.
+/// What all threads read.
 #[derive(Debug)]
 pub struct PoolState {
     /// Where the server is.
@@ -90,8 +90,8 @@ impl PoolState {
     }
 }
 
-/// Lets connections through, not more per second and not more at a time than there may be in the whole pool. Those pass it who come
-/// for the first time, and whole crowds that come back.
+/// Lets connections through, not more per second and not more at a time than there may be in the whole pool. Those pass
+/// it who come for the first time, and whole crowds that come back.
 #[derive(Debug)]
 pub struct ConnectGate {
     step_ns: u64,
@@ -125,7 +125,8 @@ impl ConnectGate {
         self.finished.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it is a thread's turn: a few threads that each have much to do take less CPU than many that each have little.
+    /// Whether it is a thread's turn: a few threads that each have much to do take less CPU than many that each have
+    /// little.
     pub fn is_turn_of(&self, thread: u32) -> bool {
         thread < self.finished.load(Ordering::Relaxed) + limits::THREADS_CONNECTING
     }
@@ -136,7 +137,7 @@ impl ConnectGate {
             self.leave();
             return Err(now_ns + limits::GATE_PAUSE.as_nanos() as u64);
         }
-        // Whoever comes late, since all threads slept, may catch up for as long as a pause takes.
+        // A thread that comes late, since all slept, may catch up for as long as a pause takes.
         let pause = limits::GATE_PAUSE.as_nanos() as u64;
         let step = |next: u64| (next <= now_ns).then(|| next.max(now_ns.saturating_sub(pause)) + self.step_ns);
         self.next_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).map(|_| ()).map_err(|next| {
@@ -201,7 +202,7 @@ impl ThreadStatus {
         self.pong_ns.store(pong_ns, Ordering::Relaxed);
         self.pongs.store(pongs, Ordering::Release);
         self.delivered.store(tally.counts.delivered, Ordering::Release);
-        // Whoever else holds a lock holds it for a moment: there is a next turn.
+        // Another holder keeps the lock for a moment: there is a next turn.
         if let Ok(mut counts) = self.counts.try_lock() {
             *counts = tally.counts;
         }

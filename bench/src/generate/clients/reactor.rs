@@ -1,6 +1,7 @@
 //! One thread of the pool: its sockets, its times and its epoll.
 //!
-//! A session costs its connection and no buffer: bytes are read into the one buffer of the thread and understood at once.
+//! A session costs its connection and no buffer: bytes are read into the one buffer of the thread and understood at
+//! once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -87,7 +88,7 @@ pub struct Reactor {
     latencies_due_ns: u64,
     /// How long it sleeps before it asks what has come.
     doze: Duration,
-    /// What the task has everybody say.
+    /// What the task has all sessions say.
     frame: Vec<u8>,
 }
 
@@ -486,8 +487,8 @@ impl Reactor {
         self.set_timer(at);
     }
 
-    /// Says goodbye to the server, so that it does not keep the sessions, and waits for it to close: whoever closes first
-    /// keeps the port for a minute, and the server has only one.
+    /// Says goodbye to the server, so that it does not keep the sessions, and waits for it to close: the side that
+    /// closes first keeps the port for a minute, and the server has only one.
     fn part(&mut self, events: &mut [epoll::Event]) {
         let until = clock::now_ns() + limits::PARTING_TIME.as_nanos() as u64;
         for at in 0..self.connections.len() {
@@ -575,7 +576,7 @@ impl Reactor {
             self.keep_times(ended);
             self.queueing |= task.deed == task::TaskAction::Cut;
             if task.deed.is_silent() {
-                self.context.round.next = self.connections.len(); // nobody has to be asked
+                self.context.round.next = self.connections.len(); // no session has to be asked
             }
         }
         let next = self.context.round.next;
@@ -636,7 +637,7 @@ impl Reactor {
                 connection.frozen = true;
                 self.timers.clear(at);
                 if let Some(socket) = &connection.socket {
-                    // What it does not read must not wake anybody; that the server has cut it is told all the same.
+                    // Unread bytes must not wake the thread; epoll reports the server's cut all the same.
                     let data = EventData::new_u64((at as u64) << 32 | u64::from(connection.generation));
                     epoll::modify(&self.epoll, socket.as_fd(), data, EventFlags::RDHUP).expect("the socket was added");
                 }
@@ -684,7 +685,7 @@ impl Reactor {
         }
     }
 
-    /// Somebody says how he appears, and not all others do.
+    /// A session announces a status, and not all others do.
     fn keep_said(&self, at: usize, status: Status) {
         let mut said = self.plan.said.lock().expect("no thread of the pool panics while it holds this");
         said.some.insert(self.connections[at].client.user, status);
@@ -818,7 +819,7 @@ impl Reactor {
         }
         connection.due_ns = NEVER;
         if matches!(stage, Stage::Down | Stage::Upgrading) {
-            self.disconnect(at); // nobody to talk to
+            self.disconnect(at); // the server does not listen yet
             return;
         }
         if stage == Stage::Live {
@@ -832,7 +833,8 @@ impl Reactor {
     }
 }
 
-/// The nearest time at which a thread's sessions beat: each thread has its own, so that threads do not all beat together.
+/// The nearest time at which a thread's sessions beat: each thread has its own, so that threads do not all beat
+/// together.
 fn on_grid(due_ns: u64, interval_ms: u32, thread: u32) -> u64 {
     let grid = limits::BEAT_GRID.as_nanos() as u64;
     if u64::from(interval_ms) * 1_000_000 < limits::BEAT_GRID_LEAST * grid {
@@ -890,7 +892,8 @@ mod tests {
 
     #[test]
     fn a_session_without_streams_costs_little_more_than_its_seat() {
-        // With its token, its place in the timers, and 40 bytes for each stream, this leaves a million sessions room in 400 MB.
+        // With its token, its place in the timers, and 40 bytes for each stream, this leaves a million sessions room in
+        // 400 MB.
         assert!(size_of::<Connection>() <= 160, "{}", size_of::<Connection>());
     }
 }

@@ -34,8 +34,8 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// Which gateway commands the server understands, besides those that every session needs. What it does not understand is not
-/// said, and counted as skipped.
+/// Which gateway commands the server understands, besides those that every session needs. What it does not understand
+/// is not said, and counted as skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commands {
     /// Op 3.

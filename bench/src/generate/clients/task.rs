@@ -9,12 +9,13 @@ pub enum TaskAction {
     Rest,
     /// Op 37: from now on the session looks at this guild. Done when a heartbeat behind it is acknowledged.
     Subscribe(u64),
-    /// Nothing is said; it is awaited that the server tells of a message later than this one as unread. Done at the first such update.
+    /// Nothing is said; it is awaited that the server tells of a message later than this one as unread. Done at the
+    /// first such update.
     Hear(u64),
     /// Op 3. Done when it is said. Member lists that are looked at are kept on.
     Appear(Status),
-    /// Nothing is said. Everything has come to rest: member lists that are looked at must be as all have said that they appear, with so many
-    /// sessions that are live.
+    /// Nothing is said. Everything has come to rest: member lists that are looked at must be as all have said that they
+    /// appear, with so many sessions that are live.
     Check(u32),
     /// The connections break; the sessions come back through the gate. Done when a session is live again.
     Cut,
@@ -32,7 +33,7 @@ impl TaskAction {
         matches!(self, TaskAction::Scroll(_) | TaskAction::Appear(_))
     }
 
-    /// Whether nobody has to be asked.
+    /// Whether no session has to be asked.
     pub fn is_silent(&self) -> bool {
         matches!(self, TaskAction::Rest | TaskAction::Hear(_) | TaskAction::Check(_))
     }
@@ -67,7 +68,7 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// Everybody.
+    /// All sessions.
     pub const ALL: Subset = Subset { one_in: 1, which: 0, others: false };
 
     /// One in so many.

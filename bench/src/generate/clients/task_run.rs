@@ -24,7 +24,7 @@ pub struct TaskRun {
     /// The rows of those who look at member lists.
     pub lists: Lists,
     first: u32,
-    /// By session: what it still has to do, or how often it has done it. Empty: nobody is asked.
+    /// By session: what it still has to do, or how often it has done it. Empty: no session is asked.
     marks: Vec<u8>,
     asked: u32,
     done: u32,

@@ -72,7 +72,7 @@ impl TimerWheel {
     pub fn expire(&mut self, now_ns: u64, expired: &mut Vec<u32>) {
         let now = (now_ns.saturating_sub(self.began_ns) / STEP_NS).min(u64::from(NONE - 1)) as u32;
         while self.step < now {
-            // Whoever has slept for more than a turn looks at each list once.
+            // After a sleep of more than a turn of the wheel each list is visited once.
             self.step = (self.step + 1).max(now.saturating_sub(LISTS as u32 - 1));
             let mut at = self.first[self.step as usize % LISTS];
             while at != NONE {
@@ -86,7 +86,7 @@ impl TimerWheel {
         }
     }
 
-    /// When somebody's time may come, if that is before `limit_ns`; else that.
+    /// When the next time may come, if that is before `limit_ns`; else that.
     pub fn next_ns(&self, limit_ns: u64) -> u64 {
         let ends = (1..).map(|ahead| self.step + ahead).map(|step| (step, self.began_ns + u64::from(step) * STEP_NS));
         let mut soon = ends.take_while(|(_, ns)| *ns < limit_ns);

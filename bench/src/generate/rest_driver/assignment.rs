@@ -45,8 +45,8 @@ pub struct Assignment {
     pub nameless: bool,
 }
 
-/// Assigns a trace to the sessions of a fixture. `supported` says which actions are to be done at all; `passive`, by guild,
-/// where sessions that do not look get nothing but what the guild is made of.
+/// Assigns a trace to the sessions of a fixture. `supported` says which actions are to be done at all; `passive`, by
+/// guild, where sessions that do not look get nothing but what the guild is made of.
 pub fn assign(trace: &Trace, fixture: &Fixture, passive: &[bool], supported: impl Fn(&Action) -> bool) -> Assignment {
     let (firsts, sessions) = (trace.firsts(), trace.sessions());
     let mut script = Script { intents: BASE_INTENTS, ..Script::default() };
@@ -194,7 +194,7 @@ impl Assigner<'_> {
     fn assign_to_session(&mut self, at: u64, action: &Action) -> Option<(u32, u32)> {
         match *action {
             Action::Presence { guild, who, status } => {
-                // One event in each guild that a user is in: told apart only if that is one guild.
+                // One event in each guild that a user is in: distinguished only if that is one guild.
                 let several = self.trace.guilds.iter().any(|guild| guild.first.is_some());
                 let mark = (!several).then(|| self.event(at, self.streams.talk[guild as usize], Kind::Presence));
                 self.script.duties.insert(Kind::Presence, Duty::Optional);

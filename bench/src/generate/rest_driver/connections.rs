@@ -1,7 +1,7 @@
 //! Keep-alive connections on which requests are made, each as soon as one is free: an open loop.
 //!
-//! A closed loop would slow down together with the server and hide its pauses. Here a request that had to wait, be it for a
-//! free connection, is late from its intended time on. Source: Gil Tene, "How NOT to measure latency".
+//! A closed loop would slow down together with the server and hide its pauses. Here a request that had to wait, be it
+//! for a free connection, is late from its intended time on. Source: Gil Tene, "How NOT to measure latency".
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;

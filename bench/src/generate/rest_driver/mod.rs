@@ -1,4 +1,5 @@
-//! Plays the part of a trace that goes over REST, each action at its intended time; [`crate::generate::clients`] plays what sessions do.
+//! Plays the part of a trace that goes over REST, each action at its intended time; [`crate::generate::clients`] plays
+//! what sessions do.
 
 pub mod assignment;
 pub mod connections;
@@ -24,7 +25,7 @@ use crate::verify::marker::Marker;
 /// The longest that the driver sleeps, so that it sees an order to stop.
 const NAP: Duration = Duration::from_millis(50);
 
-/// What is asked of the server, as far as answers are told apart.
+/// What is asked of the server, as far as answers are distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Route {
     /// POST messages.
@@ -168,8 +169,8 @@ pub struct RestDriver {
 struct State {
     /// By message: its id, once it is posted.
     ids: Vec<u64>,
-    /// Actions whose time has come, while all connections are busy. Not their requests: if a server stands still, there are
-    /// millions.
+    /// Actions whose time has come, while all connections are busy. Not their requests: if a server stands still, there
+    /// are millions.
     ready: VecDeque<usize>,
     /// By message: what waits for the id.
     waiting: HashMap<u32, Vec<usize>>,
@@ -373,6 +374,7 @@ impl RestDriver {
     }
 
     /// The request of an action; nothing if it goes another way, an error if what it needs is not there.
+    // A table: one arm for each action.
     fn asked(&self, number: usize, intended_ns: u64, state: &State) -> Result<Option<Asked>, ()> {
         let (stream, index) = self.assignment.marks[number];
         let mark = Mark { stream, index, intended_ns };

@@ -41,8 +41,8 @@ impl Curve {
         self.pieces.iter().map(|piece| piece.seconds * (piece.from + piece.to) / 2.0).sum()
     }
 
-    /// All times, in microseconds. With even arrivals the first is at a random place of its distance, so that many curves do not
-    /// keep step.
+    /// All times, in microseconds. With even arrivals the first is at a random place of its distance, so that many
+    /// curves do not keep step.
     pub fn times(&self, arrivals: Arrivals, chance: &mut Chance) -> Vec<u64> {
         let mut times = Vec::new();
         let mut next = match arrivals {

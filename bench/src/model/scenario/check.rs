@@ -1,8 +1,8 @@
 //! Whether a scenario's values make sense, before anything is made of them.
 
 use crate::base::limits;
+use crate::model::scenario::description::{Amount, Group, Phase, Rates, Scenario, Talk, Weights};
 use crate::model::scenario::spread::Spread;
-use crate::model::scenario::{Amount, Group, Phase, Rates, Scenario, Talk, Weights};
 
 /// Looks at every value.
 ///
@@ -69,7 +69,8 @@ fn check_group(group: &Group) -> Result<(), String> {
 
 /// Seconds: what is done to a message comes at least so much later (`docs/TRACE.md`).
 const LEAST_DELAY: f64 = 0.5;
-/// Seconds that somebody who closed stays away at least: [`crate::model::scenario::population::PAUSE`] and the time until the close is through.
+/// Seconds that a user that closed stays away at least: [`crate::model::scenario::population::PAUSE`] and the time
+/// until the close is through.
 const LEAST_OFFLINE: f64 = 6.0;
 
 fn check_talk(talk: &Talk, text: u32) -> Result<(), String> {

@@ -1,12 +1,13 @@
 //! Guilds as a scenario describes them: how many, how large, with which channels and whose sessions, at a scale.
 //!
-//! The scale's rule: of a group with more than 20 guilds there are fewer guilds, of the same size; guilds of other groups get smaller,
-//! but keep their channels and roles. Rates per guild stay, so that a session sees the same traffic whatever the scale is; rates
-//! per 1,000 sessions shrink with the sessions. Time stays. A group can be `busier` when it is smaller.
+//! The scale's rule: of a group with more than 20 guilds there are fewer guilds, of the same size; guilds of other
+//! groups get smaller, but keep their channels and roles. Rates per guild stay, so that a session sees the same traffic
+//! whatever the scale is; rates per 1,000 sessions shrink with the sessions. Time stays. A group can be `busier` when
+//! it is smaller.
 
 use crate::base::random::Chance;
 use crate::base::{limits, random};
-use crate::model::scenario::{Group, Scenario};
+use crate::model::scenario::description::{Group, Scenario};
 use crate::model::trace::{Channel, ChannelKind, Guild};
 
 /// A guild, and which group it is from.
@@ -34,7 +35,8 @@ pub const fn number_of(word: &str) -> u64 {
     hash
 }
 
-/// The chance that belongs to a purpose and a number, and to nothing else: what is drawn from it changes nothing elsewhere.
+/// The chance that belongs to a purpose and a number, and to nothing else: what is drawn from it changes nothing
+/// elsewhere.
 pub fn chance_for(seed: u64, purpose: u64, number: u64) -> Chance {
     Chance::new(random::mix(seed ^ random::mix(purpose)).wrapping_add(random::mix(number)))
 }

@@ -1,19 +1,20 @@
-//! Who is where at a moment of the traffic: connected, a member, in voice. Made-up people do only what they can do then.
+//! Who is where at a moment of the traffic: connected, a member, in voice. Made-up people do only what they can do
+//! then.
 
 use std::collections::VecDeque;
 
 use crate::model::trace;
 use crate::model::trace::{Guild, Status};
 
-/// Microseconds for which somebody is silent before leaving, closing or being cut: what was asked for is through by then.
+/// Microseconds for which a user is silent before leaving, closing or being cut: what was asked for is through by then.
 pub const SILENCE: u64 = 500_000;
-/// Microseconds after which somebody who was cut acts again: clients come back within a second or so.
+/// Microseconds after which a user that was cut acts again: clients come back within a second or so.
 pub const RETURN: u64 = 2_000_000;
 /// Microseconds from connecting to the first act.
 pub const ARRIVAL: u64 = 3_000_000;
 /// Microseconds from joining, or from a channel's making, to the first act there.
 pub const SETTLING: u64 = 1_000_000;
-/// Microseconds until somebody who closed or left can come back.
+/// Microseconds until a user that closed or left can come back.
 pub const PAUSE: u64 = 5_000_000;
 
 /// Not before the end of all traffic.
@@ -72,7 +73,7 @@ pub struct Fixture {
     pub channels: u32,
 }
 
-/// Everybody.
+/// All sessions.
 #[derive(Debug)]
 pub struct Population<'a> {
     guilds: &'a [Guild],
@@ -80,7 +81,7 @@ pub struct Population<'a> {
     /// Where a guild's people begin in `member_from`.
     starts: Vec<usize>,
     sessions: Vec<Session>,
-    /// From when on somebody acts as a member of a guild.
+    /// From when on a user acts as a member of a guild.
     member_from: Vec<u64>,
     /// By guild.
     pub fixtures: Vec<Fixture>,
@@ -192,7 +193,7 @@ impl<'a> Population<'a> {
             let Some(after) = trace::breaks(at, guild, who, share, over) else { continue };
             let session = self.session_mut(guild, who);
             if session.back != NEVER {
-                // Whoever was to be cut anyway is silent from the earlier cut to the end of the later one.
+                // A session that was to be cut anyway is silent from the earlier cut to the end of the later one.
                 let pending = at.saturating_sub(SILENCE) < session.back;
                 session.away = if pending { session.away.min(at + after) } else { at + after };
                 session.back = session.back.max(at + after + RETURN);
@@ -213,7 +214,7 @@ impl<'a> Population<'a> {
         }
     }
 
-    /// The status of somebody.
+    /// The status of a user.
     pub fn status(&self, guild: u32, who: u32) -> Status {
         self.session(guild, who).status
     }
@@ -223,7 +224,7 @@ impl<'a> Population<'a> {
         self.session_mut(guild, who).status = status;
     }
 
-    /// Where somebody is in voice: guild and channel.
+    /// Where a user is in voice: guild and channel.
     pub fn voice(&self, guild: u32, who: u32) -> Option<(u32, u32)> {
         self.session(guild, who).voice
     }

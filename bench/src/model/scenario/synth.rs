@@ -1,7 +1,8 @@
 //! Makes a trace of a scenario. The same scenario, seed and scale give the same trace, byte for byte, on every machine.
 //!
-//! First all arrivals of all rates get their times; then one pass through time decides who does each, and where. Each decision
-//! has a chance of its own ([`chance_for`]), so that one more parameter, or one more rate, does not change what it does not concern.
+//! First all arrivals of all rates get their times; then one pass through time decides who does each, and where. Each
+//! decision has a chance of its own ([`chance_for`]), so that one more parameter, or one more rate, does not change
+//! what it does not concern.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
@@ -10,10 +11,11 @@ use crate::base::limits;
 use crate::base::random::Chance;
 use crate::model::scenario::arrivals::Curve;
 use crate::model::scenario::check::number;
+use crate::model::scenario::description::{Group, Phase, Rates, Scenario, Talk, Weights};
 use crate::model::scenario::guild_setup::{SetupGuild, chance_for, number_of};
 use crate::model::scenario::population::{Population, Recent, Young};
 use crate::model::scenario::spread::zipf;
-use crate::model::scenario::{Group, Phase, Rates, Scenario, Talk, Weights, guild_setup, population};
+use crate::model::scenario::{guild_setup, population};
 use crate::model::trace::{Action, ChannelKind, Guild, Header, Line, Status, Trace, VERSION};
 
 /// How a scenario is to be played.
@@ -40,7 +42,7 @@ impl Default for Options {
 pub struct Made {
     /// The trace.
     pub trace: Trace,
-    /// Arrivals for which nobody was there who could, by what they were.
+    /// Arrivals for which no user was there that could, by what they were.
     pub skipped: BTreeMap<&'static str, u64>,
 }
 
@@ -134,8 +136,8 @@ enum What {
     Scroll,
 }
 
-/// A rate as it is in the file, what it makes, and how many per second in a guild of so many sessions. The word is what the
-/// chance of the times depends on.
+/// A rate as it is in the file, what it makes, and how many per second in a guild of so many sessions. The word is what
+/// the chance of the times depends on.
 type Source = (&'static str, What, fn(&Rates, u32) -> f64);
 
 const SOURCES: &[Source] = &[
@@ -325,7 +327,7 @@ enum Later {
 const RECENT: usize = 50;
 /// … and, where more than that come in a moment, all of so many microseconds.
 const RECENT_TIME: u64 = 3_000_000;
-/// How often somebody else is tried before an arrival is skipped.
+/// How often another user is tried before an arrival is skipped.
 const TRIES: u32 = 64;
 
 /// The pass through time.
@@ -450,7 +452,7 @@ impl Pass<'_> {
                 }
             }
             Later::HangUp { guild, who, channel } => {
-                // Whoever has moved meanwhile stays as long again; whoever is just being cut stays in the call.
+                // A user that has moved meanwhile stays as long again; one that is just being cut stays in the call.
                 if self.population.voice(guild, who) == Some((guild, channel)) && self.population.acts(guild, who, at) {
                     self.population.hang_up(guild, who);
                     self.tell(at, Action::Voice { guild, who, channel: None });
@@ -505,7 +507,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Somebody who acts, of the first `people`; of those who have the guild open, if there are any.
+    /// A user that acts, of the first `people`; of those who have the guild open, if there are any.
     fn anybody(&self, at: u64, guild: u32, people: u32, looking: bool, chance: &mut Chance) -> Option<u32> {
         let declared = self.guild(guild);
         let lookers = if looking { declared.lookers(people) } else { 0 };
@@ -519,11 +521,11 @@ impl Pass<'_> {
         })
     }
 
-    /// Somebody who can be cut, can close or leave.
+    /// A user that can be cut, can close or leave.
     fn depart(&self, word: &'static str, at: u64, guild: u32, index: u32) -> Option<u32> {
         let declared = self.guild(guild);
         let mut chance = self.chance(word, guild, index);
-        // Whoever sees hidden channels does not leave: coming back would be as somebody who does not.
+        // A user that sees hidden channels does not leave: coming back would be as one that does not.
         let hidden =
             (0..declared.channels.len() as u32).filter(|channel| declared.channels[*channel as usize].share.is_some());
         let staff =
@@ -534,7 +536,7 @@ impl Pass<'_> {
             .find(|who| *who < declared.sessions && self.population.is_free(guild, *who, at))
     }
 
-    /// A storm that is announced already cuts those who are connected when it comes; so nobody connects in between.
+    /// A storm that is announced already cuts those who are connected when it comes; so no session connects in between.
     fn storm_is_near(&self, at: u64) -> bool {
         self.storms.iter().any(|storm| (storm.at.saturating_sub(population::SILENCE)..=storm.at).contains(&at))
     }
@@ -561,7 +563,7 @@ impl Pass<'_> {
         None
     }
 
-    /// Somebody gets an invite: opens the client, if it is not open, and joins.
+    /// A user gets an invite: opens the client, if it is not open, and joins.
     fn invite(&mut self, at: u64, guild: u32) -> Option<()> {
         let sessions = self.guild(guild).sessions;
         let fixture = &self.population.fixtures[guild as usize];
@@ -617,7 +619,8 @@ impl Pass<'_> {
         Some(())
     }
 
-    /// The text channel and the author of a message. Typing asks the same way, and so finds the same, unless something has happened.
+    /// The text channel and the author of a message. Typing asks the same way, and so finds the same, unless something
+    /// has happened.
     fn speaker(&self, at: u64, guild: u32, index: u32) -> Option<(u32, u32)> {
         let founded = &self.founded[guild as usize];
         let (talk, weights) = self.groups[founded.group].talk(founded.seed, index);
@@ -718,7 +721,7 @@ impl Pass<'_> {
         let mut chance = self.chance("presence", guild, index);
         let who = self.anybody(at, guild, self.guild(guild).sessions, false, &mut chance)?;
         let now = self.population.status(guild, who);
-        // Most changes are a client that notices that nobody is there, or somebody who comes back.
+        // Most changes are a client that notices an absent user, or a user that comes back.
         let weights = [(Status::Online, 50.0), (Status::Idle, 35.0), (Status::Dnd, 10.0), (Status::Invisible, 5.0)];
         let others: Vec<(Status, f64)> = weights.into_iter().filter(|(status, _)| *status != now).collect();
         let (status, _) = others[pick(&sums(others.iter().map(|(_, weight)| *weight)), chance.share())];
@@ -740,7 +743,7 @@ impl Pass<'_> {
         Some(())
     }
 
-    /// A voice channel that somebody sees and is not in.
+    /// A voice channel that a user sees and is not in.
     fn voice_channel(&self, guild: u32, who: u32, now_in: Option<u32>, chance: &mut Chance) -> Option<u32> {
         let declared = self.guild(guild);
         let seen = (0..declared.channels.len() as u32).filter(|channel| {
@@ -751,7 +754,7 @@ impl Pass<'_> {
         seen.get(chance.between(0, seen.len() as u64) as usize).copied()
     }
 
-    /// Somebody who is in voice and acts.
+    /// A user that is in voice and acts.
     fn talker(&self, at: u64, guild: u32, chance: &mut Chance) -> Option<u32> {
         let voice = &self.population.fixtures[guild as usize].voice;
         (0..TRIES).find_map(|_| {

@@ -15,7 +15,8 @@ pub enum Parsed {
     Unknown(String),
 }
 
-/// All fields that any action but `guild` has. One flat struct is several times as fast as an enum that serde tells apart.
+/// All fields that any action but `guild` has. One flat struct is several times as fast as an enum that serde tells
+/// apart.
 #[derive(Deserialize)]
 struct Fields<'a> {
     at: Option<u64>,

@@ -254,7 +254,7 @@ pub struct Guild {
     /// What kind of guild this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Box<str>>,
-    /// Everybody.
+    /// All sessions.
     pub members: u64,
     /// People 0 to `sessions` − 1 are online at some time.
     pub sessions: u32,
@@ -278,7 +278,8 @@ pub struct Guild {
 }
 
 impl Guild {
-    /// Who sees a channel: the people below this number, as long as they are members. Channels that were made later are seen by all.
+    /// Who sees a channel: the people below this number, as long as they are members. Channels that were made later are
+    /// seen by all.
     pub fn viewers(&self, channel: u32) -> u32 {
         match self.channels.get(channel as usize).and_then(|channel| channel.share) {
             None => self.sessions,
@@ -327,7 +328,7 @@ pub enum ChannelKind {
     Voice,
 }
 
-/// How somebody appears.
+/// How a user appears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

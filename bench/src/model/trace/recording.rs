@@ -1,5 +1,5 @@
-//! Recordings are numbered as people turn up; declared traces have those who are there first, and those who join last. This
-//! finds out who is what from what they do first, and numbers them anew.
+//! Recordings are numbered as people turn up; declared traces have those who are there first, and those who join last.
+//! This finds out who is what from what they do first, and numbers them anew.
 
 use crate::model::trace::{Action, Guild, Line, Trace};
 
@@ -29,8 +29,8 @@ struct Person {
 
 const STRANGER: Person = Person { standing: Standing::Silent, share: 2.0, number: 0 };
 
-/// Numbers the people of a recording as `docs/TRACE.md` says, and fills `sessions`, `present`, `joining` and the shares of the
-/// channels accordingly. Returns what had to be left out, in sentences.
+/// Numbers the people of a recording as `docs/TRACE.md` says, and fills `sessions`, `present`, `joining` and the shares
+/// of the channels accordingly. Returns what had to be left out, in sentences.
 pub fn settle(trace: &mut Trace) -> Vec<String> {
     let mut fixtures: Vec<Vec<Person>> =
         trace.guilds.iter().map(|guild| vec![STRANGER; guild.sessions as usize]).collect();
@@ -99,7 +99,7 @@ fn meet(guilds: &[Guild], fixtures: &mut [Vec<Person>], action: &Action) {
 }
 
 fn number(guild: &mut Guild, people: &mut [Person]) {
-    // Whoever connected and did nothing else came late.
+    // A session that connected and did nothing else came late.
     for person in people.iter_mut().filter(|person| person.standing == Standing::Connecting) {
         person.standing = Standing::Late;
     }
@@ -125,7 +125,7 @@ fn number(guild: &mut Guild, people: &mut [Person]) {
     guild.members = guild.members.max(u64::from(guild.sessions - guild.joining));
 }
 
-/// A hidden channel's share covers everybody who used it.
+/// A hidden channel's share covers every session that used it.
 fn raise_shares(trace: &mut Trace, fixtures: &[Vec<Person>]) {
     for Line { action, .. } in &trace.actions {
         let (Some((guild, who)), Some((_, channel))) = (action.person(), action.channel()) else { continue };

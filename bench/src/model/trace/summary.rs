@@ -24,8 +24,8 @@ pub struct Summary {
     pub actions: BTreeMap<&'static str, u64>,
     /// What is said: messages, edits, deletes, reactions and typing, times those who are connected and may see it.
     pub said: Deliveries,
-    /// What changes: joins, leaves, voice and channels, times those who are connected. Not every server tells everybody of these; of
-    /// presences still fewer are told, and they are not counted.
+    /// What changes: joins, leaves, voice and channels, times those who are connected. Not every server sends these to
+    /// all; of presences still fewer are sent, and they are not counted.
     pub changed: Deliveries,
     /// Connections that break, those of storms included.
     pub broken: u64,
@@ -34,7 +34,7 @@ pub struct Summary {
 /// Events times those who are entitled to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Deliveries {
-    /// To everybody who is connected.
+    /// To every session that is connected.
     pub all: u64,
     /// Of these, to sessions that have the guild open.
     pub looking: f64,

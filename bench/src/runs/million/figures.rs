@@ -89,13 +89,13 @@ pub struct Step {
     pub server_busiest: Option<Busy>,
     /// How the pool's did.
     pub pool_busiest: Busy,
-    /// Connections that ended meanwhile though nobody wanted it.
+    /// Connections that ended meanwhile unasked.
     pub disconnects: u64,
     /// Who was the limit.
     pub bottleneck: String,
-    /// What whoever reads the numbers should know.
+    /// What a reader of the numbers should know.
     pub notes: Vec<String>,
-    /// Numbers of the tasks whose times are told at the end.
+    /// Numbers of the tasks whose times are reported at the end.
     #[serde(skip)]
     pub tasks: Vec<u32>,
 }
@@ -168,7 +168,7 @@ pub struct Report {
     pub dead: u64,
     /// Events about member lists that do not add up.
     pub inconsistent: u64,
-    /// Connections that ended though nobody wanted it, besides those of the storm and of who did not read.
+    /// Connections that ended unasked, besides those of the storm and of who did not read.
     pub disconnects: u64,
     /// The load generator's memory after the step after which it was most, by sessions.
     pub pool_bytes_per_session: f64,

@@ -56,8 +56,8 @@ pub fn list(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> 
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    // Once more some go and others come, while all rows stay where they are: whoever looks must be told. Then everything must add up, and be
-    // as everybody has said.
+    // Some go and others come once more, while all rows stay where they are: sessions that look must be notified. Then
+    // everything must add up, and match what all sessions have announced.
     for (which, status) in [(0, Status::Invisible), (1, Status::Online)] {
         let flapping = Subset::one_in(2 * FLAPPING * one_in, part.which + which * FLAPPING * one_in);
         stage.ask(TaskAction::Appear(status), flapping)?;

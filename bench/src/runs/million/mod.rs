@@ -1,7 +1,9 @@
-//! A guild of a million sessions, step by step: they come, one message goes to a tenth of them and to all, they are cut and resume, change
-//! their status, scroll through the member list, and stop to read. One process, one pool, for all steps.
+//! A guild of a million sessions, step by step: they come, one message goes to a tenth of them and to all, they are cut
+//! and resume, change their status, scroll through the member list, and stop to read. One process, one pool, for all
+//! steps.
 //!
-//! Every message that is posted is judged at the end: each session must have received it once and in order, if it was active then.
+//! Every message that is posted is judged at the end: each session must have received it once and in order, if it was
+//! active then.
 
 pub mod arrive;
 pub mod figures;

@@ -22,7 +22,7 @@ pub const ALL: u32 = 1;
 /// What is done. The order is always this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Step {
-    /// A tenth of the sessions becomes active, and a message goes to them; the others are told what is unread.
+    /// A tenth of the sessions becomes active, and a message goes to them; the others are notified of what is unread.
     Tenth,
     /// All become active, and a message goes to all.
     All,
@@ -63,7 +63,8 @@ pub struct Million {
     pub size: usize,
     /// Turns of message and raw loop.
     pub turns: u32,
-    /// How long those who are told what is unread are waited for: the server's own interval, and the time to write to all.
+    /// How long sessions that are notified of what is unread are waited for: the server's own interval, and the time to
+    /// write to all.
     pub unread: Duration,
     /// How long those who stop reading are waited for.
     pub stall: Duration,

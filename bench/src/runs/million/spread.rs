@@ -17,12 +17,12 @@ const ALL_TARGET: f64 = 1.25;
 /// What one may take when a tenth is active.
 const TENTH_TARGET: f64 = 0.15;
 
-/// A tenth becomes active, and gets messages; the others are told what is unread.
+/// A tenth becomes active, and gets messages; the others are notified of what is unread.
 pub fn tenth_active(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     let active = tenth().count(stage.live);
     subscribe(stage, step, tenth())?;
-    // The first message pays for what is allocated, tells the size of a frame, and has all others told that something is unread: not in
-    // the middle of what is measured.
+    // The first message pays for what is allocated, tells the size of a frame, and has all others told that something
+    // is unread: not in the middle of what is measured.
     let (first, told) = unread(stage, active)?;
     in_turn(stage, step, TENTH, active, TENTH_TARGET, first.bytes)?;
     // Those who heard before may have heard again, if that took longer than the server's interval.
@@ -38,13 +38,13 @@ pub fn tenth_active(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), 
     told.verdict().and(later.verdict())
 }
 
-/// How sessions were told what is unread.
+/// How sessions were notified of what is unread.
 struct Told {
     /// Who had to be.
     passive: u32,
     /// Who was.
     told: u32,
-    /// How often somebody was again.
+    /// How often a session was notified again.
     again: u32,
     /// From the post to the last of them.
     seconds: f64,

@@ -229,7 +229,7 @@ impl Used {
     }
 }
 
-/// One message on its way to everybody who must get it.
+/// One message on its way to every session that must get it.
 #[derive(Debug, Clone)]
 pub struct Spread {
     /// From posting to the last receipt.
@@ -262,7 +262,7 @@ impl StepContext<'_> {
         step
     }
 
-    /// What is told at the end of every step.
+    /// What is reported at the end of every step.
     pub fn end(&mut self, step: &mut Step, start: Instant, disconnects: u64, may_disconnect: bool) {
         step.disconnects = disconnects;
         step.add("connections that ended unasked", disconnects as f64, Unit::Count);
@@ -431,7 +431,8 @@ impl StepContext<'_> {
         self.used_since(&moment)
     }
 
-    /// Waits until the server takes no more than at rest; says since when, or nothing if it does not come to rest or cannot be seen.
+    /// Waits until the server takes no more than at rest; says since when, or nothing if it does not come to rest or
+    /// cannot be seen.
     pub fn await_quiet(&mut self) -> Option<Instant> {
         let (rest, start) = (self.rest.server?, Instant::now());
         while start.elapsed() < self.million.patience {
@@ -484,7 +485,7 @@ mod tests {
         let used = Used { seconds: 10.0, server: Some(4.0), live_seconds: 500.0, ..Used::default() };
         let net = used.server_net(&rest).expect("the server is seen");
         assert!((net.mean - 1.5).abs() < 1e-9 && (net.give - 0.5).abs() < 1e-9, "{net:?}");
-        // Less than at rest is told as it is.
+        // Less than at rest is reported as it is.
         let used = Used { server: Some(2.0), ..used };
         assert!(used.server_net(&rest).is_some_and(|net| net.mean < 0.0));
         assert_eq!(Used { server: None, ..used }.server_net(&rest), None);

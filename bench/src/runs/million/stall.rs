@@ -1,5 +1,5 @@
-//! One session in a hundred stops reading and saying anything, while messages go on: does the server's memory stay flat, do the
-//! others notice, and do those who stopped get everything afterwards?
+//! One session in a hundred stops reading and saying anything, while messages go on: does the server's memory stay
+//! flat, do the others notice, and do those who stopped get everything afterwards?
 
 use std::time::{Duration, Instant};
 

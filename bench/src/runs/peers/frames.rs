@@ -1,5 +1,5 @@
-//! Publishes by text frames on one WebSocket, at intended times: an open loop like the [`poster`](crate::runs::peers::poster), but nothing
-//! answers, so what is handed to the kernel counts as accepted.
+//! Publishes by text frames on one WebSocket, at intended times: an open loop like the
+//! [`poster`](crate::runs::peers::poster), but nothing answers, so what is handed to the kernel counts as accepted.
 
 use std::io::{Error, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +22,8 @@ use crate::wire::{frames, upgrade};
 /// Any will do, as for subscribers.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
-/// A WebSocket to publish on. It stays open between courses: closed early, it might take with it what the server has not read.
+/// A WebSocket to publish on. It stays open between courses: closed early, it might take with it what the server has
+/// not read.
 #[derive(Debug)]
 pub struct FramePublisher {
     socket: OwnedFd,

@@ -1,4 +1,5 @@
-//! What a published message says, and how it is recognised: the one place where peers meet the [`marker`](crate::verify::marker).
+//! What a published message says, and how it is recognised: the one place where peers meet the
+//! [`marker`](crate::verify::marker).
 
 use crate::model::script::Mark;
 use crate::runs::peers::peer::Shape;

@@ -4,7 +4,7 @@
 use crate::runs::peers::peer::{Peer, Publish, Shape};
 use crate::runs::peers::target::Target;
 
-/// The channel that everybody is in.
+/// The channel that all subscribers are in.
 const CHANNEL: &str = "hall";
 
 /// An nginx with nchan at an address such as `http://127.0.0.1:8099`.

@@ -42,7 +42,8 @@ pub enum Publish {
 }
 
 impl Publish {
-    /// Reads `METHOD URL`, or `FRAME URL` for frames. A colon will do in place of the space: scripts pass flags in one string.
+    /// Reads `METHOD URL`, or `FRAME URL` for frames. A colon will do in place of the space: scripts pass flags in one
+    /// string.
     pub fn parse(text: &str, headers: Headers) -> Result<Publish, String> {
         let Some((method, url)) = text.split_once([' ', ':']) else {
             return Err(format!("{text:?}: must be a method and a URL, such as POST http://127.0.0.1/pub"));

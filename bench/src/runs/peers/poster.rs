@@ -1,23 +1,26 @@
 //! Posts messages at intended times, however late the answers are: an open loop over the driver's [`HttpPool`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::base::http::RequestWriter;
 use crate::base::times::{microseconds, record};
 use crate::base::{clock, limits};
 use crate::generate::rest_driver::connections::{HttpPool, HttpRequest, HttpResult};
 use crate::model::script::Mark;
+use crate::runs::peers::peer::Peer;
 use crate::verify::marker::Marker;
 
 /// What is posted, and when.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// Where.
-    pub target: Arc<dyn RequestWriter>,
+    /// On which server.
+    pub peer: Arc<Peer>,
+    /// Where it takes requests.
+    pub address: SocketAddr,
     /// The run's marker.
     pub marker: Marker,
     /// Bytes of a message's content.
@@ -56,7 +59,7 @@ pub struct Posted {
 
 /// Posts everything; blocks until all is answered or given up.
 pub fn post(schedule: &Schedule, advance: &PostProgress) -> std::io::Result<Posted> {
-    let Schedule { target, marker, size, start_ns, rate, count } = schedule;
+    let Schedule { peer, address, marker, size, start_ns, rate, count } = schedule;
     let intended = |index: u32| start_ns + (f64::from(index) * 1e9 / rate) as u64;
     let give_up = intended(*count) + limits::ANSWER_TIME.as_nanos() as u64;
     let mut posted = Posted {
@@ -66,14 +69,14 @@ pub fn post(schedule: &Schedule, advance: &PostProgress) -> std::io::Result<Post
         lag: microseconds(),
         answer: microseconds(),
     };
-    let mut pool = HttpPool::new(target.server())?;
+    let mut pool = HttpPool::new(*address)?;
     let mut done = Vec::new();
     let mut next = 0;
     loop {
         while next < *count && intended(next) <= clock::now_ns() && pool.has_room() {
             let mark = Mark { stream: 0, index: next, intended_ns: intended(next) };
             let mut request = Vec::new();
-            target.write(&mut request, &marker.content(mark, *size));
+            peer.publish(&mut request, &marker.content(mark, *size));
             pool.ask(HttpRequest { number: next as usize, intended_ns: mark.intended_ns, request }, &mut done);
             next += 1;
         }

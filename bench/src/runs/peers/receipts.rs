@@ -33,7 +33,7 @@ impl Received {
     }
 }
 
-/// What most saw; whoever saw something else saw it out of order.
+/// The order that most saw; any other order is out of order.
 pub fn common_order(orders: impl Iterator<Item = u64>) -> Option<u64> {
     receipts::common_order(orders)
 }

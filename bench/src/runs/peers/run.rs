@@ -1,11 +1,10 @@
-//! The run: a pool, messages at a steady rate, and the question whether everybody got everything once, in one order, and how
-//! fast; then, if that is wanted, the highest rate that the server keeps up with.
+//! The run: a pool, messages at a steady rate, and the question whether all sessions got everything once, in one order,
+//! and how fast; then, if that is wanted, the highest rate that the server keeps up with.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::base::http::RequestWriter;
 use crate::base::proc::{Busy, ProcessUse, ThreadUse};
 use crate::base::times::{Times, microseconds};
 use crate::base::{clock, limits, proc};
@@ -55,20 +54,6 @@ pub struct Settings {
     pub patience: Duration,
     /// Says nothing between the steps.
     pub quiet: bool,
-}
-
-/// Where the poster brings messages: a peer that is published on by requests.
-#[derive(Debug)]
-struct Requests(Arc<Peer>, std::net::SocketAddr);
-
-impl RequestWriter for Requests {
-    fn server(&self) -> std::net::SocketAddr {
-        self.1
-    }
-
-    fn write(&self, out: &mut Vec<u8>, content: &str) {
-        self.0.publish(out, content);
-    }
 }
 
 /// What was used when.
@@ -185,7 +170,8 @@ impl Run<'_> {
         if self.unfinished || self.pool.live() < *subscribers {
             self.unfinished = false;
             self.wire = None;
-            // The old one must be gone first: the server would still work for it. An empty one takes its place meanwhile.
+            // The old one must be gone first: the server would still work for it. An empty one takes its place
+            // meanwhile.
             drop(std::mem::replace(&mut self.pool, SubscriberPool::start(peer, 0, 1, *connect_rate)?));
             self.pool = SubscriberPool::start(peer, *subscribers, *threads, *connect_rate)?;
             self.pool.wait_until_live();
@@ -257,8 +243,7 @@ impl Run<'_> {
             let posted = match peer.way() {
                 Way::Request(address) => {
                     let MessageFormat { marker, size, .. } = format;
-                    let target = Arc::new(Requests(peer, address));
-                    poster::post(&poster::Schedule { target, marker, size, start_ns, rate, count }, &told)
+                    poster::post(&poster::Schedule { peer, address, marker, size, start_ns, rate, count }, &told)
                 }
                 Way::Frame(address, request) => {
                     if wire.is_none() {

@@ -1,4 +1,4 @@
-//! The pool: plain WebSocket subscribers on few threads, and how they are told what to do.
+//! The pool: plain WebSocket subscribers on few threads, and the commands that they take.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,7 @@
 //! One thread of the pool: its sockets and its epoll.
 //!
-//! A subscriber costs its state and no buffer: bytes are read into the one buffer of the thread and understood at once. Who is
-//! cut off stays away: a plain subscriber has no way to ask for what it missed.
+//! A subscriber costs its state and no buffer: bytes are read into the one buffer of the thread and understood at once.
+//! Who is cut off stays away: a plain subscriber has no way to ask for what it missed.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -40,7 +40,7 @@ pub struct MessageSchedule {
     pub length_ns: u64,
 }
 
-/// What a thread is told.
+/// The commands of a thread.
 #[derive(Debug)]
 pub enum ThreadCommand {
     /// A schedule begins; what was counted before is forgotten. It is answered when that is done.
@@ -226,7 +226,7 @@ impl Subscribers {
         })
     }
 
-    /// Runs until it is told to part, or nobody is there any more to tell it anything.
+    /// Runs until the command to part, or until the sender of commands is gone.
     pub fn run(mut self) {
         self.counts.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
         self.began_ns = clock::now_ns();
@@ -426,8 +426,8 @@ impl Subscribers {
         }
     }
 
-    /// Says goodbye and waits for the server to close: whoever closes first keeps the port for a minute, and the server has
-    /// only one.
+    /// Says goodbye and waits for the server to close: the side that closes first keeps the port for a minute, and the
+    /// server has only one.
     fn part(&mut self, events: &mut [epoll::Event]) {
         for at in 0..self.subscribers.len() {
             frames::write(&mut self.subscribers[at].unsent, Kind::Close, &NORMAL.to_be_bytes(), MASK);
