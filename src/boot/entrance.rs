@@ -170,7 +170,7 @@ fn upgrade(socket: OwnedFd, request: &Request, behind: &[u8], door: &Door) -> Op
     // A refusal costs least before there is a WebSocket.
     let retry_after = door.desk.shard().turns_away();
     if let Some(seconds) = retry_after {
-        return Some((socket, handshake::come_back(seconds)));
+        return Some((socket, handshake::retry_later(seconds)));
     }
     match handshake::open(request) {
         Ok(opening) => {

@@ -27,7 +27,7 @@ use crate::wire::opcode::Opcode;
 pub struct Conversation {
     key: Key,
     reader: MessageReader,
-    /// The host that the client came by, for READY. Most clients come by the same.
+    /// The host that the client connected to, for READY. Most clients have the same.
     host: Rc<str>,
 }
 
@@ -197,7 +197,7 @@ mod tests {
             Client { shard, out: Outbox::default(), signer: Signer::new([7; 32]), conversation }
         }
 
-        fn says(&mut self, bytes: &[u8]) -> Next {
+        fn sends(&mut self, bytes: &[u8]) -> Next {
             let settings =
                 Settings { public_gateway_url: None, registration: false, rate_limits: false, global_rate: 50 };
             let gate = Gate { signer: &self.signer, settings: &settings };
@@ -234,7 +234,7 @@ mod tests {
         for behind in [&[][..], &whole, cut, &closed, &[&whole[..], &opened].concat(), &[&opened[..], cut].concat()] {
             let mut client = Client::connected();
             let resume = client.resume(elsewhere);
-            let next = client.says(&[&resume, behind].concat());
+            let next = client.sends(&[&resume, behind].concat());
             assert_eq!(next, Next::Move(Move { session: elsewhere, user: UserId::new(5), seq: 1 }));
             assert!(!client.is_closing());
             assert_eq!(client.conversation.unread(), behind);
@@ -246,17 +246,17 @@ mod tests {
         let mut client = Client::connected();
         let token = client.signer.issue(UserId::new(5), 0);
         let d = format!(r#"{{"token":"{token}","intents":0,"properties":{{}}}}"#);
-        client.says(&frame(0x81, format!(r#"{{"op":2,"d":{d}}}"#).as_bytes()));
+        client.sends(&frame(0x81, format!(r#"{{"op":2,"d":{d}}}"#).as_bytes()));
         let carried = client.out.letters.iter().find_map(|(_, letter)| match letter {
             Letter::Attach { session, .. } => Some(*session),
             _ => None,
         });
         let carried = carried.expect("it attaches");
         let again = client.resume(carried);
-        client.says(&again);
+        client.sends(&again);
         assert!(!client.is_closing(), "some libraries send it twice");
         let other = client.resume(SessionId { home: Site::new(0, 1), secret: carried.secret + 1, ..carried });
-        client.says(&other);
+        client.sends(&other);
         assert!(client.is_closing(), "it is another one, were it at the same place of its core");
     }
 }

@@ -1,8 +1,8 @@
 //! The gateway door's sockets: accepted, read, written when they were full, handed over, closed.
 //!
-//! Lives on: the core that has the socket.
-//! An idle connection holds no buffer and no task: reads go to one scratch buffer of the core, and are understood before the
-//! next one. The table of sockets is in `src/gateway/socket_table.rs`.
+//! Lives on: the core that has the socket. An idle connection holds no buffer and no task: reads go to one scratch
+//! buffer of the core, and are understood before the next one. The table of sockets is in
+//! `src/gateway/socket_table.rs`.
 //! Invariant: each connection of the shard has its socket in the table, or it is about to be dropped.
 
 use std::cell::{Cell, RefCell};
@@ -53,20 +53,20 @@ struct DoorState {
     fd_passing: FdPassing,
 }
 
-/// How a pulse went.
+/// How a raw send went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pulsed {
+pub struct RawSendOutcome {
     /// Connections whose sockets took all of it.
     pub written: u64,
     /// Connections whose sockets took a part; the rest is pending.
     pub cut_short: u64,
-    /// Connections that were left out: the socket is full, or they are about to end.
+    /// Connections that were skipped: the socket is full, or they are about to end.
     pub skipped: u64,
 }
 
-impl Pulsed {
+impl RawSendOutcome {
     /// Adds another core's, or slice's.
-    pub fn add(&mut self, other: Pulsed) {
+    pub fn add(&mut self, other: RawSendOutcome) {
         self.written += other.written;
         self.cut_short += other.cut_short;
         self.skipped += other.skipped;
@@ -129,8 +129,8 @@ impl Door {
         }
     }
 
-    /// Serves a connection whose upgrade is good. `behind` are bytes that came behind the request. The answer to the request
-    /// goes out with HELLO.
+    /// Serves a connection whose upgrade is good. `behind` are bytes that came behind the request. The answer to the
+    /// request goes out with HELLO.
     pub fn serve(&self, socket: OwnedFd, opening: Opening, behind: &[u8]) {
         let now = clock::now();
         let terms = opening.terms.unwrap_or_default();
@@ -160,8 +160,8 @@ impl Door {
                 Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
             }
         });
-        // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the one
-        // case in which the settings' URL or the bare address must do.
+        // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the
+        // one case in which the settings' URL or the bare address must do.
         let host = match self.desk.settings().public_gateway_url {
             Some(_) => String::new(),
             None => address(&socket).map(|address| address.to_string()).unwrap_or_default(),
@@ -181,38 +181,38 @@ impl Door {
         self.desk.with(|shard, out| shard.drop_connection(now, key, out));
     }
 
-    /// Writes whole frames to the connections at so many places from `from` on, each behind what is pending there. Says where to go
-    /// on.
-    pub fn pulse(&self, from: u32, count: u32, frames: &[u8], pulsed: &mut Pulsed) -> Option<u32> {
+    /// Writes whole frames to the connections with indices in `from..from + count`, each behind what is pending there.
+    /// Returns the index to continue at.
+    pub fn raw_send(&self, from: u32, count: u32, frames: &[u8], outcome: &mut RawSendOutcome) -> Option<u32> {
         let table = &self.table;
         let mut shard = self.desk.shard();
-        let (now, before) = (clock::now(), *pulsed);
+        let (now, before) = (clock::now(), *outcome);
         let (mut bytes, mut joined) = (0, Vec::new());
         for key in table.keys_in(from, count) {
             let Some(connection) = shard.connection(key) else { continue };
             let Some(all) = behind_pending(connection, frames, &mut joined) else {
-                pulsed.skipped += 1;
+                outcome.skipped += 1;
                 continue;
             };
             match table.write(key, all) {
                 Written::Bytes(taken) if taken == all.len() => {
-                    pulsed.written += 1;
+                    outcome.written += 1;
                     bytes += taken as u64;
                     if !connection.pending().is_empty() {
                         shard.take_pending(key);
                     }
                 }
                 Written::Bytes(taken @ 1..) => {
-                    pulsed.cut_short += 1;
+                    outcome.cut_short += 1;
                     bytes += taken as u64;
                     shard.take_pending(key);
                     shard.pending_written(now, key, taken, all[taken..].to_vec());
                 }
                 // A socket that is gone becomes ready.
-                Written::Bytes(0..) | Written::Gone => pulsed.skipped += 1,
+                Written::Bytes(0..) | Written::Gone => outcome.skipped += 1,
             }
         }
-        shard.metrics().count(Counter::Sends, pulsed.written + pulsed.cut_short - before.written - before.cut_short);
+        shard.metrics().count(Counter::Sends, outcome.written + outcome.cut_short - before.written - before.cut_short);
         shard.metrics().count(Counter::BytesSent, bytes);
         let next = from + count;
         (next < table.capacity()).then_some(next)
@@ -268,8 +268,8 @@ impl Door {
         }
         let mut more = readable;
         while more {
-            // A connection that is being closed is not read any more: a peer that sends without end would keep its core from
-            // all other work. The turn that has written the close frame finishes it.
+            // A connection that is being closed is not read any more: a peer that sends without end would keep its core
+            // from all other work. The turn that has written the close frame finishes it.
             if self.desk.shard().connection(key).is_none_or(Connection::is_closing) {
                 return None;
             }
@@ -356,8 +356,8 @@ impl Door {
     }
 }
 
-/// What a pulse writes to a connection: its frames, and before them what is pending, such as the answer to a heartbeat that has come
-/// since the turn before. Unless the socket is full, that ends with a whole frame. `None`: the pulse leaves this connection out.
+/// What a raw send writes to a connection: its frames behind what is pending, such as an answer to a heartbeat. Unless
+/// the socket is full, pending bytes end with a whole frame. `None`: this connection is skipped.
 fn behind_pending<'a>(connection: &Connection, frames: &'a [u8], joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     if connection.is_blocked() || connection.is_closing() {
         return None;
@@ -392,7 +392,7 @@ mod tests {
     use crate::mail::letter::Terms;
 
     #[test]
-    fn a_pulse_goes_behind_pending_bytes_and_skips_blocked_and_closing_connections() {
+    fn a_raw_send_goes_behind_pending_bytes_and_skips_blocked_and_closing_connections() {
         let mut connection = Connection::open(Terms::default(), Time::default());
         let hello = connection.pending().to_vec();
         let mut joined = b"of another".to_vec();

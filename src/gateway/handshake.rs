@@ -1,6 +1,6 @@
 //! The handshake: is this a gateway connection, and what are its terms?
 //!
-//! Lives on: every core. tungstenite checks the upgrade; the query says the rest.
+//! Lives on: every core. tungstenite checks the upgrade; the query has the terms.
 //! Source: Discord docs, Gateway/Connecting (query parameters).
 
 use http::HeaderMap;
@@ -19,7 +19,7 @@ pub struct Opening {
     pub response: Vec<u8>,
     /// The terms, or why the connection is closed at once.
     pub terms: Result<Terms, Objection>,
-    /// The host that the client came by.
+    /// The host that the client connected to.
     pub host: String,
 }
 
@@ -28,11 +28,11 @@ pub struct Opening {
 pub enum Objection {
     /// With one of Discord's codes.
     Code(CloseCode),
-    /// With WebSocket's own 1003, "unsupported data": nothing in Discord's table says that a server lacks an encoding.
+    /// With WebSocket's own 1003, "unsupported data": Discord's table has no code for an encoding that a server lacks.
     Unsupported(&'static str),
 }
 
-/// Reads a request's head: its length and what it says, or nothing if there is more to come.
+/// Parses a request's head, and returns its length too; `None` if it is incomplete.
 pub fn head(bytes: &[u8]) -> Result<Option<(usize, Request)>, tungstenite::Error> {
     if !bytes.starts_with(b"GET ?") {
         return Request::try_parse(bytes);
@@ -94,7 +94,7 @@ fn terms(query: &str) -> Result<Terms, Objection> {
 }
 
 /// Refuses an upgrade for a while.
-pub fn come_back(seconds: u64) -> Vec<u8> {
+pub fn retry_later(seconds: u64) -> Vec<u8> {
     let body = r#"{"message":"API resource is currently overloaded. Try again a little later","code":130000}"#;
     refusal(&format!("503 Service Unavailable\r\nRetry-After: {seconds}"), body)
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_path_is_a_path() {
+    fn a_head_with_an_empty_path_is_parsed() {
         let (length, request) = head(b"GET ?v=9 HTTP/1.1\r\nHost: x\r\n\r\nrest").unwrap().unwrap();
         assert_eq!((length, request.uri().query()), (b"GET ?v=9 HTTP/1.1\r\nHost: x\r\n\r\n".len(), Some("v=9")));
         assert!(head(b"GET ?v=9 HTTP/1.1\r\nHost").unwrap().is_none());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_as_long_as_a_name_and_a_port() {
+    fn a_host_over_its_limit_is_refused() {
         let open = |length: usize| {
             let text = format!(
                 "GET / HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_of_all_libraries_are_understood() {
+    fn terms_of_all_libraries_are_parsed() {
         let plain = Terms { version: 10, compression: None };
         assert_eq!(terms(""), Ok(plain));
         assert_eq!(terms("v=10"), Ok(plain));

@@ -1,8 +1,8 @@
 //! Sockets on which a close frame was sent: shut down for writing, and open until the peer has closed too.
 //!
-//! Lives on: their core.
-//! Their connections are over, so they have left the table. To close at once would make the kernel reset the connection if the
-//! peer has sent something that was not read, and the peer would lose the close frame.
+//! Lives on: their core. Their connections are over, so they have left the table. To close at once would make the
+//! kernel reset the connection if the peer has sent something that was not read, and the peer would lose the close
+//! frame.
 //! Invariant: each socket has a deadline, and is closed by it at the latest; a deadline may outlive its socket.
 
 use std::collections::{BTreeMap, VecDeque};

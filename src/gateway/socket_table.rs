@@ -1,10 +1,9 @@
 //! The table of a core's sockets, by connection: each with what is spoken on it.
 //!
-//! Lives on: its core.
-//! An idle connection has no task, no buffer and no request under way in the executor's ring; it is an entry in this table, and
-//! epoll watches its socket. The kinds of socket are in `src/net/socket.rs`; the shard writes through [`super::writer`]; sockets
-//! on which a close frame was sent are moved to [`super::lingering`].
-//! Generic over what is spoken, so that every gateway has such a table.
+//! Lives on: its core. An idle connection has no task, no buffer and no request under way in the executor's ring; it is
+//! an entry in this table, and epoll watches its socket. The kinds of socket are in `src/net/socket.rs`; the shard
+//! writes through [`super::writer`]; sockets on which a close frame was sent are moved to [`super::lingering`]. Generic
+//! over what is spoken, so that every gateway has such a table.
 //! Invariant: a socket is in an entry or lingers, never both; an entry's key is its connection's.
 
 use std::cell::RefCell;
@@ -45,10 +44,10 @@ struct Table<C> {
 
 /// Entries by the index of their connection. They come in pages, as connections do in the shard's slab.
 #[derive(Debug)]
-struct Entries<C>(Vec<Vec<Option<Entry<C>>>>);
+struct Entries<C>(Vec<Vec<Option<SocketEntry<C>>>>);
 
 #[derive(Debug)]
-struct Entry<C> {
+struct SocketEntry<C> {
     socket: Socket,
     spoken: C,
 }
@@ -56,21 +55,21 @@ struct Entry<C> {
 const PAGE: usize = 1_024;
 
 impl<C: Spoken> Entries<C> {
-    fn slot(&mut self, key: Key) -> Option<&mut Option<Entry<C>>> {
+    fn slot(&mut self, key: Key) -> Option<&mut Option<SocketEntry<C>>> {
         let slot = self.0.get_mut(key.index as usize / PAGE)?.get_mut(key.index as usize % PAGE)?;
         slot.as_ref().is_some_and(|entry| entry.spoken.key() == key).then_some(slot)
     }
 
-    fn get(&mut self, key: Key) -> Option<&mut Entry<C>> {
+    fn get(&mut self, key: Key) -> Option<&mut SocketEntry<C>> {
         let slot = self.0.get_mut(key.index as usize / PAGE)?.get_mut(key.index as usize % PAGE)?;
         slot.as_mut().filter(|entry| entry.spoken.key() == key)
     }
 
-    fn take(&mut self, key: Key) -> Option<Entry<C>> {
+    fn take(&mut self, key: Key) -> Option<SocketEntry<C>> {
         self.slot(key)?.take()
     }
 
-    fn put(&mut self, key: Key, entry: Entry<C>) {
+    fn put(&mut self, key: Key, entry: SocketEntry<C>) {
         let (page, offset) = (key.index as usize / PAGE, key.index as usize % PAGE);
         while self.0.len() <= page {
             self.0.push(Vec::new());
@@ -106,7 +105,7 @@ impl<C: Spoken> SocketTable<C> {
         self.0.borrow().io.epoll()
     }
 
-    /// Lists sockets that became ready since they were last listed, as many as are served at once.
+    /// Lists sockets that became ready since they were last listed, at most [`crate::limits::READY_SLICE`].
     pub fn ready(&self, ready: &mut Vec<Readiness>) {
         self.0.borrow().io.ready(ready);
     }
@@ -116,14 +115,14 @@ impl<C: Spoken> SocketTable<C> {
         let Table { entries, io, .. } = &mut *self.0.borrow_mut();
         let key = spoken.key();
         let socket = io.register(socket, key)?;
-        entries.put(key, Entry { socket, spoken });
+        entries.put(key, SocketEntry { socket, spoken });
         Ok(())
     }
 
     /// A connection gives up its socket, which is no longer watched.
     pub fn detach(&self, key: Key) -> Option<Detached<C>> {
         let Table { entries, io, .. } = &mut *self.0.borrow_mut();
-        let Entry { socket, spoken } = entries.take(key)?;
+        let SocketEntry { socket, spoken } = entries.take(key)?;
         Some(Detached { socket: io.detach(socket)?, spoken })
     }
 
@@ -230,7 +229,11 @@ pub(super) mod tests {
     /// A million of them are a million times this.
     #[test]
     fn an_idle_entry_is_small() {
-        assert!(size_of::<Option<Entry<Conversation>>>() <= 40, "{}", size_of::<Option<Entry<Conversation>>>());
+        assert!(
+            size_of::<Option<SocketEntry<Conversation>>>() <= 40,
+            "{}",
+            size_of::<Option<SocketEntry<Conversation>>>()
+        );
     }
 
     #[test]

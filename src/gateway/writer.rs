@@ -1,8 +1,8 @@
 //! How a core's shard writes to its sockets: one by one, or those of a slice together.
 //!
-//! Lives on: its core.
-//! A staged write is copied, so the shard goes on with its buffers; its result comes with the commit at the end of the slice.
-//! What the socket did not take goes back to the connection ([`crate::session::connection::Connection::written`]). In between:
+//! Lives on: its core. A staged write is copied, so the shard goes on with its buffers; its result comes with the
+//! commit at the end of the slice. What the socket did not take goes back to the connection
+//! ([`crate::session::connection::Connection::written`]). In between:
 //!
 //! ```text
 //!                 pending bytes of the connection      batch of the slice (copies)          journal
@@ -14,7 +14,7 @@
 //! writable       a single write of [8 e9 ack]; when all of it is taken, the next flush goes on behind e9
 //! ```
 //!
-//! Invariant: a connection has at most one staged write, and results are told in the order of staging.
+//! Invariant: a connection has at most one staged write, and results come in the order of staging.
 
 use std::io;
 
@@ -46,8 +46,8 @@ pub enum WriteMode {
 }
 
 impl<C: Spoken> SocketWriter<C> {
-    /// Writes to the sockets of a table. By default in batches if they are registered files: each write goes through a ring in
-    /// any case.
+    /// Writes to the sockets of a table. By default in batches if they are registered files: each write goes through a
+    /// ring in any case.
     pub fn new(table: SocketTable<C>, mode: Option<WriteMode>) -> io::Result<SocketWriter<C>> {
         let mode = mode.unwrap_or(match table.kind() {
             SocketKind::Descriptor => WriteMode::Plain,
@@ -102,7 +102,7 @@ mod tests {
     use crate::gateway::conversation::Conversation;
     use crate::gateway::socket_table::tests::{enter, tables};
 
-    /// What came of a write, at once or with its commit.
+    /// The result of a write, immediate or of its commit.
     fn outcome(writer: &mut SocketWriter<Conversation>, connection: Key, bytes: &[u8]) -> (Written, Vec<u8>) {
         if let Some(written) = writer.send(connection, bytes) {
             return (written, written.rest(bytes));

@@ -1,11 +1,12 @@
 //! Passes an open descriptor from one core to another.
 //!
-//! Lives on: every core.
-//! Cores that share one descriptor table only pass its number. Where each core has a table of its own the number means nothing
-//! to the other, and the kernel must copy the descriptor (`SCM_RIGHTS`): each core has one socket that all others send to. The
-//! letter that announces a descriptor carries its *fd ticket*: the number, or a name for what was sent. A datagram is there when
-//! the call returns, so a letter that is posted after it finds it. No core waits for that socket or is woken by it: letters wake.
-//! Invariant: a descriptor is owned by the sender until [`FdPassing::send`] returns a ticket, then by the holder of the ticket.
+//! Lives on: every core. Cores that share one descriptor table only pass its number. Where each core has a table of its
+//! own the number means nothing to the other, and the kernel must copy the descriptor (`SCM_RIGHTS`): each core has one
+//! socket that all others send to. The letter that announces a descriptor carries its *fd ticket*: the number, or a
+//! name for what was sent. A datagram is there when the call returns, so a letter that is posted after it finds it. No
+//! core waits for that socket or is woken by it: letters wake.
+//! Invariant: a descriptor is owned by the sender until [`FdPassing::send`] returns a ticket, then by the holder of the
+//! ticket.
 //! Source: unix(7), recvmsg(2).
 
 use std::cell::{Cell, RefCell};

@@ -1,9 +1,8 @@
 //! Lanes between cores: lock-free, one for each ordered pair, never losing and never reordering.
 //!
-//! Lives on: every core.
-//! A full lane makes what follows wait in the sender's own queue, in order; nothing is dropped. A lane carries whatever it is
-//! given; what it means is not known here. A core that sleeps is woken through its [`wakeup`]; one that is busy reads its lanes
-//! anyhow. Open descriptors go to other cores by [`fd_passing`].
+//! Lives on: every core. A full lane makes what follows wait in the sender's own queue, in order; nothing is dropped. A
+//! lane carries whatever it is given; what it means is not known here. A core that sleeps is woken through its
+//! [`wakeup`]; one that is busy reads its lanes anyhow. Open descriptors go to other cores by [`fd_passing`].
 //! Invariant: what a sender has posted to a core arrives there once, in order.
 
 pub mod fd_passing;
@@ -112,8 +111,8 @@ impl<T> Lanes<T> {
 
     /// Whether something waits for which there is room. Ask before sleeping, after [`Wakeup::park`].
     ///
-    /// It sets `sender_waits` once more: the receiver may have cleared the flag, and notified while this core was still awake,
-    /// after [`Lane::pump`] had filled the ring again.
+    /// It sets `sender_waits` once more: the receiver may have cleared the flag, and notified while this core was still
+    /// awake, after [`Lane::pump`] had filled the ring again.
     pub fn can_go_on(&self) -> bool {
         self.lanes.iter().flatten().filter(|lane| !lane.waiting.is_empty()).any(|lane| {
             lane.sender_waits.store(true, Ordering::Relaxed);
@@ -214,7 +213,7 @@ mod tests {
         }
         let lane = sender.lanes.lanes[1].as_ref().unwrap();
         assert!(lane.sender_waits.load(Ordering::Relaxed));
-        // What `IncomingLanes::take` does when it has seen room that `pump` then fills at once.
+        // What `IncomingLanes::take` does when it has seen room that `pump` then fills.
         lane.sender_waits.store(false, Ordering::Relaxed);
         lane.receiver.notify();
         sender.wakeup.park();

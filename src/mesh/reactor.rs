@@ -1,14 +1,14 @@
 //! Reactor rounds: a busy task lets its executor look for I/O, letters and timers, then goes on.
 //!
-//! Lives on: each core.
-//! glommio looks for I/O when its queues are empty or when its preemption timer fires. A task that yields while it has work
-//! keeps the queue filled, so it would depend on that timer; it waits for a round instead. A round is made of a channel that is
-//! never connected: the reactor wakes tasks that wait for a connection once a round, and does not sleep while there is one.
+//! Lives on: each core. glommio looks for I/O when its queues are empty or when its preemption timer fires. A task that
+//! yields while it has work keeps the queue filled, so it would depend on that timer; it waits for a round instead. A
+//! round is made of a channel that is never connected: the reactor wakes tasks that wait for a connection once a round,
+//! and does not sleep while there is one.
 //!
-//! glommio 0.12 has one fault that matters: if anything completes on its latency ring between its look at the rings and the
-//! first task (the preemption timer, the cancellation of an older timer, another core's wake-up), it takes its queues for
-//! empty and sleeps with tasks in them until the next event. With more threads than CPUs that happens within seconds. So the
-//! preemption timer is set too long to fire, and [`bound_sleep`] bounds how long such a sleep lasts.
+//! glommio 0.12 has one fault that matters: if anything completes on its latency ring between its look at the rings and
+//! the first task (the preemption timer, the cancellation of an older timer, another core's wake-up), it takes its
+//! queues for empty and sleeps with tasks in them until the next event. With more threads than CPUs that happens within
+//! seconds. So the preemption timer is set too long to fire, and [`bound_sleep`] bounds how long such a sleep lasts.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

@@ -1,11 +1,12 @@
 //! Wakes a core that sleeps: other cores notify it when they have put something into its lanes.
 //!
-//! Lives on: the core that is woken; its [`Waker`] on every other core.
-//! A socket pair, since glommio waits for sockets. A byte is sent only to a core that has parked, once per sleep, so a busy mesh
-//! makes no system calls. (glommio's own channels wake a sleeping executor without a task that waits for the wake-up, which is
-//! one way to make it oversleep: see [`super::reactor`].)
-//! Invariant: an item that was put into a lane before [`Waker::notify`] is either seen by the check after [`Wakeup::park`] or
-//! wakes the core. The two fences keep that: park stores, then reads lanes; notify writes a lane, then reads the flag.
+//! Lives on: the core that is woken; its [`Waker`] on every other core. A socket pair, since glommio waits for sockets.
+//! A byte is sent only to a core that has parked, once per sleep, so a busy mesh makes no system calls. (glommio's own
+//! channels wake a sleeping executor without a task that waits for the wake-up, which is one way to make it oversleep:
+//! see [`super::reactor`].)
+//! Invariant: an item that was put into a lane before [`Waker::notify`] is either seen by the check after
+//! [`Wakeup::park`] or wakes the core. The two fences keep that: park stores, then reads lanes; notify writes a lane,
+//! then reads the flag.
 
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};

@@ -1,9 +1,9 @@
-//! Stream compression without a context per connection: what differs per session travels in blocks that are not compressed,
-//! a text that many get is compressed once and spliced into every stream.
+//! Stream compression without a context per connection: what differs per session travels in blocks that are not
+//! compressed, a text that many get is compressed once and spliced into every stream.
 //!
-//! Lives on: every core.
-//! Both formats allow it: a stream is a sequence of blocks, and a block need not refer to what stands before it, or only to what
-//! is known to stand there. Each client reads all of it with its one context. How is in `deflate` and `zstd`.
+//! Lives on: every core. Both formats allow it: a stream is a sequence of blocks, and a block need not refer to what
+//! stands before it, or only to what is known to stand there. Each client reads all of it with its one context. How is
+//! in `deflate` and `zstd`.
 //! Source: Discord docs, Gateway/Transport Compression.
 
 use bytes::Bytes;
@@ -45,7 +45,7 @@ impl Format {
         }
     }
 
-    /// How many bytes of its own [`Compressor::compress`] puts before a text, for the one who reads it.
+    /// How many bytes [`Compressor::compress`] puts before a text, as a reader sees them decompressed.
     pub const fn gap(self) -> usize {
         match self {
             Format::Zlib => 0,
@@ -70,13 +70,13 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// `text` as whole blocks that refer to nothing outside but `past`, which must be what the stream ends with where they are
-    /// put, [`Format::gap`] included; empty, they may be put anywhere. A client that has read them has the whole text. With
-    /// zstd spaces come before it, so the text must be JSON that goes on where there may be any.
-    pub fn compress(&mut self, format: Format, past: &[u8], text: &[u8]) -> Bytes {
+    /// `text` as whole blocks that refer to nothing outside but `dictionary`, which must be what the stream ends with
+    /// where they are put, [`Format::gap`] included; empty, they may be put anywhere. A client that has read them has
+    /// the whole text. With zstd spaces come before it, so the text must be JSON that goes on where there may be any.
+    pub fn compress(&mut self, format: Format, dictionary: &[u8], text: &[u8]) -> Bytes {
         match format {
-            Format::Zlib => self.deflater.compress(past, text),
-            Format::Zstd => self.encoder.compress(past, text),
+            Format::Zlib => self.deflater.compress(dictionary, text),
+            Format::Zstd => self.encoder.compress(dictionary, text),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The zlib format of stream compression: one endless deflate stream, made of blocks that were compressed elsewhere.
 //!
-//! Lives on: every core.
-//! What differs per session travels in *stored* blocks. A text is compressed once, ended by a full flush, and spliced into
-//! every session's stream. Every message ends with `00 00 ff ff`, which clients wait for.
+//! Lives on: every core. What differs per session travels in *stored* blocks. A text is compressed once, ended by a
+//! full flush, and spliced into every session's stream. Every message ends with `00 00 ff ff`, which clients wait for.
 //! Source: RFC 1950, RFC 1951 (3.2.4 stored blocks); Discord docs, Gateway/Transport Compression.
 
 use bytes::Bytes;
@@ -28,11 +27,11 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// `text` as whole deflate blocks that refer to nothing outside but `past`, ended by a flush mark.
-    pub fn compress(&mut self, past: &[u8], text: &[u8]) -> Bytes {
+    /// `text` as whole deflate blocks that refer to nothing outside but `dictionary`, ended by a flush mark.
+    pub fn compress(&mut self, dictionary: &[u8], text: &[u8]) -> Bytes {
         self.0.reset();
-        if !past.is_empty() {
-            self.0.set_dictionary(past).expect("a stream that has not begun takes one");
+        if !dictionary.is_empty() {
+            self.0.set_dictionary(dictionary).expect("a stream that has not begun takes one");
         }
         let start = self.0.total_in();
         let mut out: Vec<u8> = Vec::with_capacity(text.len() / 2 + 64);

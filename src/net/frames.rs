@@ -1,8 +1,8 @@
 //! WebSocket frames: heads of outgoing ones, and messages out of incoming bytes.
 //!
-//! Lives on: every core.
-//! tungstenite does the parsing and formatting. Between messages a connection keeps nothing of it: whole frames are found
-//! first, and a context of tungstenite's lives only while a fragmented message is open or for the moment of decoding.
+//! Lives on: every core. tungstenite does the parsing and formatting. Between messages a connection keeps nothing of
+//! it: whole frames are found first, and a context of tungstenite's lives only while a fragmented message is open or
+//! for the moment of decoding.
 
 use std::io::{self, Cursor, Read, Write};
 use std::ops::ControlFlow;
@@ -61,7 +61,7 @@ pub enum Incoming {
     Payload(Bytes),
     /// The peer closes, with its code.
     Close(Option<u16>),
-    /// A frame that completes nothing: a ping, a pong, a part of a message. It is work all the same, so it is told.
+    /// A frame that completes nothing: a ping, a pong, a part of a message. It is reported because it is work too.
     Aside,
 }
 
@@ -90,8 +90,8 @@ struct Unfinished {
 }
 
 impl MessageReader {
-    /// Takes bytes in and hands over what they complete, in order. Pongs that are due are appended to `replies`. When `each`
-    /// breaks off, what lies behind is kept as it came, for [`MessageReader::unread`].
+    /// Takes bytes in and hands over what they complete, in order. Pongs that are due are appended to `replies`. When
+    /// `each` breaks off, what lies behind is kept as it came, for [`MessageReader::unread`].
     ///
     /// `limit` bounds a message; not much more than that is ever kept of what was not broken off.
     pub fn feed(
@@ -132,8 +132,8 @@ impl MessageReader {
         Ok(())
     }
 
-    /// The bytes behind the last whole message, to go with a socket that moves. Parts of a message that were taken in before are
-    /// not among them: behind a whole message there are none.
+    /// The bytes behind the last whole message, to go with a socket that moves. Parts of a message that were taken in
+    /// before are not among them: behind a whole message there are none.
     pub fn unread(self) -> Vec<u8> {
         self.0.map(|unfinished| unfinished.partial).unwrap_or_default()
     }
@@ -151,7 +151,8 @@ fn decode(
 ) -> Result<ControlFlow<()>, Broken> {
     let amid_fragments = open.is_some();
     let mut context = open.take().unwrap_or_else(|| {
-        // Once it has the head, tungstenite makes room for the payload behind what is there, were it the payload itself.
+        // Once it has the head, tungstenite makes room for the payload behind what is there, were it the payload
+        // itself.
         let config = WebSocketConfig::default()
             .read_buffer_size(frame.len() + length)
             .write_buffer_size(0)
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_out_whole_however_the_bytes_are_cut() {
+    fn message_reader_joins_bytes_cut_anywhere() {
         let mut stream = frame(0x81, b"hello");
         stream.extend(frame(0x82, &[b'x'; 300]));
         stream.extend(frame(0x01, b"frag"));
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_a_message_is_kept_as_it_came() {
+    fn unread_bytes_behind_a_message_are_kept_unchanged() {
         let behind = [frame(0x01, b"frag"), frame(0x88, &1000u16.to_be_bytes()), vec![0x81, 0xff]].concat();
         let stream = [frame(0x81, b"first"), frame(0x81, b"last"), behind.clone()].concat();
         for first in 0..stream.len() {
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_protocol_forbids_is_named() {
+    fn message_reader_names_each_violation() {
         assert_eq!(feed(&mut MessageReader::default(), &frame(0x81, &[b'x'; 1_001])).0, Err(Broken::TooLong));
         assert_eq!(feed(&mut MessageReader::default(), &frame(0x81, &[0xff, 0xfe])).0, Err(Broken::NotUtf8));
         assert_eq!(feed(&mut MessageReader::default(), &frame(0xc1, b"rsv1")).0, Err(Broken::Protocol));

@@ -81,8 +81,8 @@ struct Nap {
     timer: glommio::timer::Timer,
 }
 
-// SAFETY: hyper's trait asks for Send and Sync because of executors that move tasks between threads. glommio never does: a
-// connection, its timeouts among it, is polled and dropped on the core that made it.
+// SAFETY: hyper's trait asks for Send and Sync because of executors that move tasks between threads. glommio never
+// does: a connection, its timeouts among it, is polled and dropped on the core that made it.
 unsafe impl Send for Nap {}
 // SAFETY: as above.
 unsafe impl Sync for Nap {}

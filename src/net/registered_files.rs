@@ -1,11 +1,10 @@
 //! Registered files: sockets that are open in io_uring instances, without a descriptor.
 //!
-//! Lives on: its core.
-//! The limit of open files counts descriptors. A file that is registered with an io_uring instance is open in a table of the
-//! instance's own, which may have as many slots as the limit allows descriptors. So a core with several instances (*rings*)
-//! holds as many sockets as it likes, whatever the limit is.
-//! An operation goes through the file's ring and is over when the call returns, as with the plain system call; or writes are
-//! staged and go together, one call for each ring that has some.
+//! Lives on: its core. The limit of open files counts descriptors. A file that is registered with an io_uring instance
+//! is open in a table of the instance's own, which may have as many slots as the limit allows descriptors. So a core
+//! with several instances (*rings*) holds as many sockets as it likes, whatever the limit is. An operation goes through
+//! the file's ring and is over when the call returns, as with the plain system call; or writes are staged and go
+//! together, one call for each ring that has some.
 //! Invariant: a slot holds one file from [`FixedFiles::register`] to [`FixedFiles::detach`] or [`FixedFiles::close`].
 //! Source: io_uring_register(2), IORING_REGISTER_FILES; io_uring_enter(2), IOSQE_FIXED_FILE.
 
@@ -19,7 +18,7 @@ use rustix::net::{RecvFlags, Shutdown, shutdown};
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits;
-use crate::net::ring::{self, Batch, Target};
+use crate::net::ring::{self, Batch, WriteTarget};
 
 /// One core's registered files. An index counts the slots of all rings.
 pub struct FixedFiles {
@@ -112,8 +111,8 @@ impl FixedFiles {
 
     /// Ends the outgoing half of a socket: its peer reads what was written, then the end.
     pub fn shut_down(&mut self, index: u32) -> Result<(), Errno> {
-        // The ring's own shutdown is done by a thread of the kernel's that must be woken; a descriptor for as long as the call
-        // takes costs less.
+        // The ring's own shutdown is done by a thread of the kernel's that must be woken; a descriptor for as long as
+        // the call takes costs less.
         shutdown(self.install(index)?, Shutdown::Write)
     }
 
@@ -127,7 +126,7 @@ impl FixedFiles {
 
     /// Sends without waiting.
     pub fn send(&mut self, index: u32, bytes: &[u8]) -> Result<usize, Errno> {
-        self.carry_out(index, |file| ring::write(Target::Fixed(file.0), bytes)).map(|sent| sent as usize)
+        self.carry_out(index, |file| ring::write(WriteTarget::Fixed(file.0), bytes)).map(|sent| sent as usize)
     }
 
     /// Whether nothing more can be staged before a commit.
@@ -141,10 +140,11 @@ impl FixedFiles {
     /// If it is full.
     pub fn stage(&mut self, index: u32, bytes: &[u8]) {
         let (ring, slot) = self.locate(index);
-        self.batch.stage(ring, Target::Fixed(slot), bytes);
+        self.batch.stage(ring, WriteTarget::Fixed(slot), bytes);
     }
 
-    /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were taken.
+    /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were
+    /// taken.
     pub fn commit(&mut self, each: impl FnMut(&[u8], Result<usize, Errno>)) {
         self.batch.commit(&mut self.rings, each);
     }
@@ -261,11 +261,11 @@ mod tests {
     fn a_socket_that_is_shut_down_is_still_read() {
         let mut files = FixedFiles::new().expect("Linux 6.8 or newer");
         let (index, mut peer) = pair(&mut files);
-        assert_eq!(files.send(index, b"the last word"), Ok(13));
+        assert_eq!(files.send(index, b"the close frame"), Ok(15));
         assert_eq!(files.shut_down(index), Ok(()));
         let mut read = Vec::new();
         peer.read_to_end(&mut read).expect("the outgoing half has ended");
-        assert_eq!(read, b"the last word");
+        assert_eq!(read, b"the close frame");
         peer.write_all(b"bye").expect("the other half is open");
         let mut bytes = [0; 8];
         assert_eq!(files.receive(index, &mut bytes), Ok(3));

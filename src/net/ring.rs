@@ -1,8 +1,8 @@
 //! Rings for writes: many sockets are written to in one system call.
 //!
-//! Lives on: each core whose writes are batched. Sockets with descriptors are written to through one ring of the core's own
-//! ([`WriteRing`]), registered files through the rings that they are in (`src/net/registered_files.rs`).
-//! Bytes are copied when they are staged, so the caller's buffer is free at once. A commit returns when the kernel has reported
+//! Lives on: each core whose writes are batched. Sockets with descriptors are written to through one ring of the core's
+//! own ([`WriteRing`]), registered files through the rings that they are in (`src/net/registered_files.rs`). Bytes are
+//! copied when they are staged, so the caller's buffer is free at once. A commit returns when the kernel has reported
 //! each write; it does not wait for a socket, since no write may.
 //! Invariant: staged bytes do not move between submission and the last completion.
 
@@ -47,10 +47,11 @@ impl WriteRing {
     /// # Panics
     /// If it is full.
     pub fn stage(&mut self, socket: BorrowedFd<'_>, bytes: &[u8]) {
-        self.batch.stage(0, Target::Descriptor(socket.as_raw_fd()), bytes);
+        self.batch.stage(0, WriteTarget::Descriptor(socket.as_raw_fd()), bytes);
     }
 
-    /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were taken.
+    /// Writes what is staged. Hands each write's bytes to `each`, in the order of staging, with how many of them were
+    /// taken.
     pub fn commit(&mut self, each: impl FnMut(&[u8], Result<usize, Errno>)) {
         self.batch.commit(&mut self.ring, each);
     }
@@ -58,7 +59,7 @@ impl WriteRing {
 
 /// Where a write goes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Target {
+pub(super) enum WriteTarget {
     /// To a descriptor.
     Descriptor(RawFd),
     /// To the file in this slot of the ring's own table.
@@ -66,11 +67,13 @@ pub(super) enum Target {
 }
 
 /// A write that does not wait, for a ring. The bytes stay where they are until it is over.
-pub(super) fn write(to: Target, bytes: &[u8]) -> squeue::Entry {
+pub(super) fn write(to: WriteTarget, bytes: &[u8]) -> squeue::Entry {
     let (start, length, flags) = (bytes.as_ptr(), bytes.len() as u32, FLAGS.bits() as i32);
     match to {
-        Target::Descriptor(descriptor) => opcode::Send::new(types::Fd(descriptor), start, length).flags(flags).build(),
-        Target::Fixed(slot) => opcode::Send::new(types::Fixed(slot), start, length).flags(flags).build(),
+        WriteTarget::Descriptor(descriptor) => {
+            opcode::Send::new(types::Fd(descriptor), start, length).flags(flags).build()
+        }
+        WriteTarget::Fixed(slot) => opcode::Send::new(types::Fixed(slot), start, length).flags(flags).build(),
     }
 }
 
@@ -87,7 +90,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct StagedBytes {
     ring: usize,
-    to: Target,
+    to: WriteTarget,
     range: Range<usize>,
 }
 
@@ -97,7 +100,7 @@ impl Batch {
     }
 
     /// Copies bytes to be written through the ring with this index.
-    pub(super) fn stage(&mut self, ring: usize, to: Target, bytes: &[u8]) {
+    pub(super) fn stage(&mut self, ring: usize, to: WriteTarget, bytes: &[u8]) {
         assert!(!self.is_full(), "a full batch is committed first");
         let from = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
@@ -108,8 +111,8 @@ impl Batch {
     pub(super) fn commit(&mut self, rings: &mut [IoUring], mut each: impl FnMut(&[u8], Result<usize, Errno>)) {
         for (at, StagedBytes { ring, to, range }) in self.staged.iter().enumerate() {
             let entry = write(*to, &self.bytes[range.clone()]).user_data(at as u64);
-            // SAFETY: the bytes are not touched before the last completion is here, which is before this function returns;
-            // and nothing in here unwinds before that.
+            // SAFETY: the bytes are not touched before the last completion is here, which is before this function
+            // returns; and nothing in here unwinds before that.
             unsafe { rings[*ring].submission().push(&entry) }.expect("a batch fits into the ring");
             match self.busy.iter_mut().find(|(busy, _)| busy == ring) {
                 Some((_, count)) => *count += 1,
@@ -134,8 +137,8 @@ pub(super) fn outcome(result: i32) -> Result<i32, Errno> {
     if result < 0 { Err(Errno::from_raw_os_error(-result)) } else { Ok(result) }
 }
 
-/// Submits the `missing` operations in a ring, none of which waits, and returns when all are complete. Hands each one's user
-/// data and result to `each`, which does not panic.
+/// Submits the `missing` operations in a ring, none of which waits, and returns when all are complete. Hands each one's
+/// user data and result to `each`, which does not panic.
 ///
 /// Aborts the process if the kernel refuses the ring for good: it may hold pointers to what would be freed.
 pub(super) fn carry_out(ring: &mut IoUring, mut missing: usize, mut each: impl FnMut(u64, i32)) {
@@ -145,8 +148,8 @@ pub(super) fn carry_out(ring: &mut IoUring, mut missing: usize, mut each: impl F
         match ring.submit_and_wait(least) {
             Ok(_) => least = missing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Nothing has begun, and the operations are still in the ring. The core waits: its writes are in order, and no other
-            // work would fare better now.
+            // Nothing has begun, and the operations are still in the ring. The core waits: its writes are in order, and
+            // no other work would fare better now.
             Err(error) if is_shortage(&error) && tries < limits::SHORTAGE_TRIES => {
                 tries += 1;
                 std::thread::sleep(limits::SHORTAGE_PAUSE);

@@ -1,7 +1,8 @@
-//! A core's sockets below what is spoken on them: the kinds that there are, and the one epoll instance that watches them.
+//! A core's sockets below what is spoken on them: the kinds that there are, and the one epoll instance that watches
+//! them.
 //!
 //! Lives on: its core.
-//! Only this file tells the kinds apart; the tables above hold a [`Socket`] and call [`SocketIo`].
+//! Only this file distinguishes the kinds; the tables above hold a [`Socket`] and call [`SocketIo`].
 //!
 //! | kind | where it is open | a single write | a staged write |
 //! |---|---|---|---|
@@ -11,11 +12,13 @@
 //! TLS is to be the third kind. What a kind provides:
 //! - *register*: takes an open descriptor over, and has epoll watch it, edge-triggered, under its connection's key;
 //! - *read* into a buffer without waiting; 0 bytes are the end;
-//! - *write* one slice without waiting, and say how much was taken; or *stage* several and write them in one *commit*, with one
-//!   result for each in the order of staging. A taken byte is never asked for again, so ciphertext that the kernel has not taken
-//!   is the kind's own: its *pending bytes*, written first, and nothing more is taken while there are any;
+//! - *write* one slice without waiting, and return how much was taken; or *stage* several and write them in one
+//!   *commit*, with one result for each in the order of staging. A taken byte is never asked for again, so ciphertext
+//!   that the kernel has not taken is the kind's own: its *pending bytes*, written first, and nothing more is taken
+//!   while there are any;
 //! - *shut down* the outgoing half behind what was written (TLS: behind `close_notify`), and *close*;
-//! - *detach* for a hand-over: the descriptor, no longer watched (TLS: with its keys and its pending bytes, or not at all).
+//! - *detach* for a hand-over: the descriptor, no longer watched (TLS: with its keys and its pending bytes, or not at
+//!   all).
 //!
 //! Invariant: a socket is used only with the [`SocketIo`] that registered it.
 
@@ -68,8 +71,8 @@ pub struct SocketIo {
 #[derive(Debug)]
 struct FixedSockets {
     files: FixedFiles,
-    /// The one descriptor under which all of them are added to epoll and deleted: epoll knows a file by the descriptor that it was
-    /// added with, also when that is closed. In between it leads to the epoll instance itself.
+    /// The one descriptor under which all of them are added to epoll and deleted: epoll knows a file by the descriptor
+    /// that it was added with, also when that is closed. In between it leads to the epoll instance itself.
     alias: OwnedFd,
 }
 
@@ -299,7 +302,7 @@ impl SocketIo {
         }
     }
 
-    /// Lists sockets that became ready since they were last listed, as many as are served at once.
+    /// Lists sockets that became ready since they were last listed, at most [`limits::READY_SLICE`].
     pub fn ready(&self, ready: &mut Vec<Readiness>) {
         let mut events = Vec::with_capacity(limits::READY_SLICE);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };

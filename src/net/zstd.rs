@@ -1,10 +1,9 @@
 //! The zstd format of stream compression: one endless frame, made of blocks that were compressed elsewhere.
 //!
-//! Lives on: every core.
-//! What differs per session travels in *raw* blocks. A text is compressed as a frame of its own, of which only the blocks are
-//! used. Such blocks refer to nothing before them, but for the text that the encoder was given as the past, and one thing: a block
-//! may use the offsets of the last matches, and a fresh encoder takes for granted that they are 1, 4 and 8. So a small constant
-//! block stands before them that makes them so.
+//! Lives on: every core. What differs per session travels in *raw* blocks. A text is compressed as a frame of its own,
+//! of which only the blocks are used. Such blocks refer to nothing before them, but for the text that the encoder was
+//! given as the dictionary, and one thing: a block may use the offsets of the last matches, and a fresh encoder takes
+//! for granted that they are 1, 4 and 8. So a small constant block stands before them that makes them so.
 //! Source: RFC 8878 (3.1.1.2 blocks, 3.1.1.5 repeat offsets).
 
 use bytes::Bytes;
@@ -18,14 +17,14 @@ const WINDOW_LOG: u32 = 16;
 /// The most that one block holds: the window.
 const BLOCK_MAX: usize = 1 << WINDOW_LOG;
 
-/// zstd's own default; each text is compressed once for everybody.
+/// zstd's own default; each text is compressed once for all sessions.
 const LEVEL: i32 = 3;
 
 /// A frame's header: no size, no checksum, no dictionary, the window.
 pub const HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0, ((WINDOW_LOG - 10) << 3) as u8];
 
-/// A block that sets the repeat offsets to 1, 4, 8 and is 33 spaces of JSON: three sequences, each of eight literals and a match
-/// of three, with the offsets 8, 4 and 1.
+/// A block that sets the repeat offsets to 1, 4, 8 and is 33 spaces of JSON: three sequences, each of eight literals
+/// and a match of three, with the offsets 8, 4 and 1.
 #[rustfmt::skip]
 const RESET: [u8; 12] = [
     0x4c, 0, 0, // a compressed block of nine bytes
@@ -71,14 +70,14 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// `text` as whole blocks that refer to nothing outside but `past`, behind the spaces that make them so.
-    pub fn compress(&mut self, past: &[u8], text: &[u8]) -> Bytes {
+    /// `text` as whole blocks that refer to nothing outside but `dictionary`, behind the spaces that make them so.
+    pub fn compress(&mut self, dictionary: &[u8], text: &[u8]) -> Bytes {
         self.frame.clear();
         self.frame.reserve(compress_bound(text.len()));
-        let length = if past.is_empty() {
+        let length = if dictionary.is_empty() {
             self.context.compress2(&mut self.frame, text)
         } else {
-            self.context.compress_using_dict(&mut self.frame, text, past, LEVEL)
+            self.context.compress_using_dict(&mut self.frame, text, dictionary, LEVEL)
         };
         length.expect("there is room for the worst");
         let out = blocks(&mut self.frame);
@@ -193,8 +192,8 @@ mod tests {
         }
     }
 
-    /// The trap that the constant block is for. An encoder that tries hard uses all three offsets from the start; the fast one
-    /// seldom does, and says nowhere that it never will.
+    /// The trap that the constant block is for. An encoder that tries hard uses all three offsets from the start; the
+    /// fast one seldom does, but no document rules it out.
     #[test]
     fn blocks_do_not_depend_on_what_was_repeated_before_them() {
         let mut prng = Prng::new(9);

@@ -9,7 +9,7 @@ use flume::Sender;
 
 use crate::base::clock::Time;
 use crate::base::metrics::Metrics;
-use crate::gateway::door::Pulsed;
+use crate::gateway::door::RawSendOutcome;
 use crate::mail::ask::{Answer, Request};
 
 /// One command. A reply channel that is closed means that the core has ended.
@@ -31,7 +31,7 @@ pub enum CoreCommand {
 #[derive(Debug, Clone, Copy)]
 pub struct RawSendReport {
     /// Connections by outcome.
-    pub outcome: Pulsed,
+    pub outcome: RawSendOutcome,
     /// When the last write was done.
     pub last_write: Time,
     /// CPU time of the writing.

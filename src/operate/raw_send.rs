@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::base::clock;
 use crate::base::fatal::Fatal;
-use crate::gateway::door::{Door, Pulsed};
+use crate::gateway::door::{Door, RawSendOutcome};
 use crate::limits;
 use crate::mesh::reactor::Rounds;
 use crate::net::frames::{self, FrameKind};
@@ -51,7 +51,7 @@ fn round(cores: &[Sender<CoreCommand>], frames: &Bytes, slice: u32) -> Result<Va
         let _ = core.send(CoreCommand::RawSend(frames.clone(), slice, reply.clone()));
     }
     drop(reply);
-    let mut sum = RawSendReport { outcome: Pulsed::default(), last_write: started, cpu: Duration::ZERO };
+    let mut sum = RawSendReport { outcome: RawSendOutcome::default(), last_write: started, cpu: Duration::ZERO };
     for _ in cores {
         let report = reports.recv_timeout(limits::RAW_SEND_TIME);
         let report = report.map_err(|_| Fatal("a core did not say how its part of the pulse went".to_owned()))?;
@@ -59,7 +59,7 @@ fn round(cores: &[Sender<CoreCommand>], frames: &Bytes, slice: u32) -> Result<Va
         sum.last_write = sum.last_write.max(report.last_write);
         sum.cpu += report.cpu;
     }
-    let Pulsed { written, cut_short, skipped } = sum.outcome;
+    let RawSendOutcome { written, cut_short, skipped } = sum.outcome;
     Ok(json!({
         "written": written,
         "cut_short": cut_short,
@@ -73,14 +73,15 @@ fn round(cores: &[Sender<CoreCommand>], frames: &Bytes, slice: u32) -> Result<Va
 /// Writes the frames to this core's connections.
 pub async fn write_to_all(door: &Door, frames: &Bytes, slice: u32) -> RawSendReport {
     let mut rounds = Rounds::default();
-    let mut report = RawSendReport { outcome: Pulsed::default(), last_write: clock::now(), cpu: Duration::ZERO };
+    let mut report =
+        RawSendReport { outcome: RawSendOutcome::default(), last_write: clock::now(), cpu: Duration::ZERO };
     let mut next = Some(0);
     while let Some(from) = next {
         if from > 0 {
             rounds.round().await;
         }
         let before = clock::thread_cpu();
-        next = door.pulse(from, slice, frames, &mut report.outcome);
+        next = door.raw_send(from, slice, frames, &mut report.outcome);
         report.last_write = clock::now();
         report.cpu += clock::thread_cpu().saturating_sub(before);
     }

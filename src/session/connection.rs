@@ -1,9 +1,10 @@
 //! One WebSocket connection, as far as it can be known without touching the socket.
 //!
-//! Lives on: the core that accepted it or got it handed over; with a session, always the session's home.
-//! What the door does with bytes is in `gateway`; a session's events are in its replay; this is what lies between: bytes that
-//! are neither, and the state of the connection. Who may change it: the home side of the shard, by verb.
-//! Invariant: `pending` begins with the rest of a frame only while the socket is blocked, and nothing follows a close frame.
+//! Lives on: the core that accepted it or got it handed over; with a session, always the session's home. What the door
+//! does with bytes is in `gateway`; a session's events are in its replay; this is what lies between: bytes that are
+//! neither, and the state of the connection. Only the home side of the shard changes it, by verb.
+//! Invariant: `pending` begins with the rest of a frame only while the socket is blocked, and nothing follows a close
+//! frame.
 
 use crate::base::clock::Time;
 use crate::base::slab::Key;
@@ -23,7 +24,8 @@ pub struct Connection {
     terms: Terms,
     /// The session it carries.
     session: Option<Key>,
-    /// Bytes to be sent before any event: payloads that are no events, and the rest of a frame that did not fit the socket.
+    /// Bytes to be sent before any event: payloads that are no events, and the rest of a frame that did not fit the
+    /// socket.
     pending: Vec<u8>,
     /// What its compressed stream ends with, if that is an event.
     tail: Option<Mark>,
@@ -182,7 +184,7 @@ impl Connection {
         &self.pending
     }
 
-    /// Takes the pending bytes, to be written; [`Connection::written`] says what came of it.
+    /// Takes the pending bytes, to be written; [`Connection::written`] takes the result.
     pub fn take_pending(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.pending)
     }
@@ -195,10 +197,10 @@ impl Connection {
         s: u64,
         alone: bool,
         packer: &mut Packer,
-        told: &mut impl FnMut(Time, u64),
+        record: &mut impl FnMut(Time, u64),
     ) -> (&'a mut Assembly, Result<(), Lost>) {
         let (front, format) = (&mut self.pending, self.terms.compression);
-        let (assembly, result) = assemblies.next(replay, s, alone, front, format, self.tail, packer, told);
+        let (assembly, result) = assemblies.next(replay, s, alone, front, format, self.tail, packer, record);
         if self.pending.capacity() > 0 {
             self.pending = Vec::new();
         }
@@ -221,8 +223,8 @@ impl Connection {
         self.staged
     }
 
-    /// The socket took `taken` bytes of a write and left `rest`, which goes before what was queued since. With a rest, the
-    /// socket is full.
+    /// The socket took `taken` bytes of a write and left `rest`, which goes before what was queued since. With a rest,
+    /// the socket is full.
     pub fn written(&mut self, now: Time, taken: usize, rest: Vec<u8>) {
         if rest.is_empty() {
             return;
@@ -313,8 +315,8 @@ impl Connection {
         self.conduct.commands <= limits::COMMANDS_MAX
     }
 
-    /// Whether the socket was full for so long that the client will not read any more. Heartbeats are no excuse: their answers
-    /// were not read either.
+    /// Whether the socket was full for so long that the client will not read any more. Heartbeats are no excuse: their
+    /// answers were not read either.
     pub fn is_stalled(&self, now: Time) -> bool {
         self.blocked && now.since(self.moved_at) > limits::HEARTBEAT_INTERVAL + limits::HEARTBEAT_TOLERANCE
     }
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_identify_does_not_run_while_a_client_waits_for_its_turn() {
+    fn identify_time_stops_while_a_connection_waits() {
         let (began, second) = (Time::from_millis(1_000_000), std::time::Duration::from_secs(1));
         let mut connection = Connection::open(Terms::default(), began);
         let late = began + (limits::IDENTIFY_TIME - second);
@@ -351,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_write_goes_before_what_was_queued_since() {
+    fn rest_of_a_write_goes_before_bytes_queued_since() {
         let (began, second) = (Time::from_millis(1_000_000), std::time::Duration::from_secs(1));
         let mut connection = Connection::adopt(Terms::default(), b"a frame".to_vec(), Conduct::fresh(began));
         let bytes = connection.take_pending();

@@ -27,7 +27,7 @@ struct IdentifyForm {
     /// Some libraries send odd types here; what is not a number counts as absent.
     #[serde(default)]
     large_threshold: Option<Value>,
-    /// What people's clients can read; a number, or it counts as absent.
+    /// What user clients can read; anything but a number counts as absent.
     #[serde(default)]
     capabilities: Option<Value>,
     /// What is no presence counts as absent, as libraries send odd types here too.
@@ -56,7 +56,8 @@ pub(in crate::gateway) fn take(
     let Ok(form) = serde_json::from_str::<IdentifyForm>(d) else { return Verdict::Close(CloseCode::UnknownOpcode) };
     let verified = gate.signer.verify(&form.token).filter(|(user, issued)| shard.accepts_token(*user, *issued));
     let Some((user, issued_ms)) = verified else { return Verdict::Close(CloseCode::AuthenticationFailed) };
-    // Without intents: a user client, which gets everything. The unknown bits of a bot are found when it is known to be one.
+    // Without intents: a user client, which gets everything. The unknown bits of a bot are found when it is known to be
+    // one.
     let (intents, personal_intents) = match form.intents {
         None => (Some(Intents::all()), true),
         Some(raw) => (Intents::parse(raw, false), Intents::parse(raw, true).is_none()),

@@ -1,4 +1,4 @@
-//! Op 8: members are asked for, and come as GUILD_MEMBERS_CHUNK.
+//! Op 8: requests members, which are sent as GUILD_MEMBERS_CHUNK.
 //!
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members.
 

@@ -1,4 +1,4 @@
-//! Ops 14 and 37: a person's client says what it wants of some guilds.
+//! Ops 14 and 37: a user's client subscribes to parts of some guilds.
 //!
 //! Lives on: the session's home. Source: what people's clients send; op 14 is the older form, of one guild.
 
