@@ -7,7 +7,7 @@
 //! | kind | where it is open | a single write | a staged write |
 //! |---|---|---|---|
 //! | descriptor | the descriptor table | `send` | one ring of the core's own (`src/net/ring.rs`) |
-//! | registered file | a ring's table, without a descriptor | through that ring | the same (`src/net/registered_files.rs`) |
+//! | registered file | a ring's table, without a descriptor | by that ring | by it (`src/net/registered_files.rs`) |
 //!
 //! TLS is to be the third kind. What a kind provides:
 //! - *register*: takes an open descriptor over, and has epoll watch it, edge-triggered, under its connection's key;

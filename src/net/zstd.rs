@@ -29,7 +29,8 @@ pub const HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0, ((WINDOW_LOG - 10) << 3)
 const RESET: [u8; 12] = [
     0x4c, 0, 0, // a compressed block of nine bytes
     0xc1, b' ', // 24 literals, all the same
-    3, 0x44, 8, 0, // three sequences; all lengths of literals have code 8, of matches code 0; predefined codes of offsets
+    // Three sequences; all lengths of literals have code 8, of matches code 0; predefined codes of offsets.
+    3, 0x44, 8, 0,
     // Read from the end: a mark, state 5 (code 3), 3 more bits, state 14 (code 2), 2 more bits, state 14, 2 more bits.
     0b1011_1000, 0b1101_1101, 0b0100_1010,
 ];
