@@ -23,6 +23,7 @@ use crate::desk::settings::Settings;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
+use crate::mail::local::Local;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::{Placement, VirtualShard};
 use crate::mail::site::Site;
@@ -195,7 +196,7 @@ impl Desk {
         let owner = self.owner(&request);
         let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
         let ask = Ask { from: self.0.me, ticket: waiter.ticket, actor, reason, request };
-        self.with(|_, outbox| outbox.post(owner, Letter::Ask(Box::new(ask))));
+        self.with(|_, outbox| outbox.post(owner, ask));
         match waiter.await {
             Delivery::Answer(answer) => answer,
             Delivery::Finding(_) | Delivery::Outcome(_) => Err(Refusal::INTERNAL),
@@ -286,7 +287,7 @@ impl Desk {
             Outcome::Found(found) => Some(found),
             Outcome::Committed | Outcome::Hashed(_) | Outcome::Checked(_) => None,
         });
-        self.deliver(clock::now(), Letter::Stored { job: id, result });
+        self.deliver(clock::now(), Local::Stored { job: id, result }.into());
     }
 
     async fn work(&self, work: Work) -> Result<Outcome, Refusal> {

@@ -166,10 +166,12 @@ mod tests {
     use crate::base::id::UserId;
     use crate::base::prng::Prng;
     use crate::desk::settings::Settings;
-    use crate::mail::letter::{Letter, Terms};
+    use crate::mail::letter::Letter;
     use crate::mail::placement::Placement;
     use crate::mail::session_id::SessionId;
     use crate::mail::site::Site;
+    use crate::mail::terms::Terms;
+    use crate::mail::to_user::ToUser;
     use crate::shard::ShardSettings;
     use crate::store::token::Signer;
 
@@ -248,7 +250,7 @@ mod tests {
         let d = format!(r#"{{"token":"{token}","intents":0,"properties":{{}}}}"#);
         client.sends(&frame(0x81, format!(r#"{{"op":2,"d":{d}}}"#).as_bytes()));
         let carried = client.out.letters.iter().find_map(|(_, letter)| match letter {
-            Letter::Attach { session, .. } => Some(*session),
+            Letter::ToUser(ToUser::Attach { session, .. }) => Some(*session),
             _ => None,
         });
         let carried = carried.expect("it attaches");

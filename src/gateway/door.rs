@@ -23,7 +23,7 @@ use crate::gateway::conversation::{Conversation, Next};
 use crate::gateway::handshake::{Objection, Opening};
 use crate::gateway::socket_table::{Detached, SocketTable, Spoken};
 use crate::limits;
-use crate::mail::letter::{HandOver, Letter};
+use crate::mail::local::{HandOver, Local};
 use crate::mesh::fd_passing::{FdPassing, Unsent};
 use crate::net::socket::{Readiness, Received, Written};
 use crate::session::connection::Connection;
@@ -347,7 +347,7 @@ impl Door {
         match self.fd_passing().send(core, socket) {
             Ok(ticket) => {
                 hand_over.socket = ticket;
-                self.desk.with(|_, out| out.post(home, Letter::HandOver(hand_over)));
+                self.desk.with(|_, out| out.post(home, Local::HandOver(hand_over)));
                 None
             }
             Err(Unsent::Later(socket)) => Some((socket, hand_over)),
@@ -389,7 +389,7 @@ fn address(socket: &OwnedFd) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use crate::base::clock::Time;
-    use crate::mail::letter::Terms;
+    use crate::mail::terms::Terms;
 
     #[test]
     fn a_raw_send_goes_behind_pending_bytes_and_skips_blocked_and_closing_connections() {

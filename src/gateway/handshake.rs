@@ -8,7 +8,7 @@ use tungstenite::handshake::machine::TryParse;
 use tungstenite::handshake::server::{Request, create_response, write_response};
 
 use crate::limits;
-use crate::mail::letter::Terms;
+use crate::mail::terms::Terms;
 use crate::net::compression::Format;
 use crate::wire::close::CloseCode;
 

@@ -41,9 +41,9 @@ use crate::guild::presence::{Changes, Onlookers};
 use crate::mail::ask::GuildRequest;
 use crate::mail::event::{Change, Event, Origin, Scope};
 use crate::mail::facts::Facts;
-use crate::mail::letter::Letter;
 use crate::mail::placement::VirtualShard;
 use crate::mail::site::Site;
+use crate::mail::to_user::ToUser;
 use crate::store::GuildRecord;
 use crate::wire::event::EventName;
 use crate::wire::model::presence::Activities;
@@ -122,7 +122,7 @@ impl Guild {
 
     /// Takes over what has happened. Called once per plan, in order, when its writes are committed. Returns letters to the
     /// owners of users, to be sent after the events are published.
-    pub fn commit(&mut self, plan: &Plan) -> SmallVec<[(UserId, Letter); 1]> {
+    pub fn commit(&mut self, plan: &Plan) -> SmallVec<[(UserId, ToUser); 1]> {
         let letters = plan.effects().iter().filter_map(|effect| effect.apply(self)).collect();
         for event in plan.events() {
             self.apply(event);

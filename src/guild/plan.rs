@@ -14,7 +14,7 @@ use crate::guild::nonce::Sent;
 use crate::guild::{Guild, json};
 use crate::mail::ask::{Actor, Reply};
 use crate::mail::event::Event;
-use crate::mail::letter::Letter;
+use crate::mail::to_user::ToUser;
 use crate::store::{Found, Query, Write};
 use crate::wire::refusal::Refusal;
 
@@ -152,12 +152,12 @@ pub enum Effect {
 
 impl Effect {
     /// Applies the effect to its guild. Returns a letter to a user's owner, if it asks for one.
-    pub(super) fn apply(&self, guild: &mut Guild) -> Option<(UserId, Letter)> {
+    pub(super) fn apply(&self, guild: &mut Guild) -> Option<(UserId, ToUser)> {
         match self {
             Effect::Newest(channel, message) => guild.note_newest(*channel, *message),
             Effect::Sent(sent) => guild.remember_sent(sent),
-            Effect::MemberJoined(user) => return Some((*user, Letter::Gained { user: *user, guild: guild.id() })),
-            Effect::MemberLeft(user) => return Some((*user, Letter::Parted { user: *user, guild: guild.id() })),
+            Effect::MemberJoined(user) => return Some((*user, ToUser::Gained { user: *user, guild: guild.id() })),
+            Effect::MemberLeft(user) => return Some((*user, ToUser::Parted { user: *user, guild: guild.id() })),
             Effect::Refresh { member_count } => guild.refresh(*member_count),
         }
         None

@@ -23,7 +23,6 @@ use crate::limits;
 use crate::mail::presence::{Presences, Reach};
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
-use crate::store::Found;
 use crate::wire::model::member::Member;
 use crate::wire::model::presence::{Activities, Presence, PresenceOf, Showing};
 
@@ -137,23 +136,12 @@ impl Guild {
         (members, presences.collect())
     }
 
-    /// The presences of those who are to be seen among members that were found.
-    pub fn presences_among(&mut self, found: &Found) -> Vec<PresenceOf> {
+    /// The presences of those who are to be seen among these members.
+    pub fn presences_among(&mut self, users: &[UserId]) -> Vec<PresenceOf> {
         self.changes.given += 1;
         let guild = self.id();
-        let of = |user: UserId, presence: Presence| PresenceOf { guild, user, presence };
-        match found {
-            Found::Members(members) => {
-                let all = members.iter().map(|member| of(member.user.id, self.presence_of(member.user.id)));
-                all.filter(|one| one.presence.is_visible()).collect()
-            }
-            Found::Listed(Some(listed)) => {
-                // Not whoever is between the first and the last: the store may not have heard of some of them.
-                let all = listed.users.iter().map(|user| of(*user, self.presence_of(*user)));
-                all.filter(|one| one.presence.is_visible()).collect()
-            }
-            _ => Vec::new(),
-        }
+        let all = users.iter().map(|user| PresenceOf { guild, user: *user, presence: self.presence_of(*user) });
+        all.filter(|one| one.presence.is_visible()).collect()
     }
 
     /// Whether something has changed that was not told.

@@ -4,12 +4,13 @@
 //! Things flow up without imports pointing up: a shard puts here what only a door (or the simulator) can do.
 
 use crate::mail::ask::{Answer, Ticket};
-use crate::mail::letter::{HandOver, Letter};
+use crate::mail::letter::Letter;
+use crate::mail::local::HandOver;
 use crate::mail::note::Note;
 use crate::mail::site::Site;
 use crate::store::{Commit, Found, Query, StoreError};
 
-/// Work for the store; the answer comes back as [`Letter::Stored`].
+/// Work for the store; the answer comes back as [`crate::mail::local::Local::Stored`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreJob {
     /// Minted by the shard.
@@ -46,7 +47,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// Wants a letter sent.
-    pub fn post(&mut self, to: Site, letter: Letter) {
-        self.letters.push((to, letter));
+    pub fn post(&mut self, to: Site, letter: impl Into<Letter>) {
+        self.letters.push((to, letter.into()));
     }
 }

@@ -10,6 +10,7 @@ use crate::base::prng::Prng;
 use crate::guild::list::Listing;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
+use crate::mail::local::Local;
 use crate::mail::outbox::{Outbox, StoreWork};
 use crate::mail::placement::Placement;
 use crate::mail::site::Site;
@@ -50,7 +51,7 @@ pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Va
 fn answer(shard: &mut Shard, caller: &Caller, me: Site, request: Request) -> Answer {
     let ticket = Ticket(1);
     let mut letters: VecDeque<Letter> =
-        [Letter::Ask(Box::new(Ask { from: me, ticket, actor: Actor::Operator, reason: None, request }))].into();
+        [Ask { from: me, ticket, actor: Actor::Operator, reason: None, request }.into()].into();
     while let Some(letter) = letters.pop_front() {
         let mut out = Outbox::default();
         shard.receive(clock::now(), letter, &mut out);
@@ -64,7 +65,7 @@ fn answer(shard: &mut Shard, caller: &Caller, me: Site, request: Request) -> Ans
                 Outcome::Found(found) => Some(found),
                 Outcome::Committed | Outcome::Hashed(_) | Outcome::Checked(_) => None,
             });
-            letters.push_back(Letter::Stored { job: job.id, result });
+            letters.push_back(Local::Stored { job: job.id, result }.into());
         }
         if let Some((_, answer)) = out.answers.into_iter().next() {
             return answer;

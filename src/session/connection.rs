@@ -9,7 +9,7 @@
 use crate::base::clock::Time;
 use crate::base::slab::Key;
 use crate::limits;
-use crate::mail::letter::{Conduct, Terms};
+use crate::mail::terms::{Conduct, Terms};
 use crate::net::frames;
 use crate::session::assembly::{Assemblies, Assembly};
 use crate::session::dispatch;

@@ -19,8 +19,8 @@ use crate::base::id::{Mint, UserId};
 use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
 use crate::guild::list::Listing;
-use crate::mail::ask::{Ask, Request};
 use crate::mail::letter::Letter;
+use crate::mail::local::Local;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::Placement;
 use crate::mail::site::Site;
@@ -84,53 +84,14 @@ impl Shard {
 
     /// Takes a letter.
     pub fn receive(&mut self, now: Time, letter: Letter, out: &mut Outbox) {
-        let Shard { context: cx, guilds, users, home } = self;
+        let cx = &mut self.context;
         match letter {
-            Letter::Ask(ask) => self.ask(now, *ask, out),
+            Letter::ToGuild(letter) => self.guilds.receive(cx, now, letter, out),
+            Letter::ToUser(letter) => self.users.receive(cx, now, letter, out),
+            Letter::ToHome(letter) => self.home.receive(cx, now, letter, out),
             Letter::Answer(ticket, answer) => out.answers.push((ticket, *answer)),
-
-            Letter::Attach { session, user, issued_ms } => users.attach(session, user, issued_ms, out),
-            Letter::Detach { session, user } => users.detach(session, user),
-            Letter::Gained { user, guild } => users.gained(user, guild, out),
-            Letter::Parted { user, guild } => users.parted(user, guild),
-
-            Letter::Join { guild, coming } => guilds.join(cx, now, guild, coming, out),
-            Letter::Leave { guild, user, session, joined_ms } => {
-                guilds.leave(cx, now, guild, (user, joined_ms), session, out)
-            }
-            Letter::Show { guild, user, session, showing } => guilds.show_in(guild, user, session, &showing),
-            Letter::Follow { guild, core, user, follows } => guilds.follow(now, guild, core, user, follows, out),
-            Letter::FindPresences { guild, core, job, found } => guilds.find_presences(guild, core, job, found, out),
-            Letter::Look(look) => guilds.look(*look, out),
-            Letter::Unwatch { guild, core, seen } => guilds.unwatch(guild, core, seen, out),
-
-            Letter::Attached { session, account, guilds } => home.attached(cx, now, session, &account, &guilds, out),
-            Letter::AttachRefused { session, bad_token } => home.attach_refused(cx, now, session, bad_token, out),
-            Letter::JoinNow { session, guild } => home.join_now(cx, session, guild, out),
-            Letter::Revoked { user, valid_from_ms } => home.revoke(cx, now, user, valid_from_ms, out),
-            Letter::Snapshot(snapshot) => home.seat(cx, now, *snapshot, out),
-            Letter::JoinRefused { guild, session, unavailable } => home.join_refused(now, guild, session, unavailable),
-            Letter::Presences(presences) => home.tell_presences(cx, now, &presences, out),
-            Letter::PresencesFound { job, found, presences } => {
-                home.presences_found(cx, now, job, *found, &presences, out);
-            }
-            Letter::Publish(event) => home.fan_out(cx, now, &event, out),
-            Letter::Windows(windows) => home.show_windows(cx, now, &windows, out),
-            Letter::Unwatched { guild } => home.unwatched(guild),
-
-            Letter::HandOver(hand_over) => out.arrivals.push(*hand_over),
-            Letter::Stored { job, result } => self.stored(now, job, result, out),
-        }
-    }
-
-    fn ask(&mut self, now: Time, ask: Ask, out: &mut Outbox) {
-        match &ask.request {
-            Request::Guild(..) | Request::Channel(..) | Request::FoundGuild { .. } => {
-                self.guilds.ask(&mut self.context, now, ask, out);
-            }
-            Request::CreateAccount { .. } | Request::RevokeTokens(_) => {
-                self.users.ask(&mut self.context, now, ask, out);
-            }
+            Letter::Local(Local::Stored { job, result }) => self.stored(now, job, result, out),
+            Letter::Local(Local::HandOver(hand_over)) => out.arrivals.push(*hand_over),
         }
     }
 

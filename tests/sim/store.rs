@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use guildhall::base::id::{GuildId, UserId};
 use guildhall::base::prng::Prng;
 use guildhall::mail::letter::Letter;
+use guildhall::mail::local::Local;
 use guildhall::mail::outbox::{StoreJob, StoreWork};
 use guildhall::store::sqlite::SqliteStore;
 use guildhall::store::{Commit, Found, Query, Store, StoreError, Write};
@@ -105,7 +106,7 @@ impl SimStore {
             if self.queries[index].found.is_some() {
                 let asked = self.queries.swap_remove(index);
                 let result = asked.found.expect("looked at just now").map(Some);
-                deliver(asked.core, Letter::Stored { job: asked.job, result });
+                deliver(asked.core, Local::Stored { job: asked.job, result }.into());
             }
         }
         while !self.answers.is_empty() && prng.chance(2, 3) {
@@ -175,7 +176,7 @@ impl SimStore {
                 }
             }
             if core != usize::MAX {
-                self.answers.push_back((core, Letter::Stored { job, result: result.map(|()| None) }));
+                self.answers.push_back((core, Local::Stored { job, result: result.map(|()| None) }.into()));
             }
         }
         self.commits.extend(late);

@@ -19,12 +19,17 @@ use guildhall::guild::list::Listing;
 use guildhall::limits;
 use guildhall::mail::ask::{Actor, Ask, Request, Ticket};
 use guildhall::mail::event::{Change, Event};
-use guildhall::mail::letter::{HandOver, Letter, Terms};
+use guildhall::mail::letter::Letter;
 use guildhall::mail::listing::{Addressee, Windows};
+use guildhall::mail::local::{HandOver, Local};
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::placement::Placement;
 use guildhall::mail::presence::{JoinRequest, Presences, Reach};
 use guildhall::mail::site::Site;
+use guildhall::mail::terms::Terms;
+use guildhall::mail::to_guild::ToGuild;
+use guildhall::mail::to_home::ToHome;
+use guildhall::mail::to_user::ToUser;
 use guildhall::net::socket::Written;
 use guildhall::shard::Passivity;
 use guildhall::shard::home::admission::Resume;
@@ -271,7 +276,7 @@ impl World {
         self.report.asks += 1;
         self.ledger.ask(core, ticket, asked);
         let ask = Ask { from: Site::new(0, core as u8), ticket: Ticket(ticket), actor, reason: None, request };
-        self.cores[core].out.post(owner, Letter::Ask(Box::new(ask)));
+        self.cores[core].out.post(owner, ask);
     }
 
     fn turn(&mut self, core: usize) {
@@ -307,13 +312,13 @@ impl World {
     }
 
     fn receive(&mut self, core: usize, letter: Letter) {
-        if let Letter::Stored { job, result: Ok(_) } = &letter
+        if let Letter::Local(Local::Stored { job, result: Ok(_) }) = &letter
             && let Some(commit) = self.store.heard(core, *job)
         {
             self.say(|| format!("core {core} hears of {commit:?}"));
             self.oracle.committed(&commit, &mut self.report);
         }
-        if let Letter::Stored { result: Ok(Some(Found::Guild(Some(record)))), .. } = &letter
+        if let Letter::Local(Local::Stored { result: Ok(Some(Found::Guild(Some(record)))), .. }) = &letter
             && !self.oracle.guilds().contains_key(&record.guild.id.get())
             && let Some(commit) = self.store.loaded(record.guild.id)
         {
@@ -325,21 +330,21 @@ impl World {
         let mut typed: Option<*const Event> = None;
         for (to, letter) in &self.cores[core].out.letters[from..] {
             match letter {
-                Letter::Snapshot(snapshot) => {
+                Letter::ToHome(ToHome::Snapshot(snapshot)) => {
                     let (guild, user) = (snapshot.guild.get(), snapshot.member.user().get());
                     if self.verbose {
                         println!("snapshot of {guild} for {:016x} at {to:?}", snapshot.session.secret);
                     }
                     self.oracle.snapshot(guild, snapshot.session.secret, user, &mut self.report);
                 }
-                Letter::JoinRefused { guild, session, .. } => {
+                Letter::ToHome(ToHome::JoinRefused { guild, session, .. }) => {
                     if self.verbose {
                         println!("join of {guild} refused to {:016x}", session.secret);
                     }
                     self.oracle.join_refused(guild.get(), session.secret, &mut self.report);
                 }
                 // One letter per core: they share the event.
-                Letter::Publish(event) if event.name == EventName::TypingStart => {
+                Letter::ToHome(ToHome::Publish(event)) if event.name == EventName::TypingStart => {
                     if typed.replace(Arc::as_ptr(event)) == Some(Arc::as_ptr(event)) {
                         continue;
                     }
@@ -381,15 +386,23 @@ impl World {
 
     /// A letter is posted; here the planted bugs are.
     fn post(&mut self, core: usize, to: Site, mut letter: Letter) {
-        let publishes = matches!(&letter, Letter::Publish(_));
+        let publishes = matches!(&letter, Letter::ToHome(ToHome::Publish(_)));
         match self.plant {
             Some(Plant::DropLetter) if publishes && self.prng.chance(1, 20) => return,
-            Some(Plant::DropWindows) if matches!(letter, Letter::Windows(_)) && self.prng.chance(1, 8) => return,
-            Some(Plant::DropGained) if matches!(letter, Letter::Gained { .. }) && self.prng.chance(1, 2) => return,
+            Some(Plant::DropWindows)
+                if matches!(letter, Letter::ToHome(ToHome::Windows(_))) && self.prng.chance(1, 8) =>
+            {
+                return;
+            }
+            Some(Plant::DropGained)
+                if matches!(letter, Letter::ToUser(ToUser::Gained { .. })) && self.prng.chance(1, 2) =>
+            {
+                return;
+            }
             Some(Plant::DropAnswer) if matches!(letter, Letter::Answer(..)) && self.prng.chance(1, 20) => return,
             Some(Plant::DuplicateLetter) if self.prng.chance(1, 20) => {
-                if let Letter::Publish(event) = &letter {
-                    self.deliver(core, to, Letter::Publish(Arc::clone(event)));
+                if let Letter::ToHome(ToHome::Publish(event)) = &letter {
+                    self.deliver(core, to, ToHome::Publish(Arc::clone(event)).into());
                 }
             }
             Some(Plant::Reorder) if publishes => match self.cores[core].held.take() {
@@ -405,36 +418,41 @@ impl World {
                 }
                 None => {}
             },
-            Some(Plant::DropPresences) if matches!(letter, Letter::Presences(_)) && self.prng.chance(1, 4) => return,
+            Some(Plant::DropPresences)
+                if matches!(letter, Letter::ToHome(ToHome::Presences(_))) && self.prng.chance(1, 4) =>
+            {
+                return;
+            }
             Some(Plant::ShowHidden) => {
-                if let Letter::Show { showing, .. } | Letter::Join { coming: JoinRequest { showing, .. }, .. } =
-                    &mut letter
+                if let Letter::ToGuild(
+                    ToGuild::Show { showing, .. } | ToGuild::Join { coming: JoinRequest { showing, .. }, .. },
+                ) = &mut letter
                     && showing.status == Status::Offline
                 {
                     showing.status = Status::Online;
                 }
             }
             Some(Plant::TellEverybody) => {
-                if let Letter::Presences(presences) = &letter {
+                if let Letter::ToHome(ToHome::Presences(presences)) = &letter {
                     let leaking = Presences { reach: Reach::Everybody, ..Presences::clone(presences) };
-                    letter = Letter::Presences(Arc::new(leaking));
+                    letter = ToHome::Presences(Arc::new(leaking)).into();
                 }
             }
             Some(Plant::LeakList) => {
-                if let Letter::Windows(windows) = &letter
+                if let Letter::ToHome(ToHome::Windows(windows)) = &letter
                     && let Addressee::Opener(session, ..) = windows.to
                 {
                     self.leak_list(core, to, windows, session.secret);
                 }
             }
             Some(Plant::LeakHidden) => {
-                if let Letter::Publish(event) = &letter
+                if let Letter::ToHome(ToHome::Publish(event)) = &letter
                     && let Some(Change::Channel(channel)) = &event.change
                     && !channel.overwrites.is_empty()
                 {
                     let open = Channel { overwrites: Vec::new(), ..Channel::clone(channel) };
                     let leaking = Event::clone(event).changing(Change::Channel(Arc::new(open)));
-                    self.deliver(core, to, Letter::Publish(Arc::new(leaking)));
+                    self.deliver(core, to, ToHome::Publish(Arc::new(leaking)).into());
                     return;
                 }
             }
@@ -457,7 +475,7 @@ impl World {
         if let Some((_, body)) = shown.iter().find(|(id, _)| !sight.contains(*id)) {
             let (guild, viewers, to_whom) = (windows.guild, windows.viewers.clone(), windows.to);
             let leak = Windows { guild, viewers, to: to_whom, body: body.clone(), published: windows.published };
-            self.deliver(core, to, Letter::Windows(Arc::new(leak)));
+            self.deliver(core, to, ToHome::Windows(Arc::new(leak)).into());
         }
     }
 
@@ -548,7 +566,7 @@ impl World {
                 asked: self.now,
                 conduct: released.conduct,
             };
-            core.out.post(to.session.home, Letter::HandOver(Box::new(hand_over)));
+            core.out.post(to.session.home, Local::HandOver(Box::new(hand_over)));
         }
         self.report.hand_overs += 1;
     }

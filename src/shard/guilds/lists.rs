@@ -9,9 +9,9 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::guild::list::Listing;
-use crate::mail::letter::Letter;
 use crate::mail::listing::Look;
 use crate::mail::outbox::Outbox;
+use crate::mail::to_home::ToHome;
 use crate::shard::guilds::{GuildSlot, Guilds, Waiting};
 use crate::store::{Found, Query, StoreError};
 
@@ -50,7 +50,7 @@ impl Lists {
 
 impl Guilds {
     /// Guild: a session, or the last on its core, looks at windows or away.
-    pub(in crate::shard) fn look(&mut self, look: Look, out: &mut Outbox) {
+    pub(super) fn look(&mut self, look: Look, out: &mut Outbox) {
         let guild = look.guild;
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         hosted.guild.look(look, self.lists.settings);
@@ -109,7 +109,7 @@ impl Guilds {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let (posts, more) = hosted.guild.attend_lists(now, self.lists.settings);
         for (core, windows) in posts {
-            out.post(core, Letter::Windows(windows));
+            out.post(core, ToHome::Windows(windows));
         }
         if more {
             self.lists.busy(guild);

@@ -21,6 +21,7 @@ use crate::mail::ask::Ask;
 use crate::mail::ask::claim::Claim;
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::JoinRequest;
+use crate::mail::to_guild::ToGuild;
 use crate::shard::context::Context;
 use crate::shard::guilds::lists::Lists;
 use crate::shard::jobs::{Jobs, Side};
@@ -98,6 +99,22 @@ impl Guilds {
             changed: Vec::new(),
             lists: Lists::new(listing),
             jobs: Jobs::new(Side::Guilds),
+        }
+    }
+
+    /// Takes a letter.
+    pub(super) fn receive(&mut self, cx: &mut Context, now: Time, letter: ToGuild, out: &mut Outbox) {
+        match letter {
+            ToGuild::Ask(ask) => self.ask(cx, now, *ask, out),
+            ToGuild::Join { guild, coming } => self.join(cx, now, guild, coming, out),
+            ToGuild::Leave { guild, user, session, joined_ms } => {
+                self.leave(cx, now, guild, (user, joined_ms), session, out)
+            }
+            ToGuild::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
+            ToGuild::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
+            ToGuild::FindPresences { guild, core, job, users } => self.find_presences(guild, core, job, &users, out),
+            ToGuild::Look(look) => self.look(*look, out),
+            ToGuild::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
         }
     }
 

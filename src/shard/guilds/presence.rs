@@ -8,18 +8,17 @@ use std::sync::Arc;
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::guild::presence::is_small;
-use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
+use crate::mail::to_home::ToHome;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds};
-use crate::store::Found;
 use crate::wire::model::presence::Showing;
 
 impl Guilds {
     /// Guild: a session shows itself in another way.
-    pub(in crate::shard) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
+    pub(super) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
             hosted.guild.show(user, session, showing);
             self.changed.push(guild);
@@ -27,7 +26,7 @@ impl Guilds {
     }
 
     /// Guild: a core follows a user from now on, or no more.
-    pub(in crate::shard) fn follow(
+    pub(super) fn follow(
         &mut self,
         now: Time,
         guild: GuildId,
@@ -39,24 +38,18 @@ impl Guilds {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         if let Some(presence) = hosted.guild.follow(core, user, follows) {
             let answer = hosted.guild.answer_follower(now, user, presence);
-            out.post(core, Letter::Presences(Arc::new(answer)));
+            out.post(core, ToHome::Presences(Arc::new(answer)));
         }
     }
 
-    /// Guild: members were found for a session on another core, whose presences it wants too.
-    pub(in crate::shard) fn find_presences(
-        &mut self,
-        guild: GuildId,
-        core: Site,
-        job: u64,
-        found: Box<Found>,
-        out: &mut Outbox,
-    ) {
+    /// Members were found for a session on another core, whose presences it wants too.
+    pub(super) fn find_presences(&mut self, guild: GuildId, core: Site, job: u64, users: &[UserId], out: &mut Outbox) {
         let presences = match self.guilds.get_mut(&guild) {
-            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(&found),
+            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(users),
+            // The guild was deleted meanwhile: its members are shown offline, and the session gets GUILD_DELETE.
             Some(GuildSlot::Loading(_)) | None => Vec::new(),
         };
-        out.post(core, Letter::PresencesFound { job, found, presences });
+        out.post(core, ToHome::PresencesFound { job, presences });
     }
 
     /// Guild: the end of a pass of a turn. What has changed of members is told to whoever may know.
@@ -68,7 +61,7 @@ impl Guilds {
             let changed = hosted.guild.take_changes();
             let small = is_small(hosted.guild.counts().0, cx.passivity.above);
             for (core, presences) in hosted.guild.tell_presences(now, &changed, small) {
-                out.post(core, Letter::Presences(presences));
+                out.post(core, ToHome::Presences(presences));
             }
         }
     }

@@ -21,6 +21,8 @@ use crate::mail::note::Deed;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::VirtualShard;
 use crate::mail::site::Site;
+use crate::mail::to_home::ToHome;
+use crate::mail::to_user::ToUser;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds, Hosted, Pending, Waiting, records};
 use crate::store::{Conflict, Found, Query, StoreError};
@@ -72,7 +74,7 @@ pub(super) struct Founded {
 }
 
 impl Guilds {
-    pub(in crate::shard) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
+    pub(super) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
         let Ask { from, ticket, actor, reason, request } = ask;
         match request {
             Request::Guild(guild, request) => {
@@ -247,7 +249,7 @@ impl Guilds {
                         Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::UNKNOWN_GUILD)),
                         Pending::Join(coming) => {
                             let session = coming.session;
-                            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
+                            out.post(session.home, ToHome::JoinRefused { guild, session, unavailable: false })
                         }
                     }
                 }
@@ -259,7 +261,7 @@ impl Guilds {
                         Pending::Ask(ask) => reply(out, ask.from, ask.ticket, Err(Refusal::INTERNAL)),
                         Pending::Join(coming) => {
                             let session = coming.session;
-                            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: true })
+                            out.post(session.home, ToHome::JoinRefused { guild, session, unavailable: true })
                         }
                     }
                 }
@@ -354,7 +356,7 @@ impl Guilds {
             }
             let event = Arc::new(event);
             for core in hosted.guild.watchers() {
-                out.post(core, Letter::Publish(Arc::clone(&event)));
+                out.post(core, ToHome::Publish(Arc::clone(&event)));
             }
         }
         for (user, letter) in letters {
@@ -362,7 +364,7 @@ impl Guilds {
         }
         if deleted {
             for user in hosted.guild.online() {
-                out.post(cx.placement.owner(user), Letter::Parted { user, guild });
+                out.post(cx.placement.owner(user), ToUser::Parted { user, guild });
             }
             if let Some(GuildSlot::Here(hosted)) = self.guilds.remove(&guild) {
                 for pending in hosted.waiting {
@@ -418,7 +420,7 @@ impl Guilds {
         let Founded { from, ticket, reply: made, owner, guild } = founded;
         let answer = match result {
             Ok(_) => {
-                out.post(cx.placement.owner(owner), Letter::Gained { user: owner, guild });
+                out.post(cx.placement.owner(owner), ToUser::Gained { user: owner, guild });
                 Ok(made)
             }
             Err(StoreError::Conflict(_)) => Err(Refusal::UNKNOWN_USER),

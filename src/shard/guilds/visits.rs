@@ -9,12 +9,12 @@ use crate::base::id::{GuildId, UserId};
 use crate::guild::joining::JoinOutcome;
 use crate::guild::presence::is_small;
 use crate::limits;
-use crate::mail::letter::{Letter, Snapshot};
 use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
+use crate::mail::to_home::{Snapshot, ToHome};
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting, records};
 use crate::store::{Found, Query, StoreError};
@@ -22,14 +22,7 @@ use crate::wire::model::member::Member;
 
 impl Guilds {
     /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.
-    pub(in crate::shard) fn join(
-        &mut self,
-        cx: &mut Context,
-        now: Time,
-        guild: GuildId,
-        coming: JoinRequest,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn join(&mut self, cx: &mut Context, now: Time, guild: GuildId, coming: JoinRequest, out: &mut Outbox) {
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
                 self.guilds.insert(guild, GuildSlot::Loading([Pending::Join(Box::new(coming))].into()));
@@ -63,7 +56,7 @@ impl Guilds {
     ) {
         let (session, user, onlooker) = (coming.session, coming.user, coming.onlooker);
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else {
-            out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false });
+            out.post(session.home, ToHome::JoinRefused { guild, session, unavailable: false });
             return;
         };
         // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
@@ -77,7 +70,7 @@ impl Guilds {
                 self.jobs.query(Query::Member(guild, user), Waiting::Join { guild, coming: Box::new(coming) }, out);
             }
             Some(JoinOutcome::Stranger) => {
-                out.post(session.home, Letter::JoinRefused { guild, session, unavailable: false })
+                out.post(session.home, ToHome::JoinRefused { guild, session, unavailable: false })
             }
             Some(JoinOutcome::Member { member, facts, showing }) => {
                 if noted {
@@ -103,7 +96,7 @@ impl Guilds {
                 let presences = presences.into();
                 let snapshot =
                     Snapshot { guild, session, member, facts, common, member_count, members, presences, showing };
-                out.post(session.home, Letter::Snapshot(Box::new(snapshot)));
+                out.post(session.home, ToHome::Snapshot(Box::new(snapshot)));
                 self.changed.push(guild);
             }
         }
@@ -122,7 +115,7 @@ impl Guilds {
         let (session, user) = (coming.session, coming.user);
         let (Ok(Some(found)), Some(GuildSlot::Here(hosted))) = (&result, self.guilds.get_mut(&guild)) else {
             let unavailable = result.is_err();
-            out.post(session.home, Letter::JoinRefused { guild, session, unavailable });
+            out.post(session.home, ToHome::JoinRefused { guild, session, unavailable });
             return;
         };
         if let Found::Members(members) = found {
@@ -136,7 +129,7 @@ impl Guilds {
     }
 
     /// Guild: a session of a member is over.
-    pub(in crate::shard) fn leave(
+    pub(super) fn leave(
         &mut self,
         cx: &mut Context,
         now: Time,
@@ -157,14 +150,14 @@ impl Guilds {
     }
 
     /// Guild: a relay has nobody left.
-    pub(in crate::shard) fn unwatch(&mut self, guild: GuildId, core: Site, seen: u64, out: &mut Outbox) {
+    pub(super) fn unwatch(&mut self, guild: GuildId, core: Site, seen: u64, out: &mut Outbox) {
         let unwatched = match self.guilds.get_mut(&guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),
             Some(GuildSlot::Loading(_)) => false,
             None => true,
         };
         if unwatched {
-            out.post(core, Letter::Unwatched { guild });
+            out.post(core, ToHome::Unwatched { guild });
         }
     }
 }

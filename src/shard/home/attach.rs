@@ -12,10 +12,11 @@ use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::base::metrics::Metric;
 use crate::limits;
-use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
+use crate::mail::to_guild::ToGuild;
+use crate::mail::to_user::ToUser;
 use crate::session::body::Body;
 use crate::session::{Attaching, Session, Stage};
 use crate::shard::context::Context;
@@ -29,7 +30,7 @@ use crate::wire::model::user::CurrentUser;
 
 impl Home {
     /// Home: the owner knows the user. READY is dispatched and the guilds are joined.
-    pub(in crate::shard) fn attached(
+    pub(super) fn attached(
         &mut self,
         cx: &mut Context,
         now: Time,
@@ -40,7 +41,7 @@ impl Home {
     ) {
         let Some(key) = self.session_key(id) else {
             // The session ended while the owner was asked; it must not stay on the owner's list.
-            out.post(cx.placement.owner(account.user.id), Letter::Detach { session: id, user: account.user.id });
+            out.post(cx.placement.owner(account.user.id), ToUser::Detach { session: id, user: account.user.id });
             return;
         };
         let session = self.sessions.get_mut(key).expect("found just now");
@@ -106,12 +107,12 @@ impl Home {
             self.held.push(key);
         }
         for guild in seen {
-            out.post(cx.placement.owner(guild), Letter::Join { guild, coming: coming.clone() });
+            out.post(cx.placement.owner(guild), ToGuild::Join { guild, coming: coming.clone() });
         }
     }
 
     /// Home: the owner does not know the user, or its token is void.
-    pub(in crate::shard) fn attach_refused(
+    pub(super) fn attach_refused(
         &mut self,
         cx: &mut Context,
         now: Time,
@@ -128,25 +129,18 @@ impl Home {
     }
 
     /// Home: a running session's user has become a member of a guild.
-    pub(in crate::shard) fn join_now(&mut self, cx: &mut Context, id: SessionId, guild: GuildId, out: &mut Outbox) {
+    pub(super) fn join_now(&mut self, cx: &mut Context, id: SessionId, guild: GuildId, out: &mut Outbox) {
         let Some((_, session)) = self.session(id) else { return };
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
         // guild's answer comes behind the removal; whoever is seated then ignores it.
         if session.covers(guild) && session.stage == Stage::Ready {
             let coming = coming(session);
-            out.post(cx.placement.owner(guild), Letter::Join { guild, coming });
+            out.post(cx.placement.owner(guild), ToGuild::Join { guild, coming });
         }
     }
 
     /// Tokens of a user are void: its sessions that were started with them end.
-    pub(in crate::shard) fn revoke(
-        &mut self,
-        cx: &mut Context,
-        now: Time,
-        user: UserId,
-        valid_from_ms: u64,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn revoke(&mut self, cx: &mut Context, now: Time, user: UserId, valid_from_ms: u64, out: &mut Outbox) {
         self.revoked.insert(user, valid_from_ms);
         let void: Vec<_> = self
             .sessions

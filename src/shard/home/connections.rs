@@ -9,10 +9,12 @@ use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::base::metrics::{Counter, Metric};
 use crate::base::slab::Key;
-use crate::mail::letter::{Conduct, Letter, Terms};
 use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::mail::terms::{Conduct, Terms};
+use crate::mail::to_guild::ToGuild;
+use crate::mail::to_user::ToUser;
 use crate::relay::Aftermath;
 use crate::session::body::Body;
 use crate::session::connection::{Connection, Released};
@@ -199,7 +201,7 @@ impl Home {
             connection.carry(now, session_key);
         }
         let (user, issued_ms) = (identify.user, identify.issued_ms);
-        out.post(cx.placement.owner(user), Letter::Attach { session: id, user, issued_ms });
+        out.post(cx.placement.owner(user), ToUser::Attach { session: id, user, issued_ms });
     }
 
     /// A session goes on, if it can.
@@ -349,7 +351,7 @@ impl Home {
         for guild in guilds {
             if let Some(relay) = self.relays.get_mut(&guild) {
                 relay.leave(key, &mut self.sessions, &mut after);
-                out.post(cx.placement.owner(guild), Letter::Leave { guild, user, session: id, joined_ms: None });
+                out.post(cx.placement.owner(guild), ToGuild::Leave { guild, user, session: id, joined_ms: None });
             }
             self.let_go_if_empty(cx, guild, out);
         }
@@ -359,7 +361,7 @@ impl Home {
         self.sessions.remove(key);
         cx.metrics.count(Counter::SessionsEnded, 1);
         if !attaching {
-            out.post(cx.placement.owner(user), Letter::Detach { session: id, user });
+            out.post(cx.placement.owner(user), ToUser::Detach { session: id, user });
         }
     }
 

@@ -4,9 +4,9 @@
 
 use crate::base::clock::Time;
 use crate::base::slab::Key;
-use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::mail::to_guild::ToGuild;
 use crate::relay::Aftermath;
 use crate::session::Session;
 use crate::session::connection::Connection;
@@ -24,10 +24,10 @@ impl Home {
             self.end_session(cx, now, session, out);
         }
         for (guild, user, follows) in after.follows {
-            out.post(cx.placement.owner(guild), Letter::Follow { guild, core: cx.me, user, follows });
+            out.post(cx.placement.owner(guild), ToGuild::Follow { guild, core: cx.me, user, follows });
         }
         for look in after.looks {
-            out.post(cx.placement.owner(look.guild), Letter::Look(Box::new(look)));
+            out.post(cx.placement.owner(look.guild), ToGuild::Look(Box::new(look)));
         }
         if let Some(guild) = after.blinded {
             self.shown.blind(guild);

@@ -209,13 +209,7 @@ impl Home {
     }
 
     /// The guild tells what has become of windows.
-    pub(in crate::shard) fn show_windows(
-        &mut self,
-        cx: &mut Context,
-        now: Time,
-        windows: &Arc<Windows>,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn show_windows(&mut self, cx: &mut Context, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
         let room = match windows.to {
             Addressee::Opener(..) => self.shown.held.has_room(&mut self.sessions),

@@ -10,10 +10,11 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use crate::base::clock::Time;
+use crate::base::id::UserId;
 use crate::base::slab::Key;
 use crate::limits;
-use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
+use crate::mail::to_guild::ToGuild;
 use crate::session::body::Body;
 use crate::session::connection::Connection;
 use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
@@ -172,10 +173,11 @@ impl Home {
             let result = match result {
                 // The guild knows who of them is there.
                 Ok(Some(found)) if asks => {
-                    let (core, found) = (cx.me, Box::new(found));
+                    let users = listed_users(&found);
                     self.pages.asked += 1;
-                    let job = self.jobs.add(Waiting::Members(key));
-                    return out.post(cx.placement.owner(guild), Letter::FindPresences { guild, core, job, found });
+                    let job = self.jobs.add(Waiting::Presences(key, Box::new(found)));
+                    let core = cx.me;
+                    return out.post(cx.placement.owner(guild), ToGuild::FindPresences { guild, core, job, users });
                 }
                 result => result,
             };
@@ -205,7 +207,11 @@ impl Home {
 
     /// Panics if something that must hold of the pages does not.
     pub(super) fn page_invariants(&self) {
-        let asked = self.jobs.values().filter(|waiting| matches!(waiting, Waiting::Members(_))).count();
+        let asking = |waiting: &Waiting| match waiting {
+            Waiting::Members(key) | Waiting::Presences(key, _) => Some(*key),
+            Waiting::Door(_) => None,
+        };
+        let asked = self.jobs.values().filter_map(asking).count();
         assert_eq!(asked, self.pages.asked);
         assert!(asked <= limits::MEMBERS_PAGES_MAX, "{asked} pages at once");
         let step = |key: Key| {
@@ -218,7 +224,7 @@ impl Home {
         for (key, session) in self.sessions.iter() {
             let Some(aside) = &session.aside else { continue };
             let waits = self.pages.waiting.iter().filter(|other| **other == key).count();
-            let asks = self.jobs.values().filter(|it| matches!(it, Waiting::Members(other) if *other == key)).count();
+            let asks = self.jobs.values().filter_map(asking).filter(|other| *other == key).count();
             let expected = match aside.listings.step {
                 Step::Rests => (0, 0),
                 Step::Waits => (1, 0),
@@ -227,6 +233,15 @@ impl Home {
             assert_eq!((waits, asks), expected, "{:?}", session.id);
         }
         self.pages.held.invariants(&self.sessions);
+    }
+}
+
+/// The members that the store has found for a page.
+fn listed_users(found: &Found) -> Vec<UserId> {
+    match found {
+        Found::Members(members) => members.iter().map(|member| member.user.id).collect(),
+        Found::Listed(Some(listed)) => listed.users.clone(),
+        _ => Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::base::idmap::IdMap;
 use crate::base::slab::{Key, Slab};
 use crate::mail::ask::Ticket;
 use crate::mail::outbox::Outbox;
+use crate::mail::to_home::ToHome;
 use crate::relay::Relay;
 use crate::session::connection::Connection;
 use crate::session::{Session, Stage};
@@ -63,6 +64,8 @@ pub(super) struct Home {
 enum Waiting {
     /// A session that asked for members.
     Members(Key),
+    /// Members found for a session, whose presences the guild was asked for.
+    Presences(Key, Box<Found>),
     /// A caller at this core's door.
     Door(Ticket),
 }
@@ -86,6 +89,23 @@ impl Home {
         }
     }
 
+    /// Takes a letter.
+    pub(super) fn receive(&mut self, cx: &mut Context, now: Time, letter: ToHome, out: &mut Outbox) {
+        match letter {
+            ToHome::Attached { session, account, guilds } => self.attached(cx, now, session, &account, &guilds, out),
+            ToHome::AttachRefused { session, bad_token } => self.attach_refused(cx, now, session, bad_token, out),
+            ToHome::JoinNow { session, guild } => self.join_now(cx, session, guild, out),
+            ToHome::Revoked { user, valid_from_ms } => self.revoke(cx, now, user, valid_from_ms, out),
+            ToHome::Snapshot(snapshot) => self.seat(cx, now, *snapshot, out),
+            ToHome::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
+            ToHome::Presences(presences) => self.tell_presences(cx, now, &presences, out),
+            ToHome::PresencesFound { job, presences } => self.presences_found(cx, now, job, &presences, out),
+            ToHome::Publish(event) => self.fan_out(cx, now, &event, out),
+            ToHome::Windows(windows) => self.show_windows(cx, now, &windows, out),
+            ToHome::Unwatched { guild } => self.unwatched(guild),
+        }
+    }
+
     /// Asks the store on behalf of a caller at this core's door; the finding comes with the ticket.
     pub(super) fn read(&mut self, ticket: Ticket, query: Query, out: &mut Outbox) {
         self.jobs.query(query, Waiting::Door(ticket), out);
@@ -102,6 +122,7 @@ impl Home {
     ) {
         match self.jobs.take(job).expect("the store answers each job once") {
             Waiting::Members(session) => self.members_found(cx, now, session, result, None, out),
+            Waiting::Presences(..) => unreachable!("the guild answers this, not the store"),
             Waiting::Door(ticket) => {
                 let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
                 out.findings.push((ticket, finding));

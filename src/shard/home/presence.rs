@@ -6,15 +6,14 @@
 
 use crate::base::clock::Time;
 use crate::base::slab::Key;
-use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::Presences;
+use crate::mail::to_guild::ToGuild;
 use crate::relay::Aftermath;
 use crate::session::Stage;
 use crate::session::connection::Connection;
 use crate::shard::context::Context;
 use crate::shard::home::{Home, Waiting};
-use crate::store::Found;
 use crate::wire::model::presence::PresenceOf;
 use crate::wire::request::presence::Update;
 
@@ -45,33 +44,27 @@ impl Home {
         // Guilds that have not come yet say with their snapshot what they know of it.
         for seat in &session.seats {
             let (guild, user, session, showing) = (seat.guild, session.user, session.id, session.showing());
-            out.post(cx.placement.owner(guild), Letter::Show { guild, user, session, showing });
+            out.post(cx.placement.owner(guild), ToGuild::Show { guild, user, session, showing });
         }
     }
 
-    /// Home: members with their presences, for a session that asked for both.
-    pub(in crate::shard) fn presences_found(
+    /// The presences of members that were found for a session.
+    pub(super) fn presences_found(
         &mut self,
         cx: &mut Context,
         now: Time,
         job: u64,
-        found: Found,
         presences: &[PresenceOf],
         out: &mut Outbox,
     ) {
-        if let Some(Waiting::Members(session)) = self.jobs.take(job) {
-            self.members_found(cx, now, session, Ok(Some(found)), Some(presences), out);
-        }
+        let Some(Waiting::Presences(session, found)) = self.jobs.take(job) else {
+            unreachable!("a guild answers each question about presences once");
+        };
+        self.members_found(cx, now, session, Ok(Some(*found)), Some(presences), out);
     }
 
     /// Home: what presences have become, for whoever may know here.
-    pub(in crate::shard) fn tell_presences(
-        &mut self,
-        cx: &mut Context,
-        now: Time,
-        presences: &Presences,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn tell_presences(&mut self, cx: &mut Context, now: Time, presences: &Presences, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&presences.guild) else { return };
         let mut after = Aftermath::default();
         relay.tell_presences(presences, &mut self.sessions, &mut after);

@@ -8,9 +8,10 @@ use crate::base::clock::Time;
 use crate::base::id::GuildId;
 use crate::mail::event::Event;
 use crate::mail::facts::Facts;
-use crate::mail::letter::{Letter, Snapshot};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::mail::to_guild::ToGuild;
+use crate::mail::to_home::Snapshot;
 use crate::relay::{Aftermath, Relay};
 use crate::session::Stage;
 use crate::session::body::Body;
@@ -23,7 +24,7 @@ use crate::wire::model::arrival::Arrival;
 
 impl Home {
     /// Home: the guild as it is, for one session; the relay is born with the first.
-    pub(in crate::shard) fn seat(&mut self, cx: &mut Context, now: Time, snapshot: Snapshot, out: &mut Outbox) {
+    pub(super) fn seat(&mut self, cx: &mut Context, now: Time, snapshot: Snapshot, out: &mut Outbox) {
         let guild = snapshot.guild;
         if let Some(facts) = snapshot.facts {
             // Whatever relay was here has been told that nothing more comes; its sessions are gone.
@@ -45,7 +46,7 @@ impl Home {
         }) else {
             // The member may be removed and back before the guild hears of it, and the session be let in again.
             let (session, joined_ms) = (snapshot.session, Some(snapshot.member.member().joined_at_ms));
-            out.post(cx.placement.owner(guild), Letter::Leave { guild, user, session, joined_ms });
+            out.post(cx.placement.owner(guild), ToGuild::Leave { guild, user, session, joined_ms });
             self.let_go_if_empty(cx, guild, out);
             return;
         };
@@ -70,7 +71,7 @@ impl Home {
         let asked = session.asked_ahead(guild);
         let showing = session.showing();
         if showing != snapshot.showing {
-            let letter = Letter::Show { guild, user, session: snapshot.session, showing };
+            let letter = ToGuild::Show { guild, user, session: snapshot.session, showing };
             out.post(cx.placement.owner(guild), letter);
         }
         let mut after = Aftermath::default();
@@ -84,7 +85,7 @@ impl Home {
     }
 
     /// Home: the guild does not know the member.
-    pub(in crate::shard) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId, unavailable: bool) {
+    pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId, unavailable: bool) {
         let Some((key, session)) = self.session(id) else { return };
         if !session.came(guild) {
             return;
@@ -98,7 +99,7 @@ impl Home {
     }
 
     /// Home: an event of a guild, for whoever may see it here.
-    pub(in crate::shard) fn fan_out(&mut self, cx: &mut Context, now: Time, event: &Event, out: &mut Outbox) {
+    pub(super) fn fan_out(&mut self, cx: &mut Context, now: Time, event: &Event, out: &mut Outbox) {
         let Some(guild) = event.guild() else { return }; // only guilds publish to relays
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Aftermath::default();
@@ -112,7 +113,7 @@ impl Home {
     }
 
     /// Home: the guild sends no more events to this core.
-    pub(in crate::shard) fn unwatched(&mut self, guild: GuildId) {
+    pub(super) fn unwatched(&mut self, guild: GuildId) {
         if self.relays.get(&guild).is_some_and(|relay| relay.is_empty() && relay.leaving) {
             self.relays.remove(&guild);
         }
@@ -123,7 +124,7 @@ impl Home {
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         if relay.is_empty() && !relay.leaving {
             relay.leaving = true;
-            let letter = Letter::Unwatch { guild, core: cx.me, seen: relay.seen };
+            let letter = ToGuild::Unwatch { guild, core: cx.me, seen: relay.seen };
             out.post(cx.placement.owner(guild), letter);
         }
     }

@@ -8,6 +8,7 @@ use crate::mail::ask::{Answer, Ask, Reply, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::site::Site;
+use crate::mail::to_home::ToHome;
 use crate::shard::context::Context;
 use crate::shard::users::{UserSlot, Users, Waiting};
 use crate::store::{Conflict, Found, StoreError, Write};
@@ -31,7 +32,7 @@ enum AccountChange {
 
 impl Users {
     /// A door asks for a change of an account.
-    pub(in crate::shard) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
+    pub(super) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
         let Ask { from, ticket, request, .. } = ask;
         let (writes, what) = match request {
             Request::CreateAccount { shard, username, global_name, password, bot, owner } => {
@@ -72,7 +73,7 @@ impl Users {
                     online.revoke(valid_from_ms);
                 }
                 for core in cx.placement.all() {
-                    out.post(core, Letter::Revoked { user, valid_from_ms });
+                    out.post(core, ToHome::Revoked { user, valid_from_ms });
                 }
                 Ok(Reply::Done)
             }

@@ -9,9 +9,11 @@ mod sessions;
 
 use std::collections::BTreeMap;
 
+use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::mail::to_user::ToUser;
 use crate::shard::context::Context;
 use crate::shard::jobs::{Jobs, Side};
 use crate::store::{Found, StoreError};
@@ -58,6 +60,17 @@ impl Users {
     /// No user so far.
     pub(super) fn new() -> Users {
         Users { users: BTreeMap::new(), jobs: Jobs::new(Side::Users) }
+    }
+
+    /// Takes a letter.
+    pub(super) fn receive(&mut self, cx: &mut Context, now: Time, letter: ToUser, out: &mut Outbox) {
+        match letter {
+            ToUser::Ask(ask) => self.ask(cx, now, *ask, out),
+            ToUser::Attach { session, user, issued_ms } => self.attach(session, user, issued_ms, out),
+            ToUser::Detach { session, user } => self.detach(session, user),
+            ToUser::Gained { user, guild } => self.gained(user, guild, out),
+            ToUser::Parted { user, guild } => self.parted(user, guild),
+        }
     }
 
     /// The store has answered.

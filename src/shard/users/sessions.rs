@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use crate::base::id::{GuildId, UserId};
-use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::mail::to_home::ToHome;
 use crate::shard::users::{Early, UserSlot, Users, Waiting};
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
@@ -15,7 +15,7 @@ use crate::wire::model::account::Account;
 
 impl Users {
     /// The owner of a user hears of a new session.
-    pub(in crate::shard) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
+    pub(super) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
         match self.users.get_mut(&user) {
             None => {
                 let attach = Early::Attach { session, issued_ms };
@@ -45,7 +45,7 @@ impl Users {
             Err(error) => {
                 tracing::error!(%user, %error, "an account could not be loaded");
                 self.detach(session, user);
-                return out.post(session.home, Letter::AttachRefused { session, bad_token: false });
+                return out.post(session.home, ToHome::AttachRefused { session, bad_token: false });
             }
         };
         self.let_know(session, user, issued_ms, account.as_ref(), out);
@@ -66,10 +66,10 @@ impl Users {
             Some(UserSlot::Loading(_)) | None => None,
         };
         if let (Some(account), Some(guilds)) = (account, guilds) {
-            out.post(session.home, Letter::Attached { session, account: Arc::clone(account), guilds });
+            out.post(session.home, ToHome::Attached { session, account: Arc::clone(account), guilds });
         } else {
             self.detach(session, user);
-            out.post(session.home, Letter::AttachRefused { session, bad_token: true });
+            out.post(session.home, ToHome::AttachRefused { session, bad_token: true });
         }
     }
 
@@ -114,7 +114,7 @@ impl Users {
                 let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else { return };
                 for early in *waiting {
                     if let Early::Attach { session, .. } = early {
-                        out.post(session.home, Letter::AttachRefused { session, bad_token });
+                        out.post(session.home, ToHome::AttachRefused { session, bad_token });
                     }
                 }
             }
@@ -122,7 +122,7 @@ impl Users {
     }
 
     /// The owner of a user hears that a session is over.
-    pub(in crate::shard) fn detach(&mut self, session: SessionId, user: UserId) {
+    pub(super) fn detach(&mut self, session: SessionId, user: UserId) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 let nobody_left = online.detach(session);
@@ -138,11 +138,11 @@ impl Users {
     }
 
     /// The owner of a user hears of a new membership.
-    pub(in crate::shard) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
+    pub(super) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 for session in online.gain(guild) {
-                    out.post(session.home, Letter::JoinNow { session: *session, guild });
+                    out.post(session.home, ToHome::JoinNow { session: *session, guild });
                 }
             }
             Some(UserSlot::Loading(waiting)) => waiting.push(Early::Gained(guild)),
@@ -151,7 +151,7 @@ impl Users {
     }
 
     /// The owner of a user hears that a membership has ended.
-    pub(in crate::shard) fn parted(&mut self, user: UserId, guild: GuildId) {
+    pub(super) fn parted(&mut self, user: UserId, guild: GuildId) {
         match self.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => online.part(guild),
             Some(UserSlot::Loading(waiting)) => waiting.push(Early::Parted(guild)),
