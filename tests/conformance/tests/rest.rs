@@ -19,6 +19,20 @@ fn raw(server: SocketAddr, request: &str) -> String {
     answer
 }
 
+/// Asks without a client library: the status, the head in lower case, and the body.
+fn ask(server: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}{length}\r\n");
+    let answer = raw(server, &format!("{head}{body}"));
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head ends");
+    let status = head[9..12].parse().expect("a status");
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
 #[test]
 fn errors_have_discords_bodies() {
     let town = Town::found();
@@ -254,4 +268,95 @@ fn a_message_that_is_sent_again_with_its_nonce_is_written_once() {
     assert_eq!(list.as_array().map(Vec::len), Some(50));
     let pins = ann.done("GET", &format!("/channels/{}/messages/pins", town.channel), None);
     assert_eq!(pins, json!({ "items": [], "has_more": false }));
+}
+
+#[test]
+fn root_is_a_page_that_answers_ranges_and_conditions() {
+    let town = Town::found();
+    let server = town.serve(1);
+    let get = |headers: &str| ask(server.address, "GET", "/", headers, "");
+    let (status, head, page) = get("");
+    assert_eq!((status, header(&head, "content-type")), (200, Some("text/html; charset=utf-8")), "{head}");
+    assert_eq!(header(&head, "x-content-type-options"), Some("nosniff"));
+    assert!(header(&head, "content-security-policy").is_some_and(|rule| rule.contains("default-src 'none'")), "{head}");
+    assert!(page.contains(&format!("ws://{}", server.address)), "{page}");
+    let length = page.len();
+    assert_eq!(header(&head, "content-length"), Some(&*length.to_string()));
+
+    let (status, of_head, nothing) = ask(server.address, "HEAD", "/", "", "");
+    assert_eq!((status, nothing.as_str()), (200, ""));
+    assert_eq!(header(&of_head, "content-length"), header(&head, "content-length"));
+
+    let (status, head, part) = get("Range: bytes=2-8\r\n");
+    assert_eq!((status, part.as_str()), (206, &page[2..9]));
+    assert_eq!(header(&head, "content-range"), Some(&*format!("bytes 2-8/{length}")));
+    let (status, head, nothing) = get(&format!("Range: bytes={length}-\r\n"));
+    assert_eq!((status, nothing.as_str()), (416, ""));
+    assert_eq!(header(&head, "content-range"), Some(&*format!("bytes */{length}")));
+    let etag = header(&head, "etag").expect("an etag");
+    assert_eq!(get(&format!("If-None-Match: {etag}\r\n")).0, 304);
+    assert_eq!(get(&format!("Range: bytes=0-1\r\nIf-Range: {etag}\r\n")).0, 206);
+    assert_eq!(get("Range: bytes=0-1\r\nIf-Range: \"other\"\r\n").0, 200);
+
+    let (status, head, robots) = ask(server.address, "GET", "/robots.txt", "", "");
+    assert_eq!((status, header(&head, "content-type")), (200, Some("text/plain; charset=utf-8")));
+    assert!(robots.contains("Disallow"), "{robots}");
+}
+
+#[test]
+fn bad_upgrade_is_answered_with_426() {
+    let town = Town::found();
+    let server = town.serve(1);
+    for (path, headers) in
+        [("/?v=10&encoding=json", ""), ("/", "Sec-WebSocket-Version: 13\r\n"), ("/", "Upgrade: h2c\r\n")]
+    {
+        let (status, head, _) = ask(server.address, "GET", path, headers, "");
+        assert_eq!((status, header(&head, "upgrade")), (426, Some("websocket")), "{path} {headers}");
+    }
+}
+
+#[test]
+fn wrong_method_is_answered_with_the_allowed_ones() {
+    let town = Town::found();
+    let server = town.serve(1);
+    for (method, path, allowed) in [
+        ("POST", "/", "get, head, options"),
+        ("PUT", "/api/v10/users/@me", "get, head, options"),
+        ("PUT", "/api/v10/channels/1/messages/2", "get, head, patch, delete, options"),
+    ] {
+        let (status, head, body) = ask(server.address, method, path, "", "{}");
+        assert_eq!((status, header(&head, "allow")), (405, Some(allowed)), "{method} {path}");
+        assert!(body.contains("405: Method Not Allowed"), "{body}");
+    }
+    let (_, of_get, _) = ask(server.address, "GET", "/api/v10/gateway", "", "");
+    let (status, of_head, nothing) = ask(server.address, "HEAD", "/api/v10/gateway", "", "");
+    assert_eq!((status, nothing.as_str()), (200, ""));
+    assert_eq!(header(&of_head, "content-length"), header(&of_get, "content-length"));
+    let (status, _, body) = ask(server.address, "GET", "/api/v10/nonsense", "", "");
+    assert_eq!((status, body.contains("404: Not Found")), (404, true), "{body}");
+}
+
+#[test]
+fn multipart_takes_fields_in_any_order_and_refuses_files() {
+    let town = Town::found();
+    let server = town.serve(1);
+    let messages = format!("/api/v10/channels/{}/messages", town.channel);
+    let post = |path: &str, parts: &[String]| {
+        let headers = format!("Authorization: {}\r\nContent-Type: multipart/form-data; boundary=x\r\n", town.ann.1);
+        let (status, _, body) = ask(server.address, "POST", path, &headers, &format!("{}--x--\r\n", parts.concat()));
+        (status, serde_json::from_str::<Value>(&body).expect("JSON"))
+    };
+    let part = |head: &str, text: &str| format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\n{text}\r\n");
+    let payload = part("name=\"payload_json\"", r#"{"content":"by payload"}"#);
+    let (status, message) = post(&messages, &[part("name=\"tts\"", "false"), payload.clone()]);
+    assert_eq!((status, &message["content"]), (200, &json!("by payload")), "{message}");
+    let file = |length: usize| part("name=\"files[0]\"; filename=\"a.txt\"", &"x".repeat(length));
+    let (status, refusal) = post(&messages, &[file(10), payload.clone()]);
+    assert_eq!(status, 400, "{refusal}");
+    assert_eq!(refusal["errors"]["files[0]"]["_errors"][0]["code"], "ATTACHMENTS_UNSUPPORTED", "{refusal}");
+    // The rest of a refused body is read, so that the client reads the refusal.
+    let (status, refusal) = post(&messages, &[file(3 * 1024 * 1024), payload]);
+    assert_eq!((status, &refusal["code"]), (413, &json!(40_005)), "{refusal}");
+    let (status, refusal) = post("/api/v10/guilds", &[part("name=\"name\"", "guild")]);
+    assert_eq!((status, &refusal["errors"]["_errors"][0]["code"]), (400, &json!("CONTENT_TYPE_INVALID")), "{refusal}");
 }
