@@ -168,7 +168,7 @@ fn serve(socket: OwnedFd, head: Vec<u8>, door: Door, rest: RestDoor) {
 /// Accepts an upgrade, or returns the socket with the response that refuses it.
 fn upgrade(socket: OwnedFd, request: &Request, behind: &[u8], door: &Door) -> Option<(OwnedFd, Vec<u8>)> {
     // A refusal costs least before there is a WebSocket.
-    let retry_after = door.desk.shard().turns_away();
+    let retry_after = door.desk.turns_away();
     if let Some(seconds) = retry_after {
         return Some((socket, handshake::retry_later(seconds)));
     }

@@ -19,6 +19,7 @@ use crate::base::clock::{self, Time};
 use crate::base::id::{ChannelId, UserId};
 use crate::base::idmap::IdMap;
 use crate::base::metrics::Counter;
+use crate::base::slab::Key;
 use crate::desk::settings::Settings;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
@@ -27,6 +28,7 @@ use crate::mail::local::Local;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::{Placement, VirtualShard};
 use crate::mail::site::Site;
+use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::shard::home::flush::Sockets;
 use crate::store::password::Password;
@@ -231,6 +233,16 @@ impl Desk {
             Outcome::Checked(good) => Ok(good),
             Outcome::Committed | Outcome::Found(_) | Outcome::Hashed(_) => Err(Refusal::INTERNAL),
         }
+    }
+
+    /// Reads something of a connection; `None` if it is gone.
+    pub fn connection<R>(&self, key: Key, read: impl FnOnce(&Connection) -> R) -> Option<R> {
+        self.0.shard.borrow().connection(key).map(read)
+    }
+
+    /// For how many seconds new gateway connections are refused, if they are; counts a refusal.
+    pub fn turns_away(&self) -> Option<u64> {
+        self.0.shard.borrow_mut().turns_away()
     }
 
     /// Records one REST request: its route, how long it took, and whether the server failed it.

@@ -1,11 +1,11 @@
-//! What the operator has set, as the doors need it.
+//! Settings of the doors, as the operator has set them.
 //!
 //! Lives on: every core, a copy each.
 
 /// Settings of the doors.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The gateway URL that clients are told, bare (`wss://chat.example`). `None`: `ws://` and the host that they came by.
+    /// The gateway URL in answers to clients, bare (`wss://chat.example`). `None`: `ws://` and the host that they came by.
     pub public_gateway_url: Option<String>,
     /// Whether people may register accounts.
     pub registration: bool,

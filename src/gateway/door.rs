@@ -173,7 +173,7 @@ impl Door {
     /// A connection is over: its socket lingers if a close frame was sent, and else is closed.
     pub fn finish(&self, key: Key) {
         let now = clock::now();
-        if self.desk.shard().connection(key).is_some_and(|connection| !connection.is_cut()) {
+        if self.desk.connection(key, Connection::is_cut) == Some(false) {
             self.table.linger(now, key, &mut self.state.scratch.borrow_mut());
         } else {
             self.table.close(key);
@@ -260,7 +260,7 @@ impl Door {
         if self.table.drain_until_close(key, &mut self.state.scratch.borrow_mut()) {
             return None;
         }
-        if writable && self.desk.shard().connection(key).is_some_and(Connection::is_blocked) {
+        if writable && self.desk.connection(key, Connection::is_blocked) == Some(true) {
             let end = self.write_blocked(key);
             if end.is_some() {
                 return end;
@@ -270,7 +270,7 @@ impl Door {
         while more {
             // A connection that is being closed is not read any more: a peer that sends without end would keep its core
             // from all other work. The turn that has written the close frame finishes it.
-            if self.desk.shard().connection(key).is_none_or(Connection::is_closing) {
+            if self.desk.connection(key, Connection::is_closing) != Some(false) {
                 return None;
             }
             let mut scratch = self.state.scratch.borrow_mut();

@@ -1,4 +1,4 @@
-//! Who calls. Source: Discord docs, Reference/Authentication.
+//! The caller of a request. Source: Discord docs, Reference/Authentication.
 //!
 //! Lives on: every core.
 

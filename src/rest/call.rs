@@ -26,15 +26,15 @@ use crate::wire::refusal::{FormErrors, Refusal};
 
 /// The path and query of a request, and where the path has the segments that the route names.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct CallTarget {
     uri: PathAndQuery,
     spans: Spans,
 }
 
-impl Target {
+impl CallTarget {
     /// Spans are those of the uri's path.
-    pub fn new(uri: PathAndQuery, spans: Spans) -> Target {
-        Target { uri, spans }
+    pub fn new(uri: PathAndQuery, spans: Spans) -> CallTarget {
+        CallTarget { uri, spans }
     }
 
     /// A named segment; empty if the route has no such one.
@@ -73,7 +73,7 @@ pub struct Call {
     /// Who calls, if that is known.
     pub user: Option<UserId>,
     /// Path and query.
-    pub target: Target,
+    pub target: CallTarget,
     /// The body, as JSON; `null` if there is none.
     pub body: Value,
     /// Files that came with the body, if the route takes any.
@@ -90,7 +90,7 @@ impl Call {
         self.user.ok_or(Refusal::UNAUTHORIZED)
     }
 
-    /// Refuses a caller who is in as many guilds as one may be. Two calls at the same moment may exceed the bound by one.
+    /// Refuses a caller that is in as many guilds as a user may be. Two calls at the same moment may exceed the bound by one.
     pub async fn room_for_a_guild(&self) -> Result<(), Refusal> {
         match self.desk.read(Query::AccountWithGuilds(self.user()?)).await? {
             Found::AccountWithGuilds(Some(found)) if found.1.len() >= limits::USER_GUILDS_MAX && !found.0.user.bot => {
@@ -187,7 +187,7 @@ impl Call {
         self.account_of(self.user()?).await?.ok_or(Refusal::UNAUTHORIZED)
     }
 
-    /// Somebody's account.
+    /// A user's account.
     pub async fn account_of(&self, user: UserId) -> Result<Option<Box<Account>>, Refusal> {
         match self.desk.read(Query::Account(user)).await? {
             Found::Account(account) => Ok(account),

@@ -44,8 +44,8 @@ use crate::base::clock;
 use crate::desk::Desk;
 use crate::limits;
 use crate::net::hyper_io::{GlommioTimer, HyperIo};
-use crate::rest::call::{Call, Target};
-use crate::rest::ratelimit::{RateLimits, Who};
+use crate::rest::call::{Call, CallTarget};
+use crate::rest::ratelimit::{RateKey, RateLimits};
 use crate::rest::render::HttpResponse;
 use crate::rest::router::Routed;
 use crate::rest::spool::Spool;
@@ -77,28 +77,28 @@ pub struct PendingUpgrade {
     pub behind: Vec<u8>,
 }
 
-/// Serves one connection until it ends or turns. `ahead` was already read from it.
+/// Serves one connection until it ends or is upgraded. `ahead` was already read from it.
 ///
-/// `turns`: whether a request with these headers is not for this door. aiohttp keeps one pool for HTTP and WebSockets, so
+/// `is_upgrade`: whether a request with these headers is for the gateway. aiohttp keeps one pool for HTTP and WebSockets, so
 /// disnake, nextcord and py-cord open the gateway on a connection that has served REST before.
 pub async fn serve(
     stream: TcpStream,
     ahead: Vec<u8>,
     door: RestDoor,
-    turns: fn(&HeaderMap) -> bool,
+    is_upgrade: fn(&HeaderMap) -> bool,
 ) -> Option<PendingUpgrade> {
-    let turning: Rc<RefCell<Option<Request<()>>>> = Rc::default();
-    let noted = Rc::clone(&turning);
-    let stranger = Who::stranger(stream.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()));
+    let upgrading: Rc<RefCell<Option<Request<()>>>> = Rc::default();
+    let found = Rc::clone(&upgrading);
+    let address = RateKey::of(stream.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip()));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (door, noted) = (door.clone(), Rc::clone(&noted));
+        let (door, found) = (door.clone(), Rc::clone(&found));
         // Boxed: a connection can only be stopped halfway if it can be moved.
         Box::pin(async move {
-            if turns(request.headers()) {
-                *noted.borrow_mut() = Some(request.map(drop));
+            if is_upgrade(request.headers()) {
+                *found.borrow_mut() = Some(request.map(drop));
                 return std::future::pending().await;
             }
-            Ok::<_, Infallible>(answer(request, door, stranger).await)
+            Ok::<_, Infallible>(answer(request, door, address).await)
         })
     });
     let mut connection = http1::Builder::new()
@@ -114,7 +114,7 @@ pub async fn serve(
             Poll::Ready(None)
         }
         // hyper has read the request and waits for its answer, which the gateway gives.
-        Poll::Pending => turning.borrow_mut().take().map_or(Poll::Pending, |request| Poll::Ready(Some(request))),
+        Poll::Pending => upgrading.borrow_mut().take().map_or(Poll::Pending, |request| Poll::Ready(Some(request))),
     })
     .await?;
     let parts = connection.into_parts();
@@ -123,10 +123,10 @@ pub async fn serve(
 }
 
 /// Answers one request, whatever happens.
-async fn answer(request: Request<Incoming>, door: RestDoor, stranger: Who) -> HttpResponse {
+async fn answer(request: Request<Incoming>, door: RestDoor, address: RateKey) -> HttpResponse {
     let began = clock::now();
     let mut route = "unrouted";
-    let handled = AssertUnwindSafe(handle(request, &door, stranger, &mut route)).catch_unwind().await;
+    let handled = AssertUnwindSafe(handle(request, &door, address, &mut route)).catch_unwind().await;
     let response = handled.unwrap_or_else(|_| {
         tracing::error!(route, "a handler panicked");
         render::refuse(&Refusal::INTERNAL)
@@ -135,7 +135,12 @@ async fn answer(request: Request<Incoming>, door: RestDoor, stranger: Who) -> Ht
     response
 }
 
-async fn handle(request: Request<Incoming>, door: &RestDoor, stranger: Who, name: &mut &'static str) -> HttpResponse {
+async fn handle(
+    request: Request<Incoming>,
+    door: &RestDoor,
+    address: RateKey,
+    name: &mut &'static str,
+) -> HttpResponse {
     let (parts, mut incoming) = request.into_parts();
     if parts.method == Method::OPTIONS {
         return render::preflight();
@@ -156,7 +161,7 @@ async fn handle(request: Request<Incoming>, door: &RestDoor, stranger: Who, name
     };
     *name = route.name;
     let uri = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let target = Target::new(uri, spans);
+    let target = CallTarget::new(uri, spans);
     let user = authorize::caller(&parts.headers, &door.desk);
     if route.needs_caller && user.is_none() {
         body::discard(&mut incoming, limits::BODY_BYTES_MAX).await;
@@ -165,8 +170,8 @@ async fn handle(request: Request<Incoming>, door: &RestDoor, stranger: Who, name
     let allowance = match route.rate {
         None => None,
         Some(rate) => {
-            let who = user.map_or(stranger, Who::User);
-            match door.limits.take(clock::now(), who, route.name, rate, target.major(), door.desk.settings()) {
+            let key = user.map_or(address, RateKey::User);
+            match door.limits.take(clock::now(), key, route.name, rate, target.major(), door.desk.settings()) {
                 Ok(allowance) => Some(allowance),
                 Err(exceeded) => {
                     body::discard(&mut incoming, limits::BODY_BYTES_MAX).await;

@@ -1,8 +1,8 @@
 //! Rate limits: so many requests of a kind in so much time, per user and guild or channel; and all kinds together.
 //!
 //! Lives on: every core, by itself. A client's connections may land on several cores, each of which keeps its own count: the
-//! limit is a matter of politeness, and a count that all cores share would cost a hop per request. What a client is told in
-//! headers is true of the connection that it uses.
+//! limit is a matter of politeness, and a count that all cores share would cost a hop per request. The headers are true of the
+//! connection that the client uses.
 //! Source: Discord docs, Topics/Rate Limits.
 
 use std::cell::RefCell;
@@ -29,19 +29,19 @@ pub struct Rate {
     pub per_ms: u32,
 }
 
-/// Whose requests are counted together.
+/// Requests with one key are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Who {
+pub enum RateKey {
     /// A user's.
     User(UserId),
-    /// Those of strangers from one address, so that one of them cannot use up the sign-ins of all.
-    Stranger(IpAddr),
+    /// Those without a token from one address, so that one host cannot use up the sign-ins of all.
+    Address(IpAddr),
 }
 
-impl Who {
-    /// A stranger at an address. A host has a whole /64 of IPv6 to itself, so that counts as one.
-    pub fn stranger(address: IpAddr) -> Who {
-        Who::Stranger(match address {
+impl RateKey {
+    /// The key of an address. A host has a whole /64 of IPv6 to itself, so that counts as one.
+    pub fn of(address: IpAddr) -> RateKey {
+        RateKey::Address(match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(long) => match long.to_ipv4_mapped() {
                 Some(short) => short.into(),
@@ -87,7 +87,7 @@ impl RateLimits {
     pub fn take(
         &self,
         now: Time,
-        who: Who,
+        key: RateKey,
         route: &'static str,
         rate: Rate,
         major: u64,
@@ -95,7 +95,7 @@ impl RateLimits {
     ) -> Result<Allowance, Box<Exceeded>> {
         let bucket = format!("{:016x}", hash(&(route, 0u64, 0u64)));
         if !settings.rate_limits {
-            // The headers are there all the same: libraries wait for them.
+            // The headers are sent even so: libraries wait for them.
             let per = Duration::from_secs(1);
             let limit = 1_000_000;
             return Ok(Allowance { bucket, limit, remaining: limit - 1, reset: now + per, reset_after: per });
@@ -108,11 +108,11 @@ impl RateLimits {
             }
         }
         let global = Rate { requests: settings.global_rate, per_ms: 1_000 };
-        if let Err(mut exceeded) = draw(&mut buckets, hash(&("global", who, 0u64)), global, now, &bucket) {
+        if let Err(mut exceeded) = draw(&mut buckets, hash(&("global", key, 0u64)), global, now, &bucket) {
             exceeded.global = true;
             return Err(exceeded);
         }
-        draw(&mut buckets, hash(&(route, who, major)), rate, now, &bucket)
+        draw(&mut buckets, hash(&(route, key, major)), rate, now, &bucket)
     }
 }
 
@@ -164,13 +164,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_are_kept_apart_by_address() {
-        let at = |text: &str| hash(&("global", Who::stranger(text.parse().unwrap()), 0u64));
+    fn requests_without_token_are_counted_by_address() {
+        let at = |text: &str| hash(&("global", RateKey::of(text.parse().unwrap()), 0u64));
         assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
         assert_eq!(at("192.0.2.1"), at("::ffff:192.0.2.1"));
         assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:0:0:2"));
         assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
-        assert_ne!(at("0.0.0.7"), hash(&("global", Who::User(UserId::new(7)), 0u64)));
+        assert_ne!(at("0.0.0.7"), hash(&("global", RateKey::User(UserId::new(7)), 0u64)));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn selected(selection: Selection, length: u64, part: impl Fn(u64, u64) -> RestBo
     open_to_browsers(response)
 }
 
-/// Headers of what is not JSON. Clients ask again each time, and are told by the etag that nothing has changed.
+/// Headers of what is not JSON. Clients ask again each time; with the same ETag the answer is 304.
 fn describe(headers: &mut HeaderMap, content_type: &str, etag: &str) {
     set(headers, header::CONTENT_TYPE, content_type);
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");

@@ -92,7 +92,7 @@ impl<T: Copy> RouteTree<T> {
         found
     }
 
-    /// The route of this very node; without one, the methods that it has are noted.
+    /// The route of this very node; without one, its methods are added to the list.
     fn route(&self, method: &Method, methods: &mut Methods) -> Option<T> {
         let of = |wanted: &Method| self.routes.iter().find(|(known, _)| known == wanted).map(|(_, route)| *route);
         let found = of(method).or_else(|| if method == Method::HEAD { of(&Method::GET) } else { None });

@@ -32,7 +32,7 @@ use crate::session::replay::{Lost, Replay};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::model::presence::{Activities, Platform, Showing, Status};
-use crate::wire::request::presence::Update;
+use crate::wire::request::presence::PresenceUpdate;
 use crate::wire::request::subscription::Subscription;
 
 /// An identified client; outlives its socket.
@@ -130,7 +130,7 @@ pub struct Attaching {
     /// Intents were left out, or have bits that only people may send: good for people, not for bots.
     pub personal_intents: bool,
     /// How it shows itself.
-    pub update: Update,
+    pub update: PresenceUpdate,
     /// When identify was read.
     pub identified_at: Time,
     /// When it was its turn.

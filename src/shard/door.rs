@@ -20,7 +20,7 @@ use crate::shard::home::connections::{Identify, Resumption};
 use crate::shard::home::flush::Sockets;
 use crate::store::Query;
 use crate::wire::close::CloseCode;
-use crate::wire::request::presence::Update;
+use crate::wire::request::presence::PresenceUpdate;
 use crate::wire::request::subscription::Subscription;
 
 /// Connections.
@@ -160,7 +160,7 @@ impl Shard {
     }
 
     /// A client shows itself in another way (op 3). Too many updates are dropped without a word.
-    pub fn present(&mut self, now: Time, connection: Key, update: &Update, out: &mut Outbox) {
+    pub fn present(&mut self, now: Time, connection: Key, update: &PresenceUpdate, out: &mut Outbox) {
         self.home.present(&mut self.context, now, connection, update, out)
     }
 

@@ -15,7 +15,7 @@ use crate::shard::home::connections::Identify;
 use crate::wire::close::CloseCode;
 use crate::wire::intents::Intents;
 use crate::wire::model::presence::Platform;
-use crate::wire::request::presence::Update;
+use crate::wire::request::presence::PresenceUpdate;
 
 #[derive(Deserialize)]
 struct IdentifyForm {
@@ -78,7 +78,7 @@ pub(in crate::gateway) fn take(
         personal_intents,
         guild_sharding: form.shard,
         large_threshold: threshold as u16,
-        update: form.presence.as_ref().and_then(Update::parse).unwrap_or_default(),
+        update: form.presence.as_ref().and_then(PresenceUpdate::parse).unwrap_or_default(),
         platform: platform(form.properties.as_ref()),
         deltas: form.capabilities.and_then(|value| value.as_u64()).unwrap_or(0) & PASSIVE_GUILD_UPDATE_V2 != 0,
         gateway_url: gate.settings.gateway_url(host),

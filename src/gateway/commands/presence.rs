@@ -8,10 +8,10 @@ use crate::gateway::commands::Verdict;
 use crate::mail::outbox::Outbox;
 use crate::shard::Shard;
 use crate::wire::close::CloseCode;
-use crate::wire::request::presence::Update;
+use crate::wire::request::presence::PresenceUpdate;
 
 pub(in crate::gateway) fn take(now: Time, key: Key, d: &str, shard: &mut Shard, out: &mut Outbox) -> Verdict {
-    let update = serde_json::from_str(d).ok().and_then(|d| Update::parse(&d));
+    let update = serde_json::from_str(d).ok().and_then(|d| PresenceUpdate::parse(&d));
     let Some(update) = update else { return Verdict::Close(CloseCode::UnknownOpcode) };
     shard.present(now, key, &update, out);
     Verdict::Done

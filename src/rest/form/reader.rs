@@ -31,7 +31,7 @@ impl<'a> FormReader<'a> {
         Ok(FormReader { fields, errors: RefCell::default() })
     }
 
-    /// Refuses if any fault was noted.
+    /// Refuses if there is any fault.
     pub fn finish(self) -> Result<(), Refusal> {
         self.errors.into_inner().finish()
     }

@@ -31,7 +31,7 @@ pub async fn register(call: Call) -> Outcome {
 pub async fn login(call: Call) -> Outcome {
     let form::account::Credentials { login, password } = form::account::credentials(&call.body)?;
     let Found::Login(found) = call.desk.read(Query::Login(login)).await? else { return Err(Refusal::INTERNAL) };
-    // Whoever does not exist takes as long as a wrong password, so that names cannot be found out.
+    // An unknown login takes as long as a wrong password, so that names cannot be found out.
     let (account, phc) = match found {
         Some(found) => (Some(found.0), found.1),
         None => (None, DUMMY.to_owned()),
@@ -64,5 +64,5 @@ fn issue(call: &Call, user: crate::base::id::UserId) -> String {
     call.desk.signer().issue(user, crate::base::clock::now().millis())
 }
 
-/// The hash of a password that nobody has.
+/// A hash that no password has.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";

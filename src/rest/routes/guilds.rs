@@ -37,14 +37,14 @@ pub async fn delete(call: Call) -> Outcome {
     call.ask_guild(call.id(0)?, SettingsRequest::Delete).await
 }
 
-/// There are no emojis here: an empty list for whoever may see the guild.
+/// There are no emojis here: an empty list for those who may see the guild.
 /// `GET /guilds/{guild.id}/emojis`.
 pub async fn emojis(call: Call) -> Outcome {
     call.ask_guild(call.id(0)?, RoleRequest::List).await?;
     respond::json(200, &json!([]))
 }
 
-/// There are no threads here: an empty list for whoever may see the guild.
+/// There are no threads here: an empty list for those who may see the guild.
 /// `GET /guilds/{guild.id}/threads/active`.
 pub async fn active_threads(call: Call) -> Outcome {
     call.ask_guild(call.id(0)?, RoleRequest::List).await?;

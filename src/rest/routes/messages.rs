@@ -69,7 +69,7 @@ pub async fn typing(call: Call) -> Outcome {
     call.ask_channel(channel, MessageRequest::Typing(channel)).await
 }
 
-/// Nothing can be pinned here: an empty list for whoever may see the channel.
+/// Nothing can be pinned here: an empty list for those who may see the channel.
 /// `GET /channels/{channel.id}/pins`.
 pub async fn pins(call: Call) -> Outcome {
     let channel: ChannelId = call.id(0)?;

@@ -67,7 +67,7 @@ pub async fn application(call: Call) -> Outcome {
     respond::json(200, &account.application(owner.as_ref().unwrap_or(&account.user)))
 }
 
-/// There are no application commands here, so nobody has any.
+/// There are no application commands here, so the list is empty.
 /// `GET /applications/{application.id}/commands`, `GET /applications/{application.id}/guilds/{guild.id}/commands`.
 pub async fn commands(call: Call) -> Outcome {
     own(&call)?;

@@ -27,7 +27,7 @@ use crate::wire::close::{self, CloseCode};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::model::presence::{Platform, Status};
-use crate::wire::request::presence::Update;
+use crate::wire::request::presence::PresenceUpdate;
 
 /// What an identify asks for, its form checked and its token verified.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ pub struct Identify {
     /// Members up to which a guild is not `large`.
     pub large_threshold: u16,
     /// How it shows itself.
-    pub update: Update,
+    pub update: PresenceUpdate,
     /// With what it is there, if it is a person's.
     pub platform: Platform,
     /// It can read PASSIVE_UPDATE_V2.
@@ -433,7 +433,7 @@ mod tests {
             personal_intents: false,
             guild_sharding: None,
             large_threshold: 50,
-            update: Update::default(),
+            update: PresenceUpdate::default(),
             platform: Platform::Web,
             deltas: false,
             gateway_url: String::new(),

@@ -15,7 +15,7 @@ use crate::session::connection::Connection;
 use crate::shard::context::Context;
 use crate::shard::home::{Home, Waiting};
 use crate::wire::model::presence::PresenceOf;
-use crate::wire::request::presence::Update;
+use crate::wire::request::presence::PresenceUpdate;
 
 impl Home {
     /// A client shows itself in another way (op 3). Too many updates are dropped without a word.
@@ -24,7 +24,7 @@ impl Home {
         cx: &mut Context,
         now: Time,
         connection: Key,
-        update: &Update,
+        update: &PresenceUpdate,
         out: &mut Outbox,
     ) {
         let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };

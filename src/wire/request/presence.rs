@@ -1,6 +1,8 @@
-//! How a client says that it shows itself: op 3, and `presence` of op 2. Source: Discord docs, Gateway Events/Update Presence.
+//! Presence updates by clients: op 3, and `presence` of op 2. Source: Discord docs, Gateway Events/Update Presence.
 //!
 //! Lives on: the session's home.
+//! It is parsed here and not in `rest/form`: it comes through the gateway, where a malformed one closes the connection and has
+//! no error tree, and the session keeps it as it was sent.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -9,18 +11,18 @@ use crate::base::clock::Time;
 use crate::limits;
 use crate::wire::model::presence::{Activities, Status};
 
-/// What a client says. `since` and `afk` are about its own notifications, of which there are none.
+/// A presence update. `since` and `afk` are about its own notifications, of which there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Update {
+pub struct PresenceUpdate {
     /// How present it is.
     pub status: Status,
     /// What it does: the JSON of what may be shown of each, within the bounds of what is shown. Text, since a client may wait with it.
     activities: Vec<Box<str>>,
 }
 
-impl Update {
+impl PresenceUpdate {
     /// Reads it; `None` if it is none. Libraries send `since` as whatever, lists that are null, and `game` in place of a list.
-    pub fn parse(d: &Value) -> Option<Update> {
+    pub fn parse(d: &Value) -> Option<PresenceUpdate> {
         let d = d.as_object()?;
         let status = match d.get("status") {
             None | Some(Value::Null) => Status::Online,
@@ -41,10 +43,10 @@ impl Update {
                 activities.push(Value::Object(showable(activity)).to_string().into());
             }
         }
-        Some(Update { status, activities })
+        Some(PresenceUpdate { status, activities })
     }
 
-    /// The activities as others get them. Bots may set a few keys only; who is not to be seen does nothing.
+    /// The activities as others get them. Bots may set a few keys only; an invisible user has none.
     pub fn activities(&self, bot: bool, now: Time) -> Activities {
         if self.status == Status::Offline {
             return Activities::default();
@@ -74,7 +76,7 @@ fn kind_of(activity: &Map<String, Value>) -> u64 {
     activity.get("type").and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// What somebody's activity may show, with texts cut to their bounds.
+/// The keys of an activity that may be shown, with texts cut to their bounds.
 fn showable(said: &Map<String, Value>) -> Map<String, Value> {
     let kind = kind_of(said);
     let mut shown = Map::new();
@@ -130,7 +132,7 @@ fn digest(kind: u64, shown: &Map<String, Value>) -> u64 {
 mod tests {
     use super::*;
 
-    fn rendered(update: &Update, bot: bool) -> Vec<Value> {
+    fn rendered(update: &PresenceUpdate, bot: bool) -> Vec<Value> {
         let all = update.activities(bot, Time::from_millis(1_234));
         all.iter().map(|activity| serde_json::from_str(activity.get()).unwrap()).collect()
     }
@@ -138,15 +140,15 @@ mod tests {
     #[test]
     fn what_libraries_send_is_understood() {
         let eris = json!({ "activities": null, "status": "offline", "afk": false, "since": 0 });
-        assert_eq!(Update::parse(&eris).unwrap().status, Status::Offline);
+        assert_eq!(PresenceUpdate::parse(&eris).unwrap().status, Status::Offline);
         let serenity = json!({ "activities": [], "status": "idle", "afk": false, "since": { "secs": 1 } });
-        assert_eq!(Update::parse(&serenity).unwrap().status, Status::Idle);
+        assert_eq!(PresenceUpdate::parse(&serenity).unwrap().status, Status::Idle);
         let discord_py =
             json!({ "game": { "name": "chess", "type": 0 }, "status": "online", "since": 0.0, "afk": false });
-        let shown = rendered(&Update::parse(&discord_py).unwrap(), true);
+        let shown = rendered(&PresenceUpdate::parse(&discord_py).unwrap(), true);
         assert_eq!((shown.len(), &shown[0]["name"], &shown[0]["created_at"]), (1, &json!("chess"), &json!(1_234)));
         assert!(shown[0]["id"].is_string());
-        assert_eq!(Update::parse(&json!({ "game": null })).unwrap(), Update::default());
+        assert_eq!(PresenceUpdate::parse(&json!({ "game": null })).unwrap(), PresenceUpdate::default());
     }
 
     #[test]
@@ -161,19 +163,19 @@ mod tests {
             json!({ "activities": [{ "type": 0 }] }),
             json!({ "activities": [{ "name": 7 }] }),
         ] {
-            assert!(Update::parse(&wrong).is_none(), "{wrong}");
+            assert!(PresenceUpdate::parse(&wrong).is_none(), "{wrong}");
         }
     }
 
     #[test]
-    fn bots_show_a_few_keys_and_nobody_shows_much() {
+    fn bot_activities_show_few_keys_and_all_are_bounded() {
         let said = json!({ "activities": [
             { "name": "x".repeat(1_000), "type": 1, "url": "https://twitch.tv/me", "details": "d", "state": "s", "assets": { "large_image": "i" }, "secrets": { "join": "j" } },
             { "name": "y", "type": 1, "url": "https://example.org/", "assets": "z".repeat(10_000) },
             { "name": "Custom Status", "type": 4, "state": "busy" },
             { "name": "of a kind that is not known", "type": 99 },
         ] });
-        let update = Update::parse(&said).unwrap();
+        let update = PresenceUpdate::parse(&said).unwrap();
         let (bot, person) = (rendered(&update, true), rendered(&update, false));
         assert_eq!(bot.len(), 3);
         assert_eq!(bot[0]["name"].as_str().unwrap().len(), limits::ACTIVITY_CHARS_MAX);
@@ -183,9 +185,9 @@ mod tests {
         assert!(person[0].get("secrets").is_none() && person[1].get("assets").is_none());
         assert_eq!(person[2]["id"], "custom");
         let many: Vec<Value> = (0..20).map(|n| json!({ "name": n.to_string(), "type": 0 })).collect();
-        let update = Update::parse(&json!({ "activities": many })).unwrap();
+        let update = PresenceUpdate::parse(&json!({ "activities": many })).unwrap();
         assert_eq!(rendered(&update, false).len(), limits::ACTIVITIES_MAX);
-        let hidden = Update::parse(&json!({ "status": "invisible", "activities": many })).unwrap();
+        let hidden = PresenceUpdate::parse(&json!({ "status": "invisible", "activities": many })).unwrap();
         assert!(rendered(&hidden, false).is_empty());
     }
 
@@ -194,7 +196,7 @@ mod tests {
         let keys: Map<String, Value> = (0..2_000).map(|n| (format!("k{n}"), json!(n))).collect();
         let mut activity = keys.clone();
         activity.extend(json!({ "name": "\u{1}".repeat(1_000), "assets": keys }).as_object().unwrap().clone());
-        let update = Update::parse(&json!({ "activities": vec![activity; 50] })).unwrap();
+        let update = PresenceUpdate::parse(&json!({ "activities": vec![activity; 50] })).unwrap();
         let kept: usize = update.activities.iter().map(|said| said.len()).sum();
         assert!(kept <= limits::ACTIVITIES_MAX * limits::ACTIVITY_BYTES_MAX, "{kept}");
     }

@@ -1,4 +1,4 @@
-//! What a person's client wants to be told of a guild. Source: the gateway's ops 14 and 37, as people's clients send them.
+//! The events and list ranges of a guild that a person's client subscribes to. Source: the gateway's ops 14 and 37, as people's clients send them.
 //!
 //! Lives on: the session's home.
 
@@ -15,7 +15,7 @@ use crate::base::id::{ChannelId, GuildId, UserId};
 pub struct Subscription {
     /// `true`: all messages and typing, for as long as the session sees the guild. `false` changes nothing.
     pub typing: Option<bool>,
-    /// Whether GUILD_MEMBER_ADD, GUILD_MEMBER_UPDATE and GUILD_MEMBER_REMOVE of everybody are wanted.
+    /// Whether GUILD_MEMBER_ADD, GUILD_MEMBER_UPDATE and GUILD_MEMBER_REMOVE of all members are wanted.
     pub member_updates: Option<bool>,
     /// Members whose presences and changes are wanted.
     pub members: Option<Vec<UserId>>,
