@@ -1,9 +1,9 @@
 //! The desk: what the doors of one core share. A *door* is a module that serves connections: `rest` and `gateway`.
 //!
 //! Lives on: its core; a cheap handle that doors clone.
-//! It holds the shard, the outbox, the mailbox, the callers that wait for an answer, and the request for the next turn. Doors use
-//! its verbs; [`Desk::shard`] is for the turn (`tests/tidy.rs` confines it). No borrow outlives a call, so none is held across an
-//! await. Doors `ask` and wait; nothing below the desk does.
+//! It holds the shard, the outbox, the mailbox, the callers that wait for an answer, and the request for the next turn.
+//! Doors use its verbs; [`Desk::shard`] is for the turn (`tests/tidy.rs` confines it). No borrow outlives a call, so
+//! none is held across an await. Doors `ask` and wait; nothing below the desk does.
 
 pub mod settings;
 
@@ -137,7 +137,8 @@ impl Desk {
     pub fn flush(&self, now: Time, sockets: &mut impl Sockets, budget: usize) -> bool {
         let mut outbox = self.0.outbox.borrow_mut();
         let more = self.0.shard.borrow_mut().flush(now, sockets, budget, &mut outbox);
-        // A session that ended while flushing has letters to send; one that read its members has the next page looked up.
+        // A session that ended while flushing has letters to send; one that read its members has the next page looked
+        // up.
         more || !outbox.letters.is_empty() || !outbox.jobs.is_empty()
     }
 

@@ -5,7 +5,8 @@
 /// Settings of the doors.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The gateway URL in answers to clients, bare (`wss://chat.example`). `None`: `ws://` and the host that they came by.
+    /// The gateway URL in answers to clients, bare (`wss://chat.example`). `None`: `ws://` and the host that they came
+    /// by.
     pub public_gateway_url: Option<String>,
     /// Whether people may register accounts.
     pub registration: bool,

@@ -1,7 +1,8 @@
 //! Bodies, by the policy of their route: JSON, a form, or a form with files.
 //!
 //! Lives on: every core. Source: Discord docs, Reference (Uploading Files, HTTP API).
-//! Nothing is kept of a body that the route does not take. What the route takes is bounded in bytes and in time; files go to disk.
+//! Nothing is kept of a body that the route does not take. What the route takes is bounded in bytes and in time; files
+//! go to disk.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use hyper::body::{Body, Incoming};
 use serde_json::Value;
 
 use crate::limits;
-use crate::rest::multipart::{self, UploadedFile};
+use crate::rest::multipart::{self, RequestBody};
 use crate::rest::spool::Spool;
 use crate::wire::refusal::{FormErrors, Refusal};
 
@@ -34,15 +35,6 @@ pub enum BodyPolicy {
         /// Bytes of all files together.
         bytes_max: u64,
     },
-}
-
-/// What came.
-#[derive(Debug, Default)]
-pub struct RequestBody {
-    /// JSON; an object if it was a form, `null` if there was none.
-    pub fields: Value,
-    /// Files in their order.
-    pub files: Vec<UploadedFile>,
 }
 
 /// The kinds of body that there are.
@@ -90,7 +82,8 @@ impl BodyPolicy {
     }
 }
 
-/// Reads a body as the route takes it. After a refusal the rest is read and dropped, so that the client reads the refusal.
+/// Reads a body as the route takes it. After a refusal the rest is read and dropped, so that the client reads the
+/// refusal.
 pub async fn read(
     policy: BodyPolicy,
     headers: &HeaderMap,

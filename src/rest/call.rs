@@ -90,7 +90,8 @@ impl Call {
         self.user.ok_or(Refusal::UNAUTHORIZED)
     }
 
-    /// Refuses a caller that is in as many guilds as a user may be. Two calls at the same moment may exceed the bound by one.
+    /// Refuses a caller that is in as many guilds as a user may be. Two calls at the same moment may exceed the bound
+    /// by one.
     pub async fn room_for_a_guild(&self) -> Result<(), Refusal> {
         match self.desk.read(Query::AccountWithGuilds(self.user()?)).await? {
             Found::AccountWithGuilds(Some(found)) if found.1.len() >= limits::USER_GUILDS_MAX && !found.0.user.bot => {

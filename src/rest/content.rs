@@ -1,8 +1,9 @@
 //! The body of an HTTP response: bytes, or a stretch of a file that is read as the client takes it.
 //!
 //! Lives on: every core.
-//! A file is read on io_uring, so the core goes on meanwhile. One chunk is read at a time, and hyper asks for the next one when
-//! it has room: a response holds [`limits::FILE_CHUNK_BYTES`] and hyper's own buffer, whatever the file's length.
+//! A file is read on io_uring, so the core goes on meanwhile. One chunk is read at a time, and hyper asks for the next
+//! one when it has room: a response holds [`limits::FILE_CHUNK_BYTES`] and hyper's own buffer, whatever the file's
+//! length.
 
 use std::fmt;
 use std::future::Future;

@@ -1,9 +1,9 @@
 //! The REST door: HTTP requests in, asks to the owners, responses out.
 //!
 //! Lives on: every core; each connection is served where it was accepted.
-//! A request is routed ([`router`], [`tree`]), its caller identified ([`authorize`]) and limited ([`ratelimit`]), its body read as
-//! the route takes it ([`body`], [`multipart`], [`spool`]), its form checked ([`form`]), handled (`routes/`, one resource a file),
-//! and answered ([`respond`], [`render`], [`range`], [`content`]).
+//! A request is routed ([`router`], [`tree`]), its caller identified ([`authorize`]) and limited ([`ratelimit`]), its
+//! body read as the route takes it ([`body`], [`multipart`], [`spool`]), its form checked ([`form`]), handled
+//! (`routes/`, one resource a file), and answered ([`respond`], [`render`], [`range`], [`content`]).
 //! Source: Discord docs, Reference.
 
 pub mod authorize;
@@ -79,8 +79,8 @@ pub struct PendingUpgrade {
 
 /// Serves one connection until it ends or is upgraded. `ahead` was already read from it.
 ///
-/// `is_upgrade`: whether a request with these headers is for the gateway. aiohttp keeps one pool for HTTP and WebSockets, so
-/// disnake, nextcord and py-cord open the gateway on a connection that has served REST before.
+/// `is_upgrade`: whether a request with these headers is for the gateway. aiohttp keeps one pool for HTTP and
+/// WebSockets, so disnake, nextcord and py-cord open the gateway on a connection that has served REST before.
 pub async fn serve(
     stream: TcpStream,
     ahead: Vec<u8>,
@@ -194,7 +194,8 @@ async fn handle(
     response
 }
 
-/// Whether a request of the gateway's path is a bad attempt at a WebSocket: it has its headers or its query, but no upgrade.
+/// Whether a request of the gateway's path is a bad attempt at a WebSocket: it has its headers or its query, but no
+/// upgrade.
 fn wants_gateway(parts: &http::request::Parts) -> bool {
     if parts.method != Method::GET || !parts.uri.path().trim_matches('/').is_empty() {
         return false;

@@ -1,8 +1,8 @@
 //! Multipart bodies: fields into memory, files into the spool, in any order.
 //!
 //! Lives on: every core. Source: Discord docs, Reference/Uploading Files; RFC 7578.
-//! Memory: the fields, one chunk of a file, and [`limits::MULTIPART_HELD_MAX`] that the parser has not yet handed on. A body
-//! whose part has no end of its head would grow in the parser; [`Metered`] ends it.
+//! Memory: the fields, one chunk of a file, and [`limits::MULTIPART_HELD_MAX`] that the parser has not yet handed on. A
+//! body whose part has no end of its head would grow in the parser; [`Metered`] ends it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,11 +15,19 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::{Map, Value};
 
 use crate::limits;
-use crate::rest::body::RequestBody;
 use crate::rest::spool::{Spool, SpoolError, SpooledFile};
 use crate::wire::refusal::{FormErrors, Refusal};
 
 type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a request, read.
+#[derive(Debug, Default)]
+pub struct RequestBody {
+    /// JSON; an object if it was a form, `null` if there was none.
+    pub fields: Value,
+    /// Files in their order.
+    pub files: Vec<UploadedFile>,
+}
 
 /// A file of a request.
 #[derive(Debug)]
@@ -34,7 +42,8 @@ pub struct UploadedFile {
     pub file: SpooledFile,
 }
 
-/// Reads the parts of a body. `payload_json` holds fields and rules over simple parts of the same names, wherever it stands.
+/// Reads the parts of a body. `payload_json` holds fields and rules over simple parts of the same names, wherever it
+/// stands.
 pub async fn read<S, E>(
     stream: S,
     content_type: &str,

@@ -1,7 +1,7 @@
 //! Conditions and ranges of a GET: which part of a representation is sent.
 //!
-//! Lives on: every core. Source: RFC 9110, sections 13 (conditional requests) and 14 (range requests).
-//! One range of bytes is served. Several ranges in one request are ignored, as section 14.2 permits, and so is what cannot be
+//! Lives on: every core. Source: RFC 9110, sections 13 (conditional requests) and 14 (range requests). One range of
+//! bytes is served. Several ranges in one request are ignored, as section 14.2 permits, and so is what cannot be
 //! parsed: the client gets the whole.
 
 use http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};

@@ -1,8 +1,8 @@
 //! Rate limits: so many requests of a kind in so much time, per user and guild or channel; and all kinds together.
 //!
-//! Lives on: every core, by itself. A client's connections may land on several cores, each of which keeps its own count: the
-//! limit is a matter of politeness, and a count that all cores share would cost a hop per request. The headers are true of the
-//! connection that the client uses.
+//! Lives on: every core, by itself. A client's connections may land on several cores, each of which keeps its own
+//! count: the limit is a matter of politeness, and a count that all cores share would cost a hop per request. The
+//! headers are true of the connection that the client uses.
 //! Source: Discord docs, Topics/Rate Limits.
 
 use std::cell::RefCell;

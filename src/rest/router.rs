@@ -1,4 +1,5 @@
-//! The routes: one table of methods, templates, callers, bodies, rates and handlers. A line is all that a route needs here.
+//! The routes: one table of methods, templates, callers, bodies, rates and handlers. A line is all that a route needs
+//! here.
 //!
 //! Lives on: every core. The tree is built from the table once, at the first request.
 //! Source: Discord docs, Reference/API Versioning and the resources' pages.
@@ -47,8 +48,9 @@ pub enum Routed {
     Refused(Refusal),
 }
 
-/// A line: method, template, who may call (`caller`: with a good token; `anyone`), the body (`none`; `json`; `form`: JSON or
-/// URL encoding; `multipart(files, bytes)`: that or multipart), requests in milliseconds (or `unlimited`), and the handler.
+/// A line: method, template, who may call (`caller`: with a good token; `anyone`), the body (`none`; `json`; `form`:
+/// JSON or URL encoding; `multipart(files, bytes)`: that or multipart), requests in milliseconds (or `unlimited`), and
+/// the handler.
 macro_rules! table {
     ($table:ident: $($method:ident $template:literal $who:ident $body:ident $(($($bound:expr),+))? [$($rate:tt)+] => $handler:path;)*) => {
         static $table: &[Route] = &[$(Route {

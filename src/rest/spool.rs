@@ -1,8 +1,9 @@
 //! The spool: files of requests under way, on disk and without a name.
 //!
 //! Lives on: every core, with a share of the bytes of its own.
-//! A spooled file is unlinked as soon as it is created, so it ends with its last user, also when the process is killed. A name
-//! that a crash left between the two is removed at start, with the folder. Writes go through io_uring: the core goes on meanwhile.
+//! A spooled file is unlinked as soon as it is created, so it ends with its last user, also when the process is killed.
+//! A name that a crash left between the two is removed at start, with the folder. Writes go through io_uring: the core
+//! goes on meanwhile.
 
 use std::cell::Cell;
 use std::io;

@@ -1,8 +1,9 @@
 //! The tree of routes: one node for each segment of a template. A static word wins over an id.
 //!
 //! Lives on: every core, built once for the process and never changed.
-//! A path is decided by route, not by node: `GET /members/@me` leads to `/members/{user.id}` when only PATCH has the word `@me`.
-//! So a lookup that finds a node without the method goes on with the id beside it. A template bounds the depth.
+//! A path is decided by route, not by node: `GET /members/@me` leads to `/members/{user.id}` when only PATCH has the
+//! word `@me`. So a lookup that finds a node without the method goes on with the id beside it. A template bounds the
+//! depth.
 
 use std::borrow::Cow;
 
