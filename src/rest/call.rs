@@ -16,7 +16,7 @@ use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply, Request, Shape};
 use crate::mail::placement::VirtualShard;
 use crate::rest::multipart::UploadedFile;
-use crate::rest::respond::{self, Outcome};
+use crate::rest::respond::{self, HandlerResult};
 use crate::rest::tree::{self, Spans};
 use crate::store::{Found, Query};
 use crate::wire::intents::Intents;
@@ -49,7 +49,8 @@ impl CallTarget {
     }
 }
 
-/// Who reads messages: a bot without the message content privilege gets the text of its own messages and of mentions only.
+/// The reader of messages: a bot without the message content privilege gets only the text of its own messages and of
+/// mentions.
 struct Reader {
     user: UserId,
     all: bool,
@@ -146,7 +147,7 @@ impl Call {
     }
 
     /// Asks an owner as the caller, and answers with what it answers.
-    pub async fn ask(&self, request: Request) -> Outcome {
+    pub async fn ask(&self, request: Request) -> HandlerResult {
         let actor = Actor::User(self.user()?);
         match self.desk.ask(actor, self.reason.clone(), request).await? {
             Reply::Read(query, shape) => self.read(query, shape).await,
@@ -155,17 +156,17 @@ impl Call {
     }
 
     /// Asks a guild as the caller, and answers with what it answers.
-    pub async fn ask_guild(&self, guild: GuildId, request: impl Into<GuildRequest>) -> Outcome {
+    pub async fn ask_guild(&self, guild: GuildId, request: impl Into<GuildRequest>) -> HandlerResult {
         self.ask(Request::Guild(guild, request.into())).await
     }
 
     /// Asks the guild that a channel is in as the caller, and answers with what it answers.
-    pub async fn ask_channel(&self, channel: ChannelId, request: impl Into<GuildRequest>) -> Outcome {
+    pub async fn ask_channel(&self, channel: ChannelId, request: impl Into<GuildRequest>) -> HandlerResult {
         self.ask(Request::Channel(channel, request.into())).await
     }
 
     /// Answers with what the store finds, which an owner let the caller read.
-    async fn read(&self, query: Query, shape: Shape) -> Outcome {
+    async fn read(&self, query: Query, shape: Shape) -> HandlerResult {
         let found = self.desk.read(query).await?;
         match (shape, found) {
             (Shape::Members, Found::Members(members)) => respond::json(200, &members),

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::rest::content::{FileStretch, RestBody};
 use crate::rest::range::{self, Selection};
 use crate::rest::ratelimit::{self, Exceeded};
-use crate::rest::respond::{ContentPolicy, Outcome, Response};
+use crate::rest::respond::{ContentPolicy, HandlerResult, Response};
 use crate::rest::tree::Methods;
 use crate::wire::refusal::Refusal;
 
@@ -21,7 +21,7 @@ use crate::wire::refusal::Refusal;
 pub type HttpResponse = http::Response<RestBody>;
 
 /// The response of an outcome, to a request with this method and these headers.
-pub fn outcome(outcome: Outcome, method: &Method, headers: &HeaderMap) -> HttpResponse {
+pub fn outcome(outcome: HandlerResult, method: &Method, headers: &HeaderMap) -> HttpResponse {
     match outcome {
         Ok(Response::Json(status, body)) => with_json(status, body),
         Ok(Response::Empty) => empty(StatusCode::NO_CONTENT),
@@ -189,7 +189,7 @@ mod tests {
         response.headers().get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    fn page() -> Outcome {
+    fn page() -> HandlerResult {
         let bytes = Bytes::from_static(b"0123456789");
         Ok(Response::Bytes { content_type: "text/html", policy: ContentPolicy::Page, bytes })
     }

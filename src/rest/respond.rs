@@ -51,16 +51,16 @@ pub enum ContentPolicy {
     Page,
 }
 
-/// What a handler comes to.
-pub type Outcome = Result<Response, Refusal>;
+/// A response, or the refusal.
+pub type HandlerResult = Result<Response, Refusal>;
 
 /// A JSON answer.
-pub fn json<T: Serialize + ?Sized>(status: u16, value: &T) -> Outcome {
+pub fn json<T: Serialize + ?Sized>(status: u16, value: &T) -> HandlerResult {
     serde_json::to_vec(value).map(|json| Response::Json(status, json.into())).map_err(|_| Refusal::INTERNAL)
 }
 
 /// What an owner answered.
-pub fn reply(reply: Reply) -> Outcome {
+pub fn reply(reply: Reply) -> HandlerResult {
     match reply {
         Reply::Json(status, body) => Ok(Response::Json(status, body)),
         Reply::Done => Ok(Response::Empty),

@@ -13,14 +13,14 @@ use http::Method;
 use crate::rest::body::BodyPolicy;
 use crate::rest::call::Call;
 use crate::rest::ratelimit::Rate;
-use crate::rest::respond::Outcome;
+use crate::rest::respond::HandlerResult;
 use crate::rest::routes::{
     auth, channels, gateway, guilds, invites, members, messages, overwrites, roles, site, users,
 };
 use crate::rest::tree::{self, Lookup, Methods, RouteTree, Spans};
 use crate::wire::refusal::Refusal;
 
-type Handling = Pin<Box<dyn Future<Output = Outcome>>>;
+type Handling = Pin<Box<dyn Future<Output = HandlerResult>>>;
 
 /// A route.
 pub struct Route {

@@ -57,7 +57,6 @@ const SHARED_NAMES: &[&str] = &[
     "Named",
     "Only",
     "Order",
-    "Outcome",
     "Place",
     "Reference",
     "Role",

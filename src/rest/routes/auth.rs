@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::mail::ask::{Actor, Reply, Request};
 use crate::rest::call::Call;
 use crate::rest::form;
-use crate::rest::respond::{self, Outcome};
+use crate::rest::respond::{self, HandlerResult};
 use crate::store::{Found, Query};
 use crate::wire::refusal::{FormErrors, Refusal};
 
 /// `POST /auth/register`.
-pub async fn register(call: Call) -> Outcome {
+pub async fn register(call: Call) -> HandlerResult {
     if !call.desk.settings().registration {
         return Err(Refusal { message: "Registration is closed on this server.", ..Refusal::MISSING_ACCESS });
     }
@@ -28,7 +28,7 @@ pub async fn register(call: Call) -> Outcome {
 }
 
 /// `POST /auth/login`.
-pub async fn login(call: Call) -> Outcome {
+pub async fn login(call: Call) -> HandlerResult {
     let form::account::Credentials { login, password } = form::account::credentials(&call.body)?;
     let Found::Login(found) = call.desk.read(Query::Login(login)).await? else { return Err(Refusal::INTERNAL) };
     // An unknown login takes as long as a wrong password, so that names cannot be found out.
@@ -56,7 +56,7 @@ pub async fn login(call: Call) -> Outcome {
 
 /// All tokens of the caller are void from now on.
 /// `POST /auth/logout`.
-pub async fn logout(call: Call) -> Outcome {
+pub async fn logout(call: Call) -> HandlerResult {
     call.ask(Request::RevokeTokens(call.user()?)).await
 }
 

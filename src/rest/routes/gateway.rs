@@ -6,16 +6,16 @@ use serde_json::json;
 
 use crate::limits;
 use crate::rest::call::Call;
-use crate::rest::respond::{self, Outcome};
+use crate::rest::respond::{self, HandlerResult};
 use crate::store::{Found, Query};
 
 /// `GET /gateway`.
-pub async fn get(call: Call) -> Outcome {
+pub async fn get(call: Call) -> HandlerResult {
     respond::json(200, &json!({ "url": call.desk.settings().gateway_url(&call.host) }))
 }
 
 /// `GET /gateway/bot`.
-pub async fn get_bot(call: Call) -> Outcome {
+pub async fn get_bot(call: Call) -> HandlerResult {
     let user = call.user()?;
     let guilds = match call.desk.read(Query::AccountWithGuilds(user)).await? {
         Found::AccountWithGuilds(Some(found)) => found.1.len(),
@@ -37,11 +37,11 @@ pub async fn get_bot(call: Call) -> Outcome {
 }
 
 /// `GET /voice/regions`, `GET /soundboard-default-sounds`, `GET /applications/detectable`.
-pub async fn nothing(_call: Call) -> Outcome {
+pub async fn nothing(_call: Call) -> HandlerResult {
     respond::json(200, &json!([]))
 }
 
 /// `GET /sticker-packs`.
-pub async fn sticker_packs(_call: Call) -> Outcome {
+pub async fn sticker_packs(_call: Call) -> HandlerResult {
     respond::json(200, &json!({ "sticker_packs": [] }))
 }

@@ -9,11 +9,11 @@ use crate::mail::ask::channel::ChannelRequest;
 use crate::mail::ask::message::MessageRequest;
 use crate::rest::call::Call;
 use crate::rest::form;
-use crate::rest::respond::{self, Outcome};
+use crate::rest::respond::{self, HandlerResult};
 use crate::store::Anchor;
 
 /// `GET /channels/{channel.id}/messages`.
-pub async fn list(call: Call) -> Outcome {
+pub async fn list(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     let limit = call.asked_number("limit", 1, 100, 50)?;
     let anchors = [
@@ -31,47 +31,47 @@ pub async fn list(call: Call) -> Outcome {
 }
 
 /// `GET /channels/{channel.id}/messages/{message.id}`.
-pub async fn get(call: Call) -> Outcome {
+pub async fn get(call: Call) -> HandlerResult {
     let (channel, id): (ChannelId, MessageId) = (call.id(0)?, call.id(1)?);
     call.ask_channel(channel, MessageRequest::Get(channel, id)).await
 }
 
 /// `POST /channels/{channel.id}/messages`.
-pub async fn create(call: Call) -> Outcome {
+pub async fn create(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     let draft = form::message::draft(&call.body)?;
     call.ask_channel(channel, MessageRequest::Create(channel, draft)).await
 }
 
 /// `PATCH /channels/{channel.id}/messages/{message.id}`.
-pub async fn edit(call: Call) -> Outcome {
+pub async fn edit(call: Call) -> HandlerResult {
     let (channel, id): (ChannelId, MessageId) = (call.id(0)?, call.id(1)?);
     let patch = form::message::patch(&call.body)?;
     call.ask_channel(channel, MessageRequest::Edit(channel, id, patch)).await
 }
 
 /// `DELETE /channels/{channel.id}/messages/{message.id}`.
-pub async fn delete(call: Call) -> Outcome {
+pub async fn delete(call: Call) -> HandlerResult {
     let (channel, id): (ChannelId, MessageId) = (call.id(0)?, call.id(1)?);
     call.ask_channel(channel, MessageRequest::Delete(channel, id)).await
 }
 
 /// `POST /channels/{channel.id}/messages/bulk-delete`.
-pub async fn bulk_delete(call: Call) -> Outcome {
+pub async fn bulk_delete(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     let ids = form::message::bulk_deletion(&call.body)?;
     call.ask_channel(channel, MessageRequest::BulkDelete(channel, ids)).await
 }
 
 /// `POST /channels/{channel.id}/typing`.
-pub async fn typing(call: Call) -> Outcome {
+pub async fn typing(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     call.ask_channel(channel, MessageRequest::Typing(channel)).await
 }
 
 /// Nothing can be pinned here: an empty list for those who may see the channel.
 /// `GET /channels/{channel.id}/pins`.
-pub async fn pins(call: Call) -> Outcome {
+pub async fn pins(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     call.ask_channel(channel, ChannelRequest::Get(channel)).await?;
     respond::json(200, &json!([]))
@@ -79,7 +79,7 @@ pub async fn pins(call: Call) -> Outcome {
 
 /// Nothing can be pinned here.
 /// `GET /channels/{channel.id}/messages/pins`.
-pub async fn pins_page(call: Call) -> Outcome {
+pub async fn pins_page(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     call.ask_channel(channel, ChannelRequest::Get(channel)).await?;
     respond::json(200, &json!({ "items": [], "has_more": false }))

@@ -6,10 +6,10 @@ use crate::base::id::{Id, kind};
 use crate::mail::ask::channel::ChannelRequest;
 use crate::rest::call::Call;
 use crate::rest::form;
-use crate::rest::respond::Outcome;
+use crate::rest::respond::HandlerResult;
 
 /// `PUT /channels/{channel.id}/permissions/{overwrite.id}`.
-pub async fn put(call: Call) -> Outcome {
+pub async fn put(call: Call) -> HandlerResult {
     let channel = call.id(0)?;
     let id: Id<kind::User> = call.id(1)?;
     let overwrite = form::overwrite::overwrite(id.get(), &call.body)?;
@@ -17,7 +17,7 @@ pub async fn put(call: Call) -> Outcome {
 }
 
 /// `DELETE /channels/{channel.id}/permissions/{overwrite.id}`.
-pub async fn delete(call: Call) -> Outcome {
+pub async fn delete(call: Call) -> HandlerResult {
     let channel = call.id(0)?;
     let id: Id<kind::User> = call.id(1)?;
     call.ask_channel(channel, ChannelRequest::DeleteOverwrite(channel, id.get())).await

@@ -5,11 +5,11 @@
 use bytes::Bytes;
 
 use crate::rest::call::Call;
-use crate::rest::respond::{ContentPolicy, Outcome, Response};
+use crate::rest::respond::{ContentPolicy, HandlerResult, Response};
 use crate::wire::refusal::Refusal;
 
 /// `GET /`: what this is and where its gateway is. A WebSocket upgrade of the same path never comes here.
-pub async fn landing(call: Call) -> Outcome {
+pub async fn landing(call: Call) -> HandlerResult {
     let gateway = escape(&call.desk.settings().gateway_url(&call.host));
     let version = env!("CARGO_PKG_VERSION");
     let page = format!(
@@ -23,13 +23,13 @@ pub async fn landing(call: Call) -> Outcome {
 }
 
 /// `GET /robots.txt`: there is nothing to index.
-pub async fn robots(_call: Call) -> Outcome {
+pub async fn robots(_call: Call) -> HandlerResult {
     let bytes = Bytes::from_static(b"User-agent: *\nDisallow: /\n");
     Ok(Response::Bytes { content_type: "text/plain; charset=utf-8", policy: ContentPolicy::Text, bytes })
 }
 
 /// `GET /healthz`: whether the store works.
-pub async fn health(call: Call) -> Outcome {
+pub async fn health(call: Call) -> HandlerResult {
     if !call.desk.store().is_open() {
         return Err(Refusal { status: 503, message: "no store", ..Refusal::INTERNAL });
     }

@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::member::MemberRequest;
 use crate::rest::call::Call;
-use crate::rest::respond::{self, Outcome};
+use crate::rest::respond::{self, HandlerResult};
 use crate::store::{Found, Query};
 use crate::wire::model::user::CurrentUser;
 use crate::wire::permissions::Permissions;
 use crate::wire::refusal::Refusal;
 
 /// `GET /users/@me`.
-pub async fn get_me(call: Call) -> Outcome {
+pub async fn get_me(call: Call) -> HandlerResult {
     respond::json(200, &CurrentUser(&call.account().await?.user))
 }
 
 /// `GET /users/{user.id}`.
-pub async fn get(call: Call) -> Outcome {
+pub async fn get(call: Call) -> HandlerResult {
     let user: UserId = call.id(0)?;
     let account = call.account_of(user).await?.ok_or(Refusal::UNKNOWN_USER)?;
     respond::json(200, &account.user)
 }
 
 /// `GET /users/@me/guilds`.
-pub async fn guilds(call: Call) -> Outcome {
+pub async fn guilds(call: Call) -> HandlerResult {
     let user = call.user()?;
     let after = call.asked_as::<GuildId>("after")?.unwrap_or(GuildId::new(0));
     let before = call.asked_as::<GuildId>("before")?;
@@ -50,12 +50,12 @@ pub async fn guilds(call: Call) -> Outcome {
 }
 
 /// `DELETE /users/@me/guilds/{guild.id}`.
-pub async fn leave(call: Call) -> Outcome {
+pub async fn leave(call: Call) -> HandlerResult {
     call.ask_guild(call.id(0)?, MemberRequest::Leave).await
 }
 
 /// `GET /applications/@me`, `GET /oauth2/applications/@me`.
-pub async fn application(call: Call) -> Outcome {
+pub async fn application(call: Call) -> HandlerResult {
     let account = call.account().await?;
     if !account.user.bot {
         return Err(Refusal::ONLY_BOTS_MAY);
@@ -69,14 +69,14 @@ pub async fn application(call: Call) -> Outcome {
 
 /// There are no application commands here, so the list is empty.
 /// `GET /applications/{application.id}/commands`, `GET /applications/{application.id}/guilds/{guild.id}/commands`.
-pub async fn commands(call: Call) -> Outcome {
+pub async fn commands(call: Call) -> HandlerResult {
     own(&call)?;
     respond::json(200, &json!([]))
 }
 
 /// Setting none is true; setting some cannot be done.
 /// `PUT /applications/{application.id}/commands`, `PUT /applications/{application.id}/guilds/{guild.id}/commands`.
-pub async fn put_commands(call: Call) -> Outcome {
+pub async fn put_commands(call: Call) -> HandlerResult {
     own(&call)?;
     match call.body.as_array() {
         Some(list) if list.is_empty() => respond::json(200, &json!([])),
