@@ -14,8 +14,8 @@ use guildhall::base::clock::Time;
 use guildhall::base::id::{ChannelId, GuildId, RoleId, UserId};
 use guildhall::base::prng::Prng;
 use guildhall::base::slab::Key;
-use guildhall::guild::list::line::Line;
-use guildhall::guild::list::{Listing, Lists, Roster, Standing};
+use guildhall::guild::list::name_key::NameKey;
+use guildhall::guild::list::{ListSettings, MemberLists, MemberState, Roster};
 use guildhall::limits;
 use guildhall::mail::facts::Facts;
 use guildhall::mail::listing::{Look, Viewers};
@@ -65,7 +65,7 @@ fn resident_bytes() -> u64 {
 struct Bench {
     hall: Hall,
     facts: Facts,
-    lists: Lists,
+    lists: MemberLists,
     now: Time,
     posted: u64,
     bytes: u64,
@@ -78,7 +78,7 @@ impl Bench {
         let mut posts = Vec::new();
         loop {
             let began = Instant::now();
-            let more = self.lists.attend(self.now, &self.hall, GUILD, Listing::default(), &mut posts);
+            let more = self.lists.advance(self.now, &self.hall, GUILD, ListSettings::default(), &mut posts);
             let took = began.elapsed();
             (parts, sum, longest) = (parts + 1, sum + took, longest.max(took));
             self.posted += posts.len() as u64;
@@ -95,12 +95,12 @@ impl Bench {
         let (viewers, number, through) = (Viewers::Everyone, 1, ChannelId::new(1));
         let (closed, unseen) = Default::default();
         let look = Look { guild: GUILD, viewers, session, number, through, opened, closed, unseen };
-        self.lists.look(look, &self.facts, self.hall.counts(), Listing::default());
+        self.lists.look(look, &self.facts, self.hall.counts(), ListSettings::default());
     }
 
     fn tick(&mut self) {
         self.now = self.now + limits::TICK;
-        self.lists.begin_round(self.now, &self.hall, &self.facts, Listing::default());
+        self.lists.begin_round(self.now, &self.hall, &self.facts, ListSettings::default());
     }
 
     /// Time passes until a round may begin.
@@ -114,7 +114,7 @@ impl Bench {
         *online = !*online;
         let (member, online) = (&*member, *online);
         let began = Instant::now();
-        let standing = |online| Some(Standing { member, online });
+        let standing = |online| Some(MemberState { member, online });
         self.lists.change(user, standing(!online), standing(online));
         began.elapsed()
     }
@@ -140,11 +140,12 @@ fn main() {
     online.add(Status::Online, Platform::Web, &Activities::default());
     let hall = Hall { members, online };
     let facts = Facts { guild, roles, channels: BTreeMap::new() };
-    let mut bench = Bench { hall, facts, lists: Lists::default(), now: Time::from_millis(1), posted: 0, bytes: 0 };
+    let mut bench =
+        Bench { hall, facts, lists: MemberLists::default(), now: Time::from_millis(1), posted: 0, bytes: 0 };
     println!("a list of {count} online members, 2% of them under a role of their own");
 
     let began = Instant::now();
-    let mut all: Vec<Line> = bench.hall.members.values().map(|(member, _)| Line::of(member)).collect();
+    let mut all: Vec<NameKey> = bench.hall.members.values().map(|(member, _)| NameKey::of(member)).collect();
     all.sort_unstable();
     let sorted = began.elapsed();
     black_box(&all);

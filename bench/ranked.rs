@@ -11,7 +11,7 @@ use std::time::Instant;
 use guildhall::base::id::UserId;
 use guildhall::base::prng::Prng;
 use guildhall::base::ranked::Ranked;
-use guildhall::guild::list::line::Line;
+use guildhall::guild::list::name_key::NameKey;
 use hdrhistogram::Histogram;
 
 const SIZES: [u64; 3] = [250_000, 1_000_000, 16_000_000];
@@ -19,8 +19,8 @@ const SIZES: [u64; 3] = [250_000, 1_000_000, 16_000_000];
 const COUNT: usize = 200_000;
 
 /// Members with even numbers are there from the beginning, those with odd ones come and go.
-fn line(number: u64) -> Line {
-    Line::new(&format!("person-{number:09}"), UserId::new(number + 1))
+fn line(number: u64) -> NameKey {
+    NameKey::new(&format!("person-{number:09}"), UserId::new(number + 1))
 }
 
 struct Row {
@@ -30,7 +30,13 @@ struct Row {
     times: Histogram<u64>,
 }
 
-fn measure(operation: &'static str, set: &'static str, size: u64, keys: &[Line], mut act: impl FnMut(&Line)) -> Row {
+fn measure(
+    operation: &'static str,
+    set: &'static str,
+    size: u64,
+    keys: &[NameKey],
+    mut act: impl FnMut(&NameKey),
+) -> Row {
     let mut times = Histogram::new(3).expect("three digits are allowed");
     for key in keys {
         let began = Instant::now();
@@ -50,11 +56,11 @@ fn make(what: &str, size: u64) -> String {
     let (began, before) = (Instant::now(), resident_bytes());
     let ascending = (0..size).map(|number| line(2 * number));
     match what {
-        "ranked, from ascending lines" => std::mem::forget(black_box(Ranked::<Line>::from_ascending(ascending))),
-        "BTreeSet, from ascending lines" => std::mem::forget(black_box(ascending.collect::<BTreeSet<Line>>())),
-        "sorted vector, from ascending lines" => std::mem::forget(black_box(ascending.collect::<Vec<Line>>())),
+        "ranked, from ascending lines" => std::mem::forget(black_box(Ranked::<NameKey>::from_ascending(ascending))),
+        "BTreeSet, from ascending lines" => std::mem::forget(black_box(ascending.collect::<BTreeSet<NameKey>>())),
+        "sorted vector, from ascending lines" => std::mem::forget(black_box(ascending.collect::<Vec<NameKey>>())),
         "ranked, one by one in random order" => {
-            let mut grown: Ranked<Line> = Ranked::default();
+            let mut grown: Ranked<NameKey> = Ranked::default();
             // An odd multiplier visits each number below a power of two once.
             let round = size.next_power_of_two();
             for number in (0..round).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % round).filter(|n| *n < size) {
@@ -102,8 +108,8 @@ fn main() {
         for at in (1..numbers.len()).rev() {
             numbers.swap(at, prng.below(at as u64 + 1) as usize);
         }
-        let keys: Vec<Line> = numbers.iter().map(|number| line(*number)).collect();
-        let mut ranked: Ranked<Line> = Ranked::from_ascending((0..size).map(|number| line(2 * number)));
+        let keys: Vec<NameKey> = numbers.iter().map(|number| line(*number)).collect();
+        let mut ranked: Ranked<NameKey> = Ranked::from_ascending((0..size).map(|number| line(2 * number)));
         rows.push(measure("insert", "ranked", size, &keys, |key| assert!(ranked.insert(key.clone()))));
         rows.push(measure("rank", "ranked", size, &keys, |key| assert!(ranked.rank(key).is_ok())));
         rows.push(measure("100 from a rank", "ranked", size, &keys, |key| {
@@ -113,12 +119,12 @@ fn main() {
         rows.push(measure("remove", "ranked", size, &keys, |key| assert!(ranked.remove(key))));
         drop(ranked);
 
-        let mut tree: BTreeSet<Line> = (0..size).map(|number| line(2 * number)).collect();
+        let mut tree: BTreeSet<NameKey> = (0..size).map(|number| line(2 * number)).collect();
         rows.push(measure("insert", "BTreeSet", size, &keys, |key| assert!(tree.insert(key.clone()))));
         rows.push(measure("remove", "BTreeSet", size, &keys, |key| assert!(tree.remove(key))));
         drop(tree);
 
-        let mut sorted: Vec<Line> = (0..size).map(|number| line(2 * number)).collect();
+        let mut sorted: Vec<NameKey> = (0..size).map(|number| line(2 * number)).collect();
         rows.push(measure("rank", "sorted vector", size, &keys, |key| {
             black_box(sorted.binary_search(key).is_ok());
         }));

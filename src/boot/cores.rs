@@ -24,7 +24,7 @@ use crate::boot::core::{self, CoreParts, PanicGuard};
 use crate::boot::signals::Signal;
 use crate::boot::tables::{Laid, Room, Split};
 use crate::boot::turn::Posted;
-use crate::guild::list::Listing;
+use crate::guild::list::ListSettings;
 use crate::limits;
 use crate::mail::placement::Placement;
 use crate::mail::site::Site;
@@ -171,7 +171,7 @@ fn parts(
             prng: Prng::from_entropy(entropy()?),
             passivity: config.passivity,
             pace: config.pace,
-            listing: Listing::default(),
+            listing: ListSettings::default(),
             revoked: plan.revoked.clone(),
         };
         let parts = CoreParts {

@@ -40,7 +40,7 @@ impl Guild {
     /// A session of a member comes to see the guild; `None` if it must be looked up first.
     pub fn enter(&mut self, coming: &JoinRequest) -> Option<JoinOutcome> {
         let (user, here) = (coming.user, GuildSession::new(coming));
-        let (before, stood) = (self.presence_of(user), self.stood(user));
+        let (before, stood) = (self.presence_of(user), self.state_before(user));
         let cached = self.cached.get_mut(&user)?;
         let Some(member) = cached.member.clone() else { return Some(JoinOutcome::Stranger) };
         let twin = cached.sessions.iter().find(|other| other.id() == coming.session).copied();
@@ -51,7 +51,7 @@ impl Guild {
             self.keep_activities(user, coming.session.secret, &coming.showing.activities);
         }
         self.note_presence(user, before);
-        self.restand(user, stood);
+        self.update_lists(user, stood);
         let home = coming.session.home;
         let new = !self.watchers.contains_key(&home);
         *self.watchers.entry(home).or_default() += 1;
@@ -67,7 +67,7 @@ impl Guild {
 
     /// A session of a member is over. Says whether it saw the guild until now.
     pub fn leave(&mut self, user: UserId, session: SessionId) -> bool {
-        let (before, stood) = (self.presence_of(user), self.stood(user));
+        let (before, stood) = (self.presence_of(user), self.state_before(user));
         let Some(cached) = self.cached.get_mut(&user) else { return false };
         let Some(index) = cached.sessions.iter().position(|here| here.id() == session) else {
             return false; // removed from the guild meanwhile, and perhaps back
@@ -83,7 +83,7 @@ impl Guild {
             self.forget_session(user, &here);
         }
         self.note_presence(user, before);
-        self.restand(user, stood);
+        self.update_lists(user, stood);
         true
     }
 

@@ -35,7 +35,7 @@ use smallvec::SmallVec;
 
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, UserId};
 use crate::guild::cached_member::CachedMember;
-use crate::guild::list::Lists;
+use crate::guild::list::MemberLists;
 use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::presence::{Changes, Onlookers};
 use crate::mail::ask::GuildRequest;
@@ -65,7 +65,7 @@ pub struct Guild {
     activities: BTreeMap<(UserId, u64), Activities>,
     changes: Changes,
     onlookers: Onlookers,
-    lists: Lists,
+    lists: MemberLists,
     watchers: BTreeMap<Site, u64>,
     common: Option<Bytes>,
     nonces: VecDeque<nonce::Sent>,
@@ -91,7 +91,7 @@ impl Guild {
             activities: BTreeMap::new(),
             changes: Changes::default(),
             onlookers: Onlookers::default(),
-            lists: Lists::default(),
+            lists: MemberLists::default(),
             watchers: BTreeMap::new(),
             common: None,
             nonces: VecDeque::new(),
@@ -147,17 +147,17 @@ impl Guild {
             match change {
                 Change::Member(member) => {
                     let user = member.user.id;
-                    let before = self.stood(user);
+                    let before = self.state_before(user);
                     if event.name == EventName::GuildMemberAdd {
                         self.member_count += 1;
                     }
                     self.remember(user, Some(Arc::clone(member)), true);
                     self.note_member(user);
-                    self.restand(user, before);
+                    self.update_lists(user, before);
                 }
                 Change::MemberLeft(user) => {
                     self.member_count = self.member_count.saturating_sub(1);
-                    let (before, stood) = (self.presence_of(*user), self.stood(*user));
+                    let (before, stood) = (self.presence_of(*user), self.state_before(*user));
                     let sessions = self.cached.remove(user).map(|cached| cached.sessions).unwrap_or_default();
                     for here in sessions.iter() {
                         self.forget_session(*user, here);
@@ -166,7 +166,7 @@ impl Guild {
                     self.remember(*user, None, true);
                     self.note_presence(*user, before);
                     self.note_member(*user);
-                    self.restand(*user, stood);
+                    self.update_lists(*user, stood);
                 }
                 Change::ChannelGone(channel) => {
                     self.last_messages.remove(channel);

@@ -17,7 +17,7 @@ use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::guild::cached_member::CachedMember;
 use crate::guild::guild_session::GuildSession;
-use crate::guild::list::Standing;
+use crate::guild::list::MemberState;
 use crate::guild::{Guild, json};
 use crate::limits;
 use crate::mail::presence::{Presences, Reach};
@@ -104,7 +104,7 @@ impl Guild {
         }
         let (was, is) = (before.is_visible(), cached.is_visible());
         if let Some(member) = cached.member.as_ref().filter(|_| !self.lists.is_empty()) {
-            let standing = |online| Some(Standing { member, online });
+            let standing = |online| Some(MemberState { member, online });
             self.lists.change(user, standing(was), standing(is));
         }
         self.note_seen(user, before, is);

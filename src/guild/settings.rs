@@ -104,7 +104,7 @@ impl Guild {
     pub(super) fn refresh(&mut self, member_count: u64) {
         self.member_count = member_count;
         self.cached.retain(|_, cached| !cached.sessions.is_empty());
-        self.lists.renew_everybody();
+        self.lists.renew_all_members();
         self.common = None;
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::base::clock;
 use crate::base::fatal::Fatal;
 use crate::base::prng::Prng;
-use crate::guild::list::Listing;
+use crate::guild::list::ListSettings;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::local::Local;
@@ -36,7 +36,7 @@ pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Va
         prng: Prng::from_entropy(entropy()?),
         passivity: Passivity::default(),
         pace: Pace::default(),
-        listing: Listing::default(),
+        listing: ListSettings::default(),
         revoked: Vec::new(),
     });
     let mut ask = |request: Request| answer(&mut shard, &caller, me, request);

@@ -15,9 +15,9 @@ use crate::limits;
 use crate::mail::event::{Change, Event};
 use crate::mail::presence::{Presences, Reach};
 use crate::relay::audience::AccessClass;
-use crate::relay::{Aftermath, Relay, dispatch_to};
+use crate::relay::{Effects, Relay, dispatch_to};
 use crate::session::Session;
-use crate::session::body::{Body, SharedBody};
+use crate::session::body::{EventBody, SharedBody};
 use crate::session::interest::Interest;
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -41,7 +41,7 @@ struct Followed {
 
 impl Relay {
     /// Delivers presences to everybody who may know them.
-    pub fn tell_presences(&mut self, told: &Presences, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+    pub fn tell_presences(&mut self, told: &Presences, sessions: &mut Slab<Session>, effects: &mut Effects) {
         let audiences: Vec<Key> = match told.reach {
             Reach::Followers => Vec::new(),
             Reach::Bots => self.seers.iter().copied().collect(),
@@ -51,21 +51,21 @@ impl Relay {
             }
         };
         for (user, json) in &told.of {
-            let body = Body::new(EventName::PresenceUpdate, json.clone(), told.published);
+            let body = EventBody::new(EventName::PresenceUpdate, json.clone(), told.published);
             for key in &audiences {
-                self.deliver_but_to(*user, *key, &body, sessions, after);
+                self.deliver_but_to(*user, *key, &body, sessions, effects);
             }
             let Some(followed) = self.following.members.get_mut(user) else { continue };
             followed.last = Some(SharedBody::clone(&body));
             let followed = &self.following.members[user];
             for key in &followed.sessions {
-                self.tell_follower(*key, told.reach, &body, sessions, after);
+                self.tell_follower(*key, told.reach, &body, sessions, effects);
             }
         }
     }
 
     /// Whom a session follows from now on, in place of those before.
-    pub fn follow(&mut self, key: Key, mut users: Vec<UserId>, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+    pub fn follow(&mut self, key: Key, mut users: Vec<UserId>, sessions: &mut Slab<Session>, effects: &mut Effects) {
         let guild = self.guild();
         let Some(session) = sessions.get(key).filter(|session| session.seat_in(guild).is_some()) else { return };
         users.truncate(limits::FOLLOWED_MAX);
@@ -74,16 +74,16 @@ impl Relay {
         users.dedup();
         let before = self.following.sessions.remove(&key).unwrap_or_default();
         for gone in before.iter().filter(|user| users.binary_search(user).is_err()) {
-            self.let_go_of(*gone, key, after);
+            self.let_go_of(*gone, key, effects);
         }
         for user in users.iter().filter(|user| before.binary_search(user).is_err()) {
             let followed = self.following.members.entry(*user).or_default();
             followed.sessions.insert(key);
             if followed.sessions.len() == 1 {
                 // The answer tells how things stand.
-                after.follows.push((guild, *user, true));
+                effects.follows.push((guild, *user, true));
             } else if let Some(last) = followed.last.clone() {
-                self.tell_follower(key, Reach::Followers, &last, sessions, after);
+                self.tell_follower(key, Reach::Followers, &last, sessions, effects);
             }
         }
         if !users.is_empty() {
@@ -92,9 +92,9 @@ impl Relay {
     }
 
     /// A session follows nobody any more.
-    pub(super) fn follow_nobody(&mut self, key: Key, after: &mut Aftermath) {
+    pub(super) fn follow_nobody(&mut self, key: Key, effects: &mut Effects) {
         for user in self.following.sessions.remove(&key).unwrap_or_default() {
-            self.let_go_of(user, key, after);
+            self.let_go_of(user, key, effects);
         }
     }
 
@@ -104,7 +104,7 @@ impl Relay {
         event: &Event,
         body: impl FnOnce() -> SharedBody,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let (EventName::GuildMemberUpdate, Some(Change::Member(member))) = (event.name, &event.change) else { return };
         let Some(followed) = self.following.members.get(&member.user.id) else { return };
@@ -114,7 +114,7 @@ impl Relay {
             let Some(seat) = session.seat_in(guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
             if audience.wants(event.name) && !audience.takes(event) {
-                dispatch_to(guild, *key, &body, sessions, after);
+                dispatch_to(guild, *key, &body, sessions, effects);
             }
         }
     }
@@ -135,12 +135,12 @@ impl Relay {
         }
     }
 
-    fn let_go_of(&mut self, user: UserId, key: Key, after: &mut Aftermath) {
+    fn let_go_of(&mut self, user: UserId, key: Key, effects: &mut Effects) {
         let Some(followed) = self.following.members.get_mut(&user) else { return };
         followed.sessions.remove(&key);
         if followed.sessions.is_empty() {
             self.following.members.remove(&user);
-            after.follows.push((self.facts.id(), user, false));
+            effects.follows.push((self.facts.id(), user, false));
         }
     }
 
@@ -151,7 +151,7 @@ impl Relay {
         key: Key,
         body: &SharedBody,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let guild = self.facts.id();
         let mut own: SmallVec<[(Key, usize); 2]> = SmallVec::new();
@@ -160,19 +160,19 @@ impl Relay {
             let Some(seat) = session.seat_in(guild).filter(|seat| session.seats[*seat].audience == key) else {
                 continue;
             };
-            match session.absorb(seat) {
+            match session.take_from_journal(seat) {
                 Ok(_) => own.push((*session_key, seat)),
-                Err(_) => after.lost.push(*session_key),
+                Err(_) => effects.lost.push(*session_key),
             }
         }
         let Some(audience) = self.audiences.get_mut(key) else { return };
         if audience.deliver(SharedBody::clone(body)) {
-            after.walks.push((guild, key));
+            effects.walks.push((guild, key));
         }
         for (session, seat) in own {
             sessions.get_mut(session).expect("found just now").seats[seat].cursor += 1;
             // What it has taken up before is still to be sent.
-            after.ready.push(session);
+            effects.ready.push(session);
         }
     }
 
@@ -183,13 +183,13 @@ impl Relay {
         reach: Reach,
         body: &SharedBody,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let Some(session) = sessions.get(key) else { return };
         let Some(seat) = session.seat_in(self.facts.id()) else { return };
         let class = &self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience").class;
         if class.intents.contains(Intents::GUILD_PRESENCES) && !takes_presences(class, reach) {
-            dispatch_to(self.facts.id(), key, body, sessions, after);
+            dispatch_to(self.facts.id(), key, body, sessions, effects);
         }
     }
 }

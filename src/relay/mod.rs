@@ -7,7 +7,7 @@
 
 pub mod audience;
 pub mod following;
-mod looking;
+mod list_subscriptions;
 #[cfg(test)]
 mod tests;
 pub mod unread;
@@ -28,8 +28,8 @@ use crate::mail::listing::Look;
 use crate::mail::presence::Reach;
 use crate::relay::audience::{AccessClass, Audience};
 use crate::relay::following::{Following, takes_presences};
-use crate::relay::looking::Looking;
-use crate::session::body::{Body, SharedBody};
+use crate::relay::list_subscriptions::ListSubscriptions;
+use crate::session::body::{EventBody, SharedBody};
 use crate::session::interest::Interest;
 use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
@@ -39,7 +39,7 @@ use crate::wire::permissions::Permissions;
 
 /// What a relay leaves for the shard to do after an event.
 #[derive(Debug, Default)]
-pub struct Aftermath {
+pub struct Effects {
     /// Audiences that have a new walk to be made.
     pub walks: Vec<(GuildId, Key)>,
     /// Sessions with an event of their own to be sent.
@@ -53,9 +53,9 @@ pub struct Aftermath {
     /// Windows of member lists that are looked at from now on, or no more.
     pub looks: Vec<Look>,
     /// Sessions that may see windows which they have not been shown.
-    pub hungry: Vec<(GuildId, Key)>,
-    /// A guild in which it is to be worked out anew what those see who look at member lists: [`Relay::look_on`].
-    pub blinded: Option<GuildId>,
+    pub pending: Vec<(GuildId, Key)>,
+    /// A guild in which it is to be worked out anew what those see who look at member lists: [`Relay::recheck_slice`].
+    pub stale_permissions: Option<GuildId>,
 }
 
 /// One guild's sessions on one core.
@@ -71,7 +71,7 @@ pub struct Relay {
     following: Following,
     /// Audiences of bots that asked for presences.
     seers: BTreeSet<Key>,
-    looking: Looking,
+    lists: ListSubscriptions,
     /// Snapshots that ever came.
     pub seen: u64,
     /// The guild was told that nobody is left.
@@ -92,7 +92,7 @@ impl Relay {
             named,
             following: Following::default(),
             seers: BTreeSet::new(),
-            looking: Looking::default(),
+            lists: ListSubscriptions::default(),
             seen: 0,
             leaving: false,
             unread: false,
@@ -133,12 +133,12 @@ impl Relay {
         interest: Interest,
         first: Option<SharedBody>,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let Some(session) = sessions.get_mut(key) else { return };
         if let Some(body) = first {
             session.dispatch(body);
-            after.ready.push(key);
+            effects.ready.push(key);
         }
         self.present.entry(session.user).or_default().push(key);
         // The guild's lane is in order, so the snapshot's roles are those of all sessions of the member.
@@ -146,16 +146,16 @@ impl Relay {
     }
 
     /// Takes a session's seat away. The caller lets go of the session's own record of it.
-    fn unseat(&mut self, key: Key, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+    fn unseat(&mut self, key: Key, sessions: &mut Slab<Session>, effects: &mut Effects) {
         let Some(session) = sessions.get_mut(key) else { return };
         let Some(index) = session.seat_in(self.facts.id()) else { return };
-        if session.absorb(index).is_err() {
-            after.lost.push(key);
+        if session.take_from_journal(index).is_err() {
+            effects.lost.push(key);
         }
         let seat = session.seats.remove(index);
         let user = session.user;
-        self.follow_nobody(key, after);
-        self.look_away(key, after);
+        self.follow_nobody(key, effects);
+        self.unsubscribe(key, effects);
         self.displace(seat.audience, key);
         if let Some(present) = self.present.get_mut(&user) {
             present.remove(key);
@@ -166,17 +166,17 @@ impl Relay {
     }
 
     /// A session is over or has nothing to do with the guild any more. Says whether it had a seat.
-    pub fn leave(&mut self, key: Key, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
+    pub fn leave(&mut self, key: Key, sessions: &mut Slab<Session>, effects: &mut Effects) -> bool {
         let seated = sessions.get(key).is_some_and(|session| session.seat_in(self.facts.id()).is_some());
-        self.unseat(key, sessions, after);
+        self.unseat(key, sessions, effects);
         seated
     }
 
     /// Delivers an event to everybody who may see it, and applies what it changes. Says whether the guild lives on.
-    pub fn publish(&mut self, event: &Event, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
+    pub fn publish(&mut self, event: &Event, sessions: &mut Slab<Session>, effects: &mut Effects) -> bool {
         debug_assert_eq!(event.guild(), Some(self.facts.id()));
         let guild = self.facts.id();
-        self.name_ahead(event, sessions, after);
+        self.name_ahead(event, sessions, effects);
         let keys: Vec<Key> = self.audiences.iter().map(|(key, _)| key).collect();
         // Who sees it is decided before and after the change: whoever loses sight of a channel is told so.
         let mut seen_before: Vec<bool> = Vec::with_capacity(keys.len());
@@ -188,11 +188,11 @@ impl Relay {
             let told = watched && audience.wants(EventName::ChannelUpdate);
             viewed_before.push(told.then(|| audience.views(&self.facts)));
         }
-        let sight = event.change.as_ref().is_some_and(|change| self.changes_sight(change, watched));
+        let sight = event.change.as_ref().is_some_and(|change| self.may_change_views(change, watched));
         let touched = event.change.as_ref().is_some_and(|change| self.facts.apply(change));
         if touched && sight {
             // From here on nobody is told anything of a list before it is known what he sees now.
-            self.all_look_again(after);
+            self.mark_all_stale(effects);
         }
         if touched {
             self.forget_lists();
@@ -211,10 +211,10 @@ impl Relay {
                 if let Some(mark) = event.mark() {
                     if audience.mark_unread(&event.scope, mark) && !self.unread {
                         self.unread = true;
-                        after.unread = Some(guild);
+                        effects.unread = Some(guild);
                     }
                     // Who wrote it or is mentioned gets it alone.
-                    dispatch_alone(*key, event, (guild, &self.present), &mut bodies, sessions, after);
+                    dispatch_alone(*key, event, (guild, &self.present), &mut bodies, sessions, effects);
                 }
                 continue;
             }
@@ -223,11 +223,11 @@ impl Relay {
             let mut exempt: SmallVec<[Key; 2]> = SmallVec::new();
             if blank {
                 // Those who may read the text get it in place of what the others get.
-                exempt = dispatch_alone(*key, event, (guild, &self.present), &mut bodies, sessions, after);
+                exempt = dispatch_alone(*key, event, (guild, &self.present), &mut bodies, sessions, effects);
             }
             let body = if blank { bodies.blank() } else { bodies.full() };
             if audience.deliver(body) {
-                after.walks.push((guild, *key));
+                effects.walks.push((guild, *key));
             }
             for session_key in exempt {
                 let session = sessions.get_mut(session_key).expect("found just now");
@@ -236,13 +236,13 @@ impl Relay {
             }
         }
         if let Scope::Members(users) = &event.scope {
-            self.deliver_to_members(users, event, &mut bodies, sessions, after);
+            self.deliver_to_members(users, event, &mut bodies, sessions, effects);
         }
-        self.tell_followers(event, || bodies.full(), sessions, after);
+        self.tell_followers(event, || bodies.full(), sessions, effects);
         if let Some(user) = event.always_to {
-            self.deliver_to_self(user, event, &mut bodies, sessions, after);
+            self.deliver_to_self(user, event, &mut bodies, sessions, effects);
         }
-        self.follow_up(event, &keys, &viewed_before, sessions, after)
+        self.follow_up(event, &keys, &viewed_before, sessions, effects)
     }
 
     /// Panics if something that must hold does not.
@@ -267,12 +267,12 @@ impl Relay {
         let present: usize = self.present.values().map(|present| present.as_slice().len()).sum();
         assert_eq!(seated, present, "who is present is seated, once");
         self.following_invariants();
-        self.looking_invariants(sessions);
+        self.list_invariants(sessions);
     }
 
     /// Whom the event is about to name becomes a class of its own before it, while that changes nothing for anybody: then the
     /// event itself is delivered by what the user may see after it, like everybody else's.
-    fn name_ahead(&mut self, event: &Event, sessions: &mut Slab<Session>, after: &mut Aftermath) {
+    fn name_ahead(&mut self, event: &Event, sessions: &mut Slab<Session>, effects: &mut Effects) {
         let ahead: Vec<UserId> = match &event.change {
             Some(Change::Channel(channel)) => named_in(channel).filter(|user| !self.named.contains(user)).collect(),
             Some(Change::Guild(guild)) if !self.named.contains(&guild.owner_id) => vec![guild.owner_id],
@@ -289,7 +289,7 @@ impl Relay {
         };
         self.named.extend(ahead.iter().copied());
         for user in ahead {
-            self.reclass(user, None, event.published(), sessions, after);
+            self.reclass(user, None, event.published(), sessions, effects);
         }
     }
 
@@ -319,7 +319,7 @@ impl Relay {
         event: &Event,
         bodies: &mut Bodies<'_>,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let Some(present) = self.present.get(&user) else { return };
         let guild = self.facts.id();
@@ -328,7 +328,7 @@ impl Relay {
             let Some(seat) = session.seat_in(guild) else { continue };
             let audience = self.audiences.get(session.seats[seat].audience).expect("a seat is in an audience");
             if !(audience.wants(event.name) && audience.takes(event)) {
-                dispatch_to(guild, *key, &bodies.full(), sessions, after);
+                dispatch_to(guild, *key, &bodies.full(), sessions, effects);
             }
         }
     }
@@ -340,7 +340,7 @@ impl Relay {
         event: &Event,
         bodies: &mut Bodies<'_>,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let guild = self.facts.id();
         for (user, key) in users
@@ -356,7 +356,7 @@ impl Relay {
             }
             let reads = open || event.text.is_none() || session.intents.contains(Intents::MESSAGE_CONTENT);
             let body = if reads { bodies.full() } else { bodies.blank() };
-            dispatch_to(guild, *key, &body, sessions, after);
+            dispatch_to(guild, *key, &body, sessions, effects);
         }
     }
 
@@ -367,7 +367,7 @@ impl Relay {
         keys: &[Key],
         viewed_before: &[Option<Vec<ChannelId>>],
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) -> bool {
         let guild = self.facts.id();
         match &event.change {
@@ -377,29 +377,29 @@ impl Relay {
                 for key in keys {
                     let audience = self.audiences.get_mut(*key).expect("listed just now");
                     if audience.wants(EventName::GuildDelete) && audience.deliver(SharedBody::clone(&body)) {
-                        after.walks.push((guild, *key));
+                        effects.walks.push((guild, *key));
                     }
                 }
                 let everybody: Vec<Key> = self.present.values().flat_map(Few::as_slice).copied().collect();
                 for key in everybody {
-                    self.unseat(key, sessions, after);
-                    after.ready.push(key);
+                    self.unseat(key, sessions, effects);
+                    effects.ready.push(key);
                 }
                 return false;
             }
             Some(Change::MemberLeft(user)) => {
                 let gone = self.present.get(user).cloned().unwrap_or_default();
                 for key in gone.as_slice().iter().copied() {
-                    self.unseat(key, sessions, after);
+                    self.unseat(key, sessions, effects);
                     let Some(session) = sessions.get_mut(key) else { continue };
                     if session.intents.contains(Intents::GUILDS) {
                         session.dispatch(guild_delete(guild, event.published()));
                     }
-                    after.ready.push(key);
+                    effects.ready.push(key);
                 }
             }
             Some(Change::Member(member)) => {
-                self.reclass(member.user.id, Some(&member.roles), event.published(), sessions, after);
+                self.reclass(member.user.id, Some(&member.roles), event.published(), sessions, effects);
             }
             Some(
                 Change::Guild(_) | Change::Channel(_) | Change::ChannelGone(_) | Change::Role(_) | Change::RoleGone(_),
@@ -411,7 +411,7 @@ impl Relay {
                         if !before.contains(&channel)
                             && audience.deliver(channel_update(&self.facts, channel, event.published()))
                         {
-                            after.walks.push((guild, *key));
+                            effects.walks.push((guild, *key));
                         }
                     }
                 }
@@ -419,7 +419,7 @@ impl Relay {
                 let changed: Vec<UserId> = named.symmetric_difference(&self.named).copied().collect();
                 self.named = named;
                 for user in changed {
-                    self.reclass(user, None, event.published(), sessions, after);
+                    self.reclass(user, None, event.published(), sessions, effects);
                 }
             }
         }
@@ -434,7 +434,7 @@ impl Relay {
         roles: Option<&[RoleId]>,
         now: Time,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let guild = self.facts.id();
         let Some(present) = self.present.get(&user) else { return };
@@ -453,8 +453,8 @@ impl Relay {
                 Some(audience) => audience.views(&self.facts),
                 None => Vec::new(),
             };
-            self.move_to(key, &roles, interest, now, sessions, after);
-            self.look_again(key, false, false, sessions, after);
+            self.move_to(key, &roles, interest, now, sessions, effects);
+            self.recheck(key, false, false, sessions, effects);
             let session = sessions.get_mut(key).expect("found just now");
             if !session.intents.contains(Intents::GUILDS) {
                 continue;
@@ -490,12 +490,12 @@ impl Relay {
         interest: Interest,
         now: Time,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let Some(session) = sessions.get_mut(key) else { return };
         let Some(index) = session.seat_in(self.facts.id()) else { return };
-        if session.absorb(index).is_err() {
-            after.lost.push(key);
+        if session.take_from_journal(index).is_err() {
+            effects.lost.push(key);
         }
         let seat = session.seats.remove(index);
         if let Some(audience) = self.audiences.get_mut(seat.audience)
@@ -505,7 +505,7 @@ impl Relay {
         }
         self.displace(seat.audience, key);
         self.place(key, roles, interest, sessions);
-        after.ready.push(key);
+        effects.ready.push(key);
     }
 
     /// Seats a session that is present but has no seat, at the end of its class's journal.
@@ -554,13 +554,15 @@ struct Bodies<'a> {
 impl Bodies<'_> {
     fn full(&mut self) -> SharedBody {
         let event = self.event;
-        SharedBody::clone(self.full.get_or_insert_with(|| Body::new(event.name, event.body.clone(), event.published())))
+        SharedBody::clone(
+            self.full.get_or_insert_with(|| EventBody::new(event.name, event.body.clone(), event.published())),
+        )
     }
 
     fn blank(&mut self) -> SharedBody {
         let event = self.event;
         SharedBody::clone(self.blank.get_or_insert_with(|| {
-            Body::new(
+            EventBody::new(
                 event.name,
                 event.text.as_ref().map_or(&event.body, |text| &text.blank).clone(),
                 event.published(),
@@ -577,13 +579,13 @@ fn dispatch_alone(
     (guild, present): (GuildId, &BTreeMap<UserId, Few<Key>>),
     bodies: &mut Bodies<'_>,
     sessions: &mut Slab<Session>,
-    after: &mut Aftermath,
+    effects: &mut Effects,
 ) -> SmallVec<[Key; 2]> {
     let mut got = SmallVec::new();
     for key in event.open_to().iter().filter_map(|user| present.get(user)).flat_map(Few::as_slice) {
         let Some(session) = sessions.get(*key) else { continue };
         let here = session.seat_in(guild).is_some_and(|seat| session.seats[seat].audience == audience);
-        if here && dispatch_to(guild, *key, &bodies.full(), sessions, after) {
+        if here && dispatch_to(guild, *key, &bodies.full(), sessions, effects) {
             got.push(*key);
         }
     }
@@ -596,16 +598,16 @@ fn dispatch_to(
     key: Key,
     body: &SharedBody,
     sessions: &mut Slab<Session>,
-    after: &mut Aftermath,
+    effects: &mut Effects,
 ) -> bool {
     let Some(session) = sessions.get_mut(key) else { return false };
     let Some(seat) = session.seat_in(guild) else { return false };
-    let whole = session.absorb(seat).is_ok();
+    let whole = session.take_from_journal(seat).is_ok();
     if whole {
         session.dispatch(SharedBody::clone(body));
-        after.ready.push(key);
+        effects.ready.push(key);
     } else {
-        after.lost.push(key);
+        effects.lost.push(key);
     }
     whole
 }
@@ -634,11 +636,11 @@ fn named_in(channel: &Channel) -> impl Iterator<Item = UserId> {
 
 fn guild_delete(guild: GuildId, now: Time) -> SharedBody {
     // Without the key `unavailable`: left, not an outage.
-    Body::new(EventName::GuildDelete, Bytes::from(format!("{{\"id\":\"{guild}\"}}")), now)
+    EventBody::new(EventName::GuildDelete, Bytes::from(format!("{{\"id\":\"{guild}\"}}")), now)
 }
 
 fn channel_update(facts: &Facts, channel: ChannelId, now: Time) -> SharedBody {
     let channel = Arc::clone(&facts.channels[&channel]);
     let json = serde_json::to_vec(&*channel).expect("a channel is JSON");
-    Body::new(EventName::ChannelUpdate, Bytes::from(json), now)
+    EventBody::new(EventName::ChannelUpdate, Bytes::from(json), now)
 }

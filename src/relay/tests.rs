@@ -46,25 +46,25 @@ fn seat(relay: &mut Relay, sessions: &mut Slab<Session>, user: UserId, intents: 
         replay: Replay::default(),
         sent_s: 1,
         unsent_bytes: 0,
-        owed_s: 1,
+        replay_until: 1,
         seats: SmallVec::new(),
-        aside: None,
+        rare: None,
     };
     let key = sessions.insert(session);
-    relay.seat(key, &[], Interest::empty(), None, sessions, &mut Aftermath::default());
+    relay.seat(key, &[], Interest::empty(), None, sessions, &mut Effects::default());
     key
 }
 
 /// What each session is sent by an event: the users, and the bodies in their order.
 fn sent(relay: &mut Relay, sessions: &mut Slab<Session>, event: &Event) -> Vec<(UserId, String)> {
-    let mut after = Aftermath::default();
+    let mut after = Effects::default();
     let before: Vec<(Key, u64)> = sessions.iter().map(|(key, session)| (key, session.replay.next_s())).collect();
     assert!(relay.publish(event, sessions, &mut after), "the guild lives on");
     relay.invariants(sessions);
     let mut sent = Vec::new();
     for (key, first) in before {
         let session = sessions.get_mut(key).expect("it was there");
-        session.absorb(0).expect("nothing is lost");
+        session.take_from_journal(0).expect("nothing is lost");
         let user = session.user;
         let all = session.replay.each_from(first, |_, body, _| {
             sent.push((user, String::from_utf8(body.json().0.to_vec()).expect("JSON is UTF-8")));

@@ -14,15 +14,15 @@ use crate::base::slab::{Key, Slab};
 use crate::mail::event::{Event, Mark, Scope};
 use crate::mail::facts::Facts;
 use crate::relay::audience::Audience;
-use crate::relay::{Aftermath, Relay};
-use crate::session::body::{Body, SharedBody};
+use crate::relay::{Effects, Relay};
+use crate::session::body::{EventBody, SharedBody};
 use crate::session::interest::Interest;
 use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
 
 impl Relay {
     /// Tells those who get no messages what has become unread.
-    pub fn tell_unread(&mut self, now: Time, after: &mut Aftermath) {
+    pub fn tell_unread(&mut self, now: Time, effects: &mut Effects) {
         self.unread = false;
         let guild = self.guild();
         let keys: Vec<Key> = self.audiences.iter().map(|(key, _)| key).collect();
@@ -33,7 +33,7 @@ impl Relay {
             if let Some(body) = body
                 && audience.deliver(body)
             {
-                after.walks.push((guild, key));
+                effects.walks.push((guild, key));
             }
         }
     }
@@ -45,7 +45,7 @@ impl Relay {
         (typing, member_updates): (Option<bool>, Option<bool>),
         now: Time,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let Some(session) = sessions.get(key) else { return };
         let Some(index) = session.seat_in(self.guild()) else { return };
@@ -54,7 +54,7 @@ impl Relay {
         if interest != before {
             let audience = self.audiences.get(audience).expect("a seat is in an audience");
             let roles = audience.class.roles.clone();
-            self.move_to(key, &roles, interest, now, sessions, after);
+            self.move_to(key, &roles, interest, now, sessions, effects);
         }
     }
 }
@@ -105,7 +105,7 @@ impl Audience {
             let update = ChannelUnreadUpdate { guild_id, channel_unread_updates: channels };
             (EventName::ChannelUnreadUpdate, serde_json::to_vec(&update))
         };
-        Some(Body::new(name, Bytes::from(json.expect("an update is JSON")), now))
+        Some(EventBody::new(name, Bytes::from(json.expect("an update is JSON")), now))
     }
 }
 

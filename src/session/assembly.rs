@@ -14,7 +14,8 @@ use crate::limits;
 use crate::net::compression::Format;
 use crate::session::dispatch;
 use crate::session::journal::{Journal, SharedJournal};
-use crate::session::packing::{Mark, Packer, Place};
+use crate::session::packed::TextId;
+use crate::session::packing::{Packer, StreamPosition};
 use crate::session::replay::{Lost, Replay};
 
 /// What sessions were lately sent. One for a core.
@@ -41,7 +42,7 @@ pub struct Assembly {
     /// When its events were published.
     pub published: Vec<Time>,
     /// What a compressed stream ends with after it.
-    pub tail: Option<Mark>,
+    pub last_text: Option<TextId>,
     /// Writes since they were last told.
     writes: u64,
 }
@@ -54,11 +55,11 @@ struct Stretch {
     from: u64,
     count: u64,
     format: Option<Format>,
-    tail: Option<Mark>,
+    last_text: Option<TextId>,
 }
 
 impl Assemblies {
-    /// What a session is to be sent from number `s` on. `front` goes before it; `tail` is what its compressed stream ends with.
+    /// What a session is to be sent from number `s` on. `front` goes before it; `last_text` is what its compressed stream ends with.
     /// With `alone` nobody else is sent the same. `told` gets the publishing times, and how often they were written, of what makes
     /// room for it.
     ///
@@ -70,7 +71,7 @@ impl Assemblies {
         alone: bool,
         front: &mut Vec<u8>,
         format: Option<Format>,
-        tail: Option<Mark>,
+        last_text: Option<TextId>,
         packer: &mut Packer,
         told: &mut impl FnMut(Time, u64),
     ) -> (&mut Assembly, Result<(), Lost>) {
@@ -79,7 +80,7 @@ impl Assemblies {
         let Some((journal, from)) = stretch else {
             let assembly = &mut self.own;
             assembly.tell(told);
-            let result = assembly.assemble(replay, s, front, format, tail, packer);
+            let result = assembly.assemble(replay, s, front, format, last_text, packer);
             return (assembly, result);
         };
         let form = match format {
@@ -88,12 +89,13 @@ impl Assemblies {
             Some(Format::Zstd) => 2,
         };
         let assembly = &mut self.shared[(3 * dispatch::digits(s) as usize + form) % limits::ASSEMBLIES];
-        if assembly.is_of(journal, from, count, format, tail) && assembly.renumber(s) {
+        if assembly.is_of(journal, from, count, format, last_text) && assembly.renumber(s) {
             return (assembly, Ok(()));
         }
         assembly.tell(told);
-        let result = assembly.assemble(replay, s, front, format, tail, packer);
-        assembly.of = result.is_ok().then(|| Stretch { journal: Rc::downgrade(journal), from, count, format, tail });
+        let result = assembly.assemble(replay, s, front, format, last_text, packer);
+        assembly.of =
+            result.is_ok().then(|| Stretch { journal: Rc::downgrade(journal), from, count, format, last_text });
         (assembly, result)
     }
 
@@ -127,11 +129,11 @@ impl Assembly {
         from: u64,
         count: u64,
         format: Option<Format>,
-        tail: Option<Mark>,
+        last_text: Option<TextId>,
     ) -> bool {
         self.of.as_ref().is_some_and(|of| {
             std::ptr::eq(Weak::as_ptr(&of.journal), Rc::as_ptr(journal))
-                && (of.from, of.count, of.format, of.tail) == (from, count, format, tail)
+                && (of.from, of.count, of.format, of.last_text) == (from, count, format, last_text)
         })
     }
 
@@ -158,7 +160,7 @@ impl Assembly {
         s: u64,
         front: &mut Vec<u8>,
         format: Option<Format>,
-        mut tail: Option<Mark>,
+        mut last_text: Option<TextId>,
         packer: &mut Packer,
     ) -> Result<(), Lost> {
         let Assembly { of, bytes, bodies, places, published, .. } = self;
@@ -176,7 +178,8 @@ impl Assembly {
             places.push(match format {
                 None => dispatch::write_dispatch(bytes, body, s),
                 Some(format) => {
-                    let place = Place { format, before: before.map(|before| &**before), tail: &mut tail };
+                    let place =
+                        StreamPosition { format, before: before.map(|before| &**before), last_text: &mut last_text };
                     dispatch::write_packed(bytes, body, s, place, packer)
                 }
             });
@@ -185,7 +188,7 @@ impl Assembly {
             if bytes.len() < limits::FLUSH_BYTES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         self.s = s;
-        self.tail = tail;
+        self.last_text = last_text;
         result
     }
 }
@@ -194,7 +197,7 @@ impl Assembly {
 mod tests {
     use super::*;
     use crate::base::prng::Prng;
-    use crate::session::body::Body;
+    use crate::session::body::EventBody;
     use crate::wire::event::EventName;
 
     /// Of a session that has been sent everything below `s`.
@@ -209,7 +212,7 @@ mod tests {
 
     fn message(number: u64) -> crate::session::body::SharedBody {
         let json = format!("{{\"content\":\"{}\"}}", "word ".repeat(number as usize % 60));
-        Body::new(EventName::MessageCreate, json.into(), Time::from_millis(number))
+        EventBody::new(EventName::MessageCreate, json.into(), Time::from_millis(number))
     }
 
     /// What a session is sent is what it would be sent if nobody else had been before, whoever was before.
@@ -243,7 +246,7 @@ mod tests {
                 assert_eq!(result, Ok(()));
                 assert_eq!(packer.work, before, "nothing is compressed twice");
                 assert!(assembly.bytes == alone.bytes, "{format:?} from {s}");
-                assert_eq!((&assembly.published, assembly.tail), (&alone.published, alone.tail));
+                assert_eq!((&assembly.published, assembly.last_text), (&alone.published, alone.last_text));
                 reused += u64::from(assembly.writes > 0);
                 assembly.written(0);
                 written += count - missed;
@@ -278,7 +281,7 @@ mod tests {
         let mut packer = Packer::default();
         for (length, room) in [(3 * limits::ASSEMBLY_BYTES_KEPT, usize::MAX), (10, limits::ASSEMBLY_BYTES_KEPT)] {
             let mut replay = replay(5);
-            replay.push_own(Body::new(EventName::MessageCreate, vec![b'x'; length].into(), Time::default()));
+            replay.push_own(EventBody::new(EventName::MessageCreate, vec![b'x'; length].into(), Time::default()));
             let (assembly, _) =
                 assemblies.next(&replay, 5, false, &mut Vec::new(), None, None, &mut packer, &mut |_, _| {});
             assert!(assembly.bytes.len() > length && assembly.bytes.capacity() <= room);

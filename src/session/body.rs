@@ -8,16 +8,16 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::base::clock::Time;
-use crate::session::packing::Packed;
+use crate::session::packed::Packed;
 use crate::wire::event::EventName;
 use crate::wire::model::arrival::Arrival;
 
 /// A body that many sessions refer to.
-pub type SharedBody = Rc<Body>;
+pub type SharedBody = Rc<EventBody>;
 
 /// The `d` of an event with its name: in one piece, or in two of which the second is one session's own.
 #[derive(Debug)]
-pub struct Body {
+pub struct EventBody {
     /// `t`.
     pub name: EventName,
     /// When it happened; starts the latency clock.
@@ -26,14 +26,14 @@ pub struct Body {
     arrival: Option<Box<Arrival>>,
     /// What was compressed of it.
     pub(super) packed: Packed,
-    toll: Option<Rc<Toll>>,
+    charge: Option<Rc<Charge>>,
 }
 
 /// Counts the bytes of bodies, for as long as anybody holds them.
 #[derive(Debug, Clone, Default)]
-pub struct Purse(Rc<Cell<u64>>);
+pub struct ByteBudget(Rc<Cell<u64>>);
 
-impl Purse {
+impl ByteBudget {
     /// Bytes of the bodies that live.
     pub fn bytes(&self) -> u64 {
         self.0.get()
@@ -42,45 +42,45 @@ impl Purse {
 
 /// What a body was counted with.
 #[derive(Debug)]
-struct Toll {
-    purse: Purse,
+struct Charge {
+    budget: ByteBudget,
     bytes: u64,
 }
 
-impl Drop for Toll {
+impl Drop for Charge {
     fn drop(&mut self) {
-        self.purse.0.set(self.purse.bytes() - self.bytes);
+        self.budget.0.set(self.budget.bytes() - self.bytes);
     }
 }
 
 /// Bytes of an arrival, roughly; only backlogs are reckoned with it.
 const ARRIVAL_BYTES: usize = 500;
 
-impl Body {
+impl EventBody {
     /// A body in one piece.
     pub fn new(name: EventName, json: Bytes, published: Time) -> SharedBody {
-        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), toll: None })
+        Rc::new(EventBody { name, published, json, arrival: None, packed: Packed::default(), charge: None })
     }
 
     /// The same, counted.
-    pub fn counted(name: EventName, json: Bytes, published: Time, purse: &Purse) -> SharedBody {
+    pub fn counted(name: EventName, json: Bytes, published: Time, budget: &ByteBudget) -> SharedBody {
         let bytes = json.len() as u64;
-        purse.0.set(purse.bytes() + bytes);
-        let toll = Some(Rc::new(Toll { purse: purse.clone(), bytes }));
-        Rc::new(Body { name, published, json, arrival: None, packed: Packed::default(), toll })
+        budget.0.set(budget.bytes() + bytes);
+        let charge = Some(Rc::new(Charge { budget: budget.clone(), bytes }));
+        Rc::new(EventBody { name, published, json, arrival: None, packed: Packed::default(), charge })
     }
 
     /// The same text, told at another time: it is counted once, and compressed once.
     pub fn again(&self, published: Time) -> SharedBody {
-        let (json, packed, toll) = (self.json.clone(), self.packed.clone(), self.toll.clone());
-        Rc::new(Body { name: self.name, published, json, arrival: self.arrival.clone(), packed, toll })
+        let (json, packed, charge) = (self.json.clone(), self.packed.clone(), self.charge.clone());
+        Rc::new(EventBody { name: self.name, published, json, arrival: self.arrival.clone(), packed, charge })
     }
 
     /// GUILD_CREATE for one session: what all have in common, and the session's own part.
     pub fn arrival(common: Bytes, arrival: Arrival, published: Time) -> SharedBody {
         let arrival = Some(Box::new(arrival));
         let packed = Packed::default();
-        Rc::new(Body { name: EventName::GuildCreate, published, json: common, arrival, packed, toll: None })
+        Rc::new(EventBody { name: EventName::GuildCreate, published, json: common, arrival, packed, charge: None })
     }
 
     /// About how many bytes of JSON it has.
@@ -110,19 +110,19 @@ mod tests {
 
     #[test]
     fn a_purse_counts_what_lives() {
-        let purse = Purse::default();
+        let budget = ByteBudget::default();
         let body = |length: usize| {
-            Body::counted(EventName::GuildMembersChunk, vec![b'x'; length].into(), Time::default(), &purse)
+            EventBody::counted(EventName::GuildMembersChunk, vec![b'x'; length].into(), Time::default(), &budget)
         };
         let (a, b) = (body(10), body(20));
         let also_a = Rc::clone(&a);
-        assert_eq!(purse.bytes(), 30);
+        assert_eq!(budget.bytes(), 30);
         drop((a, b));
-        assert_eq!(purse.bytes(), 10);
+        assert_eq!(budget.bytes(), 10);
         let later = also_a.again(Time::from_millis(7));
         drop(also_a);
-        assert_eq!((purse.bytes(), later.json().0.len()), (10, 10), "a text is counted once");
+        assert_eq!((budget.bytes(), later.json().0.len()), (10, 10), "a text is counted once");
         drop(later);
-        assert_eq!(purse.bytes(), 0);
+        assert_eq!(budget.bytes(), 0);
     }
 }

@@ -13,7 +13,8 @@ use crate::mail::terms::{Conduct, Terms};
 use crate::net::frames;
 use crate::session::assembly::{Assemblies, Assembly};
 use crate::session::dispatch;
-use crate::session::packing::{Mark, Packer};
+use crate::session::packed::TextId;
+use crate::session::packing::Packer;
 use crate::session::replay::{Lost, Replay};
 use crate::wire::close::CloseCode;
 
@@ -28,7 +29,7 @@ pub struct Connection {
     /// socket.
     pending: Vec<u8>,
     /// What its compressed stream ends with, if that is an event.
-    tail: Option<Mark>,
+    last_text: Option<TextId>,
     /// The socket took less than it was given; the door waits until it can take more.
     blocked: bool,
     /// When the socket, being full, took something last.
@@ -75,7 +76,7 @@ impl Connection {
             terms,
             session: None,
             pending: unsent,
-            tail: None,
+            last_text: None,
             blocked: false,
             moved_at: Time::default(),
             waits: false,
@@ -131,7 +132,7 @@ impl Connection {
     /// Queues a payload that is no event.
     fn queue_payload(&mut self, json: &str) {
         if !self.closing {
-            self.tail = None;
+            self.last_text = None;
             dispatch::write_payload(&mut self.pending, json.as_bytes(), self.terms.compression, false);
         }
     }
@@ -200,11 +201,11 @@ impl Connection {
         record: &mut impl FnMut(Time, u64),
     ) -> (&'a mut Assembly, Result<(), Lost>) {
         let (front, format) = (&mut self.pending, self.terms.compression);
-        let (assembly, result) = assemblies.next(replay, s, alone, front, format, self.tail, packer, record);
+        let (assembly, result) = assemblies.next(replay, s, alone, front, format, self.last_text, packer, record);
         if self.pending.capacity() > 0 {
             self.pending = Vec::new();
         }
-        self.tail = assembly.tail;
+        self.last_text = assembly.last_text;
         (assembly, result)
     }
 

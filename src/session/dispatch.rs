@@ -6,11 +6,11 @@
 
 use crate::net::compression::Format;
 use crate::net::frames::{self, FrameKind};
-use crate::session::body::Body;
-use crate::session::packing::{HEAD_LEN, Packer, Place};
+use crate::session::body::EventBody;
+use crate::session::packing::{HEAD_LEN, Packer, StreamPosition};
 
 /// Appends the frame that dispatches `body` as event number `s`, uncompressed. Says where the number stands.
-pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) -> usize {
+pub fn write_dispatch(out: &mut Vec<u8>, body: &EventBody, s: u64) -> usize {
     let mut head = Head::default();
     head.push(b"{\"t\":\"");
     head.push(body.name.as_str().as_bytes());
@@ -30,7 +30,13 @@ pub fn write_dispatch(out: &mut Vec<u8>, body: &Body, s: u64) -> usize {
 }
 
 /// The same for a compressed stream.
-pub fn write_packed(out: &mut Vec<u8>, body: &Body, s: u64, place: Place<'_>, packer: &mut Packer) -> usize {
+pub fn write_packed(
+    out: &mut Vec<u8>,
+    body: &EventBody,
+    s: u64,
+    place: StreamPosition<'_>,
+    packer: &mut Packer,
+) -> usize {
     let format = place.format;
     let mut head = Head::default();
     head.push(b"{\"s\":");
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_envelope_has_t_s_and_op_before_d() {
-        let body = Body::new(EventName::MessageCreate, "{\"a\":1,\"b\":2}".into(), Time::default());
+        let body = EventBody::new(EventName::MessageCreate, "{\"a\":1,\"b\":2}".into(), Time::default());
         let mut out = Vec::new();
         write_dispatch(&mut out, &body, 42);
         let text = br#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"a":1,"b":2}}"#;
@@ -122,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_longest_head_fits() {
-        let body = Body::new(EventName::GuildMembersChunk, Bytes::from("{}"), Time::default());
+        let body = EventBody::new(EventName::GuildMembersChunk, Bytes::from("{}"), Time::default());
         let mut out = Vec::new();
         write_dispatch(&mut out, &body, u64::MAX);
         assert!(serde_json::from_slice::<serde_json::Value>(&out[2..]).is_ok());

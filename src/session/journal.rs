@@ -87,12 +87,12 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::body::Body;
+    use crate::session::body::EventBody;
     use crate::wire::event::EventName;
     use bytes::Bytes;
 
     fn body(length: usize, at: u64) -> SharedBody {
-        Body::new(EventName::MessageCreate, Bytes::from(vec![b'x'; length]), Time::from_millis(at))
+        EventBody::new(EventName::MessageCreate, Bytes::from(vec![b'x'; length]), Time::from_millis(at))
     }
 
     #[test]

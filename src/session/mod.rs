@@ -12,7 +12,8 @@ pub mod connection;
 pub mod dispatch;
 pub mod interest;
 pub mod journal;
-pub mod listing;
+pub mod member_requests;
+pub mod packed;
 pub mod packing;
 pub mod replay;
 
@@ -27,7 +28,7 @@ use crate::mail::session_id::SessionId;
 use crate::session::body::SharedBody;
 use crate::session::interest::Interest;
 use crate::session::journal::SharedJournal;
-use crate::session::listing::Listings;
+use crate::session::member_requests::MemberRequests;
 use crate::session::replay::{Lost, Replay};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -76,11 +77,11 @@ pub struct Session {
     pub unsent_bytes: u64,
     /// Events before this number were missed before the client resumed: to have them to catch up with is no fault of its
     /// reading.
-    pub owed_s: u64,
+    pub replay_until: u64,
     /// The guilds it sees.
     pub seats: SmallVec<[Seat; 1]>,
     /// What few sessions have, or none for long.
-    pub aside: Option<Box<Aside>>,
+    pub rare: Option<Box<RareState>>,
 }
 
 bitflags! {
@@ -96,7 +97,7 @@ bitflags! {
 
 /// What few sessions have, or none for long.
 #[derive(Debug, Default)]
-pub struct Aside {
+pub struct RareState {
     /// Guilds that were in READY and have not come yet; their GUILD_CREATE says `unavailable: false`.
     pub awaited: SmallVec<[GuildId; 1]>,
     /// Guilds of which all members were asked for lately, and when.
@@ -104,9 +105,9 @@ pub struct Aside {
     /// What the client asked of guilds that have not come yet; no more than `awaited`.
     pub subscriptions: Vec<(GuildId, Subscription)>,
     /// Requests for members.
-    pub listings: Listings,
+    pub member_requests: MemberRequests,
     /// Guilds of whose member lists it is to be shown more when it has taken what it was sent.
-    pub hungry: SmallVec<[GuildId; 1]>,
+    pub pending_lists: SmallVec<[GuildId; 1]>,
     /// What it says that it does.
     pub activities: Activities,
     /// How many updates of its presence came since when.
@@ -155,7 +156,7 @@ pub struct Seat {
 impl Session {
     /// Dispatches what the journal of the seat at `index` has gathered: assigns sequence numbers, copies nothing.
     /// An error means that entries are gone which the session should have seen: it is over.
-    pub fn absorb(&mut self, index: usize) -> Result<u64, Lost> {
+    pub fn take_from_journal(&mut self, index: usize) -> Result<u64, Lost> {
         let seat = &mut self.seats[index];
         let journal = seat.journal.borrow();
         let end = journal.end();
@@ -174,8 +175,8 @@ impl Session {
     }
 
     /// Dispatches what all journals have gathered.
-    pub fn absorb_all(&mut self) -> Result<u64, Lost> {
-        (0..self.seats.len()).try_fold(0, |sum, index| Ok(sum + self.absorb(index)?))
+    pub fn take_from_journals(&mut self) -> Result<u64, Lost> {
+        (0..self.seats.len()).try_fold(0, |sum, index| Ok(sum + self.take_from_journal(index)?))
     }
 
     /// Dispatches one event that only this session gets.
@@ -186,58 +187,58 @@ impl Session {
 
     /// Whether a request for members, or a look at them, waits for the client's reading.
     pub fn wants_members(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| aside.listings.rest() || !aside.hungry.is_empty())
+        self.rare.as_ref().is_some_and(|rare| rare.member_requests.rest() || !rare.pending_lists.is_empty())
     }
 
     /// Takes a guild that READY listed off the list of those that have not come. Says whether it was there.
     pub fn came(&mut self, guild: GuildId) -> bool {
-        let Some(aside) = &mut self.aside else { return false };
-        let Some(index) = aside.awaited.iter().position(|other| *other == guild) else { return false };
-        aside.awaited.swap_remove(index);
-        self.put_aside();
+        let Some(rare) = &mut self.rare else { return false };
+        let Some(index) = rare.awaited.iter().position(|other| *other == guild) else { return false };
+        rare.awaited.swap_remove(index);
+        self.release_rare();
         true
     }
 
     /// Notes what the client asks of a guild that has not come yet. Says whether one is awaited.
     pub fn ask_ahead(&mut self, guild: GuildId, subscription: Subscription) -> bool {
-        let Some(aside) = self.aside.as_mut().filter(|aside| aside.awaited.contains(&guild)) else { return false };
-        match aside.subscriptions.iter_mut().find(|(other, _)| *other == guild) {
+        let Some(rare) = self.rare.as_mut().filter(|rare| rare.awaited.contains(&guild)) else { return false };
+        match rare.subscriptions.iter_mut().find(|(other, _)| *other == guild) {
             Some((_, asked)) => asked.merge(subscription),
-            None => aside.subscriptions.push((guild, subscription)),
+            None => rare.subscriptions.push((guild, subscription)),
         }
         true
     }
 
     /// What the client asked of a guild before it came.
     pub fn asked_ahead(&mut self, guild: GuildId) -> Option<Subscription> {
-        let aside = self.aside.as_mut()?;
-        let index = aside.subscriptions.iter().position(|(other, _)| *other == guild)?;
-        let (_, subscription) = aside.subscriptions.swap_remove(index);
-        self.put_aside();
+        let rare = self.rare.as_mut()?;
+        let index = rare.subscriptions.iter().position(|(other, _)| *other == guild)?;
+        let (_, subscription) = rare.subscriptions.swap_remove(index);
+        self.release_rare();
         Some(subscription)
     }
 
     /// How the session shows itself.
     pub fn showing(&self) -> Showing {
-        let activities = self.aside.as_ref().map(|aside| aside.activities.clone()).unwrap_or_default();
+        let activities = self.rare.as_ref().map(|rare| rare.activities.clone()).unwrap_or_default();
         Showing { status: self.status, platform: self.platform, activities }
     }
 
     /// Shows itself in another way. Says whether it is another.
     pub fn show(&mut self, status: Status, activities: Activities) -> bool {
-        let known = self.aside.as_ref().is_some_and(|aside| !aside.activities.is_empty());
+        let known = self.rare.as_ref().is_some_and(|rare| !rare.activities.is_empty());
         let same = status == self.status && !known && activities.is_empty();
         self.status = status;
         if known || !activities.is_empty() {
-            self.aside.get_or_insert_default().activities = activities;
-            self.put_aside();
+            self.rare.get_or_insert_default().activities = activities;
+            self.release_rare();
         }
         !same
     }
 
     /// Counts an update of its presence; false when there were too many. Source: Discord docs, Gateway Events/Update Presence.
     pub fn count_update(&mut self, now: Time) -> bool {
-        let (count, since) = &mut self.aside.get_or_insert_default().updates;
+        let (count, since) = &mut self.rare.get_or_insert_default().updates;
         if *count == 0 || now.since(*since) >= limits::PRESENCE_WINDOW {
             (*count, *since) = (0, now);
         }
@@ -247,37 +248,37 @@ impl Session {
 
     /// Time has passed: what was kept for a while only is let go.
     pub fn tidy(&mut self, now: Time) {
-        let Some(aside) = &mut self.aside else { return };
-        aside.members_asked.retain(|(_, at)| now.since(*at) < limits::MEMBERS_INTERVAL);
-        if aside.members_asked.is_empty() {
-            aside.members_asked = Vec::new();
+        let Some(rare) = &mut self.rare else { return };
+        rare.members_asked.retain(|(_, at)| now.since(*at) < limits::MEMBERS_INTERVAL);
+        if rare.members_asked.is_empty() {
+            rare.members_asked = Vec::new();
         }
-        if now.since(aside.updates.1) >= limits::PRESENCE_WINDOW {
-            aside.updates = (0, now);
+        if now.since(rare.updates.1) >= limits::PRESENCE_WINDOW {
+            rare.updates = (0, now);
         }
-        self.put_aside();
+        self.release_rare();
     }
 
-    /// Gives the memory back if nothing is aside.
-    pub fn put_aside(&mut self) {
-        if let Some(Aside {
+    /// Gives the memory back if nothing is rare.
+    pub fn release_rare(&mut self) {
+        if let Some(RareState {
             awaited,
             members_asked,
             subscriptions,
-            listings,
-            hungry,
+            member_requests,
+            pending_lists,
             activities,
             updates: (updates, _),
-        }) = self.aside.as_deref()
+        }) = self.rare.as_deref()
             && awaited.is_empty()
             && members_asked.is_empty()
             && subscriptions.is_empty()
-            && listings.is_idle()
-            && hungry.is_empty()
+            && member_requests.is_idle()
+            && pending_lists.is_empty()
             && activities.is_empty()
             && *updates == 0
         {
-            self.aside = None;
+            self.rare = None;
         }
     }
 
@@ -293,8 +294,8 @@ impl Session {
 
     /// Whether more waits for the client than may wait for one that reads.
     pub fn is_overdue(&self) -> bool {
-        let waiting = self.replay.next_s() - self.sent_s.max(self.owed_s);
-        let caught_up = self.sent_s >= self.owed_s;
+        let waiting = self.replay.next_s() - self.sent_s.max(self.replay_until);
+        let caught_up = self.sent_s >= self.replay_until;
         waiting > limits::BACKLOG_EVENTS_MAX || (caught_up && self.unsent_bytes > limits::BACKLOG_BYTES_MAX)
     }
 
@@ -305,7 +306,7 @@ impl Session {
 
     /// Lets go of what nobody can ask for any more. One run of shared events costs nothing, so the sessions that have no more
     /// than that are left alone.
-    pub fn let_go_before(&mut self, horizon: Time) {
+    pub fn expire_before(&mut self, horizon: Time) {
         if self.replay.runs() > 1 || self.seats.is_empty() {
             self.replay.expire(horizon, self.sent_s);
         }
@@ -332,7 +333,8 @@ impl Session {
             assert_eq!(unsent.iter().map(|(_, _, size)| size).sum::<u64>(), self.unsent_bytes, "{:?}", self.id);
         }
         // A client gets members as it reads them, however many it asked for.
-        let ahead = unsent.iter().filter(|(s, name, _)| *s >= self.owed_s && *name == EventName::GuildMembersChunk);
+        let ahead =
+            unsent.iter().filter(|(s, name, _)| *s >= self.replay_until && *name == EventName::GuildMembersChunk);
         let ahead: u64 = ahead.map(|(_, _, size)| size).rev().skip(1).sum();
         assert!(ahead <= limits::MEMBERS_AHEAD_BYTES, "{:?}: {ahead} bytes ahead", self.id);
         for seat in &self.seats {

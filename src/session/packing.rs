@@ -1,177 +1,152 @@
-//! Packing: bodies compressed, as seldom as possible.
+//! Packing: compresses bodies, as seldom as possible.
 //!
 //! Lives on: every core.
-//! What is compressed of an event is everything behind its number: `"t":…,"op":0,"d":…}`. It is the same for all who get it, so
-//! it is compressed once for each format and kept with the body.
-//! Events resemble each other, so a second form is compressed behind the event before it in the journal, and is less than half
-//! the size. It suits a stream that ends with just that event: what stands between the two texts, the next event's number,
-//! always has the same length. After anything else, such as the answer to a heartbeat, a stream gets the form that suits all,
-//! once, and then goes on with the others.
-
-use std::cell::{OnceCell, RefCell};
-use std::num::NonZeroU64;
-use std::rc::Rc;
+//! The payload of an event is everything after its number: `"t":…,"op":0,"d":…}`. It is equal for all sessions, so it is
+//! compressed once for each format and kept with the body, in two forms:
+//!
+//! - *independent*: refers to nothing before it;
+//! - *chained*: its dictionary is the payload of the event before it in the journal. Events resemble each other, so this form
+//!   is less than half the size. It fits a stream that ends with exactly that payload, because what stands between the two
+//!   payloads, the next event's number, always has the same length.
+//!
+//! After anything else, such as the answer to a heartbeat, a stream gets one independent form, then chained ones again.
+//! Read next: `packed` for what a body keeps.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::limits;
 use crate::net::compression::{Compressor, Format};
-use crate::session::body::Body;
+use crate::session::body::EventBody;
+use crate::session::packed::{ChainedForms, PackedForms, TextId};
 
-/// Bytes of what stands before a text: the number with what belongs to it, and spaces up to here.
+/// Bytes before a payload: the number with its JSON, and spaces up to this length.
 pub const HEAD_LEN: usize = 16;
-
-/// Names a text that a stream ends with. No other text of its core ever has the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(NonZeroU64);
-
-/// What was compressed of one text, for all bodies that have it.
-#[derive(Debug, Default, Clone)]
-pub struct Packed(Rc<OnceCell<Box<Forms>>>);
-
-#[derive(Debug)]
-struct Forms {
-    mark: Mark,
-    zlib: Form,
-    zstd: Form,
-}
-
-/// One format's.
-#[derive(Debug, Default)]
-struct Form {
-    /// Refers to nothing before it.
-    alone: OnceCell<Bytes>,
-    /// Refers to the text of that mark, right before it.
-    behind: RefCell<SmallVec<[(Mark, Bytes); 1]>>,
-}
 
 /// Compresses bodies. One for a core.
 #[derive(Debug, Default)]
 pub struct Packer {
     compressor: Compressor,
-    /// Marks given.
-    marks: u64,
-    /// A text being put together, and the one before it.
-    text: Vec<u8>,
-    past: Vec<u8>,
-    /// The last guilds that were seen to be entered, one for each format: many come at once, and most of GUILD_CREATE is the same for
-    /// all.
-    entered: [Option<Entered>; 2],
-    /// What it has done.
-    pub work: Work,
+    /// Text ids given.
+    text_ids: u64,
+    /// Buffers: the payload being rendered, and its dictionary.
+    payload: Vec<u8>,
+    dictionary: Vec<u8>,
+    /// The last GUILD_CREATE, by format: many arrive together, and most of it is equal for all sessions.
+    guild_prefixes: [Option<GuildPrefix>; 2],
+    /// How much was compressed, since the caller last took it.
+    pub work: PackingWork,
 }
 
 /// How much was compressed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Texts by themselves.
-    pub alone: u64,
-    /// Texts behind others.
-    pub behind: u64,
+pub struct PackingWork {
+    /// Independent forms.
+    pub independent: u64,
+    /// Chained forms.
+    pub chained: u64,
 }
 
-/// Where in a stream an event is put.
+/// The position in a stream at which an event is written.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct StreamPosition<'a> {
     /// What the stream is compressed with.
     pub format: Format,
-    /// The event before it in the journal, if it is one of a journal.
-    pub before: Option<&'a Body>,
-    /// What the stream ends with, if that is an event and known; set to what it then ends with.
-    pub tail: &'a mut Option<Mark>,
+    /// The event before it in the journal, if the event is a journal's.
+    pub before: Option<&'a EventBody>,
+    /// The id of the payload that the stream ends with, if known. Set to the new one.
+    pub last_text: &'a mut Option<TextId>,
 }
 
-/// What GUILD_CREATE has in common for all, compressed.
+/// The part of a GUILD_CREATE that all sessions get, compressed.
 #[derive(Debug)]
-struct Entered {
+struct GuildPrefix {
     json: Bytes,
     packed: Bytes,
 }
 
 impl Packer {
-    /// Everything of a dispatch that follows its number, compressed, in up to two pieces: one that many get, and one of the
-    /// session's own. `between` bytes stand between the stream's end and it.
-    pub fn pack(&mut self, body: &Body, place: Place<'_>, between: usize) -> (Bytes, Option<Bytes>) {
-        let Place { format, before, tail } = place;
-        let end = tail.take();
+    /// The compressed payload, in up to two pieces: a shared one, and one of this session only. `between` bytes stand between
+    /// the end of the stream and the payload.
+    pub fn pack(&mut self, body: &EventBody, place: StreamPosition<'_>, between: usize) -> (Bytes, Option<Bytes>) {
+        let StreamPosition { format, before, last_text } = place;
+        let end = last_text.take();
         if let Some(own) = body.arrival_json() {
-            return (self.enter(body, format), Some(self.pack_own(own, format)));
+            return (self.pack_guild_prefix(body, format), Some(self.pack_own(own, format)));
         }
-        let forms = body.packed.0.get_or_init(|| Box::new(Forms::new(self.mark())));
-        *tail = Some(forms.mark);
+        let forms = body.packed.0.get_or_init(|| Box::new(PackedForms::new(self.text_id())));
+        *last_text = Some(forms.text_id);
         let form = match format {
             Format::Zlib => &forms.zlib,
             Format::Zstd => &forms.zstd,
         };
         if let Some(end) = end
             && between == HEAD_LEN
-            && let Some(packed) = self.pack_behind(end, body, before, format, &form.behind)
+            && let Some(packed) = self.pack_chained(end, body, before, format, &form.chained)
         {
             return (packed, None);
         }
-        let packed = form.alone.get_or_init(|| {
-            write_text(&mut self.text, body);
-            self.text.push(b'}');
-            self.work.alone += 1;
-            self.compressor.compress(format, &[], &self.text)
+        let packed = form.independent.get_or_init(|| {
+            write_text(&mut self.payload, body);
+            self.payload.push(b'}');
+            self.work.independent += 1;
+            self.compressor.compress(format, &[], &self.payload)
         });
         (packed.clone(), None)
     }
 
-    /// The form behind the text of that mark, if there is one or can be one.
-    fn pack_behind(
+    /// The form chained to the payload `end`, if there is one or can be one.
+    fn pack_chained(
         &mut self,
-        end: Mark,
-        body: &Body,
-        before: Option<&Body>,
+        end: TextId,
+        body: &EventBody,
+        before: Option<&EventBody>,
         format: Format,
-        forms: &RefCell<SmallVec<[(Mark, Bytes); 1]>>,
+        forms: &ChainedForms,
     ) -> Option<Bytes> {
         let mut forms = forms.borrow_mut();
-        if let Some((_, packed)) = forms.iter().find(|(mark, _)| *mark == end) {
+        if let Some((_, packed)) = forms.iter().find(|(text_id, _)| *text_id == end) {
             return Some(packed.clone());
         }
-        let before = before.filter(|before| before.packed.0.get().is_some_and(|forms| forms.mark == end))?;
+        let before = before.filter(|before| before.packed.0.get().is_some_and(|forms| forms.text_id == end))?;
         if forms.len() == limits::PASTS_MAX {
             return None;
         }
-        write_text(&mut self.text, body);
-        self.text.push(b'}');
-        write_text(&mut self.past, before);
-        self.past.push(b'}');
-        // JSON has no zeros. So nothing in the text is taken for what stands in for the number, which differs.
-        if self.text.len().max(self.past.len()) > limits::PAST_BYTES_MAX || self.text.contains(&0) {
+        write_text(&mut self.payload, body);
+        self.payload.push(b'}');
+        write_text(&mut self.dictionary, before);
+        self.dictionary.push(b'}');
+        // JSON has no zeros, so no match can reach into the zeros that stand for the number, which differs by session.
+        if self.payload.len().max(self.dictionary.len()) > limits::PAST_BYTES_MAX || self.payload.contains(&0) {
             return None;
         }
-        self.past.resize(self.past.len() + HEAD_LEN + format.gap(), 0);
-        self.work.behind += 1;
-        let packed = self.compressor.compress(format, &self.past, &self.text);
+        self.dictionary.resize(self.dictionary.len() + HEAD_LEN + format.gap(), 0);
+        self.work.chained += 1;
+        let packed = self.compressor.compress(format, &self.dictionary, &self.payload);
         forms.push((end, packed.clone()));
         Some(packed)
     }
 
-    fn mark(&mut self) -> Mark {
-        self.marks += 1;
-        Mark(NonZeroU64::new(self.marks).expect("it counts from one"))
+    fn text_id(&mut self) -> TextId {
+        self.text_ids += 1;
+        TextId::new(self.text_ids)
     }
 
-    /// The common part of a GUILD_CREATE.
-    fn enter(&mut self, body: &Body, format: Format) -> Bytes {
+    /// The shared part of a GUILD_CREATE.
+    fn pack_guild_prefix(&mut self, body: &EventBody, format: Format) -> Bytes {
         let json = body.shared();
         let of_format = match format {
             Format::Zlib => 0,
             Format::Zstd => 1,
         };
-        // The same bytes in memory, which `entered` keeps from being given to another guild.
-        let same = |entered: &&Entered| entered.json.as_ptr() == json.as_ptr();
-        if let Some(entered) = self.entered[of_format].as_ref().filter(same) {
-            return entered.packed.clone();
+        // Pointer equality is safe: the kept prefix keeps the allocation alive.
+        let same = |prefix: &&GuildPrefix| prefix.json.as_ptr() == json.as_ptr();
+        if let Some(prefix) = self.guild_prefixes[of_format].as_ref().filter(same) {
+            return prefix.packed.clone();
         }
-        write_text(&mut self.text, body);
-        self.work.alone += 1;
-        let packed = self.compressor.compress(format, &[], &self.text);
-        self.entered[of_format] = Some(Entered { json: json.clone(), packed: packed.clone() });
+        write_text(&mut self.payload, body);
+        self.work.independent += 1;
+        let packed = self.compressor.compress(format, &[], &self.payload);
+        self.guild_prefixes[of_format] = Some(GuildPrefix { json: json.clone(), packed: packed.clone() });
         packed
     }
 
@@ -180,7 +155,7 @@ impl Packer {
         let mut own = own.into_bytes();
         own.push(b'}');
         if own.len() >= limits::COMPRESSED_BYTES_MIN {
-            self.work.alone += 1;
+            self.work.independent += 1;
             return self.compressor.compress(format, &[], &own);
         }
         let mut packed = Vec::with_capacity(format.stored_len(own.len()) + format.end().len());
@@ -190,20 +165,14 @@ impl Packer {
     }
 }
 
-impl Forms {
-    fn new(mark: Mark) -> Forms {
-        Forms { mark, zlib: Form::default(), zstd: Form::default() }
-    }
-}
-
-/// Puts `text` to what follows the number, without the own part and the last brace.
-fn write_text(text: &mut Vec<u8>, body: &Body) {
-    text.clear();
-    text.shrink_to(limits::FLUSH_BYTES_MAX);
-    text.extend_from_slice(b"\"t\":\"");
-    text.extend_from_slice(body.name.as_str().as_bytes());
-    text.extend_from_slice(b"\",\"op\":0,\"d\":");
-    text.extend_from_slice(body.shared());
+/// Renders the payload without the session's own part and the last brace.
+fn write_text(payload: &mut Vec<u8>, body: &EventBody) {
+    payload.clear();
+    payload.shrink_to(limits::FLUSH_BYTES_MAX);
+    payload.extend_from_slice(b"\"t\":\"");
+    payload.extend_from_slice(body.name.as_str().as_bytes());
+    payload.extend_from_slice(b"\",\"op\":0,\"d\":");
+    payload.extend_from_slice(body.shared());
 }
 
 #[cfg(test)]
@@ -242,23 +211,23 @@ mod tests {
                 _ => 2,
             };
             assert_eq!(frame[0], 0x82, "a whole binary message");
-            let (packed, mut text) = (&frame[head..], vec![0; 1 << 20]);
+            let (packed, mut payload) = (&frame[head..], vec![0; 1 << 20]);
             let length = match self {
                 Reader::Zlib(inflate) => {
                     assert!(packed.ends_with(&[0, 0, 0xff, 0xff]));
                     let before = inflate.total_out();
-                    inflate.decompress(packed, &mut text, FlushDecompress::Sync).expect("the stream is sound");
+                    inflate.decompress(packed, &mut payload, FlushDecompress::Sync).expect("the stream is sound");
                     (inflate.total_out() - before) as usize
                 }
                 Reader::Zstd(context) => {
-                    let (mut input, mut output) = (InBuffer::around(packed), OutBuffer::around(text.as_mut_slice()));
+                    let (mut input, mut output) = (InBuffer::around(packed), OutBuffer::around(payload.as_mut_slice()));
                     while input.pos < packed.len() {
                         context.decompress_stream(&mut output, &mut input).expect("the stream is sound");
                     }
                     output.pos()
                 }
             };
-            serde_json::from_slice(&text[..length]).expect("it is JSON")
+            serde_json::from_slice(&payload[..length]).expect("it is JSON")
         }
     }
 
@@ -293,7 +262,7 @@ mod tests {
     }
 
     fn body(value: &Value) -> SharedBody {
-        Body::new(EventName::MessageCreate, value.to_string().into(), Time::default())
+        EventBody::new(EventName::MessageCreate, value.to_string().into(), Time::default())
     }
 
     /// Sessions of one journal that miss events, are answered in between, get events of their own, in any order.
@@ -302,7 +271,7 @@ mod tests {
         for format in FORMATS {
             let mut prng = Prng::new(11);
             let mut packer = Packer::default();
-            let mut sessions: Vec<(Reader, u64, Option<Mark>)> =
+            let mut sessions: Vec<(Reader, u64, Option<TextId>)> =
                 (0..6).map(|at| (Reader::of(format), at, None)).collect();
             for (reader, ..) in &mut sessions {
                 let mut frame = Vec::new();
@@ -313,16 +282,16 @@ mod tests {
             for number in 0..400 {
                 let mut value = message(&mut prng, number);
                 if number % 37 == 0 {
-                    // Too long to be a past, or to have one.
+                    // Too long to be a dictionary, or to have one.
                     value["content"] = "much to say ".repeat(3_000).into();
                 }
                 journal.push((value.clone(), body(&value)));
-                for (reader, s, tail) in &mut sessions {
+                for (reader, s, last_text) in &mut sessions {
                     let mut frame = Vec::new();
                     match prng.below(12) {
                         0 => {
                             dispatch::write_payload(&mut frame, b"{\"op\":11}", Some(format), false);
-                            *tail = None;
+                            *last_text = None;
                             assert_eq!(reader.read(&frame)["op"], 11);
                             frame.clear();
                         }
@@ -330,7 +299,7 @@ mod tests {
                         2 => *s = prng.next_u64() >> (8 + prng.below(56)),
                         3 => {
                             let own = body(&value);
-                            let place = Place { format, before: None, tail };
+                            let place = StreamPosition { format, before: None, last_text };
                             dispatch::write_packed(&mut frame, &own, *s, place, &mut packer);
                             assert_eq!(reader.read(&frame)["d"], value);
                             frame.clear();
@@ -339,13 +308,13 @@ mod tests {
                     }
                     *s += 1;
                     let before = journal.len().checked_sub(2).map(|before| &*journal[before].1);
-                    let place = Place { format, before, tail };
+                    let place = StreamPosition { format, before, last_text };
                     dispatch::write_packed(&mut frame, &journal[number as usize].1, *s, place, &mut packer);
                     let expected = json!({ "t": "MESSAGE_CREATE", "s": *s, "op": 0, "d": value });
                     assert_eq!(reader.read(&frame), expected, "{format:?} {number}");
                 }
             }
-            assert!(packer.work.behind > 300 && packer.work.alone > 300, "{:?}", packer.work);
+            assert!(packer.work.chained > 300 && packer.work.independent > 300, "{:?}", packer.work);
         }
     }
 
@@ -355,21 +324,31 @@ mod tests {
             let mut prng = Prng::new(3);
             let mut packer = Packer::default();
             let bodies: Vec<SharedBody> = (0..500).map(|number| body(&message(&mut prng, number))).collect();
-            let (mut plain, mut alone, mut behind) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut plain, mut independent, mut chained) = (Vec::new(), Vec::new(), Vec::new());
             let mut end = None;
             for (number, body) in bodies.iter().enumerate() {
                 let s = number as u64 + 1;
                 let before = number.checked_sub(1).map(|before| &*bodies[before]);
                 dispatch::write_dispatch(&mut plain, body, s);
-                let place = Place { format, before, tail: &mut None };
-                dispatch::write_packed(&mut alone, body, s, place, &mut packer);
-                dispatch::write_packed(&mut behind, body, s, Place { format, before, tail: &mut end }, &mut packer);
+                let place = StreamPosition { format, before, last_text: &mut None };
+                dispatch::write_packed(&mut independent, body, s, place, &mut packer);
+                dispatch::write_packed(
+                    &mut chained,
+                    body,
+                    s,
+                    StreamPosition { format, before, last_text: &mut end },
+                    &mut packer,
+                );
             }
-            let each = [plain.len(), alone.len(), behind.len()].map(|length| length / bodies.len());
-            println!("{format:?}: plain {}, alone {}, behind {} bytes each", each[0], each[1], each[2]);
-            assert!(alone.len() * 10 < plain.len() * 7, "{each:?}");
-            assert!(behind.len() * 3 < plain.len(), "{each:?}");
-            assert_eq!(packer.work, Work { alone: 500, behind: 499 }, "each is compressed once in each form");
+            let each = [plain.len(), independent.len(), chained.len()].map(|length| length / bodies.len());
+            println!("{format:?}: plain {}, independent {}, chained {} bytes each", each[0], each[1], each[2]);
+            assert!(independent.len() * 10 < plain.len() * 7, "{each:?}");
+            assert!(chained.len() * 3 < plain.len(), "{each:?}");
+            assert_eq!(
+                packer.work,
+                PackingWork { independent: 500, chained: 499 },
+                "each is compressed once in each form"
+            );
         }
     }
 
@@ -381,17 +360,17 @@ mod tests {
         let last = body(&message(&mut prng, 0));
         for number in 0..2 * limits::PASTS_MAX as u64 {
             let before = body(&message(&mut prng, number));
-            let (mut frames, mut tail) = (Vec::new(), None);
+            let (mut frames, mut last_text) = (Vec::new(), None);
             dispatch::write_packed(
                 &mut frames,
                 &before,
                 1,
-                Place { format, before: None, tail: &mut tail },
+                StreamPosition { format, before: None, last_text: &mut last_text },
                 &mut packer,
             );
-            let place = Place { format, before: Some(&before), tail: &mut tail };
+            let place = StreamPosition { format, before: Some(&before), last_text: &mut last_text };
             dispatch::write_packed(&mut frames, &last, 2, place, &mut packer);
         }
-        assert_eq!(packer.work.behind, limits::PASTS_MAX as u64);
+        assert_eq!(packer.work.chained, limits::PASTS_MAX as u64);
     }
 }

@@ -252,7 +252,7 @@ impl Replay {
 mod tests {
     use super::*;
     use crate::base::prng::Prng;
-    use crate::session::body::Body;
+    use crate::session::body::EventBody;
     use crate::session::journal::Journal;
     use crate::wire::event::EventName;
     use bytes::Bytes;
@@ -260,7 +260,7 @@ mod tests {
     use std::ops::ControlFlow;
 
     fn body(text: String) -> SharedBody {
-        Body::new(EventName::MessageCreate, Bytes::from(text), Time::default())
+        EventBody::new(EventName::MessageCreate, Bytes::from(text), Time::default())
     }
 
     /// Against a naive model: a list of all texts ever dispatched.
@@ -338,7 +338,7 @@ mod tests {
         let mut replay = Replay::default();
         let count = limits::REPLAY_RUNS_MAX as u64 + 10;
         for number in 0..count {
-            let text = Body::new(EventName::MessageCreate, Bytes::from("x"), Time::from_millis(number));
+            let text = EventBody::new(EventName::MessageCreate, Bytes::from("x"), Time::from_millis(number));
             let journal = &journals[number as usize % 2];
             journal.borrow_mut().push(text);
             let end = journal.borrow().end();
@@ -349,7 +349,7 @@ mod tests {
         replay.shed(u64::MAX, count + 1);
         assert_eq!((replay.first_s(), replay.runs()), (11, limits::REPLAY_RUNS_MAX));
         replay.invariants();
-        replay.push_own(Body::new(EventName::Resumed, Bytes::from("{}"), Time::from_millis(count)));
+        replay.push_own(EventBody::new(EventName::Resumed, Bytes::from("{}"), Time::from_millis(count)));
         journals[0].borrow_mut().trim(Time::from_millis(count));
         replay.expire(Time::from_millis(5_000), count + 2);
         assert_eq!(replay.first_s(), 5_002, "up to the first that is young enough and still there");
@@ -362,7 +362,7 @@ mod tests {
     fn what_the_journal_let_go_is_lost() {
         let journal: SharedJournal = Rc::new(RefCell::new(Journal::default()));
         for n in 0..10 {
-            journal.borrow_mut().push(Body::new(EventName::MessageCreate, Bytes::from("x"), Time::from_millis(n)));
+            journal.borrow_mut().push(EventBody::new(EventName::MessageCreate, Bytes::from("x"), Time::from_millis(n)));
         }
         let mut replay = Replay::default();
         replay.push_shared(&journal, 0, 10);

@@ -13,7 +13,7 @@ use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::terms::{Conduct, Terms};
 use crate::session::connection::{Connection, Released};
-use crate::session::listing::MembersWanted;
+use crate::session::member_requests::MembersWanted;
 use crate::shard::Shard;
 use crate::shard::home::admission::Resume;
 use crate::shard::home::connections::{Identify, Resumption};

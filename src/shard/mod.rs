@@ -18,7 +18,7 @@ use crate::base::clock::Time;
 use crate::base::id::{Mint, UserId};
 use crate::base::metrics::Metrics;
 use crate::base::prng::Prng;
-use crate::guild::list::Listing;
+use crate::guild::list::ListSettings;
 use crate::mail::letter::Letter;
 use crate::mail::local::Local;
 use crate::mail::outbox::Outbox;
@@ -47,7 +47,7 @@ pub struct ShardSettings {
     /// How many identifies and resumes it admits.
     pub pace: Pace,
     /// How member lists are made.
-    pub listing: Listing,
+    pub listing: ListSettings,
     /// Users with revoked tokens, and from which Unix millisecond on tokens are good.
     pub revoked: Vec<(UserId, u64)>,
 }

@@ -15,7 +15,7 @@ use guildhall::base::slab::Key;
 use guildhall::desk::settings::Settings;
 use guildhall::gateway::commands::Gate;
 use guildhall::gateway::conversation::{Conversation, Next};
-use guildhall::guild::list::Listing;
+use guildhall::guild::list::ListSettings;
 use guildhall::limits;
 use guildhall::mail::ask::{Actor, Ask, Request, Ticket};
 use guildhall::mail::event::{Change, Event};
@@ -144,10 +144,10 @@ impl World {
                 prng,
                 passivity: Passivity { above: self.temper.passive_above, every: PASSIVE_EVERY },
                 pace: self.temper.pace,
-                listing: Listing {
+                listing: ListSettings {
                     offline_up_to: self.temper.offline_up_to,
                     slice: self.temper.list_slice,
-                    ..Listing::default()
+                    ..ListSettings::default()
                 },
                 revoked: revoked.clone(),
             };

@@ -10,7 +10,7 @@ use crate::base::id::{GuildId, UserId};
 use crate::base::slab::Key;
 use crate::gateway::commands::Verdict;
 use crate::mail::outbox::Outbox;
-use crate::session::listing::{MembersWanted, Wanted};
+use crate::session::member_requests::{MembersWanted, Wanted};
 use crate::shard::Shard;
 use crate::wire::close::CloseCode;
 

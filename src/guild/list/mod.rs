@@ -8,9 +8,9 @@
 //! Read next: `round` (one list, and what its windows are told), `order` and `line` (the order), `grouping` (the headings),
 //! `window` (the way from rows to other rows), `roster` (the guild's side), `everybody` (who is offline).
 
-mod everybody;
+mod all_members;
 pub mod grouping;
-pub mod line;
+pub mod name_key;
 mod order;
 mod roster;
 mod round;
@@ -25,20 +25,20 @@ use std::time::Duration;
 
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
-use crate::guild::list::everybody::Everybody;
+use crate::guild::list::all_members::AllMembers;
 use crate::guild::list::grouping::Grouping;
-use crate::guild::list::round::{List, Room, Scene};
+use crate::guild::list::round::{List, RenderBudget, RenderContext};
 use crate::limits;
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Look, Viewers, Windows};
 use crate::mail::site::Site;
 use crate::wire::model::member::Member;
 
-pub use crate::guild::list::roster::{Roster, Standing};
+pub use crate::guild::list::roster::{MemberState, Roster};
 
 /// How lists are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listing {
+pub struct ListSettings {
     /// Members up to which a guild's lists show who is offline.
     pub offline_up_to: u64,
     /// Members that a list takes in before others get their turn.
@@ -47,24 +47,24 @@ pub struct Listing {
     pub lines: usize,
 }
 
-impl Default for Listing {
-    fn default() -> Listing {
+impl Default for ListSettings {
+    fn default() -> ListSettings {
         let (offline_up_to, slice, lines) = (limits::LIST_OFFLINE_MAX, limits::LIST_SLICE, limits::LISTS_LINES_MAX);
-        Listing { offline_up_to, slice, lines }
+        ListSettings { offline_up_to, slice, lines }
     }
 }
 
 /// All lists of a guild that somebody looks at.
 #[derive(Debug, Default)]
-pub struct Lists {
+pub struct MemberLists {
     of: BTreeMap<Viewers, List>,
-    everybody: Everybody,
+    everybody: AllMembers,
     /// The one that was attended first last time. The next turn begins behind it.
     first: Option<Viewers>,
     /// Until then no round begins: the last one was so much work for those who look.
     rests_until: Time,
-    /// Between two updates of a window that a crowd looks at: as long as it takes up the share of all crowds to tell each of them once.
-    crowds: Duration,
+    /// Between two updates of a window that a crowd looks at: as long as it takes up the share of all cooldown to tell each of them once.
+    cooldown: Duration,
     /// Where events are written.
     buffer: Vec<u8>,
 }
@@ -72,18 +72,18 @@ pub struct Lists {
 /// What is to be sent.
 pub type Post = (Site, Arc<Windows>);
 
-impl Lists {
+impl MemberLists {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
 
     /// A session looks at windows, or away. `counts`: members, and those seen online.
-    pub fn look(&mut self, mut look: Look, facts: &Facts, counts: (u64, u64), listing: Listing) {
+    pub fn look(&mut self, mut look: Look, facts: &Facts, counts: (u64, u64), listing: ListSettings) {
         look.opened.retain(|(block, _)| *block <= limits::LIST_BLOCK_LAST);
         if self.of.is_empty() && !look.opened.is_empty() {
             let all = counts.0 <= listing.offline_up_to;
-            self.everybody = if all { Everybody::Wanted } else { Everybody::Unwanted };
+            self.everybody = if all { AllMembers::Wanted } else { AllMembers::Unwanted };
         }
         let list = match self.of.get_mut(&look.viewers) {
             Some(list) => list,
@@ -121,18 +121,18 @@ impl Lists {
         }
     }
 
-    /// Whether all members must be looked up now: then [`Lists::know_everybody`].
-    pub fn want_everybody(&mut self) -> bool {
-        let wanted = matches!(self.everybody, Everybody::Wanted);
+    /// Whether all members must be looked up now: then [`MemberLists::know_all_members`].
+    pub fn want_all_members(&mut self) -> bool {
+        let wanted = matches!(self.everybody, AllMembers::Wanted);
         if wanted {
-            self.everybody = Everybody::Awaited;
+            self.everybody = AllMembers::Awaited;
         }
         wanted
     }
 
     /// All members were looked up, or could not be: then nobody who is offline is shown.
-    pub fn know_everybody(&mut self, found: Option<&[Arc<Member>]>, facts: &Facts) {
-        if !matches!(self.everybody, Everybody::Awaited) {
+    pub fn know_all_members(&mut self, found: Option<&[Arc<Member>]>, facts: &Facts) {
+        if !matches!(self.everybody, AllMembers::Awaited) {
             return;
         }
         self.everybody.found(found);
@@ -143,7 +143,7 @@ impl Lists {
     }
 
     /// Who is not online may have become another, or have come, or gone, without a word of it.
-    pub fn renew_everybody(&mut self) {
+    pub fn renew_all_members(&mut self) {
         self.everybody.renew();
     }
 
@@ -159,7 +159,7 @@ impl Lists {
     }
 
     /// A member has come, gone, or become another, or its presence has.
-    pub fn change(&mut self, user: UserId, before: Option<Standing<'_>>, after: Option<Standing<'_>>) {
+    pub fn change(&mut self, user: UserId, before: Option<MemberState<'_>>, after: Option<MemberState<'_>>) {
         if self.everybody.is_awaited() {
             return; // all lists start over with the answer
         }
@@ -168,7 +168,7 @@ impl Lists {
             // Whoever is not online may have been out of the guild's memory.
             Some(known) => {
                 let online = before.is_some_and(|before| before.online);
-                known.as_ref().map(|member| Standing { member, online })
+                known.as_ref().map(|member| MemberState { member, online })
             }
             None => before,
         };
@@ -177,26 +177,26 @@ impl Lists {
         }
     }
 
-    /// Begins a round: what has changed since the last one is worked out by [`Lists::attend`]. Says whether there are lists left.
-    pub fn begin_round(&mut self, now: Time, roster: &impl Roster, facts: &Facts, listing: Listing) -> bool {
-        // Some room, so that a guild at the bound does not go to and fro.
+    /// Begins a round: what has changed since the last one is worked out by [`MemberLists::advance`]. Says whether there are lists left.
+    pub fn begin_round(&mut self, now: Time, roster: &impl Roster, facts: &Facts, listing: ListSettings) -> bool {
+        // Some budget, so that a guild at the bound does not go to and fro.
         if self.everybody.members().is_some() && roster.counts().0 > listing.offline_up_to * 5 / 4 {
-            self.everybody = Everybody::Unwanted;
+            self.everybody = AllMembers::Unwanted;
             self.regroup(facts);
         }
         self.of.values_mut().for_each(|list| list.tick(now));
         self.of.retain(|_, list| list.unseen_since.is_none_or(|since| now.since(since) < limits::LIST_UNSEEN_TIME));
         if self.of.is_empty() {
-            *self = Lists::default();
+            *self = MemberLists::default();
             return false;
         }
         self.make_room(roster.counts(), listing);
         let crowded = self.of.values().flat_map(|list| list.windows.values()).filter(|window| window.is_crowded());
-        self.crowds = crowded.map(|window| limits::LIST_LOOKER_TIME * window.lookers()).sum();
+        self.cooldown = crowded.map(|window| limits::LIST_LOOKER_TIME * window.lookers()).sum();
         if now >= self.rests_until {
-            let (everybody, crowds) = (&self.everybody, self.crowds);
-            let scene = Scene { now, guild: facts.id(), everybody, roster, crowds };
-            self.of.values_mut().for_each(|list| list.begin_round(&scene));
+            let (everybody, cooldown) = (&self.everybody, self.cooldown);
+            let context = RenderContext { now, guild: facts.id(), everybody, roster, cooldown };
+            self.of.values_mut().for_each(|list| list.begin_round(&context));
         }
         true
     }
@@ -207,12 +207,12 @@ impl Lists {
     }
 
     /// Does some of what is to be done. Says whether there is more.
-    pub fn attend(
+    pub fn advance(
         &mut self,
         now: Time,
         roster: &impl Roster,
         guild: GuildId,
-        listing: Listing,
+        listing: ListSettings,
         out: &mut Vec<Post>,
     ) -> bool {
         if self.everybody.is_awaited() {
@@ -226,11 +226,11 @@ impl Lists {
         let mut order: Vec<Viewers> =
             order.filter(|(_, list)| list.is_busy()).map(|(viewers, _)| viewers.clone()).collect();
         self.first = order.first().cloned();
-        let (everybody, crowds) = (&self.everybody, self.crowds);
-        let scene = Scene { now, guild, everybody, roster, crowds };
+        let (everybody, cooldown) = (&self.everybody, self.cooldown);
+        let context = RenderContext { now, guild, everybody, roster, cooldown };
         let full = limits::LIST_WINDOWS * limits::LIST_COMPARISONS;
         let part = full / limits::LIST_COMPARISONS_PART;
-        let mut room = Room { left: full, rest: Duration::ZERO };
+        let mut budget = RenderBudget { left: full, rest: Duration::ZERO };
         let mut slice = Some(listing.slice);
         order.retain(|viewers| {
             let list = self.of.get_mut(viewers).expect("found just now");
@@ -239,14 +239,14 @@ impl Lists {
         });
         for viewers in &order {
             let list = self.of.get_mut(viewers).expect("found just now");
-            list.compare(&scene, &mut room, full - part, &mut self.buffer, out);
+            list.compare(&context, &mut budget, full - part, &mut self.buffer, out);
         }
         for viewers in &order {
             let list = self.of.get_mut(viewers).expect("found just now");
-            list.answer(&scene, &mut room, 0, &mut self.buffer, out);
-            list.compare(&scene, &mut room, 0, &mut self.buffer, out);
+            list.answer(&context, &mut budget, 0, &mut self.buffer, out);
+            list.compare(&context, &mut budget, 0, &mut self.buffer, out);
         }
-        self.rests_until = self.rests_until.max(now) + room.rest;
+        self.rests_until = self.rests_until.max(now) + budget.rest;
         self.are_busy()
     }
 
@@ -255,8 +255,8 @@ impl Lists {
         self.of.values().for_each(List::invariants);
     }
 
-    /// Lets lists be made for whose members there is room. Those that nobody looks at give way, first who has been unseen longest.
-    fn make_room(&mut self, (members, online): (u64, u64), listing: Listing) {
+    /// Lets lists be made for whose members there is budget. Those that nobody looks at give way, first who has been unseen longest.
+    fn make_room(&mut self, (members, online): (u64, u64), listing: ListSettings) {
         let expected = if self.everybody.is_shown() { members } else { online } as usize;
         let size = |list: &List| match (list.waits, list.making) {
             (true, _) => 0,

@@ -8,22 +8,21 @@ use smallvec::SmallVec;
 use crate::base::id::UserId;
 use crate::base::ranked::Ranked;
 use crate::guild::list::grouping::Grouping;
-use crate::guild::list::line::Line;
-use crate::guild::list::window::range;
+use crate::guild::list::name_key::NameKey;
 use crate::limits;
 use crate::wire::model::kept::KeptMember;
 use crate::wire::model::listing::{Group, GroupId};
 
 /// The members of a list, in order.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct RowOrder {
     grouping: Grouping,
-    groups: Vec<Ranked<Line>>,
+    groups: Vec<Ranked<NameKey>>,
 }
 
 /// What tells rows apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum RowKey {
     Group(GroupId),
     Member(UserId),
 }
@@ -31,7 +30,7 @@ pub(super) enum Mark {
 /// Which rows a window has. What they look like is found out when they are sent.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    pub marks: Vec<Mark>,
+    pub keys: Vec<RowKey>,
     /// The headings among them, in order.
     pub groups: SmallVec<[Group; 1]>,
     /// The group of the first row, if that is no heading.
@@ -47,18 +46,24 @@ impl Rows {
 
 /// What taking a member elsewhere has come to: rows, as they are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moved {
+pub(super) enum MovedRows {
     /// Rows from one to another are others, and no more.
     Within(usize, usize),
     /// All rows from one on.
     Behind(usize),
 }
 
-impl Order {
+/// First and last place of a window.
+pub(super) fn range(block: u32) -> (u32, u32) {
+    let first = block * limits::LIST_BLOCK;
+    (first, first + limits::LIST_BLOCK - 1)
+}
+
+impl RowOrder {
     /// Nobody, in these groups.
-    pub fn new(grouping: Grouping) -> Order {
+    pub fn new(grouping: Grouping) -> RowOrder {
         let groups = grouping.groups().iter().map(|_| Ranked::default()).collect();
-        Order { grouping, groups }
+        RowOrder { grouping, groups }
     }
 
     /// How members are grouped.
@@ -72,7 +77,7 @@ impl Order {
     }
 
     /// Members who come into a list that is being made.
-    pub fn take_in(&mut self, lines: Vec<Vec<Line>>) {
+    pub fn take_in(&mut self, lines: Vec<Vec<NameKey>>) {
         for (group, mut lines) in self.groups.iter_mut().zip(lines) {
             if group.is_empty() {
                 lines.sort_unstable();
@@ -86,24 +91,28 @@ impl Order {
     }
 
     /// A member who was in one group, or in none, is in another, or has another name. Says which rows are others now.
-    pub fn put(&mut self, before: Option<(usize, &KeptMember)>, after: Option<(usize, &KeptMember)>) -> Option<Moved> {
+    pub fn put(
+        &mut self,
+        before: Option<(usize, &KeptMember)>,
+        after: Option<(usize, &KeptMember)>,
+    ) -> Option<MovedRows> {
         if let (Some((from, was)), Some((to, is))) = (before, after)
             && from == to
             && was.name() == is.name()
         {
-            let row = self.row(to, &Line::of(is));
-            return Some(Moved::Within(row, row));
+            let row = self.row(to, &NameKey::of(is));
+            return Some(MovedRows::Within(row, row));
         }
         let headings = self.headings();
         let from = before.map(|(group, member)| {
-            let line = Line::of(member);
+            let line = NameKey::of(member);
             let row = self.row(group, &line);
             let known = self.groups[group].remove(&line);
             debug_assert!(known, "who goes was there");
             row
         });
         let to = after.map(|(group, member)| {
-            let line = Line::of(member);
+            let line = NameKey::of(member);
             self.groups[group].insert(line.clone());
             self.row(group, &line)
         });
@@ -111,15 +120,15 @@ impl Order {
             (None, None) => return None,
             // A heading may have come or gone above each of them.
             (Some(from), Some(to)) if headings == self.headings() => {
-                Moved::Within(from.min(to).saturating_sub(1), from.max(to) + 1)
+                MovedRows::Within(from.min(to).saturating_sub(1), from.max(to) + 1)
             }
-            (Some(from), Some(to)) => Moved::Behind(from.min(to).saturating_sub(1)),
-            (Some(row), None) | (None, Some(row)) => Moved::Behind(row.saturating_sub(1)),
+            (Some(from), Some(to)) => MovedRows::Behind(from.min(to).saturating_sub(1)),
+            (Some(row), None) | (None, Some(row)) => MovedRows::Behind(row.saturating_sub(1)),
         })
     }
 
     /// Groups with somebody in them. The heading of the offline ones is told even if there is none.
-    pub fn headed(&self, told: bool) -> impl Iterator<Item = (Group, &Ranked<Line>)> {
+    pub fn headed(&self, told: bool) -> impl Iterator<Item = (Group, &Ranked<NameKey>)> {
         self.grouping
             .groups()
             .iter()
@@ -131,9 +140,9 @@ impl Order {
     /// The rows of a window as they are now.
     pub fn rows(&self, block: u32) -> Rows {
         let (mut skip, wanted) = (range(block).0 as usize, limits::LIST_BLOCK as usize);
-        let mut rows = Rows { marks: Vec::with_capacity(wanted), groups: SmallVec::new(), first: None };
+        let mut rows = Rows { keys: Vec::with_capacity(wanted), groups: SmallVec::new(), first: None };
         for (group, members) in self.headed(false) {
-            if rows.marks.len() >= wanted {
+            if rows.keys.len() >= wanted {
                 break;
             }
             if skip > members.len() {
@@ -141,13 +150,13 @@ impl Order {
                 continue;
             }
             if skip == 0 {
-                rows.marks.push(Mark::Group(group.id));
+                rows.keys.push(RowKey::Group(group.id));
                 rows.groups.push(group);
             } else {
                 rows.first = Some(group.id);
             }
-            let room = wanted - rows.marks.len();
-            rows.marks.extend(members.from(skip.saturating_sub(1)).take(room).map(|line| Mark::Member(line.user())));
+            let budget = wanted - rows.keys.len();
+            rows.keys.extend(members.from(skip.saturating_sub(1)).take(budget).map(|line| RowKey::Member(line.user())));
             skip = 0;
         }
         rows
@@ -164,7 +173,7 @@ impl Order {
     }
 
     /// The row of a line that is there or is about to be.
-    fn row(&self, group: usize, line: &Line) -> usize {
+    fn row(&self, group: usize, line: &NameKey) -> usize {
         let above = self.groups[..group].iter().filter(|members| !members.is_empty()).map(|members| members.len() + 1);
         let (Ok(rank) | Err(rank)) = self.groups[group].rank(line);
         above.sum::<usize>() + 1 + rank

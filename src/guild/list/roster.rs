@@ -7,7 +7,7 @@ use std::ops::Bound;
 use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::guild::Guild;
-use crate::guild::list::{Listing, Post};
+use crate::guild::list::{ListSettings, Post};
 use crate::mail::listing::Look;
 use crate::wire::model::kept::KeptMember;
 use crate::wire::model::member::Member;
@@ -26,46 +26,46 @@ pub trait Roster {
 
 /// A member as lists have it.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
+pub struct MemberState<'a> {
     /// Who.
     pub member: &'a KeptMember,
     /// Whether it is seen online.
     pub online: bool,
 }
 
-/// How a member stood before something changed; nothing if there are no lists.
+/// How a member state_before before something changed; nothing if there are no lists.
 #[derive(Debug)]
-pub(in crate::guild) struct Stood(Option<(KeptMember, bool)>);
+pub(in crate::guild) struct StateBefore(Option<(KeptMember, bool)>);
 
 /// A guild and its lists.
 impl Guild {
     /// A session looks at windows, or away.
-    pub fn look(&mut self, look: Look, listing: Listing) {
+    pub fn look(&mut self, look: Look, listing: ListSettings) {
         let counts = self.counts();
         self.lists.look(look, &self.facts, counts, listing);
     }
 
-    /// Whether all members must be looked up now, for lists: then [`Guild::know_everybody`].
-    pub fn wants_everybody(&mut self, listing: Listing) -> bool {
-        if !self.lists.want_everybody() {
+    /// Whether all members must be looked up now, for lists: then [`Guild::know_all_members`].
+    pub fn wants_all_members(&mut self, listing: ListSettings) -> bool {
+        if !self.lists.want_all_members() {
             return false;
         }
         let few = self.member_count <= listing.offline_up_to;
         if !few {
             // It has grown since somebody began to look: they are more than one answer of the store.
-            self.know_everybody(None);
+            self.know_all_members(None);
         }
         few
     }
 
     /// All members were looked up, or could not be.
-    pub fn know_everybody(&mut self, found: Option<&[Member]>) {
+    pub fn know_all_members(&mut self, found: Option<&[Member]>) {
         let found = found.map(|found| self.renewed(found));
-        self.lists.know_everybody(found.as_deref(), &self.facts);
+        self.lists.know_all_members(found.as_deref(), &self.facts);
     }
 
     /// Begins to work out what has changed in lists. Says whether there are any left.
-    pub fn begin_round(&mut self, now: Time, listing: Listing) -> bool {
+    pub fn begin_round(&mut self, now: Time, listing: ListSettings) -> bool {
         let mut lists = std::mem::take(&mut self.lists);
         let left = lists.begin_round(now, self, &self.facts, listing);
         self.lists = lists;
@@ -78,33 +78,33 @@ impl Guild {
     }
 
     /// Does some of what is to be done in lists. What is to be sent, and whether there is more to be done.
-    pub fn attend_lists(&mut self, now: Time, listing: Listing) -> (Vec<Post>, bool) {
+    pub fn advance_lists(&mut self, now: Time, listing: ListSettings) -> (Vec<Post>, bool) {
         let mut lists = std::mem::take(&mut self.lists);
         let mut posts = Vec::new();
-        let more = lists.attend(now, self, self.id(), listing, &mut posts);
+        let more = lists.advance(now, self, self.id(), listing, &mut posts);
         self.lists = lists;
         (posts, more)
     }
 
     /// How a member stands in lists, before something changes.
-    pub(in crate::guild) fn stood(&self, user: UserId) -> Stood {
+    pub(in crate::guild) fn state_before(&self, user: UserId) -> StateBefore {
         let member = || {
             let cached = self.cached.get(&user)?;
             Some((cached.member.clone()?, cached.is_visible()))
         };
-        Stood(if self.lists.is_empty() { None } else { member() })
+        StateBefore(if self.lists.is_empty() { None } else { member() })
     }
 
-    /// Lists take over what has become of a member.
-    pub(in crate::guild) fn restand(&mut self, user: UserId, Stood(before): Stood) {
+    /// MemberLists take over what has become of a member.
+    pub(in crate::guild) fn update_lists(&mut self, user: UserId, StateBefore(before): StateBefore) {
         if self.lists.is_empty() {
             return;
         }
-        let before = before.as_ref().map(|(member, online)| Standing { member, online: *online });
+        let before = before.as_ref().map(|(member, online)| MemberState { member, online: *online });
         let after = self
             .cached
             .get(&user)
-            .and_then(|cached| Some(Standing { member: cached.member.as_ref()?, online: cached.is_visible() }));
+            .and_then(|cached| Some(MemberState { member: cached.member.as_ref()?, online: cached.is_visible() }));
         self.lists.change(user, before, after);
     }
 }

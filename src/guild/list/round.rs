@@ -16,12 +16,12 @@ use bytes::Bytes;
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::guild::list::Post;
-use crate::guild::list::everybody::Everybody;
+use crate::guild::list::all_members::AllMembers;
 use crate::guild::list::grouping::Grouping;
-use crate::guild::list::line::Line;
-use crate::guild::list::order::{Mark, Moved, Order, Rows};
-use crate::guild::list::roster::{Roster, Standing};
-use crate::guild::list::window::{Step, Told, Window, range, steps};
+use crate::guild::list::name_key::NameKey;
+use crate::guild::list::order::{MovedRows, RowKey, RowOrder, Rows, range};
+use crate::guild::list::roster::{MemberState, Roster};
+use crate::guild::list::window::{LastSent, RowChange, Window, steps};
 use crate::limits;
 use crate::mail::listing::{Addressee, Look, Viewers, Windows};
 use crate::mail::site::Site;
@@ -35,10 +35,10 @@ pub(super) struct List {
     viewers: Viewers,
     /// As clients know it.
     id: String,
-    pub order: Order,
+    pub order: RowOrder,
     /// It is being made, and has everybody up to this one.
     pub making: Option<Option<UserId>>,
-    /// It is not made yet: there is no room for its members.
+    /// It is not made yet: there is no budget for its members.
     pub waits: bool,
     pub windows: BTreeMap<u32, Window>,
     /// Who has not been answered yet.
@@ -49,32 +49,32 @@ pub(super) struct List {
     shifted: Option<usize>,
     /// Windows that this round still has to look at.
     round: BTreeSet<u32>,
-    changes: Changes,
+    changes: MemberChanges,
     /// Since when nobody looks.
     pub unseen_since: Option<Time>,
 }
 
 /// Members who have changed since windows were told of them.
 #[derive(Debug, Default)]
-struct Changes {
+struct MemberChanges {
     count: u64,
-    of: BTreeMap<UserId, Changed>,
+    of: BTreeMap<UserId, MemberChange>,
     /// Windows that have seen fewer are sent again: what has changed was not remembered.
     forgotten: u64,
 }
 
 #[derive(Debug)]
-struct Changed {
+struct MemberChange {
     /// What the count was then.
     at: u64,
     /// It left the list, and was last like this: rows that were told of it may have to be sent again.
     gone: Option<KeptMember>,
 }
 
-impl Changes {
+impl MemberChanges {
     fn note(&mut self, user: UserId, gone: Option<KeptMember>) {
         self.count += 1;
-        self.of.insert(user, Changed { at: self.count, gone });
+        self.of.insert(user, MemberChange { at: self.count, gone });
         if self.of.len() > limits::LIST_CHANGES_MAX {
             self.forget();
         }
@@ -93,25 +93,25 @@ impl Changes {
 }
 
 /// What a list is shown with.
-pub(super) struct Scene<'a, R> {
+pub(super) struct RenderContext<'a, R> {
     pub now: Time,
     pub guild: GuildId,
-    pub everybody: &'a Everybody,
+    pub everybody: &'a AllMembers,
     pub roster: &'a R,
     /// Between two updates of a window that a crowd looks at.
-    pub crowds: Duration,
+    pub cooldown: Duration,
 }
 
 /// What may be done in this turn, and what that comes to.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct RenderBudget {
     /// Windows that may be rendered, times [`limits::LIST_COMPARISONS`].
     pub left: usize,
     /// For how long lists then rest.
     pub rest: Duration,
 }
 
-impl Room {
+impl RenderBudget {
     fn take(&mut self, some: usize) {
         self.left = self.left.saturating_sub(some);
     }
@@ -123,7 +123,7 @@ impl List {
         List {
             id: viewers.list_id(),
             viewers,
-            order: Order::new(grouping),
+            order: RowOrder::new(grouping),
             making: Some(None),
             waits: true,
             windows: BTreeMap::new(),
@@ -131,14 +131,14 @@ impl List {
             touched: BTreeSet::new(),
             shifted: None,
             round: BTreeSet::new(),
-            changes: Changes::default(),
+            changes: MemberChanges::default(),
             unseen_since: None,
         }
     }
 
     /// Members are grouped in another way, or are others. Windows keep what they were told until the list is made again.
     pub fn start_over(&mut self, grouping: Grouping) {
-        self.order = Order::new(grouping);
+        self.order = RowOrder::new(grouping);
         self.making = Some(None);
         self.touched.clear();
         self.shifted = None;
@@ -152,13 +152,13 @@ impl List {
     }
 
     /// Takes in some more members, if it is not made yet. Says whether it is made now.
-    pub fn take_in(&mut self, everybody: &Everybody, roster: &impl Roster, slice: usize) -> bool {
+    pub fn take_in(&mut self, everybody: &AllMembers, roster: &impl Roster, slice: usize) -> bool {
         let Some(made) = self.making else { return true };
-        let mut lines: Vec<Vec<Line>> = self.order.grouping().groups().iter().map(|_| Vec::new()).collect();
+        let mut lines: Vec<Vec<NameKey>> = self.order.grouping().groups().iter().map(|_| Vec::new()).collect();
         let grouping = self.order.grouping();
         let mut put = |member: &KeptMember, online: bool| {
             if let Some(group) = grouping.place(member, online) {
-                lines[group].push(Line::of(member));
+                lines[group].push(NameKey::of(member));
             }
         };
         let stopped = match everybody.members() {
@@ -176,21 +176,21 @@ impl List {
     }
 
     /// A member has come, gone, or become another, or its presence has.
-    pub fn change(&mut self, user: UserId, before: Option<Standing<'_>>, after: Option<Standing<'_>>) {
+    pub fn change(&mut self, user: UserId, before: Option<MemberState<'_>>, after: Option<MemberState<'_>>) {
         if self.making.is_some_and(|made| made.is_none_or(|made| user > made)) {
             return; // it is taken in when its turn comes
         }
-        let place = |standing: Standing<'_>| self.order.grouping().place(standing.member, standing.online);
+        let place = |standing: MemberState<'_>| self.order.grouping().place(standing.member, standing.online);
         let from = before.and_then(|before| Some((place(before)?, before.member)));
         let to = after.and_then(|after| Some((place(after)?, after.member)));
         let Some(moved) = self.order.put(from, to) else { return };
         self.changes.note(user, from.filter(|_| to.is_none()).map(|(_, member)| member.clone()));
         match moved {
-            Moved::Within(from, to) => {
+            MovedRows::Within(from, to) => {
                 let blocks = from as u32 / limits::LIST_BLOCK..=to as u32 / limits::LIST_BLOCK;
                 self.touched.extend(self.windows.range(blocks).map(|(block, _)| block));
             }
-            Moved::Behind(row) => self.shifted = Some(self.shifted.map_or(row, |shifted| shifted.min(row))),
+            MovedRows::Behind(row) => self.shifted = Some(self.shifted.map_or(row, |shifted| shifted.min(row))),
         }
     }
 
@@ -201,13 +201,13 @@ impl List {
         } else {
             self.unseen_since = None;
         }
-        for told in self.windows.values_mut().filter_map(|window| window.told.as_mut()) {
+        for told in self.windows.values_mut().filter_map(|window| window.last_sent.as_mut()) {
             told.whole = told.whole.take().filter(|(_, asked)| *asked).map(|(whole, _)| (whole, false));
         }
     }
 
     /// Begins a round, if the last one is done: or what is at the end of the list would never have its turn.
-    pub fn begin_round<R: Roster>(&mut self, scene: &Scene<'_, R>) {
+    pub fn begin_round<R: Roster>(&mut self, context: &RenderContext<'_, R>) {
         if self.making.is_some() || !self.round.is_empty() {
             return;
         }
@@ -215,18 +215,18 @@ impl List {
         if let Some(row) = self.shifted.take() {
             self.round.extend(self.windows.range(row as u32 / limits::LIST_BLOCK..).map(|(block, _)| block));
         }
-        let head = self.head(scene);
+        let head = self.head(context);
         let count = self.changes.count;
         let mut oldest = count;
         for (block, window) in &mut self.windows {
-            let Some(told) = &mut window.told else { continue };
+            let Some(told) = &mut window.last_sent else { continue };
             if self.round.contains(block) {
                 oldest = oldest.min(told.seen);
                 continue;
             }
             // Nothing has touched it: whoever has changed is not in it.
             told.seen = count;
-            if told.head != head && told.numbers_are_due(scene.now) {
+            if told.head != head && told.numbers_are_due(context.now) {
                 self.round.insert(*block);
             }
         }
@@ -238,8 +238,8 @@ impl List {
     /// Answers those who have begun to look.
     pub fn answer<R: Roster>(
         &mut self,
-        scene: &Scene<'_, R>,
-        room: &mut Room,
+        context: &RenderContext<'_, R>,
+        budget: &mut RenderBudget,
         kept: usize,
         buffer: &mut Vec<u8>,
         out: &mut Vec<Post>,
@@ -247,53 +247,59 @@ impl List {
         let mut head = None;
         // What is rendered already costs next to nothing.
         for _ in 0..limits::TURN_LETTERS {
-            if room.left <= kept {
+            if budget.left <= kept {
                 return;
             }
             let Some(look) = self.looks.pop_front() else { return };
-            let head = head.get_or_insert_with(|| self.head(scene)).clone();
+            let head = head.get_or_insert_with(|| self.head(context)).clone();
             if !look.closed.is_empty() {
                 let mut update = Update::new(&head, buffer);
                 look.closed.iter().for_each(|block| update.invalidate(range(*block)));
-                out.push(self.post(scene, look.core(), Addressee::Closer(look.session, look.through), update.finish()));
+                out.push(self.post(
+                    context,
+                    look.core(),
+                    Addressee::Closer(look.session, look.through),
+                    update.finish(),
+                ));
             }
             for (block, _) in &look.opened {
                 let forgotten = self.changes.forgotten;
                 // Looked away again meanwhile, the last of those who did.
                 let Some(window) = self.windows.get_mut(block) else { continue };
                 let to = Addressee::Opener(look.session, *block, look.number);
-                if let Some((body, asked)) = window.told.as_mut().and_then(|told| told.whole.as_mut()) {
+                if let Some((body, asked)) = window.last_sent.as_mut().and_then(|told| told.whole.as_mut()) {
                     *asked = true;
                     let body = body.clone();
-                    out.push(self.post(scene, look.core(), to, body));
+                    out.push(self.post(context, look.core(), to, body));
                     continue;
                 }
-                if window.told.as_ref().is_some_and(|told| told.seen < forgotten) {
+                if window.last_sent.as_ref().is_some_and(|told| told.seen < forgotten) {
                     // Nobody knows any more what it was told. So everybody is told anew.
-                    self.compare_one(*block, &head, scene, room, buffer, out);
+                    self.compare_one(*block, &head, context, budget, buffer, out);
                 }
-                if self.windows[block].told.is_none() {
+                if self.windows[block].last_sent.is_none() {
                     let rows = self.order.rows(*block);
-                    let told = Told { rows, head: head.clone(), at: scene.now, seen: self.changes.count, whole: None };
-                    self.windows.get_mut(block).expect("found just now").told = Some(told);
+                    let told =
+                        LastSent { rows, head: head.clone(), at: context.now, seen: self.changes.count, whole: None };
+                    self.windows.get_mut(block).expect("found just now").last_sent = Some(told);
                 }
-                room.take(limits::LIST_COMPARISONS);
-                let told = self.windows[block].told.as_ref().expect("set just now");
-                let body = self.whole(*block, &told.rows, &told.head, scene, buffer);
+                budget.take(limits::LIST_COMPARISONS);
+                let told = self.windows[block].last_sent.as_ref().expect("set just now");
+                let body = self.whole(*block, &told.rows, &told.head, context, buffer);
                 let window = self.windows.get_mut(block).expect("found just now");
                 if window.lookers() > 1 {
-                    window.told.as_mut().expect("set just now").whole = Some((body.clone(), true));
+                    window.last_sent.as_mut().expect("set just now").whole = Some((body.clone(), true));
                 }
-                out.push(self.post(scene, look.core(), to, body));
+                out.push(self.post(context, look.core(), to, body));
             }
         }
     }
 
-    /// Looks at windows that may have changed, until there is only so much room.
+    /// Looks at windows that may have changed, until there is only so much budget.
     pub fn compare<R: Roster>(
         &mut self,
-        scene: &Scene<'_, R>,
-        room: &mut Room,
+        context: &RenderContext<'_, R>,
+        budget: &mut RenderBudget,
         kept: usize,
         buffer: &mut Vec<u8>,
         out: &mut Vec<Post>,
@@ -301,17 +307,17 @@ impl List {
         if self.round.is_empty() {
             return;
         }
-        let head = self.head(scene);
-        while room.left > kept
+        let head = self.head(context);
+        while budget.left > kept
             && let Some(block) = self.round.pop_first()
         {
             let Some(window) = self.windows.get(&block) else { continue };
-            let Some(told) = &window.told else { continue };
-            if window.is_crowded() && scene.now.since(told.at) < scene.crowds {
+            let Some(told) = &window.last_sent else { continue };
+            if window.is_crowded() && context.now.since(told.at) < context.cooldown {
                 self.touched.insert(block);
                 continue;
             }
-            self.compare_one(block, &head, scene, room, buffer, out);
+            self.compare_one(block, &head, context, budget, buffer, out);
         }
     }
 
@@ -320,20 +326,20 @@ impl List {
         &mut self,
         block: u32,
         head: &Bytes,
-        scene: &Scene<'_, R>,
-        room: &mut Room,
+        context: &RenderContext<'_, R>,
+        budget: &mut RenderBudget,
         buffer: &mut Vec<u8>,
         out: &mut Vec<Post>,
     ) {
-        room.take(1);
+        budget.take(1);
         let rows = self.order.rows(block);
-        let rest = self.windows.range(1..).filter_map(|(_, window)| window.told.as_ref());
-        let whole = block == 0 && rest.into_iter().all(|told| told.rows.marks.is_empty());
+        let rest = self.windows.range(1..).filter_map(|(_, window)| window.last_sent.as_ref());
+        let whole = block == 0 && rest.into_iter().all(|told| told.rows.keys.is_empty());
         let Some(window) = self.windows.get(&block) else { return };
-        let Some(told) = &window.told else { return };
+        let Some(told) = &window.last_sent else { return };
         let (lookers, crowded) = (window.lookers(), window.is_crowded());
         if !crowded {
-            room.rest += limits::LIST_COMPARED_TIME;
+            budget.rest += limits::LIST_COMPARED_TIME;
         }
         let steps = match told.seen < self.changes.forgotten {
             true => None,
@@ -341,16 +347,16 @@ impl List {
         };
         let body = match &steps {
             Some(steps) => {
-                let of_group = |step: &Step| match *step {
-                    Step::Update(place) => matches!(rows.marks[place], Mark::Group(_)),
-                    Step::Delete(_) | Step::Insert(_) => false,
+                let of_group = |step: &RowChange| match *step {
+                    RowChange::Update(place) => matches!(rows.keys[place], RowKey::Group(_)),
+                    RowChange::Delete(_) | RowChange::Insert(_) => false,
                 };
-                let due = told.numbers_are_due(scene.now) && (*head != told.head || !steps.is_empty());
+                let due = told.numbers_are_due(context.now) && (*head != told.head || !steps.is_empty());
                 if !due && steps.iter().all(of_group) {
                     let count = self.changes.count;
                     self.windows
                         .get_mut(&block)
-                        .and_then(|window| window.told.as_mut())
+                        .and_then(|window| window.last_sent.as_mut())
                         .expect("found just now")
                         .seen = count;
                     return;
@@ -359,15 +365,15 @@ impl List {
                 let mut update = Update::new(head, buffer);
                 for step in steps {
                     match *step {
-                        Step::Delete(place) => update.delete(first + place as u32),
-                        Step::Insert(place) => {
+                        RowChange::Delete(place) => update.delete(first + place as u32),
+                        RowChange::Insert(place) => {
                             update.insert(first + place as u32, |out| {
-                                self.write(rows.marks[place], None, &rows, scene, out)
+                                self.write(rows.keys[place], None, &rows, context, out)
                             });
                         }
-                        Step::Update(place) => {
+                        RowChange::Update(place) => {
                             update.update(first + place as u32, |out| {
-                                self.write(rows.marks[place], None, &rows, scene, out)
+                                self.write(rows.keys[place], None, &rows, context, out)
                             });
                         }
                     }
@@ -375,28 +381,28 @@ impl List {
                 update.finish()
             }
             None => {
-                room.take(limits::LIST_COMPARISONS);
-                self.whole(block, &rows, head, scene, buffer)
+                budget.take(limits::LIST_COMPARISONS);
+                self.whole(block, &rows, head, context, buffer)
             }
         };
         if !crowded {
-            room.rest += limits::LIST_LOOKER_TIME * lookers;
+            budget.rest += limits::LIST_LOOKER_TIME * lookers;
         }
-        let told = Told { rows, head: head.clone(), at: scene.now, seen: self.changes.count, whole: None };
-        let shared = self.post(scene, Site::new(0, 0), Addressee::Block(block), body).1;
+        let told = LastSent { rows, head: head.clone(), at: context.now, seen: self.changes.count, whole: None };
+        let shared = self.post(context, Site::new(0, 0), Addressee::Block(block), body).1;
         let window = self.windows.get_mut(&block).expect("found just now");
-        window.told = Some(told);
+        window.last_sent = Some(told);
         out.extend(window.cores.iter().map(|(core, _)| (*core, Arc::clone(&shared))));
     }
 
     /// The numbers that every event has: an object without its closing brace.
-    pub fn head<R: Roster>(&self, scene: &Scene<'_, R>) -> Bytes {
-        let (members, online) = scene.roster.counts();
+    pub fn head<R: Roster>(&self, context: &RenderContext<'_, R>) -> Bytes {
+        let (members, online) = context.roster.counts();
         let groups: Vec<Group> = self.order.headed(true).map(|(group, _)| group).collect();
         let groups = serde_json::to_string(&groups).expect("groups are JSON");
         Bytes::from(format!(
             r#"{{"guild_id":"{}","id":"{}","member_count":{members},"online_count":{online},"groups":{groups}"#,
-            scene.guild, self.id
+            context.guild, self.id
         ))
     }
 
@@ -405,7 +411,7 @@ impl List {
         self.order.invariants();
         assert!(self.windows.values().all(|window| !window.cores.is_empty()), "somebody looks at every window");
         assert!(self.changes.of.len() <= limits::LIST_CHANGES_MAX);
-        assert!(!self.waits || self.order.len() == 0, "what waits for room takes none");
+        assert!(!self.waits || self.order.len() == 0, "what waits for budget takes none");
     }
 
     /// All rows of a window, as one event.
@@ -414,16 +420,16 @@ impl List {
         block: u32,
         rows: &Rows,
         head: &Bytes,
-        scene: &Scene<'_, R>,
+        context: &RenderContext<'_, R>,
         buffer: &mut Vec<u8>,
     ) -> Bytes {
         let mut update = Update::new(head, buffer);
         let mut group = rows.first;
-        update.sync(range(block), &rows.marks, |mark, out| {
-            if let Mark::Group(id) = mark {
+        update.sync(range(block), &rows.keys, |key, out| {
+            if let RowKey::Group(id) = key {
                 group = Some(*id);
             }
-            self.write(*mark, group, rows, scene, out);
+            self.write(*key, group, rows, context, out);
         });
         update.finish()
     }
@@ -432,20 +438,20 @@ impl List {
     /// may be older, and what has become of them is told next.
     fn write<R: Roster>(
         &self,
-        mark: Mark,
+        key: RowKey,
         group: Option<GroupId>,
         rows: &Rows,
-        scene: &Scene<'_, R>,
+        context: &RenderContext<'_, R>,
         out: &mut Vec<u8>,
     ) {
-        let user = match mark {
-            Mark::Group(id) => return rows.group(id).expect("its heading is among the rows").write_row(out),
-            Mark::Member(user) => user,
+        let user = match key {
+            RowKey::Group(id) => return rows.group(id).expect("its heading is among the rows").write_row(out),
+            RowKey::Member(user) => user,
         };
         out.extend_from_slice(b"{\"member\":");
-        scene.roster.shown(user, |member, presence| match member {
+        context.roster.shown(user, |member, presence| match member {
             Some(member) => member.write_json(&as_listed(presence, group), out),
-            None => match scene.everybody.members().and_then(|members| members.get(&user)) {
+            None => match context.everybody.members().and_then(|members| members.get(&user)) {
                 Some(member) => member.write_json(&as_listed(presence, group), out),
                 None => {
                     let gone = self.changes.of.get(&user).and_then(|changed| changed.gone.as_ref());
@@ -457,9 +463,9 @@ impl List {
         out.push(b'}');
     }
 
-    fn post<R>(&self, scene: &Scene<'_, R>, core: Site, to: Addressee, body: Bytes) -> Post {
-        let (guild, viewers) = (scene.guild, self.viewers.clone());
-        (core, Arc::new(Windows { guild, viewers, to, body, published: scene.now }))
+    fn post<R>(&self, context: &RenderContext<'_, R>, core: Site, to: Addressee, body: Bytes) -> Post {
+        let (guild, viewers) = (context.guild, self.viewers.clone());
+        (core, Arc::new(Windows { guild, viewers, to, body, published: context.now }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lists against the list as anybody would write it down.
+//! MemberLists against the list as anybody would write it down.
 //!
 //! Lives on: the guild's core, in tests alone.
 
@@ -10,8 +10,8 @@ use super::*;
 use crate::base::id::{ChannelId, RoleId};
 use crate::base::prng::Prng;
 use crate::base::slab::Key;
-use crate::guild::list::line::Line;
-use crate::guild::list::window::range;
+use crate::guild::list::name_key::NameKey;
+use crate::guild::list::order::range;
 use crate::mail::event::Change;
 use crate::mail::listing::{Addressee, Exception};
 use crate::mail::session_id::SessionId;
@@ -26,7 +26,7 @@ use crate::wire::permissions::Permissions;
 
 const GUILD: u64 = 7;
 const OWNER: u64 = 1_000;
-const LISTING: Listing = Listing { offline_up_to: 0, slice: 100, lines: 1_000_000 };
+const LISTING: ListSettings = ListSettings { offline_up_to: 0, slice: 100, lines: 1_000_000 };
 const ROLES: [u64; 4] = [10, 11, 12, 13];
 
 #[derive(Default)]
@@ -63,25 +63,25 @@ impl Hall {
         Hall { members: members.into_iter().map(|(member, presence)| (member.user(), (member, presence))).collect() }
     }
 
-    fn stood(&self, user: UserId) -> Option<(KeptMember, bool)> {
+    fn state_before(&self, user: UserId) -> Option<(KeptMember, bool)> {
         let (member, presence) = self.members.get(&user)?;
         Some((member.clone(), presence.is_visible()))
     }
 
-    /// Lists take over what has become of a member.
-    fn restand(&self, lists: &mut Lists, user: UserId, before: Option<(KeptMember, bool)>) {
-        let after = self.stood(user);
+    /// MemberLists take over what has become of a member.
+    fn update_lists(&self, lists: &mut MemberLists, user: UserId, before: Option<(KeptMember, bool)>) {
+        let after = self.state_before(user);
         if before.is_some() || after.is_some() {
             lists.change(user, before.as_ref().map(of_stood), after.as_ref().map(of_stood));
         }
     }
 
     /// Somebody comes online, or goes.
-    fn flip(&mut self, lists: &mut Lists, user: UserId) {
-        let before = self.stood(user);
+    fn flip(&mut self, lists: &mut MemberLists, user: UserId) {
+        let before = self.state_before(user);
         let (_, presence) = self.members.get_mut(&user).unwrap();
         *presence = if presence.is_visible() { Presence::OFFLINE } else { online() };
-        self.restand(lists, user, before);
+        self.update_lists(lists, user, before);
     }
 }
 
@@ -173,8 +173,8 @@ fn person(id: u64, prng: &mut Prng) -> KeptMember {
     KeptMember::new(&member)
 }
 
-fn of_stood((member, online): &(KeptMember, bool)) -> Standing<'_> {
-    Standing { member, online: *online }
+fn of_stood((member, online): &(KeptMember, bool)) -> MemberState<'_> {
+    MemberState { member, online: *online }
 }
 
 fn online() -> Presence {
@@ -242,7 +242,7 @@ fn what_clients_see_is_the_list() {
         let mut prng = Prng::new(seed);
         let mut facts = facts(&mut prng);
         let size = [12, 90, 130, 350][seed as usize % 4];
-        let listing = Listing {
+        let listing = ListSettings {
             offline_up_to: if seed % 3 == 0 { 0 } else { 1_000 },
             slice: 1 + prng.below(60) as usize,
             ..LISTING
@@ -255,7 +255,7 @@ fn what_clients_see_is_the_list() {
         let mut exceptions = vec![exception(GUILD, false, false), exception(5, true, true)];
         exceptions.extend([ROLES[0], ROLES[2]].map(|role| exception(role, false, true)));
         let kinds = [Viewers::Everyone, Viewers::But(exceptions.into())];
-        let mut lists = Lists::default();
+        let mut lists = MemberLists::default();
         let mut clients: Vec<Client> = (0..4).map(|_| Client::default()).collect();
         let mut now = Time::from_millis(1);
         let mut posts = Vec::new();
@@ -263,7 +263,7 @@ fn what_clients_see_is_the_list() {
             let calm = step >= 200;
             for _ in 0..if calm { 0 } else { prng.below(4) } {
                 let user = UserId::new(prng.below(size));
-                let before = hall.stood(user);
+                let before = hall.state_before(user);
                 match prng.below(6) {
                     0 => drop(hall.members.remove(&user)),
                     1 => drop(hall.members.insert(user, (person(user.get(), &mut prng), Presence::OFFLINE))),
@@ -279,7 +279,7 @@ fn what_clients_see_is_the_list() {
                         }
                     }
                 }
-                hall.restand(&mut lists, user, before);
+                hall.update_lists(&mut lists, user, before);
             }
             if !calm || step == 200 {
                 let which = prng.below(4) as u32;
@@ -317,22 +317,22 @@ fn what_clients_see_is_the_list() {
                 lists.look(look, &facts, hall.counts(), listing);
                 // Now and then somebody has written to the store beside the server.
                 if prng.chance(1, 40) {
-                    lists.renew_everybody();
+                    lists.renew_all_members();
                 }
-                if lists.want_everybody() && prng.chance(9, 10) {
+                if lists.want_all_members() && prng.chance(9, 10) {
                     let all: Vec<Arc<Member>> =
                         hall.members.values().map(|(member, _)| Arc::new(member.member())).collect();
-                    lists.know_everybody(Some(&all), &facts);
+                    lists.know_all_members(Some(&all), &facts);
                 } else if prng.chance(1, 20) {
-                    lists.know_everybody(None, &facts);
+                    lists.know_all_members(None, &facts);
                 }
             }
             now = now + std::time::Duration::from_millis(250);
             if calm {
-                lists.know_everybody(None, &facts);
+                lists.know_all_members(None, &facts);
             }
             lists.begin_round(now, &hall, &facts, listing);
-            while lists.attend(now, &hall, GuildId::new(GUILD), listing, &mut posts) && (calm || prng.chance(1, 2)) {}
+            while lists.advance(now, &hall, GuildId::new(GUILD), listing, &mut posts) && (calm || prng.chance(1, 2)) {}
             lists.invariants();
             for (core, windows) in posts.drain(..) {
                 for (which, client) in
@@ -383,8 +383,8 @@ fn what_clients_see_is_the_list() {
             }
             for (viewers, _) in client.looks.keys() {
                 let (guild, everybody) = (GuildId::new(GUILD), &lists.everybody);
-                let scene = Scene { now, guild, everybody, roster: &hall, crowds: Duration::ZERO };
-                let head = lists.of[viewers].head(&scene);
+                let context = RenderContext { now, guild, everybody, roster: &hall, cooldown: Duration::ZERO };
+                let head = lists.of[viewers].head(&context);
                 let head: Value = serde_json::from_str(&format!("{}}}", String::from_utf8_lossy(&head))).unwrap();
                 assert_eq!(client.heads[viewers], head.to_string(), "seed {seed}: the numbers are right");
             }
@@ -412,7 +412,7 @@ fn look_away(viewers: &Viewers, unseen: impl IntoIterator<Item = u32>) -> Look {
 struct Guildhall {
     hall: Hall,
     facts: Facts,
-    lists: Lists,
+    lists: MemberLists,
     now: Time,
     posts: Vec<Post>,
 }
@@ -422,25 +422,25 @@ impl Guildhall {
         let mut prng = Prng::new(1);
         let facts = facts(&mut prng);
         let hall = Hall::new((1..=members).map(|id| (person(id, &mut prng), online())));
-        Guildhall { hall, facts, lists: Lists::default(), now: Time::from_millis(1), posts: Vec::new() }
+        Guildhall { hall, facts, lists: MemberLists::default(), now: Time::from_millis(1), posts: Vec::new() }
     }
 
-    fn look(&mut self, look: Look, listing: Listing) {
+    fn look(&mut self, look: Look, listing: ListSettings) {
         self.lists.look(look, &self.facts, self.hall.counts(), listing);
     }
 
-    fn turn(&mut self, listing: Listing) -> bool {
-        let more = self.lists.attend(self.now, &self.hall, GuildId::new(GUILD), listing, &mut self.posts);
+    fn turn(&mut self, listing: ListSettings) -> bool {
+        let more = self.lists.advance(self.now, &self.hall, GuildId::new(GUILD), listing, &mut self.posts);
         self.lists.invariants();
         more
     }
 
-    fn tick(&mut self, listing: Listing) {
+    fn tick(&mut self, listing: ListSettings) {
         self.now = self.now + limits::TICK;
         self.lists.begin_round(self.now, &self.hall, &self.facts, listing);
     }
 
-    fn told(&self, of: impl Fn(Addressee) -> bool) -> usize {
+    fn count_sent(&self, of: impl Fn(Addressee) -> bool) -> usize {
         self.posts.iter().filter(|(_, windows)| of(windows.to)).count()
     }
 }
@@ -471,7 +471,7 @@ fn a_window_that_many_look_at_is_updated_less_often() {
         guild.tick(LISTING);
         while guild.turn(LISTING) {}
     }
-    let updates = guild.told(updates);
+    let updates = guild.count_sent(updates);
     assert!((2..=3).contains(&updates), "{updates} in half a minute, of 100,000 writes each");
 }
 
@@ -485,7 +485,7 @@ fn a_crowd_does_not_hold_up_who_looks_elsewhere() {
         guild.tick(LISTING);
         while guild.turn(LISTING) {}
     }
-    assert!(guild.told(|to| to == Addressee::Block(2)) > 35, "at every tick");
+    assert!(guild.count_sent(|to| to == Addressee::Block(2)) > 35, "at every tick");
 }
 
 #[test]
@@ -496,16 +496,16 @@ fn all_windows_together_take_a_bounded_share_of_a_core() {
         let mut longest = Duration::ZERO;
         for _ in 0..80 {
             // One who flaps moves all others.
-            let user = guild.hall.members.values().map(|(member, _)| Line::of(member)).min().unwrap().user();
+            let user = guild.hall.members.values().map(|(member, _)| NameKey::of(member)).min().unwrap().user();
             guild.hall.flip(&mut guild.lists, user);
             guild.tick(LISTING);
-            let before = guild.told(updates);
+            let before = guild.count_sent(updates);
             while guild.turn(LISTING) {}
-            let told = (guild.told(updates) - before) as u32;
+            let told = (guild.count_sent(updates) - before) as u32;
             let round = told * (limits::LIST_COMPARED_TIME + lookers * limits::LIST_LOOKER_TIME);
             longest = longest.max(round);
         }
-        let updates = guild.told(updates) as u32;
+        let updates = guild.count_sent(updates) as u32;
         let share = updates * (limits::LIST_COMPARED_TIME + lookers * limits::LIST_LOOKER_TIME);
         let time = 80 * limits::TICK;
         assert!(share <= time + longest, "{updates} updates of {lookers} in {time:?}");
@@ -524,7 +524,7 @@ fn those_who_scroll_do_not_hold_up_what_others_look_at() {
     }
     guild.hall.flip(&mut guild.lists, UserId::new(1));
     guild.tick(LISTING);
-    while guild.told(|to| to == Addressee::Block(40)) == 0 {
+    while guild.count_sent(|to| to == Addressee::Block(40)) == 0 {
         guild.look(look(&Viewers::Everyone, turns % 30..turns % 30 + 20, 1), LISTING);
         guild.turn(LISTING);
         turns += 1;
@@ -538,13 +538,13 @@ fn a_list_that_is_being_made_does_not_hold_up_another_one() {
     let (first, second) = (Viewers::Everyone, hidden(2));
     guild.look(look(&second, [0], 1), LISTING);
     while guild.turn(LISTING) {}
-    let slow = Listing { slice: 1, ..LISTING };
+    let slow = ListSettings { slice: 1, ..LISTING };
     guild.look(look(&first, [0], 1), slow);
     guild.posts.clear();
     guild.look(look(&second, [1], 1), slow);
     guild.turn(slow);
     guild.turn(slow);
-    assert_eq!(guild.told(answers), 1, "who looks at a list that is there is answered");
+    assert_eq!(guild.count_sent(answers), 1, "who looks at a list that is there is answered");
     let mut turns = 0;
     guild.look(look(&hidden(3), [0], 1), slow);
     while guild.turn(slow) {
@@ -563,7 +563,7 @@ fn rows_that_were_rendered_are_kept_only_where_many_look_and_not_for_long() {
     while guild.turn(LISTING) {}
     let kept = |guild: &Guildhall| {
         let windows = guild.lists.of[&Viewers::Everyone].windows.values();
-        windows.filter(|window| window.told.as_ref().is_some_and(|told| told.whole.is_some())).count()
+        windows.filter(|window| window.last_sent.as_ref().is_some_and(|told| told.whole.is_some())).count()
     };
     assert_eq!(kept(&guild), 1);
     // While a round is not finished, and while none may begin.
@@ -581,16 +581,16 @@ fn whoever_begins_to_look_is_told_what_others_were_told() {
     let mut clients = [Client::default(), Client::default()];
     guild.posts.drain(..).for_each(|(_, windows)| clients[0].apply(&windows));
     // One goes, one looks different, and before that is told a second one looks.
-    let gone = guild.hall.stood(UserId::new(7));
+    let gone = guild.hall.state_before(UserId::new(7));
     guild.hall.members.remove(&UserId::new(7));
-    guild.hall.restand(&mut guild.lists, UserId::new(7), gone);
-    let before = guild.hall.stood(UserId::new(8));
+    guild.hall.update_lists(&mut guild.lists, UserId::new(7), gone);
+    let before = guild.hall.state_before(UserId::new(8));
     guild.hall.members.get_mut(&UserId::new(8)).unwrap().1.add(
         Status::Online,
         Platform::Mobile,
         &Activities::default(),
     );
-    guild.hall.restand(&mut guild.lists, UserId::new(8), before);
+    guild.hall.update_lists(&mut guild.lists, UserId::new(8), before);
     guild.look(look(&Viewers::Everyone, [0], 2), LISTING);
     while guild.turn(LISTING) {}
     guild.posts.drain(..).for_each(|(_, windows)| clients[1].apply(&windows));
@@ -610,21 +610,21 @@ fn whoever_begins_to_look_is_told_what_others_were_told() {
 
 #[test]
 fn a_list_for_which_there_is_no_room_waits_until_nobody_looks_at_another() {
-    let listing = Listing { lines: 350, ..LISTING };
+    let listing = ListSettings { lines: 350, ..LISTING };
     let mut guild = Guildhall::new(100);
     for number in 1..=3 {
         guild.look(look(&hidden(number), [0], 1), listing);
     }
     while guild.turn(listing) {}
-    assert_eq!(guild.told(answers), 3);
+    assert_eq!(guild.count_sent(answers), 3);
     guild.look(look(&hidden(4), [0], 1), listing);
     guild.tick(listing);
-    assert!(!guild.turn(listing), "nothing to do until there is room");
-    assert_eq!(guild.told(answers), 3);
+    assert!(!guild.turn(listing), "nothing to do until there is budget");
+    assert_eq!(guild.count_sent(answers), 3);
     guild.look(look_away(&hidden(2), [0]), listing);
     guild.tick(listing);
     while guild.turn(listing) {}
-    assert_eq!(guild.told(answers), 4);
+    assert_eq!(guild.count_sent(answers), 4);
     assert!(!guild.lists.of.contains_key(&hidden(2)) && guild.lists.of.len() == 3);
     let lines: usize = guild.lists.of.values().map(|list| list.order.len()).sum();
     assert!(lines <= listing.lines);
@@ -632,11 +632,11 @@ fn a_list_for_which_there_is_no_room_waits_until_nobody_looks_at_another() {
 
 #[test]
 fn one_list_is_made_however_large_it_is() {
-    let listing = Listing { lines: 10, ..LISTING };
+    let listing = ListSettings { lines: 10, ..LISTING };
     let mut guild = Guildhall::new(100);
     guild.look(look(&Viewers::Everyone, [0], 1), listing);
     while guild.turn(listing) {}
-    assert_eq!(guild.told(answers), 1);
+    assert_eq!(guild.count_sent(answers), 1);
 }
 
 #[test]
@@ -646,5 +646,5 @@ fn windows_whose_rows_have_no_numbers_are_passed_over() {
     assert!(guild.lists.is_empty() || !guild.turn(LISTING));
     guild.look(look(&Viewers::Everyone, [limits::LIST_BLOCK_LAST], 1), LISTING);
     while guild.turn(LISTING) {}
-    assert_eq!(guild.told(answers), 1);
+    assert_eq!(guild.count_sent(answers), 1);
 }

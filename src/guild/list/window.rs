@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::UserId;
-use crate::guild::list::order::{Mark, Rows};
+use crate::guild::list::order::{RowKey, Rows};
 use crate::limits;
 use crate::mail::site::Site;
 
@@ -21,12 +21,12 @@ pub(super) struct Window {
     /// Cores where somebody does, and how many at most since the last of them began.
     pub cores: SmallVec<[(Site, u32); 2]>,
     /// What they were last sent; `None` until somebody was.
-    pub told: Option<Told>,
+    pub last_sent: Option<LastSent>,
 }
 
 /// What those who look at a window were last sent.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct LastSent {
     pub rows: Rows,
     /// The numbers that came with it.
     pub head: Bytes,
@@ -38,7 +38,7 @@ pub(super) struct Told {
     pub whole: Option<(Bytes, bool)>,
 }
 
-impl Told {
+impl LastSent {
     /// Whether numbers alone are worth an event again.
     pub fn numbers_are_due(&self, now: Time) -> bool {
         now.since(self.at) >= limits::LIST_NUMBERS_TIME
@@ -57,15 +57,9 @@ impl Window {
     }
 }
 
-/// First and last place of a window.
-pub(super) fn range(block: u32) -> (u32, u32) {
-    let first = block * limits::LIST_BLOCK;
-    (first, first + limits::LIST_BLOCK - 1)
-}
-
 /// A change of rows, by places in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum RowChange {
     /// The row there goes.
     Delete(usize),
     /// What then is there comes in.
@@ -76,40 +70,45 @@ pub(super) enum Step {
 
 /// The way from rows to other rows; `None` if it is simpler to send all of them. `whole`: nobody has been sent rows of the list
 /// elsewhere. `changed`: who looks different.
-pub(super) fn steps(before: &Rows, after: &Rows, whole: bool, changed: impl Fn(UserId) -> bool) -> Option<Vec<Step>> {
+pub(super) fn steps(
+    before: &Rows,
+    after: &Rows,
+    whole: bool,
+    changed: impl Fn(UserId) -> bool,
+) -> Option<Vec<RowChange>> {
     let full = limits::LIST_BLOCK as usize;
-    let whole = whole && before.marks.len() < full && after.marks.len() < full;
-    if before.marks.len() != after.marks.len() && !whole {
+    let whole = whole && before.keys.len() < full && after.keys.len() < full;
+    if before.keys.len() != after.keys.len() && !whole {
         return None;
     }
-    let origins = origins(&before.marks, &after.marks);
+    let origins = origins(&before.keys, &after.keys);
     let mut steps = Vec::new();
     // From behind, so that no deletion moves what another one names.
     let mut staying = origins.iter().rev().flatten().peekable();
-    for place in (0..before.marks.len()).rev() {
+    for place in (0..before.keys.len()).rev() {
         if staying.next_if(|origin| **origin == place).is_none() {
-            steps.push(Step::Delete(place));
+            steps.push(RowChange::Delete(place));
         }
     }
     let deleted = steps.len();
-    for (place, mark) in after.marks.iter().enumerate() {
-        let looks_different = || match *mark {
-            Mark::Group(id) => before.group(id) != after.group(id),
-            Mark::Member(user) => changed(user),
+    for (place, key) in after.keys.iter().enumerate() {
+        let looks_different = || match *key {
+            RowKey::Group(id) => before.group(id) != after.group(id),
+            RowKey::Member(user) => changed(user),
         };
         match origins[place] {
-            None => steps.push(Step::Insert(place)),
-            Some(_) if looks_different() => steps.push(Step::Update(place)),
+            None => steps.push(RowChange::Insert(place)),
+            Some(_) if looks_different() => steps.push(RowChange::Update(place)),
             Some(_) => {}
         }
     }
     let written = steps.len() - deleted;
-    (4 * written <= 3 * after.marks.len().max(8)).then_some(steps)
+    (4 * written <= 3 * after.keys.len().max(8)).then_some(steps)
 }
 
 /// For each row where it was, if it stays; those places ascend. Rows of both sides are walked together; where they differ, the
 /// nearer of the two is looked for. Nearly always a few rows have come or gone at the ends, and it is one walk.
-fn origins(before: &[Mark], after: &[Mark]) -> Vec<Option<usize>> {
+fn origins(before: &[RowKey], after: &[RowKey]) -> Vec<Option<usize>> {
     let mut origins = vec![None; after.len()];
     let (mut from, mut to) = (0, 0);
     while from < before.len() && to < after.len() {
@@ -118,8 +117,8 @@ fn origins(before: &[Mark], after: &[Mark]) -> Vec<Option<usize>> {
             (from, to) = (from + 1, to + 1);
             continue;
         }
-        let came = before[from..].iter().position(|mark| *mark == after[to]);
-        let went = after[to..].iter().position(|mark| *mark == before[from]);
+        let came = before[from..].iter().position(|key| *key == after[to]);
+        let went = after[to..].iter().position(|key| *key == before[from]);
         match (came, went) {
             (None, _) => to += 1,
             (Some(_), None) => from += 1,
@@ -136,8 +135,8 @@ mod tests {
     use crate::base::prng::Prng;
 
     fn rows(of: impl IntoIterator<Item = u64>) -> Rows {
-        let marks = of.into_iter().map(|id| Mark::Member(UserId::new(id))).collect();
-        Rows { marks, groups: SmallVec::new(), first: None }
+        let keys = of.into_iter().map(|id| RowKey::Member(UserId::new(id))).collect();
+        Rows { keys, groups: SmallVec::new(), first: None }
     }
 
     #[test]
@@ -145,16 +144,16 @@ mod tests {
         let (before, after) = (rows(1..=100), rows([7_000].into_iter().chain(1..=99)));
         assert_eq!(
             steps(&before, &after, false, |_| false),
-            Some(vec![Step::Delete(99), Step::Insert(0)]),
+            Some(vec![RowChange::Delete(99), RowChange::Insert(0)]),
             "in every window behind it"
         );
         assert_eq!(
             steps(&after, &before, false, |user| user == UserId::new(50)),
-            Some(vec![Step::Delete(0), Step::Update(49), Step::Insert(99)])
+            Some(vec![RowChange::Delete(0), RowChange::Update(49), RowChange::Insert(99)])
         );
         let moved = rows((2..=100).chain([1]));
-        assert_eq!(steps(&before, &moved, false, |_| false), Some(vec![Step::Delete(0), Step::Insert(99)]));
-        assert_eq!(steps(&moved, &before, false, |_| false), Some(vec![Step::Delete(99), Step::Insert(0)]));
+        assert_eq!(steps(&before, &moved, false, |_| false), Some(vec![RowChange::Delete(0), RowChange::Insert(99)]));
+        assert_eq!(steps(&moved, &before, false, |_| false), Some(vec![RowChange::Delete(99), RowChange::Insert(0)]));
     }
 
     #[test]
@@ -174,21 +173,21 @@ mod tests {
             };
             let (before, after) = (any(count), any(count));
             let Some(steps) = steps(&before, &after, true, |_| false) else { continue };
-            let mut marks = before.marks.clone();
+            let mut keys = before.keys.clone();
             for step in steps {
                 match step {
-                    Step::Delete(place) => drop(marks.remove(place)),
-                    Step::Insert(place) => marks.insert(place, after.marks[place]),
-                    Step::Update(_) => unreachable!("nobody has changed"),
+                    RowChange::Delete(place) => drop(keys.remove(place)),
+                    RowChange::Insert(place) => keys.insert(place, after.keys[place]),
+                    RowChange::Update(_) => unreachable!("nobody has changed"),
                 }
             }
-            assert_eq!(marks, after.marks);
+            assert_eq!(keys, after.keys);
         }
     }
 
     /// Ten thousand of them are ten thousand times this.
     #[test]
     fn a_row_that_was_told_takes_two_words() {
-        assert_eq!(size_of::<Mark>(), 16);
+        assert_eq!(size_of::<RowKey>(), 16);
     }
 }

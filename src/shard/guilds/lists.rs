@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
-use crate::guild::list::Listing;
+use crate::guild::list::ListSettings;
 use crate::mail::listing::Look;
 use crate::mail::outbox::Outbox;
 use crate::mail::to_home::ToHome;
@@ -18,7 +18,7 @@ use crate::store::{Found, Query, StoreError};
 /// Guilds with member lists that somebody looks at.
 #[derive(Debug)]
 pub(super) struct Lists {
-    settings: Listing,
+    settings: ListSettings,
     guilds: BTreeSet<GuildId>,
     /// Those that have something to do, each once.
     busy: VecDeque<GuildId>,
@@ -26,7 +26,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    pub(super) fn new(settings: Listing) -> Lists {
+    pub(super) fn new(settings: ListSettings) -> Lists {
         Lists { settings, guilds: BTreeSet::new(), busy: VecDeque::new(), queued: BTreeSet::new() }
     }
 
@@ -62,7 +62,7 @@ impl Guilds {
     /// Guild: all members are looked up, if lists want to know them.
     fn look_up_everybody(&mut self, guild: GuildId, out: &mut Outbox) {
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        if hosted.guild.wants_everybody(self.lists.settings) {
+        if hosted.guild.wants_all_members(self.lists.settings) {
             let limit = self.lists.settings.offline_up_to as u32;
             let query = Query::Members { guild, after: UserId::new(0), limit };
             self.jobs.query(query, Waiting::Everybody(guild), out);
@@ -80,7 +80,7 @@ impl Guilds {
                 None
             }
         };
-        hosted.guild.know_everybody(found);
+        hosted.guild.know_all_members(found);
         self.lists.busy(guild);
     }
 
@@ -107,7 +107,7 @@ impl Guilds {
     pub(in crate::shard) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
         let Some(guild) = self.lists.next() else { return };
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        let (posts, more) = hosted.guild.attend_lists(now, self.lists.settings);
+        let (posts, more) = hosted.guild.advance_lists(now, self.lists.settings);
         for (core, windows) in posts {
             out.post(core, ToHome::Windows(windows));
         }

@@ -16,7 +16,7 @@ use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId};
 use crate::base::idmap::IdMap;
 use crate::guild::Guild;
-use crate::guild::list::Listing;
+use crate::guild::list::ListSettings;
 use crate::mail::ask::Ask;
 use crate::mail::ask::claim::Claim;
 use crate::mail::outbox::Outbox;
@@ -92,7 +92,7 @@ enum Waiting {
 
 impl Guilds {
     /// No guild so far.
-    pub(super) fn new(listing: Listing) -> Guilds {
+    pub(super) fn new(listing: ListSettings) -> Guilds {
         Guilds {
             guilds: IdMap::default(),
             channels: IdMap::default(),

@@ -17,7 +17,7 @@ use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::mail::to_guild::ToGuild;
 use crate::mail::to_user::ToUser;
-use crate::session::body::Body;
+use crate::session::body::EventBody;
 use crate::session::{Attaching, Session, Stage};
 use crate::shard::context::Context;
 use crate::shard::home::Home;
@@ -72,7 +72,7 @@ impl Home {
             return;
         }
         if !seen.is_empty() {
-            session.aside.get_or_insert_default().awaited = seen.iter().copied().collect();
+            session.rare.get_or_insert_default().awaited = seen.iter().copied().collect();
         }
         let flags = account.application_flags();
         let ready = Ready {
@@ -95,7 +95,7 @@ impl Home {
         };
         let mut json = Vec::with_capacity(READY_BYTES);
         serde_json::to_writer(&mut json, &ready).expect("READY is JSON");
-        session.dispatch(Body::new(EventName::Ready, Bytes::from(json), now));
+        session.dispatch(EventBody::new(EventName::Ready, Bytes::from(json), now));
         let coming = coming(session);
         cx.metrics.record(Metric::IdentifyToReady, now.since(identified_at));
         // To wait in line is no sign that the core is slow.

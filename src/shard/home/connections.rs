@@ -15,8 +15,8 @@ use crate::mail::session_id::SessionId;
 use crate::mail::terms::{Conduct, Terms};
 use crate::mail::to_guild::ToGuild;
 use crate::mail::to_user::ToUser;
-use crate::relay::Aftermath;
-use crate::session::body::Body;
+use crate::relay::Effects;
+use crate::session::body::EventBody;
 use crate::session::connection::{Connection, Released};
 use crate::session::replay::Replay;
 use crate::session::{Attaching, Holds, Session, Stage};
@@ -190,9 +190,9 @@ impl Home {
             replay: Replay::default(),
             sent_s: 1,
             unsent_bytes: 0,
-            owed_s: 1,
+            replay_until: 1,
             seats: SmallVec::new(),
-            aside: None,
+            rare: None,
         };
         let session_key = self.sessions.insert(session);
         let id = SessionId { home, key: session_key, secret };
@@ -225,7 +225,7 @@ impl Home {
         if session.user != user || session.stage != Stage::Ready {
             return self.refuse(cx, key);
         }
-        if session.absorb_all().is_err() {
+        if session.take_from_journals().is_err() {
             self.end_session(cx, now, session_key, out);
             return self.refuse(cx, key);
         }
@@ -252,8 +252,8 @@ impl Home {
             std::ops::ControlFlow::Continue(())
         });
         session.unsent_bytes = unsent;
-        session.owed_s = session.replay.next_s();
-        session.dispatch(Body::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
+        session.replay_until = session.replay.next_s();
+        session.dispatch(EventBody::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if let Some(older) = older {
             self.note_cut(cx, now, session_key, out);
             // At once: it may be full, and nobody reads what it holds.
@@ -347,7 +347,7 @@ impl Home {
             connection.invalidate_session(false);
             self.list_connection(connection_key);
         }
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         for guild in guilds {
             if let Some(relay) = self.relays.get_mut(&guild) {
                 relay.leave(key, &mut self.sessions, &mut after);
@@ -442,7 +442,7 @@ mod tests {
         let begun = shard.connection(older).and_then(Connection::session).expect("it has begun");
         let session = shard.home.sessions.get_mut(begun).expect("it has begun");
         session.stage = Stage::Ready;
-        session.dispatch(Body::new(EventName::Ready, b"{}".as_slice().into(), NOW));
+        session.dispatch(EventBody::new(EventName::Ready, b"{}".as_slice().into(), NOW));
         let id = session.id;
         shard.pending_written(NOW, older, 0, b"half a frame".to_vec());
         let newer = shard.open(NOW, terms);

@@ -7,7 +7,7 @@ use crate::base::slab::Key;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::to_guild::ToGuild;
-use crate::relay::Aftermath;
+use crate::relay::Effects;
 use crate::session::Session;
 use crate::session::connection::Connection;
 use crate::shard::context::Context;
@@ -15,7 +15,7 @@ use crate::shard::home::Home;
 
 impl Home {
     /// Does what a relay left to be done.
-    pub(super) fn clear_up(&mut self, cx: &mut Context, now: Time, after: Aftermath, out: &mut Outbox) {
+    pub(super) fn clear_up(&mut self, cx: &mut Context, now: Time, after: Effects, out: &mut Outbox) {
         self.flushing.begun.extend(after.walks);
         for session in after.ready {
             self.list_session(session);
@@ -29,10 +29,10 @@ impl Home {
         for look in after.looks {
             out.post(cx.placement.owner(look.guild), ToGuild::Look(Box::new(look)));
         }
-        if let Some(guild) = after.blinded {
+        if let Some(guild) = after.stale_permissions {
             self.shown.blind(guild);
         }
-        for looker in after.hungry {
+        for looker in after.pending {
             self.show_more(cx, now, looker, out);
         }
         if let Some(guild) = after.unread {

@@ -92,18 +92,18 @@ impl Slice {
 
     /// Keeps a part for later.
     fn set_aside(&mut self, part: usize) -> Slice {
-        let aside = Slice { sockets: self.sockets / part, bytes: self.bytes / part, visits: self.visits / part };
-        self.sockets -= aside.sockets;
-        self.bytes -= aside.bytes;
-        self.visits -= aside.visits;
-        aside
+        let rare = Slice { sockets: self.sockets / part, bytes: self.bytes / part, visits: self.visits / part };
+        self.sockets -= rare.sockets;
+        self.bytes -= rare.bytes;
+        self.visits -= rare.visits;
+        rare
     }
 
     /// The part is used after all.
-    fn add(&mut self, aside: Slice) {
-        self.sockets += aside.sockets;
-        self.bytes += aside.bytes;
-        self.visits += aside.visits;
+    fn add(&mut self, rare: Slice) {
+        self.sockets += rare.sockets;
+        self.bytes += rare.bytes;
+        self.visits += rare.visits;
     }
 }
 
@@ -128,8 +128,8 @@ impl Home {
         out: &mut Outbox,
     ) -> bool {
         let work = std::mem::take(&mut self.flushing.packer.work);
-        cx.metrics.count(Counter::TextsCompressed, work.alone + work.behind);
-        cx.metrics.count(Counter::TextsCompressedBehind, work.behind);
+        cx.metrics.count(Counter::TextsCompressed, work.independent + work.chained);
+        cx.metrics.count(Counter::TextsCompressedBehind, work.chained);
         self.let_in(cx, now, out);
         let mut slice =
             Slice { sockets: budget.max(1), bytes: limits::FLUSH_SLICE_BYTES, visits: limits::FANOUT_SLICE };
@@ -147,7 +147,7 @@ impl Home {
     fn serve(&mut self, cx: &mut Context, now: Time, sockets: &mut impl Sockets, slice: &mut Slice, out: &mut Outbox) {
         // Newcomers have much to be told, and all at once. While there are walks too they get half, so that nobody waits for them.
         let walks = !self.flushing.begun.is_empty() || !self.flushing.walks.is_empty();
-        let aside = walks.then(|| slice.set_aside(limits::WALKS_PART));
+        let rare = walks.then(|| slice.set_aside(limits::WALKS_PART));
         while !slice.is_over()
             && let Some(key) = self.flushing.ready.pop_front()
         {
@@ -160,18 +160,18 @@ impl Home {
                 }
             }
         }
-        if let Some(aside) = aside {
-            slice.add(aside);
+        if let Some(rare) = rare {
+            slice.add(rare);
         }
         let going_on = !self.flushing.walks.is_empty();
-        let aside = going_on.then(|| slice.set_aside(limits::WALKS_PART));
+        let rare = going_on.then(|| slice.set_aside(limits::WALKS_PART));
         while !slice.is_over()
             && let Some(walk) = self.flushing.begun.pop_front()
         {
             self.walk(cx, now, walk, sockets, slice, out);
         }
-        if let Some(aside) = aside {
-            slice.add(aside);
+        if let Some(rare) = rare {
+            slice.add(rare);
         }
         while !slice.is_over()
             && let Some(walk) = self.flushing.walks.pop_front()
@@ -267,9 +267,9 @@ impl Home {
         let Some(session_key) = connection.session() else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let absorbed = match guild {
-            None => session.absorb_all(),
+            None => session.take_from_journals(),
             // A bot in thousands of guilds is visited for one.
-            Some(guild) => session.seat_in(guild).map_or(Ok(0), |seat| session.absorb(seat)),
+            Some(guild) => session.seat_in(guild).map_or(Ok(0), |seat| session.take_from_journal(seat)),
         };
         if absorbed.is_err() {
             self.end_session(cx, now, session_key, out);
@@ -328,12 +328,12 @@ impl Home {
         let (assemblies, packer, metrics) = (&mut self.flushing.assemblies, &mut self.flushing.packer, &mut cx.metrics);
         let mut told = |published, times| tell(metrics, now, published, times);
         // What is sent again after a resume is reckoned otherwise.
-        let (s, alone) = (session.sent_s, session.owed_s > session.sent_s);
+        let (s, alone) = (session.sent_s, session.replay_until > session.sent_s);
         let (assembly, result) = connection.assemble(assemblies, &session.replay, s, alone, packer, &mut told);
         let count = assembly.published.len() as u64;
         let length = assembly.bytes.len();
         // What is sent again after a resume was late through the client's absence.
-        let again = session.owed_s.saturating_sub(session.sent_s).min(count) as usize;
+        let again = session.replay_until.saturating_sub(session.sent_s).min(count) as usize;
         session.sent_s += count;
         session.unsent_bytes = session.unsent_bytes.saturating_sub(assembly.bodies);
         assembly.written(again);

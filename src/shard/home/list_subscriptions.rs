@@ -15,9 +15,9 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::listing::{Addressee, Windows};
 use crate::mail::outbox::Outbox;
-use crate::relay::Aftermath;
+use crate::relay::Effects;
 use crate::session::Holds;
-use crate::session::body::{Body, SharedBody};
+use crate::session::body::{EventBody, SharedBody};
 use crate::shard::context::Context;
 use crate::shard::home::Home;
 use crate::shard::home::memory_limit::Holding;
@@ -29,7 +29,7 @@ pub(super) struct Shown {
     /// What of it is in memory.
     held: Holding,
     /// Windows that were lately shown to somebody who began to look.
-    bodies: VecDeque<Weak<Body>>,
+    bodies: VecDeque<Weak<EventBody>>,
     /// Who waits for memory, the longest waiting first.
     waiting: VecDeque<(GuildId, Key)>,
     queued: BTreeSet<(GuildId, Key)>,
@@ -65,8 +65,8 @@ impl Shown {
         let name = EventName::GuildMemberListUpdate;
         let (json, published) = (&windows.body, windows.published);
         match windows.to {
-            Addressee::Block(_) => Body::counted(name, json.clone(), published, self.held.purse()),
-            Addressee::Closer(..) => Body::new(name, json.clone(), published),
+            Addressee::Block(_) => EventBody::counted(name, json.clone(), published, self.held.budget()),
+            Addressee::Closer(..) => EventBody::new(name, json.clone(), published),
             Addressee::Opener(..) => {
                 // The same bytes in memory, which nobody else is given as long as that body lives.
                 let same = |body: &SharedBody| std::ptr::eq(&**body.json().0, &**json);
@@ -75,7 +75,7 @@ impl Shown {
                 let body = match known {
                     Some(body) if body.published == published => body,
                     Some(body) => body.again(published),
-                    None => Body::counted(name, json.clone(), published, self.held.purse()),
+                    None => EventBody::counted(name, json.clone(), published, self.held.budget()),
                 };
                 self.bodies.truncate(limits::LIST_BODIES - 1);
                 self.bodies.push_front(Rc::downgrade(&body));
@@ -118,7 +118,7 @@ impl Home {
                 self.shown.waiting.push_back((guild, key));
             }
         } else {
-            let hungry = &mut session.aside.get_or_insert_default().hungry;
+            let hungry = &mut session.rare.get_or_insert_default().pending_lists;
             if !hungry.contains(&guild) {
                 hungry.push(guild);
             }
@@ -127,8 +127,8 @@ impl Home {
 
     fn open_windows(&mut self, cx: &mut Context, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&guild) else { return };
-        let mut after = Aftermath::default();
-        relay.look_again(key, false, true, &mut self.sessions, &mut after);
+        let mut after = Effects::default();
+        relay.recheck(key, false, true, &mut self.sessions, &mut after);
         self.clear_up(cx, now, after, out);
     }
 
@@ -138,9 +138,9 @@ impl Home {
             return;
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(aside) = session.aside.as_mut() else { return };
-        let hungry = std::mem::take(&mut aside.hungry);
-        session.put_aside();
+        let Some(rare) = session.rare.as_mut() else { return };
+        let hungry = std::mem::take(&mut rare.pending_lists);
+        session.release_rare();
         for guild in hungry {
             self.show_more(cx, now, (guild, key), out);
         }
@@ -172,14 +172,14 @@ impl Home {
     /// A session has lost its connection.
     pub(super) fn close_eyes(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key).filter(|session| !session.bot) else { return };
-        if let Some(aside) = &mut session.aside {
-            aside.hungry.clear();
+        if let Some(rare) = &mut session.rare {
+            rare.pending_lists.clear();
         }
-        session.put_aside();
-        let mut after = Aftermath::default();
+        session.release_rare();
+        let mut after = Effects::default();
         for seat in &session.seats {
             if let Some(relay) = self.relays.get_mut(&seat.guild) {
-                relay.close_eyes(key, &mut after);
+                relay.suspend(key, &mut after);
             }
         }
         self.clear_up(cx, now, after, out);
@@ -188,10 +188,10 @@ impl Home {
     /// A session has a connection again.
     pub(super) fn open_eyes(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get(key).filter(|session| !session.bot) else { return };
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         for guild in session.seats.iter().map(|seat| seat.guild).collect::<Vec<GuildId>>() {
             if let Some(relay) = self.relays.get_mut(&guild) {
-                relay.look_again(key, false, false, &mut self.sessions, &mut after);
+                relay.recheck(key, false, false, &mut self.sessions, &mut after);
             }
         }
         self.clear_up(cx, now, after, out);
@@ -201,8 +201,8 @@ impl Home {
     pub(in crate::shard) fn look_on(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         let Some(guild) = self.shown.blinded.pop_front() else { return };
         let Some(relay) = self.relays.get_mut(&guild) else { return };
-        let mut after = Aftermath::default();
-        if relay.look_on(&mut self.sessions, &mut after) {
+        let mut after = Effects::default();
+        if relay.recheck_slice(&mut self.sessions, &mut after) {
             self.shown.blind(guild);
         }
         self.clear_up(cx, now, after, out);
@@ -215,9 +215,9 @@ impl Home {
             Addressee::Opener(..) => self.shown.held.has_room(&mut self.sessions),
             Addressee::Block(_) | Addressee::Closer(..) => true,
         };
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         let body = self.shown.body(windows);
-        relay.show(windows, &body, room, &mut self.sessions, &mut after);
+        relay.update_windows(windows, &body, room, &mut self.sessions, &mut after);
         for key in &after.ready {
             if let Some(session) = self.sessions.get_mut(*key) {
                 self.shown.held.hold(*key, session);
@@ -233,7 +233,7 @@ impl Home {
         assert_eq!(waiting.len(), self.shown.waiting.len(), "nobody waits twice");
         assert_eq!(waiting, self.shown.queued);
         for (_, session) in self.sessions.iter() {
-            let hungry = session.aside.as_ref().is_some_and(|aside| !aside.hungry.is_empty());
+            let hungry = session.rare.as_ref().is_some_and(|rare| !rare.pending_lists.is_empty());
             assert!(!hungry || session.connection.is_some(), "nobody waits to read without a connection");
         }
     }
@@ -258,10 +258,10 @@ mod tests {
         };
         let bodies: Vec<SharedBody> =
             [(0, 1), (1, 1), (0, 1), (0, 2), (1, 3)].map(|(text, at)| shown.body(&windows(text, at))).into();
-        assert_eq!(shown.held.purse().bytes(), 200);
+        assert_eq!(shown.held.budget().bytes(), 200);
         assert!(Rc::ptr_eq(&bodies[0], &bodies[2]) && !Rc::ptr_eq(&bodies[0], &bodies[3]));
         assert_eq!(bodies[3].published, Time::from_millis(2), "each has its own time");
         drop(bodies);
-        assert_eq!(shown.held.purse().bytes(), 0, "what nobody holds is not kept");
+        assert_eq!(shown.held.budget().bytes(), 0, "what nobody holds is not kept");
     }
 }

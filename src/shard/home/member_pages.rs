@@ -15,9 +15,9 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::to_guild::ToGuild;
-use crate::session::body::Body;
+use crate::session::body::EventBody;
 use crate::session::connection::Connection;
-use crate::session::listing::{Chunk, MembersWanted, Step, Wanted};
+use crate::session::member_requests::{Chunk, MembersWanted, RequestStep, Wanted};
 use crate::session::{Holds, Session};
 use crate::shard::context::Context;
 use crate::shard::home::memory_limit::Holding;
@@ -75,7 +75,7 @@ impl Home {
             }
             // All members of one guild: once in 30 seconds. Source: Gateway Events/Request Guild Members (rate limit).
             let Some(session) = self.sessions.get_mut(key) else { return };
-            let asked = &mut session.aside.get_or_insert_default().members_asked;
+            let asked = &mut session.rare.get_or_insert_default().members_asked;
             let allowed_at =
                 asked.iter().find(|(guild, _)| *guild == request.guild).map(|(_, at)| *at + limits::MEMBERS_INTERVAL);
             if let Some(allowed_at) = allowed_at.filter(|allowed_at| *allowed_at > now) {
@@ -87,7 +87,7 @@ impl Home {
             asked.push((request.guild, now));
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.aside.get_or_insert_default().listings.push(request.clone()) {
+        if session.rare.get_or_insert_default().member_requests.push(request.clone()) {
             self.go_on_listing(key, out);
         } else {
             // It reads slower than it asks.
@@ -101,9 +101,9 @@ impl Home {
         if !self.is_to_be_served(key) {
             return;
         }
-        let Some(aside) = self.sessions.get_mut(key).and_then(|session| session.aside.as_mut()) else { return };
-        if aside.listings.rest() {
-            aside.listings.step = Step::Waits;
+        let Some(rare) = self.sessions.get_mut(key).and_then(|session| session.rare.as_mut()) else { return };
+        if rare.member_requests.rest() {
+            rare.member_requests.step = RequestStep::Waits;
             self.pages.waiting.push_back(key);
             self.ask_pages(out);
         }
@@ -129,24 +129,24 @@ impl Home {
             let served = self.is_to_be_served(key);
             let Some(session) = self.sessions.get_mut(key) else { continue };
             let seats = &session.seats;
-            let Some(aside) = session.aside.as_mut() else { continue };
-            aside.listings.step = Step::Rests;
+            let Some(rare) = session.rare.as_mut() else { continue };
+            rare.member_requests.step = RequestStep::Rests;
             // The guild may be gone since, or the session not be in it any more.
             let mut query = None;
-            while let Some(listing) = aside.listings.first() {
+            while let Some(listing) = rare.member_requests.first() {
                 let guild = listing.guild();
                 if seats.iter().any(|seat| seat.guild == guild) {
                     query = Some(listing.query());
                     break;
                 }
-                aside.listings.pop();
+                rare.member_requests.pop();
             }
             if let Some(query) = query.filter(|_| served) {
-                aside.listings.step = Step::Asks;
+                rare.member_requests.step = RequestStep::Asks;
                 self.pages.asked += 1;
                 self.jobs.query(query, Waiting::Members(key), out);
             } else {
-                session.put_aside();
+                session.release_rare();
             }
         }
     }
@@ -163,8 +163,8 @@ impl Home {
     ) {
         self.pages.asked -= 1;
         if let Some(session) = self.sessions.get_mut(key)
-            && let Some(aside) = session.aside.as_mut()
-            && let Some(listing) = aside.listings.first()
+            && let Some(rare) = session.rare.as_mut()
+            && let Some(listing) = rare.member_requests.first()
         {
             let guild = listing.guild();
             // It may have left the guild meanwhile.
@@ -190,13 +190,13 @@ impl Home {
                     None
                 }
             };
-            aside.listings.step = Step::Rests;
+            rare.member_requests.step = RequestStep::Rests;
             if chunk.as_ref().is_none_or(|chunk| !chunk.more) {
-                aside.listings.pop();
+                rare.member_requests.pop();
             }
             if let Some(Chunk { json, .. }) = chunk {
                 self.pages.held.hold(key, session);
-                let body = Body::counted(EventName::GuildMembersChunk, json.into(), now, self.pages.held.purse());
+                let body = EventBody::counted(EventName::GuildMembersChunk, json.into(), now, self.pages.held.budget());
                 session.dispatch(body);
             }
             // When it is sent, the next one is due.
@@ -215,20 +215,20 @@ impl Home {
         assert_eq!(asked, self.pages.asked);
         assert!(asked <= limits::MEMBERS_PAGES_MAX, "{asked} pages at once");
         let step = |key: Key| {
-            let aside = self.sessions.get(key).map(|session| session.aside.as_ref());
-            aside.map(|aside| aside.map_or(Step::Rests, |aside| aside.listings.step))
+            let rare = self.sessions.get(key).map(|session| session.rare.as_ref());
+            rare.map(|rare| rare.map_or(RequestStep::Rests, |rare| rare.member_requests.step))
         };
         for key in &self.pages.waiting {
-            assert!(step(*key).is_none_or(|step| step == Step::Waits), "who is listed waits");
+            assert!(step(*key).is_none_or(|step| step == RequestStep::Waits), "who is listed waits");
         }
         for (key, session) in self.sessions.iter() {
-            let Some(aside) = &session.aside else { continue };
+            let Some(rare) = &session.rare else { continue };
             let waits = self.pages.waiting.iter().filter(|other| **other == key).count();
             let asks = self.jobs.values().filter_map(asking).filter(|other| *other == key).count();
-            let expected = match aside.listings.step {
-                Step::Rests => (0, 0),
-                Step::Waits => (1, 0),
-                Step::Asks => (0, 1),
+            let expected = match rare.member_requests.step {
+                RequestStep::Rests => (0, 0),
+                RequestStep::Waits => (1, 0),
+                RequestStep::Asks => (0, 1),
             };
             assert_eq!((waits, asks), expected, "{:?}", session.id);
         }
@@ -252,5 +252,5 @@ fn refuse(session: &mut Session, now: Time, request: &MembersWanted, retry_after
         None => json!({ "guild_id": request.guild }),
     };
     let body = json!({ "opcode": 8, "retry_after": retry_after, "meta": meta });
-    session.dispatch(Body::new(EventName::RateLimited, body.to_string().into(), now));
+    session.dispatch(EventBody::new(EventName::RateLimited, body.to_string().into(), now));
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use crate::base::slab::{Key, Slab};
 use crate::limits;
-use crate::session::body::Purse;
+use crate::session::body::ByteBudget;
 use crate::session::{Holds, Session};
 
 /// What is held of one kind.
@@ -17,7 +17,7 @@ use crate::session::{Holds, Session};
 pub(super) struct Holding {
     of: Holds,
     /// What is in memory.
-    purse: Purse,
+    budget: ByteBudget,
     /// Sessions that may hold some.
     holders: VecDeque<Key>,
     /// Bytes past which there is no room.
@@ -28,7 +28,7 @@ pub(super) struct Holding {
 
 impl Holding {
     pub(super) fn new(of: Holds, bytes_max: u64) -> Holding {
-        Holding { of, purse: Purse::default(), holders: VecDeque::new(), bytes_max, exhausted: false }
+        Holding { of, budget: ByteBudget::default(), holders: VecDeque::new(), bytes_max, exhausted: false }
     }
 
     /// Other bounds than the usual, for the simulator.
@@ -37,8 +37,8 @@ impl Holding {
     }
 
     /// What bodies are counted with.
-    pub(super) fn purse(&self) -> &Purse {
-        &self.purse
+    pub(super) fn budget(&self) -> &ByteBudget {
+        &self.budget
     }
 
     /// A session is given a body that is counted.
@@ -51,13 +51,13 @@ impl Holding {
 
     /// Whether more may be held. If there is too much, sessions let go of what they were sent.
     pub(super) fn has_room(&mut self, sessions: &mut Slab<Session>) -> bool {
-        if self.purse.bytes() <= self.bytes_max {
+        if self.budget.bytes() <= self.bytes_max {
             return true;
         }
         let visits = if self.exhausted { 0 } else { self.holders.len() };
         for _ in 0..visits {
             self.visit(sessions, true);
-            if self.purse.bytes() <= self.bytes_max {
+            if self.budget.bytes() <= self.bytes_max {
                 return true;
             }
         }

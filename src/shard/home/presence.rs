@@ -9,7 +9,7 @@ use crate::base::slab::Key;
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::Presences;
 use crate::mail::to_guild::ToGuild;
-use crate::relay::Aftermath;
+use crate::relay::Effects;
 use crate::session::Stage;
 use crate::session::connection::Connection;
 use crate::shard::context::Context;
@@ -66,7 +66,7 @@ impl Home {
     /// Home: what presences have become, for whoever may know here.
     pub(super) fn tell_presences(&mut self, cx: &mut Context, now: Time, presences: &Presences, out: &mut Outbox) {
         let Some(relay) = self.relays.get_mut(&presences.guild) else { return };
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         relay.tell_presences(presences, &mut self.sessions, &mut after);
         self.clear_up(cx, now, after, out);
     }

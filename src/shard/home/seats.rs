@@ -12,9 +12,9 @@ use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::to_guild::ToGuild;
 use crate::mail::to_home::Snapshot;
-use crate::relay::{Aftermath, Relay};
+use crate::relay::{Effects, Relay};
 use crate::session::Stage;
-use crate::session::body::Body;
+use crate::session::body::EventBody;
 use crate::session::interest::Interest;
 use crate::shard::context::Context;
 use crate::shard::home::Home;
@@ -61,7 +61,7 @@ impl Home {
                 members: Arc::clone(&snapshot.members),
                 presences: Arc::clone(&snapshot.presences),
             };
-            Body::arrival(snapshot.common.clone(), arrival, now)
+            EventBody::arrival(snapshot.common.clone(), arrival, now)
         });
         let interest = match session.bot {
             true => Interest::empty(),
@@ -74,7 +74,7 @@ impl Home {
             let letter = ToGuild::Show { guild, user, session: snapshot.session, showing };
             out.post(cx.placement.owner(guild), letter);
         }
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         relay.seat(key, &snapshot.member.member().roles, interest, first, &mut self.sessions, &mut after);
         self.clear_up(cx, now, after, out);
         if let Some(subscription) = asked {
@@ -93,7 +93,7 @@ impl Home {
         if session.intents.contains(Intents::GUILDS) {
             let note = if unavailable { r#","unavailable":true"# } else { "" };
             let json = format!(r#"{{"id":"{guild}"{note}}}"#);
-            session.dispatch(Body::new(EventName::GuildDelete, json.into(), now));
+            session.dispatch(EventBody::new(EventName::GuildDelete, json.into(), now));
         }
         self.list_session(key);
     }
@@ -102,7 +102,7 @@ impl Home {
     pub(super) fn fan_out(&mut self, cx: &mut Context, now: Time, event: &Event, out: &mut Outbox) {
         let Some(guild) = event.guild() else { return }; // only guilds publish to relays
         let Some(relay) = self.relays.get_mut(&guild) else { return };
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         let lives = relay.publish(event, &mut self.sessions, &mut after);
         self.clear_up(cx, now, after, out);
         if lives {

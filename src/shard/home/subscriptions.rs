@@ -7,7 +7,7 @@ use crate::base::clock::Time;
 use crate::base::id::GuildId;
 use crate::base::slab::Key;
 use crate::mail::outbox::Outbox;
-use crate::relay::Aftermath;
+use crate::relay::Effects;
 use crate::session::connection::Connection;
 use crate::shard::context::Context;
 use crate::shard::home::Home;
@@ -50,14 +50,14 @@ impl Home {
     ) {
         let open = self.may_look(key);
         let Some(relay) = self.relays.get_mut(&guild) else { return };
-        let mut after = Aftermath::default();
+        let mut after = Effects::default();
         let wanted = (subscription.typing, subscription.member_updates);
         relay.subscribe(key, wanted, now, &mut self.sessions, &mut after);
         if let Some(members) = subscription.members {
             relay.follow(key, members, &mut self.sessions, &mut after);
         }
         if let Some(channels) = &subscription.channels {
-            relay.look(key, channels, open, &mut self.sessions, &mut after);
+            relay.subscribe_lists(key, channels, open, &mut self.sessions, &mut after);
         }
         self.clear_up(cx, now, after, out);
     }

@@ -81,7 +81,7 @@ impl Home {
         let mut over = Vec::new();
         for key in keys {
             let session = self.sessions.get_mut(key).expect("listed just now");
-            session.let_go_before(horizon);
+            session.expire_before(horizon);
             session.tidy(now);
             if let Some(since) = session.disconnected_at {
                 // What comes for it alone is not bounded by its reading, since there is none.

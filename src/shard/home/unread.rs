@@ -4,7 +4,7 @@
 
 use crate::base::clock::Time;
 use crate::mail::outbox::Outbox;
-use crate::relay::Aftermath;
+use crate::relay::Effects;
 use crate::shard::context::Context;
 use crate::shard::home::Home;
 
@@ -14,7 +14,7 @@ impl Home {
         while self.unread.front().is_some_and(|(due, _)| *due <= now) {
             let Some((_, guild)) = self.unread.pop_front() else { return };
             let Some(relay) = self.relays.get_mut(&guild) else { continue };
-            let mut after = Aftermath::default();
+            let mut after = Effects::default();
             relay.tell_unread(now, &mut after);
             self.clear_up(cx, now, after, out);
         }

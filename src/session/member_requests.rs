@@ -3,7 +3,7 @@
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members and Guild Members Chunk.
 //! Requests are answered one after the other. All members of a guild are answered page by page, and the next page is looked up
 //! when the client has taken what it was sent: `shard::home::member_pages` sees to that.
-//! Invariant: who rests, waits for a look-up or is being looked up is one of the three ([`Step`]); only then is there a request.
+//! Invariant: who rests, waits for a look-up or is being looked up is one of the three ([`RequestStep`]); only then is there a request.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -44,7 +44,7 @@ pub struct MembersWanted {
 
 /// A request, and how far it is answered.
 #[derive(Debug)]
-pub struct Listing {
+pub struct MemberRequest {
     request: MembersWanted,
     /// Chunks sent.
     index: u64,
@@ -63,7 +63,7 @@ pub struct Chunk {
 
 /// How far a session's first request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Step {
+pub enum RequestStep {
     /// The client has to take what it was sent, or there is no request.
     #[default]
     Rests,
@@ -75,14 +75,14 @@ pub enum Step {
 
 /// The requests of one session.
 #[derive(Debug, Default)]
-pub struct Listings {
+pub struct MemberRequests {
     /// The first is being answered.
-    queue: VecDeque<Listing>,
+    queue: VecDeque<MemberRequest>,
     /// How far that is.
-    pub step: Step,
+    pub step: RequestStep,
 }
 
-impl Listings {
+impl MemberRequests {
     /// Puts a request behind the others. False if too many wait.
     pub fn push(&mut self, mut request: MembersWanted) -> bool {
         if self.queue.len() >= limits::MEMBERS_WAITING_MAX {
@@ -93,12 +93,12 @@ impl Listings {
             users.sort_unstable();
             users.dedup();
         }
-        self.queue.push_back(Listing { request, index: 0, after: UserId::new(0) });
+        self.queue.push_back(MemberRequest { request, index: 0, after: UserId::new(0) });
         true
     }
 
     /// The request being answered.
-    pub fn first(&mut self) -> Option<&mut Listing> {
+    pub fn first(&mut self) -> Option<&mut MemberRequest> {
         self.queue.front_mut()
     }
 
@@ -109,16 +109,16 @@ impl Listings {
 
     /// Whether nothing is asked.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.step == Step::Rests
+        self.queue.is_empty() && self.step == RequestStep::Rests
     }
 
     /// Whether a request waits for the client's reading.
     pub fn rest(&self) -> bool {
-        self.step == Step::Rests && !self.queue.is_empty()
+        self.step == RequestStep::Rests && !self.queue.is_empty()
     }
 }
 
-impl Listing {
+impl MemberRequest {
     /// Of which guild.
     pub fn guild(&self) -> GuildId {
         self.request.guild
@@ -214,15 +214,15 @@ mod tests {
 
     const GUILD: GuildId = GuildId::new(7);
 
-    fn asked(wanted: Wanted, nonce: Option<&str>) -> Listings {
-        let mut listings = Listings::default();
-        assert!(listings.push(MembersWanted {
+    fn asked(wanted: Wanted, nonce: Option<&str>) -> MemberRequests {
+        let mut member_requests = MemberRequests::default();
+        assert!(member_requests.push(MembersWanted {
             guild: GUILD,
             wanted,
             presences: false,
             nonce: nonce.map(str::to_owned)
         }));
-        listings
+        member_requests
     }
 
     fn page(member_count: u64, more: bool, last: u64) -> Found {
@@ -230,34 +230,34 @@ mod tests {
         Found::Listed(Some(Box::new(Listed { json: b"[]".to_vec(), users, more, member_count })))
     }
 
-    fn next(listings: &mut Listings, found: &Found) -> (Value, bool) {
-        let Chunk { json, more } = listings.first().unwrap().chunk(found, &[]).unwrap();
+    fn next(member_requests: &mut MemberRequests, found: &Found) -> (Value, bool) {
+        let Chunk { json, more } = member_requests.first().unwrap().chunk(found, &[]).unwrap();
         (serde_json::from_slice(&json).unwrap(), more)
     }
 
     #[test]
     fn the_last_chunk_says_that_it_is_the_last_whatever_the_count_was() {
-        let mut listings = asked(Wanted::Everybody, Some("a\"b"));
-        let (first, more) = next(&mut listings, &page(2_500, true, 50));
+        let mut member_requests = asked(Wanted::Everybody, Some("a\"b"));
+        let (first, more) = next(&mut member_requests, &page(2_500, true, 50));
         let expected = json!({ "guild_id": "7", "members": [], "chunk_index": 0, "chunk_count": 3, "nonce": "a\"b" });
         assert_eq!((first, more), (expected, true));
         let after = UserId::new(50);
-        assert_eq!(listings.first().unwrap().query(), Query::MembersListed { guild: GUILD, after });
+        assert_eq!(member_requests.first().unwrap().query(), Query::MembersListed { guild: GUILD, after });
         // Others have come: there is more than was foreseen.
-        next(&mut listings, &page(2_500, true, 60));
-        let (third, more) = next(&mut listings, &page(2_500, true, 70));
+        next(&mut member_requests, &page(2_500, true, 60));
+        let (third, more) = next(&mut member_requests, &page(2_500, true, 70));
         assert_eq!((&third["chunk_index"], &third["chunk_count"], more), (&json!(2), &json!(4), true));
         // Others have left: there is less.
-        let (fourth, more) = next(&mut listings, &page(9_000, false, 80));
+        let (fourth, more) = next(&mut member_requests, &page(9_000, false, 80));
         assert_eq!((&fourth["chunk_index"], &fourth["chunk_count"], more), (&json!(3), &json!(4), false));
     }
 
     #[test]
     fn who_is_no_member_is_not_found() {
         let users = [3, 1, 2, 2].map(UserId::new).to_vec();
-        let mut listings = asked(Wanted::Users(users), None);
+        let mut member_requests = asked(Wanted::Users(users), None);
         let user = User { id: UserId::new(2), username: "b".into(), global_name: None, avatar: None, bot: false };
-        let (chunk, more) = next(&mut listings, &Found::Members(vec![Member::new(user, 0)]));
+        let (chunk, more) = next(&mut member_requests, &Found::Members(vec![Member::new(user, 0)]));
         assert_eq!(chunk["not_found"], json!(["1", "3"]));
         assert_eq!(chunk["members"][0]["user"]["id"], "2");
         assert_eq!((&chunk["chunk_index"], &chunk["chunk_count"], more), (&json!(0), &json!(1), false));
@@ -266,11 +266,11 @@ mod tests {
 
     #[test]
     fn requests_that_wait_are_bounded() {
-        let mut listings = Listings::default();
+        let mut member_requests = MemberRequests::default();
         let request = MembersWanted { guild: GUILD, wanted: Wanted::Everybody, presences: false, nonce: None };
         for _ in 0..limits::MEMBERS_WAITING_MAX {
-            assert!(listings.push(request.clone()));
+            assert!(member_requests.push(request.clone()));
         }
-        assert!(!listings.push(request));
+        assert!(!member_requests.push(request));
     }
 }

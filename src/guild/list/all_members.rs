@@ -8,13 +8,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::id::UserId;
-use crate::guild::list::roster::Standing;
+use crate::guild::list::roster::MemberState;
 use crate::wire::model::kept::KeptMember;
 use crate::wire::model::member::Member;
 
 /// All members, if they are shown.
 #[derive(Debug, Default)]
-pub(super) enum Everybody {
+pub(super) enum AllMembers {
     /// Only who is online is shown.
     #[default]
     Unwanted,
@@ -25,29 +25,29 @@ pub(super) enum Everybody {
     Here(BTreeMap<UserId, KeptMember>),
 }
 
-impl Everybody {
+impl AllMembers {
     /// Whether lists show who is offline, now or soon.
     pub fn is_shown(&self) -> bool {
-        !matches!(self, Everybody::Unwanted)
+        !matches!(self, AllMembers::Unwanted)
     }
 
     /// Whether lists stand still until the members are here.
     pub fn is_awaited(&self) -> bool {
-        matches!(self, Everybody::Wanted | Everybody::Awaited)
+        matches!(self, AllMembers::Wanted | AllMembers::Awaited)
     }
 
     /// They may be others than those who were looked up.
     pub fn renew(&mut self) {
-        if matches!(self, Everybody::Here(_)) {
-            *self = Everybody::Wanted;
+        if matches!(self, AllMembers::Here(_)) {
+            *self = AllMembers::Wanted;
         }
     }
 
     /// The members, if they are here.
     pub fn members(&self) -> Option<&BTreeMap<UserId, KeptMember>> {
         match self {
-            Everybody::Here(members) => Some(members),
-            Everybody::Unwanted | Everybody::Wanted | Everybody::Awaited => None,
+            AllMembers::Here(members) => Some(members),
+            AllMembers::Unwanted | AllMembers::Wanted | AllMembers::Awaited => None,
         }
     }
 
@@ -55,9 +55,9 @@ impl Everybody {
     pub fn found(&mut self, found: Option<&[Arc<Member>]>) {
         *self = match found {
             Some(found) => {
-                Everybody::Here(found.iter().map(|member| (member.user.id, KeptMember::new(member))).collect())
+                AllMembers::Here(found.iter().map(|member| (member.user.id, KeptMember::new(member))).collect())
             }
-            None => Everybody::Unwanted,
+            None => AllMembers::Unwanted,
         };
     }
 
@@ -73,8 +73,8 @@ impl Everybody {
     }
 
     /// Takes over what has become of a member. What it was before, if that is known here.
-    pub fn change(&mut self, user: UserId, after: Option<Standing<'_>>) -> Option<Option<KeptMember>> {
-        let Everybody::Here(members) = self else { return None };
+    pub fn change(&mut self, user: UserId, after: Option<MemberState<'_>>) -> Option<Option<KeptMember>> {
+        let AllMembers::Here(members) = self else { return None };
         Some(match after {
             Some(after) => members.insert(user, after.member.clone()),
             None => members.remove(&user),

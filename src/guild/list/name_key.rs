@@ -13,16 +13,16 @@ const START: usize = 16;
 
 /// Where a member stands. Lines are compared field by field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Line {
+pub struct NameKey {
     start: [u8; START],
     /// Two pointers, so that it takes one word here: few names are that long.
     rest: Option<Rc<Box<[u8]>>>,
     user: UserId,
 }
 
-impl Line {
+impl NameKey {
     /// Of a user with this name.
-    pub fn new(name: &str, user: UserId) -> Line {
+    pub fn new(name: &str, user: UserId) -> NameKey {
         let mut start = [0; START];
         let mut length = 0;
         let mut rest = Vec::new();
@@ -36,12 +36,12 @@ impl Line {
                 length += 1;
             }
         }
-        Line { start, rest: (!rest.is_empty()).then(|| Rc::new(rest.into_boxed_slice())), user }
+        NameKey { start, rest: (!rest.is_empty()).then(|| Rc::new(rest.into_boxed_slice())), user }
     }
 
     /// Of a member, by the name that is shown.
-    pub fn of(member: &KeptMember) -> Line {
-        Line::new(member.name(), member.user())
+    pub fn of(member: &KeptMember) -> NameKey {
+        NameKey::new(member.name(), member.user())
     }
 
     /// Whose.
@@ -58,8 +58,8 @@ mod tests {
     fn lines_are_in_the_order_of_names_whatever_their_case() {
         let names =
             ["007", "a", "A", "ab", "Zoë", "a name of many letters", "A NAME OF many letters!", "a name of many"];
-        let mut lines: Vec<(Line, &str)> =
-            names.iter().enumerate().map(|(n, name)| (Line::new(name, UserId::new(n as u64)), *name)).collect();
+        let mut lines: Vec<(NameKey, &str)> =
+            names.iter().enumerate().map(|(n, name)| (NameKey::new(name, UserId::new(n as u64)), *name)).collect();
         lines.sort();
         let sorted: Vec<&str> = lines.into_iter().map(|(_, name)| name).collect();
         assert_eq!(
@@ -71,6 +71,6 @@ mod tests {
     /// A million of them are a million times this.
     #[test]
     fn a_line_is_small() {
-        assert_eq!(size_of::<Line>(), 32);
+        assert_eq!(size_of::<NameKey>(), 32);
     }
 }

@@ -20,45 +20,45 @@ use crate::mail::facts::Facts;
 use crate::mail::listing::{Addressee, Look, Viewers, Windows};
 use crate::mail::session_id::SessionId;
 use crate::relay::audience::Audience;
-use crate::relay::{Aftermath, Relay, dispatch_to};
+use crate::relay::{Effects, Relay, dispatch_to};
 use crate::session::Session;
 use crate::session::body::SharedBody;
 
 /// Sessions that look at member lists.
 #[derive(Debug, Default)]
-pub(super) struct Looking {
-    lookers: BTreeMap<Key, Looker>,
+pub(super) struct ListSubscriptions {
+    subscribers: BTreeMap<Key, ListSubscriber>,
     windows: BTreeMap<(Viewers, u32), BTreeSet<Key>>,
     /// Channels that are asked for, with how many sessions do.
     asked: BTreeMap<ChannelId, u32>,
     /// Counts the changes by which anybody may have come to see others.
-    era: u64,
+    permissions_version: u64,
     /// Which list a channel has, for those that were asked about since anything changed.
     known: BTreeMap<ChannelId, Viewers>,
     /// From this one on it has to be worked out anew what they see.
-    rest: Option<Key>,
+    recheck_from: Option<Key>,
 }
 
 /// A session that looks at member lists.
 #[derive(Debug)]
-struct Looker {
+struct ListSubscriber {
     session: SessionId,
     /// What it asked for: windows by channel.
     asked: Vec<(ChannelId, SmallVec<[u32; 4]>)>,
     /// What it looks at of that.
-    seen: Vec<Seen>,
+    open: Vec<OpenWindow>,
     /// It may see more of what it asked for, and is shown that when it has taken what it was sent.
-    hungry: bool,
+    pending: bool,
     /// How often it has begun to look.
-    looks: u32,
+    changes: u32,
     /// When it was worked out what it sees.
-    era: u64,
+    permissions_version: u64,
 }
 
 /// A window that a session looks at.
 #[derive(Debug)]
-struct Seen {
-    view: View,
+struct OpenWindow {
+    view: ListWindow,
     /// The look with which it began.
     number: u32,
     /// The rows have come.
@@ -67,13 +67,13 @@ struct Seen {
 
 /// A window, and a channel by which it is seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct View {
+struct ListWindow {
     viewers: Viewers,
     block: u32,
     through: ChannelId,
 }
 
-impl View {
+impl ListWindow {
     fn window(&self) -> (Viewers, u32) {
         (self.viewers.clone(), self.block)
     }
@@ -83,7 +83,7 @@ impl View {
     }
 }
 
-impl Looking {
+impl ListSubscriptions {
     /// Notes that a session asks for these channels, or no more.
     fn count(&mut self, channels: impl Iterator<Item = ChannelId>, more: bool) {
         for channel in channels {
@@ -119,16 +119,16 @@ fn list_of<'a>(
 }
 
 /// What one session tells the guild, by list.
-struct Looks {
+struct LookBatch {
     of: SmallVec<[Look; 1]>,
     guild: GuildId,
     session: SessionId,
     number: u32,
 }
 
-impl Looks {
-    fn of(&mut self, view: &View) -> &mut Look {
-        let Looks { of, guild, session, number } = self;
+impl LookBatch {
+    fn of(&mut self, view: &ListWindow) -> &mut Look {
+        let LookBatch { of, guild, session, number } = self;
         let at = of.iter().position(|look| look.viewers == view.viewers).unwrap_or_else(|| {
             of.push(Look {
                 guild: *guild,
@@ -148,228 +148,234 @@ impl Looks {
 
 impl Relay {
     /// A seated session says what it looks at, in place of what it has said before; `open`: it may be shown that now.
-    pub fn look(
+    pub fn subscribe_lists(
         &mut self,
         key: Key,
         channels: &BTreeMap<ChannelId, Vec<(u32, u32)>>,
-        open: bool,
+        may_open: bool,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let Some(session) = sessions.get(key).map(|session| session.id) else { return };
         let asked = windows_asked(channels);
-        let looking = &mut self.looking;
-        if asked.is_empty() && !looking.lookers.contains_key(&key) {
+        let lists = &mut self.lists;
+        if asked.is_empty() && !lists.subscribers.contains_key(&key) {
             return;
         }
-        looking.count(asked.iter().map(|(channel, _)| *channel), true);
-        let looker = looking.lookers.entry(key).or_insert_with(|| Looker {
+        lists.count(asked.iter().map(|(channel, _)| *channel), true);
+        let subscriber = lists.subscribers.entry(key).or_insert_with(|| ListSubscriber {
             session,
             asked: Vec::new(),
-            seen: Vec::new(),
-            hungry: false,
-            looks: 0,
-            era: looking.era,
+            open: Vec::new(),
+            pending: false,
+            changes: 0,
+            permissions_version: lists.permissions_version,
         });
-        let before = std::mem::replace(&mut looker.asked, asked);
-        looking.count(before.iter().map(|(channel, _)| *channel), false);
-        self.look_again(key, true, open, sessions, after);
-        if self.looking.lookers.get(&key).is_some_and(|looker| looker.asked.is_empty()) {
-            self.looking.lookers.remove(&key);
+        let before = std::mem::replace(&mut subscriber.asked, asked);
+        lists.count(before.iter().map(|(channel, _)| *channel), false);
+        self.recheck(key, true, may_open, sessions, effects);
+        if self.lists.subscribers.get(&key).is_some_and(|subscriber| subscriber.asked.is_empty()) {
+            self.lists.subscribers.remove(&key);
         }
     }
 
     /// Whether a change may be one of what somebody sees who looks; `watched`: of what anybody views besides the channel that it
     /// is about.
-    pub(super) fn changes_sight(&self, change: &Change, watched: bool) -> bool {
+    pub(super) fn may_change_views(&self, change: &Change, watched: bool) -> bool {
         match change {
-            Change::Channel(channel) => self.looking.asked.contains_key(&channel.id),
-            Change::ChannelGone(channel) => self.looking.asked.contains_key(channel),
+            Change::Channel(channel) => self.lists.asked.contains_key(&channel.id),
+            Change::ChannelGone(channel) => self.lists.asked.contains_key(channel),
             Change::Guild(_)
             | Change::Role(_)
             | Change::RoleGone(_)
             | Change::Member(_)
             | Change::MemberLeft(_)
-            | Change::Deleted => watched && !self.looking.lookers.is_empty(),
+            | Change::Deleted => watched && !self.lists.subscribers.is_empty(),
         }
     }
 
     /// Forgets which channel has which list.
     pub(super) fn forget_lists(&mut self) {
-        self.looking.known.clear();
+        self.lists.known.clear();
     }
 
     /// What anybody sees may have changed.
-    pub(super) fn all_look_again(&mut self, after: &mut Aftermath) {
-        self.looking.era += 1;
-        let first = self.looking.lookers.keys().next().copied();
-        if std::mem::replace(&mut self.looking.rest, first).is_none() && first.is_some() {
-            after.blinded = Some(self.guild());
+    pub(super) fn mark_all_stale(&mut self, effects: &mut Effects) {
+        self.lists.permissions_version += 1;
+        let first = self.lists.subscribers.keys().next().copied();
+        if std::mem::replace(&mut self.lists.recheck_from, first).is_none() && first.is_some() {
+            effects.stale_permissions = Some(self.guild());
         }
     }
 
     /// Works out anew what some of those see for whom that is still to be done. Says whether there are more.
-    pub fn look_on(&mut self, sessions: &mut Slab<Session>, after: &mut Aftermath) -> bool {
-        let Some(rest) = self.looking.rest else { return false };
+    pub fn recheck_slice(&mut self, sessions: &mut Slab<Session>, effects: &mut Effects) -> bool {
+        let Some(from) = self.lists.recheck_from else { return false };
         let mut keys: Vec<Key> =
-            self.looking.lookers.range(rest..).map(|(key, _)| *key).take(limits::LIST_LOOKERS + 1).collect();
-        self.looking.rest = if keys.len() > limits::LIST_LOOKERS { keys.pop() } else { None };
+            self.lists.subscribers.range(from..).map(|(key, _)| *key).take(limits::LIST_LOOKERS + 1).collect();
+        self.lists.recheck_from = if keys.len() > limits::LIST_LOOKERS { keys.pop() } else { None };
         for key in keys {
-            self.look_if_blinded(key, sessions, after);
+            self.recheck_if_stale(key, sessions, effects);
         }
-        self.looking.rest.is_some()
+        self.lists.recheck_from.is_some()
     }
 
-    fn look_if_blinded(&mut self, key: Key, sessions: &mut Slab<Session>, after: &mut Aftermath) {
-        if self.looking.lookers.get(&key).is_some_and(|looker| looker.era != self.looking.era) {
-            self.look_again(key, false, false, sessions, after);
+    fn recheck_if_stale(&mut self, key: Key, sessions: &mut Slab<Session>, effects: &mut Effects) {
+        if self
+            .lists
+            .subscribers
+            .get(&key)
+            .is_some_and(|subscriber| subscriber.permissions_version != self.lists.permissions_version)
+        {
+            self.recheck(key, false, false, sessions, effects);
         }
     }
 
     /// Works out anew what a session looks at; `told`: it is told of windows that it has left; `open`: it may be shown more.
-    pub fn look_again(
+    pub fn recheck(
         &mut self,
         key: Key,
-        told: bool,
-        open: bool,
+        notify: bool,
+        may_open: bool,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let guild = self.guild();
-        let looking = &mut self.looking;
-        let Some(looker) = looking.lookers.get_mut(&key) else { return };
+        let lists = &mut self.lists;
+        let Some(subscriber) = lists.subscribers.get_mut(&key) else { return };
         let Some(session) = sessions.get(key) else { return };
         let Some(seat) = session.seat_in(guild).map(|seat| &session.seats[seat]) else { return };
         let audience = self.audiences.get_mut(seat.audience).expect("a seat is in an audience");
-        looker.era = looking.era;
-        let mut wanted: SmallVec<[View; 4]> = SmallVec::new();
-        for (channel, blocks) in &looker.asked {
-            let Some(viewers) = list_of(&mut looking.known, &self.facts, audience, *channel) else { continue };
+        subscriber.permissions_version = lists.permissions_version;
+        let mut wanted: SmallVec<[ListWindow; 4]> = SmallVec::new();
+        for (channel, blocks) in &subscriber.asked {
+            let Some(viewers) = list_of(&mut lists.known, &self.facts, audience, *channel) else { continue };
             for block in blocks {
                 if !wanted.iter().any(|view| view.is(viewers, *block)) {
-                    wanted.push(View { viewers: viewers.clone(), block: *block, through: *channel });
+                    wanted.push(ListWindow { viewers: viewers.clone(), block: *block, through: *channel });
                 }
             }
         }
-        let mut left: SmallVec<[Seen; 4]> = SmallVec::new();
+        let mut left: SmallVec<[OpenWindow; 4]> = SmallVec::new();
         let mut at = 0;
-        while let Some(seen) = looker.seen.get_mut(at) {
+        while let Some(seen) = subscriber.open.get_mut(at) {
             match wanted.iter().position(|view| view.is(&seen.view.viewers, seen.view.block)) {
                 Some(found) => {
                     seen.view = wanted.remove(found);
                     at += 1;
                 }
-                None => left.push(looker.seen.remove(at)),
+                None => left.push(subscriber.open.remove(at)),
             }
         }
         // Each costs memory until it is read: a few at a time.
-        let underway = looker.seen.iter().filter(|seen| !seen.shown).count();
+        let underway = subscriber.open.iter().filter(|seen| !seen.shown).count();
         let connected = session.connection.is_some();
-        let room = if open && connected { limits::LIST_OPENING_MAX.saturating_sub(underway) } else { 0 };
-        looker.hungry = wanted.len() > room;
-        if looker.hungry && !open && connected {
-            after.hungry.push((guild, key));
+        let room = if may_open && connected { limits::LIST_OPENING_MAX.saturating_sub(underway) } else { 0 };
+        subscriber.pending = wanted.len() > room;
+        if subscriber.pending && !may_open && connected {
+            effects.pending.push((guild, key));
         }
         if left.is_empty() && (wanted.is_empty() || room == 0) {
             return;
         }
-        looker.looks += 1;
-        let (session, number) = (looker.session, looker.looks);
-        let mut looks = Looks { of: SmallVec::new(), guild, session, number };
+        subscriber.changes += 1;
+        let (session, number) = (subscriber.session, subscriber.changes);
+        let mut looks = LookBatch { of: SmallVec::new(), guild, session, number };
         wanted.sort_unstable();
         wanted.truncate(room);
         for view in wanted {
-            let sessions = looking.windows.entry(view.window()).or_default();
+            let sessions = lists.windows.entry(view.window()).or_default();
             sessions.insert(key);
             looks.of(&view).opened.push((view.block, sessions.len() as u32));
-            looker.seen.push(Seen { view, number, shown: false });
+            subscriber.open.push(OpenWindow { view, number, shown: false });
         }
-        for Seen { view, shown, .. } in left {
-            if told && shown {
+        for OpenWindow { view, shown, .. } in left {
+            if notify && shown {
                 let look = looks.of(&view);
                 look.closed.push(view.block);
                 look.through = view.through;
             }
-            if looking.leave(key, &view.window()) {
+            if lists.leave(key, &view.window()) {
                 looks.of(&view).unseen.push(view.block);
             }
         }
-        after.looks.extend(looks.of);
+        effects.looks.extend(looks.of);
     }
 
     /// A session looks at nothing any more.
-    pub(super) fn look_away(&mut self, key: Key, after: &mut Aftermath) {
-        self.close_eyes(key, after);
-        if let Some(looker) = self.looking.lookers.remove(&key) {
-            self.looking.count(looker.asked.iter().map(|(channel, _)| *channel), false);
+    pub(super) fn unsubscribe(&mut self, key: Key, effects: &mut Effects) {
+        self.suspend(key, effects);
+        if let Some(subscriber) = self.lists.subscribers.remove(&key) {
+            self.lists.count(subscriber.asked.iter().map(|(channel, _)| *channel), false);
         }
     }
 
-    /// A session looks at nothing, until [`Relay::look_again`] opens what it has asked for. It is not told.
-    pub fn close_eyes(&mut self, key: Key, after: &mut Aftermath) {
+    /// A session looks at nothing, until [`Relay::recheck`] opens what it has asked for. It is not told.
+    pub fn suspend(&mut self, key: Key, effects: &mut Effects) {
         let guild = self.guild();
-        let Some(looker) = self.looking.lookers.get_mut(&key) else { return };
-        looker.looks += 1;
-        looker.hungry = !looker.asked.is_empty();
-        let mut looks = Looks { of: SmallVec::new(), guild, session: looker.session, number: looker.looks };
-        for Seen { view, .. } in std::mem::take(&mut looker.seen) {
-            if self.looking.leave(key, &view.window()) {
+        let Some(subscriber) = self.lists.subscribers.get_mut(&key) else { return };
+        subscriber.changes += 1;
+        subscriber.pending = !subscriber.asked.is_empty();
+        let mut looks =
+            LookBatch { of: SmallVec::new(), guild, session: subscriber.session, number: subscriber.changes };
+        for OpenWindow { view, .. } in std::mem::take(&mut subscriber.open) {
+            if self.lists.leave(key, &view.window()) {
                 looks.of(&view).unseen.push(view.block);
             }
         }
-        after.looks.extend(looks.of);
+        effects.looks.extend(looks.of);
     }
 
     /// The guild tells what has become of windows; `room`: there is memory for what a session is shown that begins to look.
-    pub fn show(
+    pub fn update_windows(
         &mut self,
         windows: &Windows,
         body: &SharedBody,
         room: bool,
         sessions: &mut Slab<Session>,
-        after: &mut Aftermath,
+        effects: &mut Effects,
     ) {
         let (guild, viewers) = (self.guild(), &windows.viewers);
         match windows.to {
             Addressee::Block(block) => {
                 let window = (viewers.clone(), block);
-                if self.looking.rest.is_some() {
-                    let keys: Vec<Key> = self.looking.windows.get(&window).into_iter().flatten().copied().collect();
+                if self.lists.recheck_from.is_some() {
+                    let keys: Vec<Key> = self.lists.windows.get(&window).into_iter().flatten().copied().collect();
                     for key in keys {
-                        self.look_if_blinded(key, sessions, after);
+                        self.recheck_if_stale(key, sessions, effects);
                     }
                 }
-                for key in self.looking.windows.get(&window).into_iter().flatten() {
-                    let mut seen = self.looking.lookers[key].seen.iter();
+                for key in self.lists.windows.get(&window).into_iter().flatten() {
+                    let mut seen = self.lists.subscribers[key].open.iter();
                     if seen.any(|seen| seen.shown && seen.view.is(viewers, block)) {
-                        dispatch_to(guild, *key, body, sessions, after);
+                        dispatch_to(guild, *key, body, sessions, effects);
                     }
                 }
             }
             Addressee::Opener(session, block, number) => {
                 let key = session.key;
-                self.look_if_blinded(key, sessions, after);
-                let Some(looker) = self.looking.lookers.get_mut(&key) else { return };
+                self.recheck_if_stale(key, sessions, effects);
+                let Some(subscriber) = self.lists.subscribers.get_mut(&key) else { return };
                 // It may have looked away, or have lost sight of the list, since.
-                let mut seen = looker.seen.iter();
+                let mut seen = subscriber.open.iter();
                 let at = seen.position(|seen| seen.number == number && seen.view.is(viewers, block));
-                let Some(at) = at.filter(|_| looker.session == session) else { return };
+                let Some(at) = at.filter(|_| subscriber.session == session) else { return };
                 if room {
-                    looker.seen[at].shown = true;
+                    subscriber.open[at].shown = true;
                 } else {
-                    looker.hungry = true;
-                    let Seen { view, .. } = looker.seen.remove(at);
-                    let mut looks = Looks { of: SmallVec::new(), guild, session, number };
-                    if self.looking.leave(key, &view.window()) {
+                    subscriber.pending = true;
+                    let OpenWindow { view, .. } = subscriber.open.remove(at);
+                    let mut looks = LookBatch { of: SmallVec::new(), guild, session, number };
+                    if self.lists.leave(key, &view.window()) {
                         looks.of(&view).unseen.push(block);
                     }
-                    after.looks.extend(looks.of);
+                    effects.looks.extend(looks.of);
                 }
-                if self.looking.lookers[&key].hungry {
-                    after.hungry.push((guild, key));
+                if self.lists.subscribers[&key].pending {
+                    effects.pending.push((guild, key));
                 }
                 if room {
-                    dispatch_to(guild, key, body, sessions, after);
+                    dispatch_to(guild, key, body, sessions, effects);
                 }
             }
             Addressee::Closer(session, through) => {
@@ -377,34 +383,40 @@ impl Relay {
                 let Some(seat) = found.seat_in(guild) else { return };
                 let audience = self.audiences.get_mut(found.seats[seat].audience).expect("a seat is in an audience");
                 // It may have lost sight of the list since.
-                if list_of(&mut self.looking.known, &self.facts, audience, through) == Some(viewers) {
-                    dispatch_to(guild, session.key, body, sessions, after);
+                if list_of(&mut self.lists.known, &self.facts, audience, through) == Some(viewers) {
+                    dispatch_to(guild, session.key, body, sessions, effects);
                 }
             }
         }
     }
 
     /// Panics if something that must hold of those who look does not.
-    pub(super) fn looking_invariants(&self, sessions: &Slab<Session>) {
+    pub(super) fn list_invariants(&self, sessions: &Slab<Session>) {
         let mut windows: BTreeMap<(Viewers, u32), BTreeSet<Key>> = BTreeMap::new();
         let mut asked: BTreeMap<ChannelId, u32> = BTreeMap::new();
-        for (key, looker) in &self.looking.lookers {
+        for (key, subscriber) in &self.lists.subscribers {
             let session = sessions.get(*key).expect("whoever looks lives");
-            assert!(session.id == looker.session && session.seat_in(self.guild()).is_some(), "whoever looks is seated");
-            assert!(session.connection.is_some() || looker.seen.is_empty(), "nobody looks without a connection");
-            let underway = looker.seen.iter().filter(|seen| !seen.shown).count();
+            assert!(
+                session.id == subscriber.session && session.seat_in(self.guild()).is_some(),
+                "whoever looks is seated"
+            );
+            assert!(session.connection.is_some() || subscriber.open.is_empty(), "nobody looks without a connection");
+            let underway = subscriber.open.iter().filter(|seen| !seen.shown).count();
             assert!(underway <= limits::LIST_OPENING_MAX, "{underway} windows at once");
-            for Seen { view, .. } in &looker.seen {
+            for OpenWindow { view, .. } in &subscriber.open {
                 windows.entry(view.window()).or_default().insert(*key);
             }
-            for (channel, _) in &looker.asked {
+            for (channel, _) in &subscriber.asked {
                 *asked.entry(*channel).or_default() += 1;
             }
-            let waits = self.looking.rest.is_some_and(|rest| *key >= rest);
-            assert!(looker.era == self.looking.era || waits, "whoever is blinded has his turn to come");
+            let waits = self.lists.recheck_from.is_some_and(|rest| *key >= rest);
+            assert!(
+                subscriber.permissions_version == self.lists.permissions_version || waits,
+                "whoever is blinded has his turn to come"
+            );
         }
-        assert_eq!(self.looking.windows, windows, "windows and those who look name each other");
-        assert_eq!(self.looking.asked, asked, "channels that are asked for are known");
+        assert_eq!(self.lists.windows, windows, "windows and those who look name each other");
+        assert_eq!(self.lists.asked, asked, "channels that are asked for are known");
     }
 }
 
