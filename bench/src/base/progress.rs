@@ -22,7 +22,7 @@ impl ProgressLine {
     }
 
     /// Tells it.
-    pub fn tell(&self, text: &str) {
+    pub fn show(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(text.to_owned()),
             None if !self.quiet => eprintln!("{text}"),

@@ -84,7 +84,7 @@ pub fn server(url: &str) -> Result<SocketAddr, Failure> {
 }
 
 /// Prints a report, and writes it as JSON if that is wanted.
-pub fn tell(json: Option<&Path>, report: &(impl Display + Serialize)) -> Result<(), Failure> {
+pub fn print_report(json: Option<&Path>, report: &(impl Display + Serialize)) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{report}")?;
     if let Some(path) = json {
         std::fs::write(path, serde_json::to_string_pretty(report)?)?;

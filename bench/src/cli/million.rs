@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::base::limits;
 use crate::baseline::pulse::RawSendCommand;
-use crate::cli::arguments::{Failure, PostArgs, SessionArgs, server, tell};
+use crate::cli::arguments::{Failure, PostArgs, SessionArgs, print_report, server};
 use crate::model::fixture::read_tokens;
 use crate::runs::million::run;
 use crate::runs::million::settings::{Million, Step};
@@ -93,6 +93,6 @@ pub fn run_million(args: &MillionArgs) -> Result<bool, Failure> {
     if let Some(path) = &args.page {
         std::fs::write(path, report.page()).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    tell(pool.json.as_deref(), &report)?;
+    print_report(pool.json.as_deref(), &report)?;
     Ok(report.sound)
 }

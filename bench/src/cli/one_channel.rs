@@ -8,7 +8,7 @@ use clap::Args;
 use crate::base::http::MessageTarget;
 use crate::base::{clock, limits};
 use crate::baseline::pulse::RawSendCommand;
-use crate::cli::arguments::{Failure, PostArgs, SessionArgs, server, tell};
+use crate::cli::arguments::{Failure, PostArgs, SessionArgs, print_report, server};
 use crate::generate::clients;
 use crate::model::fixture::read_tokens;
 use crate::model::script::Script;
@@ -83,7 +83,7 @@ pub fn run_chat(args: &ChatArgs) -> Result<bool, Failure> {
     if let Some(name) = &args.name {
         report.header.server.clone_from(name);
     }
-    tell(args.pool.json.as_deref(), &report)?;
+    print_report(args.pool.json.as_deref(), &report)?;
     if let Some(path) = &args.row {
         report.row(args.post.size as u64).append(path)?;
     }
@@ -96,7 +96,7 @@ pub fn run_idle(args: &IdleArgs) -> Result<bool, Failure> {
     let nowhere = PostArgs { channel: 0, poster_token: None, size: 0 };
     let chat = Chat { seconds: args.seconds, ..chat_of(&args.pool, &nowhere)? };
     let report = chat::run_idle(&chat)?.report;
-    tell(args.pool.json.as_deref(), &report)?;
+    print_report(args.pool.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 
@@ -129,7 +129,7 @@ pub fn run_fanout(args: &FanoutArgs) -> Result<bool, Failure> {
         quiet: args.pool.quiet,
     };
     let report = fanout::run(&fanout)?;
-    tell(args.pool.json.as_deref(), &report)?;
+    print_report(args.pool.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 

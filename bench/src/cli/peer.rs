@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::base::{limits, proc};
-use crate::cli::arguments::{Failure, tell};
+use crate::cli::arguments::{Failure, print_report};
 use crate::runs::peers::peer::{Peer, Publish, Shape};
 use crate::runs::peers::run::Settings;
 use crate::runs::peers::target::Target;
@@ -87,7 +87,7 @@ pub fn run_peer(args: &PeerArgs) -> Result<bool, Failure> {
     if let Some(path) = &args.row {
         report.row().append(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    tell(args.json.as_deref(), &report)?;
+    print_report(args.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::base::limits;
 use crate::baseline::raw;
-use crate::cli::arguments::{Failure, tell};
+use crate::cli::arguments::{Failure, print_report};
 use crate::runs::ceiling;
 use crate::runs::ceiling::Ceiling;
 
@@ -97,7 +97,7 @@ pub struct CeilingArgs {
 pub fn run_ceiling(args: &CeilingArgs) -> Result<bool, Failure> {
     let CeilingArgs { sessions, rate, messages, size, quiet, .. } = *args;
     let report = ceiling::run(&Ceiling { sessions, rate, messages, size, quiet })?;
-    tell(args.json.as_deref(), &report)?;
+    print_report(args.json.as_deref(), &report)?;
     Ok(report.sound)
 }
 

@@ -121,7 +121,7 @@ fn play(trace: Trace, speed: f64, how: &HowArgs) -> Result<bool, Failure> {
     let trace = Arc::new(trace);
     let (fixture, host) = match &how.guildhall {
         Some(program) => {
-            let (fixture, host) = hire(&trace, program, how)?;
+            let (fixture, host) = start_server(&trace, program, how)?;
             (fixture, Some(host))
         }
         None => {
@@ -152,7 +152,7 @@ fn play(trace: Trace, speed: f64, how: &HowArgs) -> Result<bool, Failure> {
     };
     let mut findings = replay::run(&run)?;
     if let Some(host) = host {
-        findings.report.server_histograms = leave(host, how)?;
+        findings.report.server_histograms = stop_server(host, how)?;
     }
     if how.baseline.is_some() {
         compare_with_kernel(&mut findings, how.quiet)?;
@@ -163,7 +163,7 @@ fn play(trace: Trace, speed: f64, how: &HowArgs) -> Result<bool, Failure> {
 }
 
 /// Makes a data directory with the trace's guilds, and starts a server on it.
-fn hire(trace: &Trace, program: &Path, how: &HowArgs) -> Result<(Fixture, ServerProcess), Failure> {
+fn start_server(trace: &Trace, program: &Path, how: &HowArgs) -> Result<(Fixture, ServerProcess), Failure> {
     let data = how.out.join("host");
     // Only what an earlier run has left: a folder with a fixture.
     if data.join(server_process::TOWN).exists() {
@@ -174,13 +174,13 @@ fn hire(trace: &Trace, program: &Path, how: &HowArgs) -> Result<(Fixture, Server
         let members: u64 = trace.guilds.iter().map(|guild| guild.members).sum();
         eprintln!("making {} guilds with {members} members", trace.guilds.len());
     }
-    let fixture = server_process::settle(&terms, trace)?;
+    let fixture = server_process::create_fixture(&terms, trace)?;
     let host = ServerProcess::start(&terms)?;
     Ok((fixture, host))
 }
 
 /// Stops the server and keeps what it wrote about itself; its data go.
-fn leave(host: ServerProcess, how: &HowArgs) -> Result<Option<String>, Failure> {
+fn stop_server(host: ServerProcess, how: &HowArgs) -> Result<Option<String>, Failure> {
     let histograms = host.stop()?;
     let data = how.out.join("host");
     let log = how.out.join("server.log");

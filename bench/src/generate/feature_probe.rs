@@ -112,7 +112,7 @@ fn passes_over(server: SocketAddr, fixture: &Fixture, trace: &Trace, guild: usiz
     let (Some(channel), false) = (channel, place.id == 0) else { return Ok(false) };
     let mut one = ProbeSession::open(server, fixture.tokens.get(first))?;
     let mut other = ProbeSession::open(server, fixture.tokens.get(first + 1))?;
-    one.say(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}));
+    one.send(&json!({"op": 37, "d": {"subscriptions": {place.id.to_string(): {"typing": true}}}}));
     // A server that does not know the op closes the connection, or says nothing about it.
     one.receives("GUILD_CREATE")?;
     other.receives("GUILD_CREATE")?;
@@ -145,13 +145,13 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
             // In large guilds only sessions that follow the user get it.
             if let Some(user) = user_of(token(first)) {
                 let follows = json!({"typing": true, "activities": true, "members": [user.to_string()]});
-                other.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): follows}}}));
+                other.send(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): follows}}}));
             }
             let says =
                 |status: &str| json!({"op": 3, "d": {"since": 0, "activities": [], "status": status, "afk": false}});
-            one.say(&says("idle"));
+            one.send(&says("idle"));
             let seen = other.receives("PRESENCE_UPDATE")?;
-            one.say(&says("online"));
+            one.send(&says("online"));
             other.close()?;
             one.close()?;
             Ok(seen)
@@ -161,9 +161,9 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
                 let d = json!({"guild_id": guild.to_string(), "channel_id": channel, "self_mute": false, "self_deaf": false});
                 json!({"op": 4, "d": d})
             };
-            one.say(&says(channel.to_string().into()));
+            one.send(&says(channel.to_string().into()));
             let seen = one.receives("VOICE_STATE_UPDATE")?;
-            one.say(&says(Value::Null));
+            one.send(&says(Value::Null));
             one.close()?;
             Ok(seen)
         }
@@ -171,7 +171,7 @@ fn ask(server: SocketAddr, fixture: &Fixture, trace: &Trace, feature: Feature) -
             let channels = json!({channel.to_string(): [[0, 99]]});
             let wants =
                 json!({"typing": true, "threads": false, "activities": true, "members": [], "channels": channels});
-            one.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+            one.send(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
             let seen = one.receives("GUILD_MEMBER_LIST_UPDATE")?;
             one.close()?;
             Ok(seen)
@@ -209,14 +209,14 @@ impl ProbeSession {
         let mut session = ProbeSession { socket, open: true };
         let properties = json!({"os": "linux", "browser": "guildhall-bench", "device": "guildhall-bench"});
         let intents = (1u64 << 17) - 1;
-        session.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
+        session.send(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
         match session.wait("READY", until)? {
             true => Ok(session),
             false => Err(io::Error::other("the server does not take the first tokens")),
         }
     }
 
-    fn say(&mut self, payload: &Value) {
+    fn send(&mut self, payload: &Value) {
         // A server that does not know an op closes the connection; that is an answer, not a failure.
         self.open = self.open && self.socket.send(Message::text(payload.to_string())).is_ok();
     }

@@ -13,7 +13,7 @@ use crate::runs::watch::Watch;
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Starts a pool, waits until all sessions that are there from the beginning are live, and reports what that took.
-pub fn gather(
+pub fn connect_all(
     settings: &Settings,
     server: Option<i32>,
     watch: &mut Watch,

@@ -141,7 +141,7 @@ pub fn run(ceiling: &Ceiling) -> io::Result<Report> {
     };
     let mut watch = Watch::new(ceiling.quiet, Some(gateway.process.id() as i32), Arc::new(DriverProgress::default()));
     let mut found = RunReport::default();
-    let mut pool = arrival::gather(&settings, None, &mut watch, &mut found)?;
+    let mut pool = arrival::connect_all(&settings, None, &mut watch, &mut found)?;
     let me = std::process::id() as i32;
     let thread = pool.thread_ids()[0];
     let used = || proc::thread(me, thread).unwrap_or_default();
@@ -161,19 +161,19 @@ pub fn run(ceiling: &Ceiling) -> io::Result<Report> {
     let (wall_ns, after) = (begin.elapsed().as_nanos() as u64, used());
     watch.finish();
     let result = pool.stop();
-    let judgement = verifier::judge(&result, &settings.script, |_, _| true);
-    let delivered = judgement.counts.delivered;
+    let verification = verifier::verify(&result, &settings.script, |_, _| true);
+    let delivered = verification.counts.delivered;
     let cpu_ns = after.ran_ns.saturating_sub(before.ran_ns) as f64;
     let cpu_ns_per_delivery = per(cpu_ns, delivered as f64);
     Ok(Report {
         sessions: ceiling.sessions,
         deliveries: delivered,
-        bytes_per_delivery: per(judgement.counts.delivered_bytes as f64, delivered as f64),
-        deliveries_per_second: per(delivered as f64 * 1e9, judgement.last_ns.saturating_sub(first_ns) as f64),
+        bytes_per_delivery: per(verification.counts.delivered_bytes as f64, delivered as f64),
+        deliveries_per_second: per(delivered as f64 * 1e9, verification.last_ns.saturating_sub(first_ns) as f64),
         cpu_ns_per_delivery,
         deliveries_per_cpu_second: per(1e9, cpu_ns_per_delivery),
         busy: Busy::between(before, after, wall_ns),
-        faults: judgement.faults.iter().take(FAULTS_TOLD).cloned().collect(),
-        sound: judgement.is_sound() && found.arrival.live == ceiling.sessions,
+        faults: verification.faults.iter().take(FAULTS_TOLD).cloned().collect(),
+        sound: verification.is_sound() && found.arrival.live == ceiling.sessions,
     })
 }

@@ -231,7 +231,7 @@ impl Server<'_> {
 pub fn run(fanout: &Fanout) -> io::Result<Report> {
     let mut watch = Watch::new(fanout.quiet, Some(fanout.server_pid), Arc::new(DriverProgress::default()));
     let mut found = RunReport::default();
-    let mut pool = arrival::gather(&fanout.pool, Some(fanout.server_pid), &mut watch, &mut found)?;
+    let mut pool = arrival::connect_all(&fanout.pool, Some(fanout.server_pid), &mut watch, &mut found)?;
     let arrival = found.arrival;
     let mut baseline = Baseline::start(fanout)?;
     let line = HttpConnection::open(fanout.target.clone())?;
@@ -264,7 +264,7 @@ pub fn run(fanout: &Fanout) -> io::Result<Report> {
     std::thread::sleep(limits::AFTERGLOW);
     watch.finish();
     let result = pool.stop();
-    let deliveries = verifier::judge(&result, &fanout.pool.script, |_, index| index < posted);
+    let deliveries = verifier::verify(&result, &fanout.pool.script, |_, index| index < posted);
     let sum = |part: fn(&Pair) -> f64| pairs.iter().map(part).sum::<f64>();
     Ok(Report {
         bytes_per_delivery: per(deliveries.counts.delivered_bytes as f64, deliveries.counts.delivered as f64),

@@ -148,7 +148,7 @@ pub fn play(
     let advance = Arc::new(DriverProgress::default());
     let mut found = RunReport::default();
     let mut watch = Watch::new(run.quiet, run.server_pid, advance.clone());
-    let mut pool = arrival::gather(&settings, run.server_pid, &mut watch, &mut found)
+    let mut pool = arrival::connect_all(&settings, run.server_pid, &mut watch, &mut found)
         .map_err(|error| format!("the pool: {error}"))?;
 
     let start_ns = clock::now_ns() + LEAD.as_nanos() as u64;
@@ -185,13 +185,13 @@ pub fn play(
     watch.finish();
 
     let result = pool.stop();
-    let judgement = verifier::judge(&result, &assignment.script, has);
-    let traffic = judgement.last_ns.saturating_sub(start_ns) as f64 / 1e9;
+    let verification = verifier::verify(&result, &assignment.script, has);
+    let traffic = verification.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     let mut findings = Findings { series: watch.series, ..Findings::default() };
-    deliveries(&mut found, &mut findings, &result, &judgement);
+    deliveries(&mut found, &mut findings, &result, &verification);
     found.traffic.seconds = traffic;
-    found.traffic.deliveries_per_second = per(judgement.counts.delivered as f64, traffic);
-    use_of(&mut found, &begin, &end, driver_ns, judgement.counts.delivered);
+    found.traffic.deliveries_per_second = per(verification.counts.delivered as f64, traffic);
+    use_of(&mut found, &begin, &end, driver_ns, verification.counts.delivered);
     requests(&mut found, &played);
     findings.report = found;
     findings.conclude();
@@ -264,8 +264,8 @@ fn header(run: &Run) -> report::Header {
 }
 
 /// What was delivered, and how the connections fared.
-fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult, judgement: &Verification) {
-    for (kind, verdict) in &judgement.kinds {
+fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult, verification: &Verification) {
+    for (kind, verdict) in &verification.kinds {
         let latency = result.latencies.of(*kind);
         let late = |times: &hdrhistogram::Histogram<u64>| times.count_between(LATE.as_micros() as u64, u64::MAX);
         let deliveries = report::Deliveries {
@@ -289,18 +289,18 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult
         }
     }
     // A stream has events of several kinds: its order is reported with those of the first.
-    if judgement.out_of_order > 0 {
+    if verification.out_of_order > 0 {
         let first = found.kinds.keys().next().copied().unwrap_or(Kind::Message);
-        found.kinds.entry(first).or_default().out_of_order = judgement.out_of_order;
+        found.kinds.entry(first).or_default().out_of_order = verification.out_of_order;
     }
-    found.groups_ms = judgement.groups.iter().map(|(name, times)| (name.clone(), Times::of(times))).collect();
-    let counts = &judgement.counts;
+    found.groups_ms = verification.groups.iter().map(|(name, times)| (name.clone(), Times::of(times))).collect();
+    let counts = &verification.counts;
     found.traffic.late_after_ms = LATE.as_secs_f64() * 1e3;
     found.traffic.bytes_per_delivery = per(counts.delivered_bytes as f64, counts.delivered as f64);
     found.sequence = report::Sequence {
-        missing: judgement.sequence_missing,
-        duplicates: judgement.sequence_duplicates,
-        late: judgement.sequence_late,
+        missing: verification.sequence_missing,
+        duplicates: verification.sequence_duplicates,
+        late: verification.sequence_late,
     };
     found.connections = report::Connections {
         connects: counts.connects,
@@ -316,7 +316,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult
         let what = format!("{} actions of sessions were not possible: the session was not live then", counts.missed);
         found.warnings.push(what);
     }
-    found.faults = judgement.faults.iter().map(report::Fault::from).collect();
+    found.faults = verification.faults.iter().map(report::Fault::from).collect();
     let (mut identify, mut resume) = (coarse(), coarse());
     for thread in &result.threads {
         identify.add(&thread.tally.identify).expect("all histograms have the same bounds");
@@ -324,7 +324,7 @@ fn deliveries(found: &mut RunReport, findings: &mut Findings, result: &RunResult
     }
     found.arrival.identify_ms = Times::of(&identify);
     found.arrival.resume_ms = Times::of(&resume);
-    found.arrival.resumes_per_second = judgement.resumes_per_second;
+    found.arrival.resumes_per_second = verification.resumes_per_second;
 }
 
 /// What server and load generator used during the traffic.

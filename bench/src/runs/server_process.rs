@@ -52,7 +52,7 @@ pub struct ServerProcess {
 }
 
 /// Makes the guilds of a trace in a new data directory. The last of the users made is the owner of all.
-pub fn settle(terms: &ServerOptions, trace: &Trace) -> Result<Fixture, String> {
+pub fn create_fixture(terms: &ServerOptions, trace: &Trace) -> Result<Fixture, String> {
     let sessions = trace.sessions();
     std::fs::create_dir_all(&terms.data).map_err(|error| format!("{}: {error}", terms.data.display()))?;
     let plan = terms.data.join("import.jsonl");

@@ -72,7 +72,7 @@ impl Watch {
             posts: u64::from(self.advance.done.load(Ordering::Relaxed) + failed),
             errors: look.counts.faults() + u64::from(failed),
         });
-        self.line.tell(&format!("{phase:<8} {point}"));
+        self.line.show(&format!("{phase:<8} {point}"));
         self.series.points.push(point);
     }
 

@@ -23,7 +23,7 @@ struct Stream {
     entitled: Vec<AtomicI32>,
     arrivals: Vec<Arrivals>,
     /// By event, whether a session has made it itself: then it is as good as accepted.
-    said: Vec<AtomicBool>,
+    sent: Vec<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ impl DeliveryTable {
         let streams = script.streams.iter().map(|stream| Stream {
             entitled: (0..=stream.kinds.len()).map(|_| AtomicI32::new(0)).collect(),
             arrivals: stream.kinds.iter().map(|_| Arrivals::default()).collect(),
-            said: stream.kinds.iter().map(|_| AtomicBool::new(false)).collect(),
+            sent: stream.kinds.iter().map(|_| AtomicBool::new(false)).collect(),
         });
         DeliveryTable { streams: streams.collect() }
     }
@@ -58,13 +58,13 @@ impl DeliveryTable {
     }
 
     /// A session has made this event.
-    pub fn say(&self, stream: u32, index: u32) {
-        self.streams[stream as usize].said[index as usize].store(true, Ordering::Release);
+    pub fn mark_sent(&self, stream: u32, index: u32) {
+        self.streams[stream as usize].sent[index as usize].store(true, Ordering::Release);
     }
 
     /// Whether a session has made this event.
-    pub fn was_said(&self, stream: u32, index: u32) -> bool {
-        self.streams[stream as usize].said[index as usize].load(Ordering::Acquire)
+    pub fn was_sent(&self, stream: u32, index: u32) -> bool {
+        self.streams[stream as usize].sent[index as usize].load(Ordering::Acquire)
     }
 
     /// By event of a stream: how many sessions are entitled to it.
@@ -100,7 +100,7 @@ impl DeliveryTable {
                 let received = i64::from(arrivals.sessions.load(Ordering::Relaxed));
                 if received < entitled
                     && must[stream.kinds[index as usize] as usize]
-                    && (accepted(number, index) || self.was_said(number, index))
+                    && (accepted(number, index) || self.was_sent(number, index))
                 {
                     outstanding += (entitled - received) as u64;
                 }
@@ -135,7 +135,7 @@ impl DeliveryBuffer {
     pub fn add(&mut self, mark: Mark, took_us: u64, events: &DeliveryTable) {
         let slot = &mut self.slots[(mark.index.wrapping_add(mark.stream.wrapping_mul(37)) as usize) % SLOTS];
         if slot.sessions > 0 && (slot.stream, slot.index) != (mark.stream, mark.index) {
-            slot.tell(events);
+            slot.flush(events);
         }
         slot.stream = mark.stream;
         slot.index = mark.index;
@@ -144,13 +144,13 @@ impl DeliveryBuffer {
     }
 
     /// Tells everything.
-    pub fn tell(&mut self, events: &DeliveryTable) {
-        self.slots.iter_mut().filter(|slot| slot.sessions > 0).for_each(|slot| slot.tell(events));
+    pub fn flush(&mut self, events: &DeliveryTable) {
+        self.slots.iter_mut().filter(|slot| slot.sessions > 0).for_each(|slot| slot.flush(events));
     }
 }
 
 impl Slot {
-    fn tell(&mut self, events: &DeliveryTable) {
+    fn flush(&mut self, events: &DeliveryTable) {
         let arrivals = &events.streams[self.stream as usize].arrivals[self.index as usize];
         arrivals.sessions.fetch_add(self.sessions, Ordering::Relaxed);
         arrivals.slowest_us.fetch_max(self.slowest_us, Ordering::Relaxed);
@@ -172,12 +172,12 @@ mod tests {
         assert_eq!(events.entitled(0), [1, 1, 2, 2]);
         assert_eq!(events.outstanding(&script, |_, _| true), 6);
         assert_eq!(events.outstanding(&script, |_, index| index != 3), 4);
-        events.say(0, 3);
+        events.mark_sent(0, 3);
         assert_eq!(events.outstanding(&script, |_, index| index != 3), 6);
         for (index, took_us) in [(2, 50), (2, 70), (3, 20)] {
             receiving.add(Mark { stream: 0, index, intended_ns: 0 }, took_us, &events);
         }
-        receiving.tell(&events);
+        receiving.flush(&events);
         assert_eq!((events.received(0, 2), events.slowest_us(0, 2), events.received(0, 3)), (2, 70, 1));
         assert_eq!(events.outstanding(&script, |_, _| true), 3);
         events.end(0, 3);

@@ -112,7 +112,7 @@ Counts {
     /// Sessions that were given up.
     dead,
     /// What sessions did themselves.
-    deeds,
+    actions,
     /// What they did not do, since the server does not understand it.
     skipped,
     /// What they could not do, since they were not live at the time.

@@ -90,9 +90,9 @@ impl Verification {
 }
 
 /// Judges what a run leaves behind; `accepted` says of an event, by stream and number, whether the server took it.
-pub fn judge(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> Verification {
+pub fn verify(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) -> bool) -> Verification {
     let mut verification = Verification::default();
-    let real = |stream: u32, index: u32| accepted(stream, index) || result.events.was_said(stream, index);
+    let real = |stream: u32, index: u32| accepted(stream, index) || result.events.was_sent(stream, index);
     sum_threads(&mut verification, result, script);
     let mut accounts = count_events(&mut verification, result, script, real);
 
@@ -104,7 +104,7 @@ pub fn judge(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) ->
             verification.sessions += u64::from(session.was_live);
             verification.sequence_missing += session.sequence.missing();
             for (number, receipt) in thread.receipts(session) {
-                let (missing, first) = accounts[number as usize].charge(receipt);
+                let (missing, first) = accounts[number as usize].add(receipt);
                 if missing > 0 {
                     let kind = script.streams[number as usize].kinds[first as usize];
                     if late.len() < limits::FAULTS_TOLD {
@@ -119,7 +119,7 @@ pub fn judge(result: &RunResult, script: &Script, accepted: impl Fn(u32, u32) ->
         }
     }
     for (stream, account) in script.streams.iter().zip(&accounts) {
-        account.settle(|index, lost, not_yet| {
+        account.for_each_missing(|index, lost, not_yet| {
             let of_kind = verification.kinds.entry(stream.kinds[index as usize]).or_default();
             of_kind.lost += lost;
             of_kind.not_yet += not_yet;
@@ -240,7 +240,7 @@ impl MissingCounts {
     }
 
     /// Charges what a session has not received. Says how many that are, and which is the first.
-    fn charge(&mut self, receipt: &Receipt) -> (u64, u32) {
+    fn add(&mut self, receipt: &Receipt) -> (u64, u32) {
         let MissingCounts { due, lost, not_yet } = self;
         let count = due.len() as u32 - 1;
         let (mut missing, mut least) = (0, u32::MAX);
@@ -271,7 +271,7 @@ impl MissingCounts {
     }
 
     /// By event that must come and has not: on how many sessions it is lost, and on how many not there yet.
-    fn settle(&self, mut each: impl FnMut(u32, u64, u64)) {
+    fn for_each_missing(&self, mut each: impl FnMut(u32, u64, u64)) {
         let (mut lost, mut not_yet) = (0i64, 0i64);
         if self.lost.is_empty() && self.not_yet.is_empty() {
             return;
@@ -296,21 +296,21 @@ mod tests {
         let is_due = |index: u32| !index.is_multiple_of(3);
         let mut account = MissingCounts::new((0..100).map(is_due));
         let mut receipt = Receipt::default();
-        assert_eq!(account.charge(&receipt).0, 0, "who is not entitled misses nothing");
+        assert_eq!(account.add(&receipt).0, 0, "who is not entitled misses nothing");
         receipt.begin(10);
         for index in (10..80).filter(|index| ![12, 20, 21, 22].contains(index)) {
             receipt.take(index, |_| true);
         }
         // 20 and 22 are lost; of 80 to 99 there are 13 that are due.
-        assert_eq!(account.charge(&receipt), (2 + 13, 20));
+        assert_eq!(account.add(&receipt), (2 + 13, 20));
         let mut left = Receipt::default();
         left.begin(0);
         left.take(5, |_| true);
         left.end(0, 100);
         left.begin(99);
-        assert_eq!(account.charge(&left), (3, 1));
+        assert_eq!(account.add(&left), (3, 1));
         let mut found = Vec::new();
-        account.settle(|index, lost, not_yet| found.push((index, lost, not_yet)));
+        account.for_each_missing(|index, lost, not_yet| found.push((index, lost, not_yet)));
         let mut expected = vec![(1, 1, 0), (2, 1, 0), (4, 1, 0), (20, 1, 0), (22, 1, 0)];
         expected.extend((80..100).filter(|index| is_due(*index)).map(|index| (index, 0, 1)));
         assert_eq!(found, expected);

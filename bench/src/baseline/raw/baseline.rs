@@ -173,7 +173,7 @@ impl RawSenders {
             crowd.parts.push(SenderThread { orders, turns, thread });
             first = end;
         }
-        crowd.gather()?;
+        crowd.collect_turn()?;
         Ok(crowd)
     }
 
@@ -182,10 +182,10 @@ impl RawSenders {
         for part in &self.parts {
             part.orders.send((how, bytes, rounds)).map_err(|_| io::Error::other("a sender has ended"))?;
         }
-        self.gather()
+        self.collect_turn()
     }
 
-    fn gather(&self) -> io::Result<SendCost> {
+    fn collect_turn(&self) -> io::Result<SendCost> {
         let mut sum = SendCost::default();
         for part in &self.parts {
             let turn = part.turns.recv().map_err(|_| io::Error::other("a sender has ended"))??;

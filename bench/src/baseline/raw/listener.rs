@@ -305,7 +305,7 @@ impl ListenerThread {
         self.buffer = buffer;
         if !self.out.is_empty() {
             let out = std::mem::take(&mut self.out);
-            self.say(at, &out);
+            self.send_to(at, &out);
             self.out = out;
             self.out.clear();
         }
@@ -335,7 +335,7 @@ impl ListenerThread {
             } else {
                 match wire::frame(rest) {
                     Ok(None) => return (used, true),
-                    Ok(Some((said, length))) => (length, self.hear(at, said)),
+                    Ok(Some((said, length))) => (length, self.handle_frame(at, said)),
                     Err(code) => {
                         wire::closing(&mut self.out, code);
                         return (bytes.len(), false);
@@ -368,7 +368,7 @@ impl ListenerThread {
         true
     }
 
-    fn hear(&mut self, at: usize, said: ClientFrame) -> bool {
+    fn handle_frame(&mut self, at: usize, said: ClientFrame) -> bool {
         let command = match said {
             ClientFrame::Command(command) => command,
             ClientFrame::Ping(payload) => {
@@ -420,7 +420,7 @@ impl ListenerThread {
     // ── what they are sent ──
 
     /// Sends to one, behind what is kept for it.
-    fn say(&mut self, at: usize, bytes: &[u8]) {
+    fn send_to(&mut self, at: usize, bytes: &[u8]) {
         let connection = &self.connections[at];
         let Some(socket) = &connection.socket else { return };
         let number = socket.as_raw_fd();

@@ -187,7 +187,7 @@ fn write(out: &mut Vec<u8>, opcode: OpCode, pieces: &[&[u8]]) {
     }
 }
 
-fn say(out: &mut Vec<u8>, text: &str) {
+fn text(out: &mut Vec<u8>, text: &str) {
     write(out, OpCode::Data(Data::Text), &[text.as_bytes()]);
 }
 
@@ -219,30 +219,30 @@ pub fn opcode(command: &[u8]) -> Result<u64, u16> {
 
 /// Appends HELLO.
 pub fn hello(out: &mut Vec<u8>) {
-    say(out, &format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{HEARTBEAT_MS}}}}}"#));
+    text(out, &format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{HEARTBEAT_MS}}}}}"#));
 }
 
 /// Appends the answer to a heartbeat.
 pub fn acknowledgement(out: &mut Vec<u8>) {
-    say(out, r#"{"t":null,"s":null,"op":11,"d":null}"#);
+    text(out, r#"{"t":null,"s":null,"op":11,"d":null}"#);
 }
 
 /// Appends op 9: the session is not resumed.
 pub fn invalid(out: &mut Vec<u8>) {
-    say(out, r#"{"t":null,"s":null,"op":9,"d":false}"#);
+    text(out, r#"{"t":null,"s":null,"op":9,"d":false}"#);
 }
 
 /// Appends READY and GUILD_CREATE.
 pub fn ready(out: &mut Vec<u8>, session_id: &str) {
     // Without a `resume_gateway_url`: there is nothing to be resumed, and a client that came through a proxy comes back
     // through it.
-    say(
+    text(
         out,
         &format!(
             r#"{{"t":"READY","s":1,"op":0,"d":{{"v":10,"user":{{"id":"{USER}","username":"raw","discriminator":"0","global_name":null,"avatar":null,"bot":false}},"guilds":[{{"id":"{GUILD}","unavailable":true}}],"session_id":"{session_id}","application":{{"id":"{USER}","flags":0}}}}}}"#
         ),
     );
-    say(
+    text(
         out,
         &format!(
             r#"{{"t":"GUILD_CREATE","s":2,"op":0,"d":{{"id":"{GUILD}","name":"Raw","owner_id":"{USER}","icon":null,"joined_at":"2020-01-01T00:00:00+00:00","large":false,"unavailable":false,"member_count":1,"roles":[{{"id":"{GUILD}","name":"@everyone","color":0,"hoist":false,"position":0,"permissions":"3072","managed":false,"mentionable":false}}],"emojis":[],"features":[],"channels":[{{"id":"{CHANNEL}","type":0,"name":"general","position":0,"permission_overwrites":[]}}],"members":[],"presences":[],"voice_states":[],"threads":[],"stage_instances":[],"guild_scheduled_events":[]}}}}"#

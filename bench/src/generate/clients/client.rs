@@ -104,7 +104,7 @@ pub struct ClientContext {
     /// What happened so far.
     pub tally: Tally,
     /// What the sessions are asked to do.
-    pub round: TaskRun,
+    pub task_run: TaskRun,
     /// The last upgrade's request, and to whom: nearly all are alike.
     pub request: Option<(SocketAddr, Vec<u8>)>,
     /// Bytes to be sent by the client that reads.
@@ -121,12 +121,12 @@ pub struct ClientContext {
 
 impl ClientContext {
     /// Queues a payload.
-    pub fn say(&mut self, payload: &serde_json::Value) {
-        self.say_text(payload.to_string().as_bytes());
+    pub fn queue(&mut self, payload: &serde_json::Value) {
+        self.queue_text(payload.to_string().as_bytes());
     }
 
     /// Queues a payload that is text already.
-    pub fn say_text(&mut self, text: &[u8]) {
+    pub fn queue_text(&mut self, text: &[u8]) {
         frames::write(&mut self.out, Kind::Text, text, self.mask);
     }
 
@@ -231,17 +231,17 @@ impl Client {
     }
 
     /// Says a heartbeat.
-    pub fn beat(&mut self, context: &mut ClientContext) {
+    pub fn heartbeat(&mut self, context: &mut ClientContext) {
         self.acknowledged = false;
         match self.record.sequence.last() {
-            0 => context.say_text(br#"{"op":1,"d":null}"#),
+            0 => context.queue_text(br#"{"op":1,"d":null}"#),
             // Twenty digits at the most. A million sessions beat 24,000 times a second.
             last => {
                 let (mut text, room) = ([0; 32], 32);
                 let mut rest = &mut text[..];
                 write!(rest, r#"{{"op":1,"d":{last}}}"#).expect("there is room for every number");
                 let length = room - rest.len();
-                context.say_text(&text[..length]);
+                context.queue_text(&text[..length]);
             }
         }
     }
@@ -384,7 +384,7 @@ impl Client {
                 self.dispatch(envelope.name, envelope.d, wire, context)
             }
             1 => {
-                self.beat(context);
+                self.heartbeat(context);
                 Ok(())
             }
             7 => Err(Disconnect::Asked),
@@ -399,7 +399,7 @@ impl Client {
                         context.entitlements.begin_looking(self.record.index, &guilds, context.now_ns);
                     }
                 }
-                context.round.acknowledge(self.record.index, context.now_ns);
+                context.task_run.acknowledge(self.record.index, context.now_ns);
                 Ok(())
             }
             op => Err(Disconnect::Broken(format!("unknown opcode {op}"))),
@@ -422,13 +422,14 @@ impl Client {
         let token = tokens.get(self.record.index);
         if let Some(id) = self.record.id.id() {
             self.stage = Stage::Resuming;
-            context.say(&json!({"op": 6, "d": {"token": token, "session_id": id, "seq": self.record.sequence.last()}}));
+            context
+                .queue(&json!({"op": 6, "d": {"token": token, "session_id": id, "seq": self.record.sequence.last()}}));
         } else {
             self.stage = Stage::Identifying;
             self.record.sequence = Sequence::default();
             let properties = json!({"os": "linux", "browser": "guildhall-bench", "device": "guildhall-bench"});
             let intents = context.entitlements.script().intents;
-            context.say(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
+            context.queue(&json!({"op": 2, "d": {"token": token, "intents": intents, "properties": properties}}));
         }
         Ok(())
     }
@@ -450,7 +451,9 @@ impl Client {
             "READY" => self.ready(d, context)?,
             "GUILD_CREATE" => self.guild_came(d, context),
             "GUILD_DELETE" => self.guild_went(d, context),
-            "CHANNEL_UNREAD_UPDATE" | "PASSIVE_UPDATE_V2" => context.round.hear(self.record.index, d, context.now_ns),
+            "CHANNEL_UNREAD_UPDATE" | "PASSIVE_UPDATE_V2" => {
+                context.task_run.note_unread(self.record.index, d, context.now_ns)
+            }
             "GUILD_MEMBER_LIST_UPDATE" => self.list_changed(d, context),
             "RESUMED" if self.stage == Stage::Resuming => {
                 self.stage = Stage::Live;
@@ -474,7 +477,7 @@ impl Client {
             // What it has written itself, it may see wherever it looks.
             let verdict =
                 verdict.filter(|verdict| verdict.taken != Taken::Leaked || payload::author(d) != Some(self.user));
-            self.judge(verdict, wire, context);
+            self.count(verdict, wire, context);
         }
     }
 
@@ -496,11 +499,11 @@ impl Client {
             let verdict = context.entitlements.take_named(self.record.index, Named { kind, id }, names.guild);
             let own = names.user == Some(self.user);
             let verdict = verdict.filter(|verdict| verdict.taken != Taken::Leaked || !own);
-            self.judge(verdict, wire, context);
+            self.count(verdict, wire, context);
         }
     }
 
-    fn judge(&mut self, verdict: Option<EventVerdict>, wire: usize, context: &mut ClientContext) {
+    fn count(&mut self, verdict: Option<EventVerdict>, wire: usize, context: &mut ClientContext) {
         let Some(EventVerdict { taken, mark, kind }) = verdict else { return };
         match taken {
             Taken::New => {
@@ -541,7 +544,7 @@ impl Client {
         self.address = address.and_then(|address| context.number_of(address));
         self.record.id = SessionId::new(&terms.session_id);
         self.user = terms.user.id.parse().unwrap_or(0);
-        self.gather(terms.guilds.len() as u32, context);
+        self.await_guilds(terms.guilds.len() as u32, context);
         Ok(())
     }
 
@@ -551,7 +554,7 @@ impl Client {
             context.entitlements.begin_guild(self.record.index, guild, context.now_ns);
         }
         match (self.stage, guild) {
-            (Stage::Gathering(missing), _) => self.gather(missing - 1, context),
+            (Stage::Gathering(missing), _) => self.await_guilds(missing - 1, context),
             // Joined later.
             (Stage::Live, Some(guild)) => self.look(&[guild], context),
             _ => {}
@@ -567,12 +570,12 @@ impl Client {
             context.entitlements.end_guild(self.record.index, guild, context.now_ns);
         }
         if let Stage::Gathering(missing) = self.stage {
-            self.gather(missing - 1, context);
+            self.await_guilds(missing - 1, context);
         }
     }
 
     fn list_changed(&self, d: &[u8], context: &mut ClientContext) {
-        let came = context.round.lists.take(self.record.index, d, context.now_ns);
+        let came = context.task_run.lists.take(self.record.index, d, context.now_ns);
         let counts = &mut context.tally.counts;
         counts.rows_checked += u64::from(came.checked);
         counts.ranges_synced += came.ops.synced;
@@ -581,14 +584,14 @@ impl Client {
         counts.rows_updated += came.ops.updated;
         counts.rows_deleted += came.ops.deleted;
         if came.took_ns.is_some() {
-            context.round.complete(self.record.index, context.now_ns, came.took_ns);
+            context.task_run.complete(self.record.index, context.now_ns, came.took_ns);
         }
         if let Some(wrong) = came.wrong {
             context.tally.fault(Fault::new(FaultKind::Inconsistent, &self.record, wrong));
         }
     }
 
-    fn gather(&mut self, missing: u32, context: &mut ClientContext) {
+    fn await_guilds(&mut self, missing: u32, context: &mut ClientContext) {
         if missing > 0 {
             self.stage = Stage::Gathering(missing);
             return;
@@ -618,13 +621,13 @@ impl Client {
             if context.commands.scroll {
                 wants["channels"] = json!({channel.to_string(): [[0, 99]]});
             }
-            context.say(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
+            context.queue(&json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}}));
             said = true;
         }
         // Commands are taken in their order: when a heartbeat behind it is acknowledged, the server has heard it.
         if said && script.looked_at.contains(&true) {
             self.fence += if self.acknowledged || self.fence > 0 { 1 } else { 2 };
-            self.beat(context);
+            self.heartbeat(context);
         }
     }
 }
@@ -671,7 +674,7 @@ mod tests {
             commands: Commands::NONE,
             addresses: Vec::new(),
             tally: Tally::default(),
-            round: TaskRun::new(0),
+            task_run: TaskRun::new(0),
             request: None,
             out: Vec::new(),
             client_events: Vec::new(),
@@ -741,7 +744,7 @@ mod tests {
     fn a_heartbeat_names_the_last_dispatch_or_null() {
         let mut context = context();
         let mut client = connected(&context);
-        client.beat(&mut context);
+        client.heartbeat(&mut context);
         client.record.sequence = Sequence::default();
         let said = |context: &mut ClientContext| {
             // Two bytes of head, and a mask that is all zeros here.
@@ -753,10 +756,10 @@ mod tests {
         for s in [1, 2] {
             client.record.sequence.take(s);
         }
-        client.beat(&mut context);
+        client.heartbeat(&mut context);
         assert_eq!(said(&mut context), r#"{"op":1,"d":2}"#);
         client.record.sequence.take(u64::from(u32::MAX));
-        client.beat(&mut context);
+        client.heartbeat(&mut context);
         assert_eq!(said(&mut context), r#"{"op":1,"d":4294967295}"#);
     }
 

@@ -206,10 +206,10 @@ impl ClientPool {
     pub fn ask(&self, task: Task) -> u32 {
         let mut place = self.plan.task.lock().expect("no thread of the pool panics while it holds this");
         *place = task;
-        if task.deed == TaskAction::Cut {
+        if task.action == TaskAction::Cut {
             self.plan.gate.open();
         }
-        if let (TaskAction::Appear(status), Subset::ALL) = (task.deed, task.part) {
+        if let (TaskAction::SetStatus(status), Subset::ALL) = (task.action, task.part) {
             *self.said() = AnnouncedStatuses { others: status, some: HashMap::new() };
         }
         // The lock keeps task and number together.

@@ -196,7 +196,7 @@ pub struct TaskStatus {
 impl ThreadStatus {
     /// The thread tells how far it is.
     pub fn post(&self, tally: &mut Tally, plan: &PoolState) {
-        tally.receiving.tell(&plan.events);
+        tally.receiving.flush(&plan.events);
         let (pongs, pong_ns) = tally.pongs;
         self.delivered_ns.store(tally.last_ns, Ordering::Relaxed);
         self.pong_ns.store(pong_ns, Ordering::Relaxed);

@@ -141,7 +141,7 @@ impl Reactor {
                 commands: plan.commands,
                 addresses: Vec::new(),
                 tally: Tally::of_groups(plan.script.groups.len()),
-                round: TaskRun::new(first),
+                task_run: TaskRun::new(first),
                 request: None,
                 out: Vec::new(),
                 client_events: Vec::new(),
@@ -170,9 +170,9 @@ impl Reactor {
         while self.plan.order() != PoolPhase::Stop {
             self.turn(&mut events);
         }
-        self.part(&mut events);
+        self.close_all(&mut events);
         self.finish_task(task::TaskAction::Rest);
-        let ended = self.context.round.begin(u32::MAX, task::Task::default(), 0);
+        let ended = self.context.task_run.begin(u32::MAX, task::Task::default(), 0);
         self.keep_times(ended);
         self.status.post(&mut self.context.tally, &self.plan);
         let ClientContext { tally, entitlements, .. } = self.context;
@@ -197,7 +197,7 @@ impl Reactor {
         // After reading: an acknowledgement that is here already, though we were late, is no missing one.
         self.run_timers(clock::now_ns());
         self.status.post(&mut self.context.tally, &self.plan);
-        self.context.round.post(&self.status.task, self.connections.len());
+        self.context.task_run.post(&self.status.task, self.connections.len());
         if self.context.now_ns >= self.latencies_due_ns {
             self.latencies_due_ns = self.context.now_ns + limits::LATENCY_PAUSE.as_nanos() as u64;
             self.status.post_latencies(&mut self.context.tally, &self.plan);
@@ -247,7 +247,7 @@ impl Reactor {
         for _ in 0..limits::CONNECTS_IN_A_ROW {
             let Some(at) = self.queue.front() else {
                 // Unless there are some who have not been sent to the queue yet.
-                if self.context.round.next >= self.connections.len() {
+                if self.context.task_run.next >= self.connections.len() {
                     self.queueing = false;
                     self.queue = VecDeque::new();
                     self.plan.gate.finish();
@@ -314,7 +314,7 @@ impl Reactor {
             }
             let mut client_events = std::mem::take(&mut self.context.client_events);
             for event in client_events.drain(..) {
-                self.grant(at, event);
+                self.handle_event(at, event);
             }
             self.context.client_events = client_events;
             if let Err(hangup) = result {
@@ -372,7 +372,7 @@ impl Reactor {
         epoll::modify(&self.epoll, socket.as_fd(), data, interest(connection.watched)).expect("the socket was added");
     }
 
-    fn grant(&mut self, at: usize, event: ClientEvent) {
+    fn handle_event(&mut self, at: usize, event: ClientEvent) {
         let now = self.context.now_ns;
         let connection = &mut self.connections[at];
         match event {
@@ -398,7 +398,7 @@ impl Reactor {
                     tally.counts.identified += 1;
                     record(&mut tally.identify, took);
                 }
-                self.context.round.complete(connection.client.record.index, now, Some(took));
+                self.context.task_run.complete(connection.client.record.index, now, Some(took));
                 self.status.live.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -489,7 +489,7 @@ impl Reactor {
 
     /// Says goodbye to the server, so that it does not keep the sessions, and waits for it to close: the side that
     /// closes first keeps the port for a minute, and the server has only one.
-    fn part(&mut self, events: &mut [epoll::Event]) {
+    fn close_all(&mut self, events: &mut [epoll::Event]) {
         let until = clock::now_ns() + limits::PARTING_TIME.as_nanos() as u64;
         for at in 0..self.connections.len() {
             frames::write(&mut self.context.out, Kind::Close, &NORMAL.to_be_bytes(), self.context.mask);
@@ -530,12 +530,12 @@ impl Reactor {
                 Stage::Down => self.connect(at),
                 Stage::Dead => {}
                 Stage::Parting => drop(self.disconnect(at)),
-                Stage::Live => self.beat(at, now),
+                Stage::Live => self.heartbeat(at, now),
                 Stage::Upgrading | Stage::Greeting | Stage::Identifying | Stage::Gathering(_) | Stage::Resuming => {
                     if is_late {
                         self.hang_up(at, Disconnect::Late);
                     } else {
-                        self.beat(at, now);
+                        self.heartbeat(at, now);
                     }
                 }
             }
@@ -543,15 +543,15 @@ impl Reactor {
         self.expired = expired;
     }
 
-    fn beat(&mut self, at: usize, now: u64) {
+    fn heartbeat(&mut self, at: usize, now: u64) {
         let connection = &mut self.connections[at];
         if now >= connection.due_ns {
             // What was asked of all may take longer than a beat.
-            let asked = self.context.round.awaits(connection.client.record.index) || connection.client.is_fenced();
+            let asked = self.context.task_run.awaits(connection.client.record.index) || connection.client.is_fenced();
             if !connection.client.acknowledged && !asked {
                 return self.hang_up(at, Disconnect::Zombie);
             }
-            connection.client.beat(&mut self.context);
+            connection.client.heartbeat(&mut self.context);
             let next = now + u64::from(connection.interval_ms) * 1_000_000;
             connection.due_ns = on_grid(next, connection.interval_ms, self.thread);
             self.flush(at);
@@ -563,30 +563,30 @@ impl Reactor {
 
     /// Asks some of those who are to be asked; says when to go on.
     fn run_task(&mut self, now: u64) -> u64 {
-        if self.plan.task_number.load(Ordering::Acquire) != self.context.round.number {
+        if self.plan.task_number.load(Ordering::Acquire) != self.context.task_run.number {
             let (number, task) = {
                 let place = self.plan.task.lock().expect("no thread of the pool panics while it holds this");
                 (self.plan.task_number.load(Ordering::Acquire), *place)
             };
-            if !task.deed.keeps_lists() {
-                self.finish_task(task.deed);
+            if !task.action.keeps_lists() {
+                self.finish_task(task.action);
             }
-            self.frame = frame_of(task.deed, self.context.mask);
-            let ended = self.context.round.begin(number, task, self.connections.len());
+            self.frame = frame_of(task.action, self.context.mask);
+            let ended = self.context.task_run.begin(number, task, self.connections.len());
             self.keep_times(ended);
-            self.queueing |= task.deed == task::TaskAction::Cut;
-            if task.deed.is_silent() {
-                self.context.round.next = self.connections.len(); // no session has to be asked
+            self.queueing |= task.action == task::TaskAction::Cut;
+            if task.action.is_silent() {
+                self.context.task_run.next = self.connections.len(); // no session has to be asked
             }
         }
-        let next = self.context.round.next;
+        let next = self.context.task_run.next;
         if next >= self.connections.len() {
             return u64::MAX;
         }
         let end = (next + limits::ASKED_IN_A_ROW).min(self.connections.len());
-        self.context.round.next = end;
+        self.context.task_run.next = end;
         for at in next..end {
-            if self.context.round.task.part.has(self.first + at as u32) {
+            if self.context.task_run.task.part.has(self.first + at as u32) {
                 self.ask(at, now);
             }
         }
@@ -594,32 +594,32 @@ impl Reactor {
     }
 
     fn ask(&mut self, at: usize, now: u64) {
-        use task::TaskAction::{Appear, Check, Cut, Freeze, Hear, Rest, Scroll, Subscribe, Thaw};
+        use task::TaskAction::{AwaitUnread, Check, Cut, Freeze, Rest, Scroll, SetStatus, Subscribe, Thaw};
         let connection = &mut self.connections[at];
         let (index, is_live) = (connection.client.record.index, connection.client.stage == Stage::Live);
         // A heartbeat behind it shows that it was understood; the answer to one that is under way shows nothing.
         let beats = if connection.client.acknowledged { 1 } else { 2 };
-        match self.context.round.task.deed {
+        match self.context.task_run.task.action {
             Thaw if connection.frozen => {
                 connection.frozen = false;
-                self.context.round.ask(index, beats, now);
+                self.context.task_run.ask(index, beats, now);
                 self.watch_again(at);
                 self.connections[at].due_ns = now + u64::from(self.connections[at].interval_ms) * 1_000_000;
-                self.connections[at].client.beat(&mut self.context);
+                self.connections[at].client.heartbeat(&mut self.context);
                 self.flush(at);
                 self.set_timer(at);
             }
-            Rest | Hear(_) | Check(_) | Thaw => {}
+            Rest | AwaitUnread(_) | Check(_) | Thaw => {}
             _ if !is_live || connection.frozen => {}
             Subscribe(_) => {
-                self.context.round.ask(index, beats, now);
+                self.context.task_run.ask(index, beats, now);
                 self.context.out.extend_from_slice(&self.frame);
-                self.connections[at].client.beat(&mut self.context);
+                self.connections[at].client.heartbeat(&mut self.context);
                 self.flush(at);
             }
-            Appear(status) => {
-                self.context.round.ask(index, 0, now);
-                if self.context.round.task.part != task::Subset::ALL {
+            SetStatus(status) => {
+                self.context.task_run.ask(index, 0, now);
+                if self.context.task_run.task.part != task::Subset::ALL {
                     self.keep_said(at, status);
                 }
                 self.context.out.extend_from_slice(&self.frame);
@@ -627,12 +627,12 @@ impl Reactor {
             }
             Cut => {
                 self.context.tally.counts.cuts += 1;
-                self.context.round.ask(index, 1, now);
+                self.context.task_run.ask(index, 1, now);
                 self.disconnect(at);
                 self.queue.push_back(at as u32);
             }
             Freeze => {
-                self.context.round.ask(index, 1, now);
+                self.context.task_run.ask(index, 1, now);
                 let connection = &mut self.connections[at];
                 connection.frozen = true;
                 self.timers.clear(at);
@@ -643,10 +643,10 @@ impl Reactor {
                 }
             }
             Scroll(scroll) => {
-                let (ranges, awaited) = self.context.round.lists.ask(index, &scroll, now);
-                self.context.round.ask(index, awaited.min(1) as u8, now);
+                let (ranges, awaited) = self.context.task_run.lists.ask(index, &scroll, now);
+                self.context.task_run.ask(index, awaited.min(1) as u8, now);
                 // Some of those who look go and come back, so that there are changes to be seen.
-                let part = self.context.round.task.part;
+                let part = self.context.task_run.task.part;
                 let flapping = scroll.flapping.max(1) * part.one_in;
                 // At every second turn: servers may drop what is more than five changes in 20 s, as Discord does.
                 if scroll.turn % 2 == 1 && task::Subset::one_in(flapping, part.which).has(index) {
@@ -654,10 +654,10 @@ impl Reactor {
                     let goes = (scroll.turn / 2 + index / flapping).is_multiple_of(2);
                     let status = if goes { Status::Invisible } else { Status::Online };
                     self.keep_said(at, status);
-                    self.context.say(&json!({"op": 3, "d": appearing(status)}));
+                    self.context.queue(&json!({"op": 3, "d": appearing(status)}));
                 }
                 let wants = json!({"channels": {scroll.channel.to_string(): ranges}});
-                self.context.say(&json!({"op": 37, "d": {"subscriptions": {scroll.guild.to_string(): wants}}}));
+                self.context.queue(&json!({"op": 37, "d": {"subscriptions": {scroll.guild.to_string(): wants}}}));
                 self.flush(at);
             }
         }
@@ -666,7 +666,7 @@ impl Reactor {
     /// The server has cut a connection whose session does not read.
     fn cut_while_frozen(&mut self, at: usize) {
         let connection = &self.connections[at];
-        self.context.round.step(connection.client.record.index, clock::now_ns(), None);
+        self.context.task_run.step(connection.client.record.index, clock::now_ns(), None);
         if let Some(socket) = &connection.socket {
             // It would be told again and again.
             epoll::delete(&self.epoll, socket).expect("the socket was added");
@@ -698,7 +698,7 @@ impl Reactor {
             task::TaskAction::Check(live) => Some((&said, live.saturating_sub(said.hidden()))),
             _ => None,
         };
-        for (session, wrong) in self.context.round.lists.at_rest(known) {
+        for (session, wrong) in self.context.task_run.lists.at_rest(known) {
             let record = &self.connections[(session - self.first) as usize].client.record;
             self.context.tally.fault(Fault::new(FaultKind::Inconsistent, record, wrong));
         }
@@ -758,7 +758,7 @@ impl Reactor {
             self.context.tally.counts.missed += 1;
             return;
         }
-        self.context.tally.counts.deeds += 1;
+        self.context.tally.counts.actions += 1;
         match action {
             SessionAction::Connect => {
                 self.disconnect(at);
@@ -771,26 +771,26 @@ impl Reactor {
             SessionAction::Cut => self.hang_up(at, Disconnect::Cut),
             SessionAction::Presence(status, mark) => {
                 let payload = json!({"op": 3, "d": appearing(*status)});
-                self.say_marked(at, EventKind::Presence, *mark, intended_ns, &payload);
+                self.send_marked(at, EventKind::Presence, *mark, intended_ns, &payload);
             }
             SessionAction::Voice(guild, channel, mark) => {
                 let channel = channel.map(|channel| channel.to_string());
                 let guild = guild.to_string();
                 let d = json!({"guild_id": guild, "channel_id": channel, "self_mute": false, "self_deaf": false});
-                self.say_marked(at, EventKind::Voice, *mark, intended_ns, &json!({"op": 4, "d": d}));
+                self.send_marked(at, EventKind::Voice, *mark, intended_ns, &json!({"op": 4, "d": d}));
             }
             SessionAction::Scroll(guild, channel, first, last) => {
                 // Clients keep the top.
                 let rows = json!({channel.to_string(): [[0, 99], [first, last]]});
                 let subscriptions = json!({guild.to_string(): {"channels": rows}});
-                self.context.say(&json!({"op": 37, "d": {"subscriptions": subscriptions}}));
+                self.context.queue(&json!({"op": 37, "d": {"subscriptions": subscriptions}}));
                 self.flush(at);
             }
         }
     }
 
     /// Says something that others will see as an event; it is expected before anybody can see it.
-    fn say_marked(
+    fn send_marked(
         &mut self,
         at: usize,
         kind: EventKind,
@@ -800,10 +800,10 @@ impl Reactor {
     ) {
         if let Some((stream, index)) = mark {
             let id = self.connections[at].client.user;
-            self.plan.events.say(stream, index);
+            self.plan.events.mark_sent(stream, index);
             self.plan.script.ledger.expect(Named { kind, id }, Mark { stream, index, intended_ns });
         }
-        self.context.say(payload);
+        self.context.queue(payload);
         self.flush(at);
     }
 
@@ -845,15 +845,15 @@ fn on_grid(due_ns: u64, interval_ms: u32, thread: u32) -> u64 {
 }
 
 /// The frame that all say whom an task asks, if all say the same.
-fn frame_of(deed: task::TaskAction, mask: [u8; 4]) -> Vec<u8> {
-    use task::TaskAction::{Appear, Check, Cut, Freeze, Hear, Rest, Scroll, Subscribe, Thaw};
-    let payload = match deed {
+fn frame_of(action: task::TaskAction, mask: [u8; 4]) -> Vec<u8> {
+    use task::TaskAction::{AwaitUnread, Check, Cut, Freeze, Rest, Scroll, SetStatus, Subscribe, Thaw};
+    let payload = match action {
         Subscribe(guild) => {
             let wants = json!({"typing": true, "activities": true, "threads": true});
             json!({"op": 37, "d": {"subscriptions": {guild.to_string(): wants}}})
         }
-        Appear(status) => json!({"op": 3, "d": appearing(status)}),
-        Rest | Hear(_) | Check(_) | Cut | Freeze | Thaw | Scroll(_) => return Vec::new(),
+        SetStatus(status) => json!({"op": 3, "d": appearing(status)}),
+        Rest | AwaitUnread(_) | Check(_) | Cut | Freeze | Thaw | Scroll(_) => return Vec::new(),
     };
     let mut frame = Vec::new();
     frames::write(&mut frame, Kind::Text, payload.to_string().as_bytes(), mask);

@@ -11,9 +11,9 @@ pub enum TaskAction {
     Subscribe(u64),
     /// Nothing is said; it is awaited that the server tells of a message later than this one as unread. Done at the
     /// first such update.
-    Hear(u64),
+    AwaitUnread(u64),
     /// Op 3. Done when it is said. Member lists that are looked at are kept on.
-    Appear(Status),
+    SetStatus(Status),
     /// Nothing is said. Everything has come to rest: member lists that are looked at must be as all have said that they
     /// appear, with so many sessions that are live.
     Check(u32),
@@ -30,12 +30,12 @@ pub enum TaskAction {
 impl TaskAction {
     /// Whether sessions go on looking at member lists.
     pub fn keeps_lists(&self) -> bool {
-        matches!(self, TaskAction::Scroll(_) | TaskAction::Appear(_))
+        matches!(self, TaskAction::Scroll(_) | TaskAction::SetStatus(_))
     }
 
     /// Whether no session has to be asked.
     pub fn is_silent(&self) -> bool {
-        matches!(self, TaskAction::Rest | TaskAction::Hear(_) | TaskAction::Check(_))
+        matches!(self, TaskAction::Rest | TaskAction::AwaitUnread(_) | TaskAction::Check(_))
     }
 }
 
@@ -97,14 +97,14 @@ impl Subset {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Task {
     /// What.
-    pub deed: TaskAction,
+    pub action: TaskAction,
     /// Of whom.
     pub part: Subset,
 }
 
 impl Default for Task {
     fn default() -> Self {
-        Task { deed: TaskAction::Rest, part: Subset::ALL }
+        Task { action: TaskAction::Rest, part: Subset::ALL }
     }
 }
 

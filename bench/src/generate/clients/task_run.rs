@@ -57,8 +57,8 @@ impl TaskRun {
         (self.number, self.task, self.next) = (number, task, 0);
         (self.asked, self.done, self.again, self.last_ns) = (0, 0, 0, 0);
         self.marks =
-            if matches!(task.deed, TaskAction::Rest | TaskAction::Check(_)) { Vec::new() } else { vec![0; sessions] };
-        if !task.deed.keeps_lists() {
+            if matches!(task.action, TaskAction::Rest | TaskAction::Check(_)) { Vec::new() } else { vec![0; sessions] };
+        if !task.action.keeps_lists() {
             self.lists = Lists::default();
         }
         before
@@ -76,13 +76,13 @@ impl TaskRun {
 
     /// Whether a session has been asked and is not done.
     pub fn awaits(&self, session: u32) -> bool {
-        match self.task.deed {
+        match self.task.action {
             TaskAction::Subscribe(_)
             | TaskAction::Cut
             | TaskAction::Freeze
             | TaskAction::Thaw
             | TaskAction::Scroll(_) => self.marks.get(self.place(session)).is_some_and(|mark| *mark > 0),
-            TaskAction::Rest | TaskAction::Hear(_) | TaskAction::Appear(_) | TaskAction::Check(_) => false,
+            TaskAction::Rest | TaskAction::AwaitUnread(_) | TaskAction::SetStatus(_) | TaskAction::Check(_) => false,
         }
     }
 
@@ -108,14 +108,14 @@ impl TaskRun {
 
     /// A heartbeat of a session was acknowledged.
     pub fn acknowledge(&mut self, session: u32, now_ns: u64) {
-        if matches!(self.task.deed, TaskAction::Subscribe(_) | TaskAction::Thaw) {
+        if matches!(self.task.action, TaskAction::Subscribe(_) | TaskAction::Thaw) {
             self.step(session, now_ns, None);
         }
     }
 
     /// A session was told what is unread.
-    pub fn hear(&mut self, session: u32, d: &[u8], now_ns: u64) {
-        let TaskAction::Hear(after) = self.task.deed else { return };
+    pub fn note_unread(&mut self, session: u32, d: &[u8], now_ns: u64) {
+        let TaskAction::AwaitUnread(after) = self.task.action else { return };
         if !self.task.part.has(session) || payload::last_message(d).is_none_or(|last| last <= after) {
             return;
         }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn an_errand_is_done_when_a_heartbeat_behind_it_is_acknowledged() {
         let mut round = TaskRun::new(100);
-        round.begin(1, Task { deed: TaskAction::Subscribe(5), part: Subset::ALL }, 4);
+        round.begin(1, Task { action: TaskAction::Subscribe(5), part: Subset::ALL }, 4);
         round.acknowledge(101, 1);
         assert_eq!(standing(&round), (0, 0, 0), "nobody was asked");
         round.ask(101, 1, 2);
@@ -181,15 +181,15 @@ mod tests {
     #[test]
     fn what_is_unread_is_heard_once() {
         let mut round = TaskRun::new(0);
-        round.begin(1, Task { deed: TaskAction::Hear(76), part: Subset::one_in(2, 1) }, 4);
+        round.begin(1, Task { action: TaskAction::AwaitUnread(76), part: Subset::one_in(2, 1) }, 4);
         let update =
             |id: u32| format!(r#"{{"channel_unread_updates":[{{"id":"1","last_message_id":"{id}"}}]}}}}"#).into_bytes();
-        round.hear(1, &update(76), 1);
-        round.hear(0, &update(77), 1);
+        round.note_unread(1, &update(76), 1);
+        round.note_unread(0, &update(77), 1);
         assert_eq!(standing(&round), (0, 0, 0), "another message, or somebody who is not asked");
-        round.hear(1, &update(77), 2);
-        round.hear(3, &update(77), 3);
-        round.hear(1, &update(77), 4);
+        round.note_unread(1, &update(77), 2);
+        round.note_unread(3, &update(77), 3);
+        round.note_unread(1, &update(77), 4);
         assert_eq!((standing(&round), round.last_ns), ((0, 2, 1), 3));
     }
 }

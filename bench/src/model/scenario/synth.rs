@@ -96,7 +96,7 @@ pub fn synth(scenario: &Scenario, options: &Options) -> Result<Made, String> {
     };
     for arrival in arrivals {
         pass.catch_up(arrival.at)?;
-        pass.arrive(&arrival);
+        pass.handle_arrival(&arrival);
     }
     pass.catch_up(lasts)?;
     let (actions, skipped) = (pass.out, pass.skipped);
@@ -359,7 +359,7 @@ impl Pass<'_> {
         chance_for(self.founded[guild as usize].seed, number_of(word), u64::from(index))
     }
 
-    fn tell(&mut self, at: u64, action: Action) {
+    fn push_action(&mut self, at: u64, action: Action) {
         self.out.push(Line { at, action });
     }
 
@@ -400,25 +400,25 @@ impl Pass<'_> {
         match later {
             Later::Storm { index } => {
                 let StormAt { guild, share, over, .. } = self.storms[index];
-                self.tell(at, Action::Storm { guild, share, over });
+                self.push_action(at, Action::Storm { guild, share, over });
             }
             Later::Edit { of, guild, channel, who, size } => {
                 if still(self, guild, channel, who) {
-                    self.tell(at, Action::Edit { of, size });
+                    self.push_action(at, Action::Edit { of, size });
                 } else {
                     self.skip("edit");
                 }
             }
             Later::Delete { of, guild, channel, who } => {
                 if still(self, guild, channel, who) {
-                    self.tell(at, Action::Delete { of });
+                    self.push_action(at, Action::Delete { of });
                 } else {
                     self.skip("delete");
                 }
             }
             Later::Unreact { of, guild, channel, who, emoji } => {
                 if still(self, guild, channel, who) {
-                    self.tell(at, Action::Unreact { of, guild, who, emoji });
+                    self.push_action(at, Action::Unreact { of, guild, who, emoji });
                 } else {
                     self.skip("unreact");
                 }
@@ -432,11 +432,11 @@ impl Pass<'_> {
                 }
             }
             Later::Leave { guild, who } => {
-                self.tell(at, Action::Leave { guild, who });
+                self.push_action(at, Action::Leave { guild, who });
                 self.population.fixtures[guild as usize].left.push_back((at, who));
             }
             Later::Close { guild, who, offline } => {
-                self.tell(at, Action::Close { guild, who });
+                self.push_action(at, Action::Close { guild, who });
                 match offline {
                     Some(offline) => self.plan(at + offline, Later::Connect { guild, who }),
                     None => self.population.fixtures[guild as usize].absent.push(who),
@@ -448,22 +448,22 @@ impl Pass<'_> {
                     self.plan(at + population::SILENCE, Later::Connect { guild, who });
                 } else if self.population.may_connect(guild, who, at) {
                     self.population.connect(guild, who, at);
-                    self.tell(at, Action::Connect { guild, who });
+                    self.push_action(at, Action::Connect { guild, who });
                 }
             }
             Later::HangUp { guild, who, channel } => {
                 // A user that has moved meanwhile stays as long again; one that is just being cut stays in the call.
                 if self.population.voice(guild, who) == Some((guild, channel)) && self.population.acts(guild, who, at) {
                     self.population.hang_up(guild, who);
-                    self.tell(at, Action::Voice { guild, who, channel: None });
+                    self.push_action(at, Action::Voice { guild, who, channel: None });
                 }
             }
-            Later::Cut { guild, who } => self.tell(at, Action::Cut { guild, who }),
-            Later::ChannelDelete { guild, channel } => self.tell(at, Action::ChannelDelete { guild, channel }),
+            Later::Cut { guild, who } => self.push_action(at, Action::Cut { guild, who }),
+            Later::ChannelDelete { guild, channel } => self.push_action(at, Action::ChannelDelete { guild, channel }),
         }
     }
 
-    fn arrive(&mut self, arrival: &Arrival) {
+    fn handle_arrival(&mut self, arrival: &Arrival) {
         let Arrival { at, what, guild, index } = *arrival;
         let done = match what {
             What::Storm => {
@@ -491,7 +491,7 @@ impl Pass<'_> {
             What::ChannelCreate => self.create_channel(at, guild),
             What::ChannelDelete => self.delete_channel(at, guild),
             What::Typing => self.speaker(at, guild, index).map(|(channel, who)| {
-                self.tell(at, Action::Typing { guild, channel, who });
+                self.push_action(at, Action::Typing { guild, channel, who });
             }),
             What::Message => self.post(at, guild, index),
             What::Reaction => self.react(at, guild, index),
@@ -556,7 +556,7 @@ impl Pass<'_> {
             }
             if !back_already && self.population.may_connect(guild, who, at) {
                 self.population.connect(guild, who, at);
-                self.tell(at, Action::Connect { guild, who });
+                self.push_action(at, Action::Connect { guild, who });
                 return Some(());
             }
         }
@@ -587,7 +587,7 @@ impl Pass<'_> {
             self.join(at, guild, who);
         } else {
             self.population.connect(guild, who, at);
-            self.tell(at, Action::Connect { guild, who });
+            self.push_action(at, Action::Connect { guild, who });
             self.plan(at + population::ARRIVAL, Later::Join { guild, who });
         }
         Some(())
@@ -595,7 +595,7 @@ impl Pass<'_> {
 
     fn join(&mut self, at: u64, guild: u32, who: u32) {
         self.population.join(guild, who, at);
-        self.tell(at, Action::Join { guild, who });
+        self.push_action(at, Action::Join { guild, who });
     }
 
     fn create_channel(&mut self, at: u64, guild: u32) -> Option<()> {
@@ -607,7 +607,7 @@ impl Pass<'_> {
         }
         fixture.young.push_back(Young { channel: fixture.channels, open: at + population::SETTLING });
         fixture.channels += 1;
-        self.tell(at, Action::ChannelCreate { guild });
+        self.push_action(at, Action::ChannelCreate { guild });
         Some(())
     }
 
@@ -663,7 +663,7 @@ impl Pass<'_> {
         let of = self.messages;
         self.messages += 1;
         let size = talk.size.draw(&mut self.chance("size", guild, index)).round() as u32;
-        self.tell(at, Action::Message { guild, channel, who, size });
+        self.push_action(at, Action::Message { guild, channel, who, size });
 
         let mut gone = u64::MAX;
         let mut chance = self.chance("delete", guild, index);
@@ -710,7 +710,7 @@ impl Pass<'_> {
         let mut chance = self.chance("unreact", guild, index);
         let taken_back = chance.share() < settings.taken_back;
         let when = at + micros(settings.delay.draw(&mut chance));
-        self.tell(at, Action::React { of, guild, who, emoji });
+        self.push_action(at, Action::React { of, guild, who, emoji });
         if taken_back && when + population::SILENCE < gone {
             self.plan(when, Later::Unreact { of, guild, channel, who, emoji });
         }
@@ -726,7 +726,7 @@ impl Pass<'_> {
         let others: Vec<(Status, f64)> = weights.into_iter().filter(|(status, _)| *status != now).collect();
         let (status, _) = others[pick(&sums(others.iter().map(|(_, weight)| *weight)), chance.share())];
         self.population.set_status(guild, who, status);
-        self.tell(at, Action::Presence { guild, who, status });
+        self.push_action(at, Action::Presence { guild, who, status });
         Some(())
     }
 
@@ -774,7 +774,7 @@ impl Pass<'_> {
 
     fn talk(&mut self, at: u64, guild: u32, who: u32, channel: u32, chance: &mut Chance) {
         self.population.talk(guild, who, channel);
-        self.tell(at, Action::Voice { guild, who, channel: Some(channel) });
+        self.push_action(at, Action::Voice { guild, who, channel: Some(channel) });
         if let Some(stay) = self.group(guild).voice_stay {
             self.plan(at + micros(stay.draw(chance)), Later::HangUp { guild, who, channel });
         }
@@ -784,7 +784,7 @@ impl Pass<'_> {
         let mut chance = self.chance("voice_leave", guild, index);
         let who = self.talker(at, guild, &mut chance)?;
         self.population.hang_up(guild, who);
-        self.tell(at, Action::Voice { guild, who, channel: None });
+        self.push_action(at, Action::Voice { guild, who, channel: None });
         Some(())
     }
 
@@ -794,7 +794,7 @@ impl Pass<'_> {
         let channel = self.text_channel(at, guild, weights, &mut chance)?;
         let who = self.anybody(at, guild, self.guild(guild).viewers(channel), true, &mut chance)?;
         // What the official client asks for.
-        self.tell(at, Action::History { guild, channel, who, limit: 50 });
+        self.push_action(at, Action::History { guild, channel, who, limit: 50 });
         Some(())
     }
 
@@ -811,7 +811,7 @@ impl Pass<'_> {
         let who = self.anybody(at, guild, declared.sessions, true, &mut chance)?;
         // Clients ask for pages of 100 rows; most people look at the first ones only.
         let page = zipf(&mut chance, declared.sessions.div_ceil(100), 1.5);
-        self.tell(at, Action::Scroll { guild, channel, who, first: page * 100, last: page * 100 + 99 });
+        self.push_action(at, Action::Scroll { guild, channel, who, first: page * 100, last: page * 100 + 99 });
         Some(())
     }
 }

@@ -149,7 +149,7 @@ fn read_lines(mut source: impl BufRead) -> Result<Reading, Fault> {
         return Err(fault(0, "no guild is declared"));
     }
     if recorded {
-        warnings.extend(recording::settle(&mut trace));
+        warnings.extend(recording::complete(&mut trace));
     }
     Ok(Reading { trace, warnings })
 }

@@ -31,7 +31,7 @@ const STRANGER: Person = Person { standing: Standing::Silent, share: 2.0, number
 
 /// Numbers the people of a recording as `docs/TRACE.md` says, and fills `sessions`, `present`, `joining` and the shares
 /// of the channels accordingly. Returns what had to be left out, in sentences.
-pub fn settle(trace: &mut Trace) -> Vec<String> {
+pub fn complete(trace: &mut Trace) -> Vec<String> {
     let mut fixtures: Vec<Vec<Person>> =
         trace.guilds.iter().map(|guild| vec![STRANGER; guild.sessions as usize]).collect();
     for line in &trace.actions {

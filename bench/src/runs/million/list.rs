@@ -7,7 +7,7 @@ use crate::base::times::Times;
 use crate::generate::clients::task::{Scroll, Subset, TaskAction};
 use crate::model::trace::Status;
 use crate::runs::million::figures::{Figure, Step, Unit};
-use crate::runs::million::stage::{StepContext, Used};
+use crate::runs::million::step_context::{StepContext, Used};
 use crate::verify::run_result::RunResult;
 use crate::verify::tally::Counts;
 
@@ -23,26 +23,26 @@ const FLAPPING: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(1_000);
 
 /// The scroll.
-pub fn list(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
-    let one_in = (stage.million.sessions / SCROLLERS).max(10);
+pub fn list(context: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+    let one_in = (context.million.sessions / SCROLLERS).max(10);
     let part = Subset::one_in(one_in, 3);
-    let scrollers = part.count(stage.million.sessions);
+    let scrollers = part.count(context.million.sessions);
     let checked = (scrollers / CHECKED).max(1);
     let mut used = Used::default();
     let (mut asked, mut done, mut result) = (0, 0, Ok(()));
     for turn in 0..LOOKS {
         let scroll = Scroll {
-            guild: stage.million.guild,
-            channel: stage.million.channel,
+            guild: context.million.guild,
+            channel: context.million.channel,
             turn,
-            rows: stage.live,
+            rows: context.live,
             checked,
             flapping: FLAPPING,
         };
-        let moment = stage.moment();
-        let number = stage.begin(TaskAction::Scroll(scroll), part);
-        let (progress, whole) = stage.await_task(|progress| progress.asked_all && progress.done >= progress.asked);
-        used.add(stage.used_since(&moment));
+        let moment = context.moment();
+        let number = context.begin(TaskAction::Scroll(scroll), part);
+        let (progress, whole) = context.await_task(|progress| progress.asked_all && progress.done >= progress.asked);
+        used.add(context.used_since(&moment));
         step.tasks.push(number);
         asked += progress.asked;
         done += progress.done;
@@ -52,7 +52,7 @@ pub fn list(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> 
         }
         let until = Instant::now() + PAUSE;
         while Instant::now() < until {
-            stage.tell("looking at the rows", false);
+            context.show_progress("looking at the rows", false);
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -60,29 +60,29 @@ pub fn list(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> 
     // everything must add up, and match what all sessions have announced.
     for (which, status) in [(0, Status::Invisible), (1, Status::Online)] {
         let flapping = Subset::one_in(2 * FLAPPING * one_in, part.which + which * FLAPPING * one_in);
-        stage.ask(TaskAction::Appear(status), flapping)?;
+        context.ask(TaskAction::SetStatus(status), flapping)?;
     }
-    stage.await_quiet();
+    context.await_quiet();
     let until = Instant::now() + limits::MILLION_LISTS_REST;
     while Instant::now() < until {
-        stage.tell("waiting for what lists still have to tell", false);
+        context.show_progress("waiting for what lists still have to tell", false);
         std::thread::sleep(Duration::from_millis(20));
     }
-    stage.begin(TaskAction::Check(stage.live), Subset::ALL);
-    stage.await_task(|progress| progress.asked_all);
+    context.begin(TaskAction::Check(context.live), Subset::ALL);
+    context.await_task(|progress| progress.asked_all);
     step.add("sessions that scrolled", f64::from(scrollers), Unit::Count);
     step.add("requests for rows", f64::from(asked), Unit::Count);
     step.add("of them answered", f64::from(done), Unit::Count);
-    let rest = stage.rest;
-    used.tell_each(step, &rest, "one", f64::from(asked));
-    used.tell(step);
+    let rest = context.rest;
+    used.report_each(step, &rest, "one", f64::from(asked));
+    used.report_to(step);
     result
 }
 
 /// Adds what is known only at the end: how long the answers took, and what was checked.
-pub fn tell_times(result: &RunResult, steps: &mut [Step]) {
+pub fn add_times(result: &RunResult, steps: &mut [Step]) {
     let Some(step) = steps.iter_mut().find(|step| step.step == "list") else { return };
-    let times = Times::of(&crate::runs::million::stage::times_of(result, &step.tasks));
+    let times = Times::of(&crate::runs::million::step_context::times_of(result, &step.tasks));
     for (name, ms) in [("p50 from the request to the last row", times.p50), ("p99", times.p99)] {
         step.figures.push(Figure::plain(name, ms / 1e3, Unit::Seconds));
     }

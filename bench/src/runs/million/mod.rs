@@ -5,13 +5,13 @@
 //! Every message that is posted is judged at the end: each session must have received it once and in order, if it was
 //! active then.
 
-pub mod arrive;
+pub mod connect;
 pub mod figures;
 pub mod list;
 pub mod presence;
 pub mod run;
 pub mod settings;
 pub mod spread;
-pub mod stage;
 pub mod stall;
+pub mod step_context;
 pub mod storm;

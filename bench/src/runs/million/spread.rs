@@ -10,7 +10,7 @@ use crate::baseline::pulse::{RawSendCommand, RawSendTiming};
 use crate::generate::clients::task::{Subset, TaskAction};
 use crate::runs::million::figures::{Step, Target, Unit};
 use crate::runs::million::settings::{ALL, TENTH, tenth};
-use crate::runs::million::stage::{Spread, StepContext, Used};
+use crate::runs::million::step_context::{Spread, StepContext, Used};
 
 /// What a message to all may take, by the raw loop.
 const ALL_TARGET: f64 = 1.25;
@@ -18,23 +18,23 @@ const ALL_TARGET: f64 = 1.25;
 const TENTH_TARGET: f64 = 0.15;
 
 /// A tenth becomes active, and gets messages; the others are notified of what is unread.
-pub fn tenth_active(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
-    let active = tenth().count(stage.live);
-    subscribe(stage, step, tenth())?;
+pub fn tenth_active(context: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+    let active = tenth().count(context.live);
+    subscribe(context, step, tenth())?;
     // The first message pays for what is allocated, tells the size of a frame, and has all others told that something
     // is unread: not in the middle of what is measured.
-    let (first, told) = unread(stage, active)?;
-    in_turn(stage, step, TENTH, active, TENTH_TARGET, first.bytes)?;
+    let (first, told) = unread(context, active)?;
+    in_turn(context, step, TENTH, active, TENTH_TARGET, first.bytes)?;
     // Those who heard before may have heard again, if that took longer than the server's interval.
-    let again = stage.pool.task().again;
+    let again = context.pool.task().again;
     if again > 0 {
         step.note(format!("{again} times somebody was told what is unread while messages were measured"));
     }
     // Now one that they hear of who do not get it.
-    let (_, later) = unread(stage, active)?;
+    let (_, later) = unread(context, active)?;
     step.add("passive sessions told what is unread", f64::from(later.told), Unit::Count);
     step.add("time to the last of them", later.seconds, Unit::Seconds);
-    stage.begin(TaskAction::Rest, Subset::ALL);
+    context.begin(TaskAction::Rest, Subset::ALL);
     told.verdict().and(later.verdict())
 }
 
@@ -63,50 +63,53 @@ impl Told {
 }
 
 /// Posts a message to the tenth that is active, and waits until all others have been told that it is unread.
-fn unread(stage: &mut StepContext<'_>, active: u32) -> Result<(Spread, Told), String> {
-    stage.begin(TaskAction::Hear(stage.last_message), tenth().others());
-    stage.await_task(|progress| progress.asked_all);
+fn unread(context: &mut StepContext<'_>, active: u32) -> Result<(Spread, Told), String> {
+    context.begin(TaskAction::AwaitUnread(context.last_message), tenth().others());
+    context.await_task(|progress| progress.asked_all);
     let (start_ns, start) = (clock::now_ns(), Instant::now());
-    let spread = stage.spread(TENTH, active)?;
-    let passive = stage.live - active;
-    let patience = stage.million.unread;
-    let mut progress = stage.pool.task();
+    let spread = context.spread(TENTH, active)?;
+    let passive = context.live - active;
+    let patience = context.million.unread;
+    let mut progress = context.pool.task();
     while progress.done < passive && start.elapsed() < patience {
-        stage.tell(&format!("{} of {passive} know what is unread; waiting up to {patience:?}", progress.done), false);
+        context.show_progress(
+            &format!("{} of {passive} know what is unread; waiting up to {patience:?}", progress.done),
+            false,
+        );
         std::thread::sleep(std::time::Duration::from_millis(5));
-        progress = stage.pool.task();
+        progress = context.pool.task();
     }
     // One that comes twice takes a moment to show itself.
     std::thread::sleep(crate::base::limits::AFTERGLOW);
-    let progress = stage.pool.task();
+    let progress = context.pool.task();
     let seconds = progress.last_ns.saturating_sub(start_ns) as f64 / 1e9;
     Ok((spread, Told { passive, told: progress.done, again: progress.again, seconds }))
 }
 
 /// All others become active, and get messages.
-pub fn all_active(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
-    subscribe_all(stage, step)?;
-    let live = stage.live;
+pub fn all_active(context: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+    subscribe_all(context, step)?;
+    let live = context.live;
     // The first pays for what is allocated, and tells the size of a frame.
-    let first = stage.spread(ALL, live)?;
-    in_turn(stage, step, ALL, live, ALL_TARGET, first.bytes)
+    let first = context.spread(ALL, live)?;
+    in_turn(context, step, ALL, live, ALL_TARGET, first.bytes)
 }
 
 /// All become active.
-pub fn subscribe_all(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+pub fn subscribe_all(context: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     // Who is active already may say so again.
-    let part = if stage.posted[TENTH as usize] > 0 { tenth().others() } else { Subset::ALL };
-    subscribe(stage, step, part)
+    let part = if context.posted[TENTH as usize] > 0 { tenth().others() } else { Subset::ALL };
+    subscribe(context, step, part)
 }
 
-fn subscribe(stage: &mut StepContext<'_>, step: &mut Step, part: Subset) -> Result<(), String> {
+fn subscribe(context: &mut StepContext<'_>, step: &mut Step, part: Subset) -> Result<(), String> {
     let start = clock::now_ns();
-    let progress = stage.ask(TaskAction::Subscribe(stage.million.guild), part)?;
+    let progress = context.ask(TaskAction::Subscribe(context.million.guild), part)?;
     let seconds = (progress.last_ns.saturating_sub(start) as f64 / 1e9).max(1e-3);
     step.add("sessions that became active", f64::from(progress.done), Unit::Count);
     step.add("of them", f64::from(progress.done) / seconds, Unit::PerSecond);
     // Marks that were left come with it.
-    if stage.await_quiet().is_none() && stage.rest.server.is_some() {
+    if context.await_quiet().is_none() && context.rest.server.is_some() {
         step.note("the server had not come to rest when the messages began");
     }
     Ok(())
@@ -122,7 +125,7 @@ struct Turn {
 
 /// Messages of so many bytes and the raw loop in turn. If the raw loop fails, the messages are judged all the same.
 fn in_turn(
-    stage: &mut StepContext<'_>,
+    context: &mut StepContext<'_>,
     step: &mut Step,
     stream: u32,
     sessions: u32,
@@ -131,14 +134,14 @@ fn in_turn(
 ) -> Result<(), String> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut used = Used::default();
-    let mut pulse = stage.million.pulse.as_ref();
+    let mut pulse = context.million.pulse.as_ref();
     // With others passive there is no time for it: they would be told what is unread in the middle of what is measured.
-    let mut paced = stage.million.paced_pulse.as_ref().filter(|_| sessions == stage.live);
+    let mut paced = context.million.paced_pulse.as_ref().filter(|_| sessions == context.live);
     let mut failed = pulse.is_none().then(|| "no command for the raw loop was given".to_owned());
-    for _ in 0..stage.million.turns {
-        let spread = stage.spread(stream, sessions)?;
+    for _ in 0..context.million.turns {
+        let spread = context.spread(stream, sessions)?;
         used.add(spread.used);
-        let run = |pulse: &RawSendCommand| pulse.run(&stage.pool, bytes.round() as usize, stage.million.patience);
+        let run = |pulse: &RawSendCommand| pulse.run(&context.pool, bytes.round() as usize, context.million.patience);
         let beats = pulse.map(run).transpose().and_then(|beat| Ok((beat, paced.map(run).transpose()?)));
         let (beat, in_between) = beats.unwrap_or_else(|failure| {
             // Its pongs may still come, and would be taken for the next one's.
@@ -148,7 +151,7 @@ fn in_turn(
         turns.push(Turn { spread, beat, paced: in_between });
         // The heartbeats that a raw loop has put off are answered behind it, and would take the next message's CPUs.
         if beat.is_some() {
-            stage.await_quiet();
+            context.await_quiet();
         }
     }
     let of = |value: &dyn Fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(value));
@@ -159,9 +162,9 @@ fn in_turn(
     let times = Times::of(&times);
     step.add("p50", times.p50 / 1e3, Unit::Seconds);
     step.add("p99", times.p99 / 1e3, Unit::Seconds);
-    let rest = stage.rest;
-    used.tell_each(step, &rest, "a delivery", f64::from(sessions) * turns.len() as f64);
-    used.tell(step);
+    let rest = context.rest;
+    used.report_each(step, &rest, "a delivery", f64::from(sessions) * turns.len() as f64);
+    used.report_to(step);
     let name = "last session by the raw loop's";
     if let Some(why) = failed {
         step.not_shown(name, Unit::Ratio, Target::AtMost(target));

@@ -9,7 +9,7 @@ use crate::base::times::Times;
 use crate::generate::clients::task::{Subset, TaskAction};
 use crate::runs::million::figures::{Step, Target, Unit};
 use crate::runs::million::settings::ALL;
-use crate::runs::million::stage::StepContext;
+use crate::runs::million::step_context::StepContext;
 
 /// Messages in the time that is compared with.
 const BEFORE: u32 = 5;
@@ -21,37 +21,37 @@ const TARGET: f64 = 1.25;
 const GROWTH: f64 = 16_384.0;
 
 /// The step.
-pub fn stall(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
+pub fn stall(context: &mut StepContext<'_>, step: &mut Step) -> Result<(), String> {
     let frozen = Subset::one_in(100, 50);
-    let (count, live) = (frozen.count(stage.live), stage.live);
+    let (count, live) = (frozen.count(context.live), context.live);
     // Warm, and how long one takes.
-    let first = stage.spread(ALL, live)?;
+    let first = context.spread(ALL, live)?;
     let pause = PAUSE.max(Duration::from_secs_f64(2.0 * first.seconds));
     for _ in 0..BEFORE {
-        one_of(stage, live, pause)?;
+        one_of(context, live, pause)?;
     }
-    let before = stage.latencies();
+    let before = context.latencies();
 
-    let memory = stage.server_bytes();
-    let moment = stage.moment();
-    stage.begin(TaskAction::Freeze, frozen);
-    stage.await_task(|progress| progress.asked_all);
+    let memory = context.server_bytes();
+    let moment = context.moment();
+    context.begin(TaskAction::Freeze, frozen);
+    context.await_task(|progress| progress.asked_all);
     let (start, mut messages, mut most) = (Instant::now(), Vec::new(), memory);
     let during = {
-        stage.latencies();
-        while start.elapsed() < stage.million.stall && stage.pool.task().done < count {
-            messages.push(one_of(stage, live - count, pause)?);
-            most = most.max(stage.server_bytes());
+        context.latencies();
+        while start.elapsed() < context.million.stall && context.pool.task().done < count {
+            messages.push(one_of(context, live - count, pause)?);
+            most = most.max(context.server_bytes());
         }
-        stage.latencies()
+        context.latencies()
     };
-    let cut = stage.pool.task();
-    let used = stage.used_since(&moment);
+    let cut = context.pool.task();
+    let used = context.used_since(&moment);
 
     let thaw = Instant::now();
-    let progress = stage.ask(TaskAction::Thaw, frozen)?;
+    let progress = context.ask(TaskAction::Thaw, frozen)?;
     for index in &messages {
-        stage.await_message(ALL, *index, live)?;
+        context.await_message(ALL, *index, live)?;
     }
     step.add("sessions that stopped reading", f64::from(progress.asked), Unit::Count);
     step.add("time until they went on", start.elapsed().as_secs_f64() - thaw.elapsed().as_secs_f64(), Unit::Seconds);
@@ -67,19 +67,19 @@ pub fn stall(stage: &mut StepContext<'_>, step: &mut Step) -> Result<(), String>
     }
     step.add("time until all had everything", thaw.elapsed().as_secs_f64(), Unit::Seconds);
     if cut.done < count {
-        step.note(format!("{} of {count} were not cut within {:.0?}", count - cut.done, stage.million.stall));
+        step.note(format!("{} of {count} were not cut within {:.0?}", count - cut.done, context.million.stall));
     }
-    used.tell(step);
+    used.report_to(step);
     Ok(())
 }
 
 /// One message to so many, and a pause.
-fn one_of(stage: &mut StepContext<'_>, sessions: u32, pause: Duration) -> Result<u32, String> {
+fn one_of(context: &mut StepContext<'_>, sessions: u32, pause: Duration) -> Result<u32, String> {
     let start = Instant::now();
-    let index = stage.post(ALL)?;
-    stage.await_message(ALL, index, sessions)?;
+    let index = context.post(ALL)?;
+    context.await_message(ALL, index, sessions)?;
     while start.elapsed() < pause {
-        stage.tell("between two messages", false);
+        context.show_progress("between two messages", false);
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(index)

@@ -105,7 +105,7 @@ impl FramePublisher {
             while next < *count && intended(next) <= now {
                 text.clear();
                 peer.publish(&mut text, &format.message(next, intended(next)));
-                self.say(Kind::Text, &text);
+                self.queue(Kind::Text, &text);
                 ends.push_back((next, self.queued));
                 next += 1;
             }
@@ -167,7 +167,7 @@ impl FramePublisher {
             Incoming::Close(code) => closed = Some(code),
         });
         for pong in pongs {
-            self.say(Kind::Pong, &pong);
+            self.queue(Kind::Pong, &pong);
         }
         if let Err(broken) = result {
             self.broken = Some(broken.0.into());
@@ -176,7 +176,7 @@ impl FramePublisher {
         }
     }
 
-    fn say(&mut self, kind: Kind, payload: &[u8]) {
+    fn queue(&mut self, kind: Kind, payload: &[u8]) {
         let before = self.unsent.len();
         frames::write(&mut self.unsent, kind, payload, MASK);
         self.queued += (self.unsent.len() - before) as u64;

@@ -98,7 +98,7 @@ pub fn run(settings: &Settings) -> std::io::Result<Report> {
         return Err(std::io::Error::other(format!("the server's process {gone} is not there")));
     }
     let memory_before = watch(&settings.server_pids);
-    let (pool, mut arrival) = gather(settings, memory_before.as_deref())?;
+    let (pool, mut arrival) = connect_subscribers(settings, memory_before.as_deref())?;
     let mut run = Run { settings, pool, wire: None, runs: 0, unfinished: false };
     let at_rate = run.step(settings.rate, Duration::MAX)?;
     let search = if settings.saturate { run.search(at_rate.kept_up)? } else { Vec::new() };
@@ -111,7 +111,10 @@ pub fn run(settings: &Settings) -> std::io::Result<Report> {
 }
 
 /// Starts a pool and waits until it is live.
-fn gather(settings: &Settings, before: Option<&[ProcessUse]>) -> std::io::Result<(SubscriberPool, Arrival)> {
+fn connect_subscribers(
+    settings: &Settings,
+    before: Option<&[ProcessUse]>,
+) -> std::io::Result<(SubscriberPool, Arrival)> {
     let kernel_before = proc::kernel_bytes();
     let start = Instant::now();
     let pool = SubscriberPool::start(&settings.peer, settings.subscribers, settings.threads, settings.connect_rate)?;
@@ -213,7 +216,7 @@ impl Run<'_> {
         std::thread::sleep(limits::AFTERGLOW);
         let results = self.pool.end();
         let ended = self.pool.ended() - ended_before;
-        let mut judged = judge(results, &posted, live, ended);
+        let mut judged = verify(results, &posted, live, ended);
         if waiting.elapsed() >= wait && judged.lost > 0 {
             // It kept coming, so it is not lost, only not awaited.
             (judged.unfinished, judged.lost) = (judged.lost, 0);
@@ -265,7 +268,7 @@ impl Run<'_> {
 }
 
 /// What should have come against what did; times and costs are still missing.
-fn judge(results: Vec<SubscriberResults>, posted: &Posted, live: u32, ended: u32) -> Step {
+fn verify(results: Vec<SubscriberResults>, posted: &Posted, live: u32, ended: u32) -> Step {
     let messages = posted.accepted.iter().filter(|accepted| **accepted).count() as u64;
     let mut step = Step {
         subscribers: live,

@@ -243,7 +243,7 @@ impl Subscribers {
                 Ok(ThreadCommand::End(to)) => {
                     let _ = to.send(self.end());
                 }
-                Ok(ThreadCommand::Part) | Err(TryRecvError::Disconnected) => return self.part(&mut events),
+                Ok(ThreadCommand::Part) | Err(TryRecvError::Disconnected) => return self.close_all(&mut events),
                 Err(TryRecvError::Empty) => {}
             }
             let now = clock::now_ns();
@@ -428,7 +428,7 @@ impl Subscribers {
 
     /// Says goodbye and waits for the server to close: the side that closes first keeps the port for a minute, and the
     /// server has only one.
-    fn part(&mut self, events: &mut [epoll::Event]) {
+    fn close_all(&mut self, events: &mut [epoll::Event]) {
         for at in 0..self.subscribers.len() {
             frames::write(&mut self.subscribers[at].unsent, Kind::Close, &NORMAL.to_be_bytes(), MASK);
             self.write(at);

@@ -13,7 +13,7 @@ use crate::runs::arrival;
 use crate::runs::million::figures::{Step, Target, Unit};
 use crate::runs::million::settings;
 use crate::runs::million::settings::Million;
-use crate::runs::million::stage::{Moment, Rest, StepContext};
+use crate::runs::million::step_context::{Moment, Rest, StepContext};
 use crate::runs::watch::Watch;
 use crate::verify::marker::Marker;
 
@@ -21,7 +21,7 @@ use crate::verify::marker::Marker;
 const IDENTIFIES: f64 = 10_000.0;
 
 /// Has all sessions come.
-pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
+pub fn connect_all(million: &Million) -> Result<(StepContext<'_>, Step), String> {
     let script = Arc::new(settings::script(million.sessions));
     let marker = Marker::new(&format!("{:x}", clock::now_ns()));
     let settings = Settings {
@@ -43,7 +43,7 @@ pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
     let me = std::process::id() as i32;
     let bytes = || proc::process(me).map_or(0, |used| used.anonymous);
     let (bytes_before, start, moment) = (bytes(), Instant::now(), Moment::now(million));
-    let pool = arrival::gather(&settings, million.server_pid, &mut watch, &mut found)
+    let pool = arrival::connect_all(&settings, million.server_pid, &mut watch, &mut found)
         .map_err(|error| format!("the pool: {error}"))?;
     watch.finish();
     let mut used = moment.until_now(million);
@@ -63,13 +63,13 @@ pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
     if let Some(bytes) = found.client.bytes_per_session {
         step.add("client pool's memory for one", bytes, Unit::Bytes);
     }
-    used.tell(&mut step);
+    used.report_to(&mut step);
     let mut failures = Vec::new();
     if arrival.live < arrival.asked {
         failures.push(format!("connect: {} of {} sessions came", arrival.live, arrival.asked));
     }
     let live = arrival.live;
-    let mut stage = StepContext {
+    let mut context = StepContext {
         million,
         pool,
         script,
@@ -87,12 +87,12 @@ pub fn arrive(million: &Million) -> Result<(StepContext<'_>, Step), String> {
         line: ProgressLine::new(million.quiet),
         told: Instant::now(),
     };
-    stage.look_at_rest(&mut step);
-    let rest = stage.rest;
-    used.tell_each(&mut step, &rest, "one", f64::from(live));
-    let disconnects = stage.pool.counts().disconnects;
-    stage.end(&mut step, start, disconnects, false);
-    Ok((stage, step))
+    context.look_at_rest(&mut step);
+    let rest = context.rest;
+    used.report_each(&mut step, &rest, "one", f64::from(live));
+    let disconnects = context.pool.counts().disconnects;
+    context.end(&mut step, start, disconnects, false);
+    Ok((context, step))
 }
 
 /// How long sessions were live in all: all came within some seconds, as the points show, and stayed to the end.

@@ -190,7 +190,7 @@ impl Used {
     }
 
     /// Tells the CPU time of so many of something: all of it, and what is beyond that at rest.
-    pub fn tell_each(&self, step: &mut Step, rest: &Rest, what: &str, count: f64) {
+    pub fn report_each(&self, step: &mut Step, rest: &Rest, what: &str, count: f64) {
         let each = 1e6 / count.max(1.0);
         let mut told = |whose: &str, used: f64, net: Mean| {
             step.add(&format!("{whose} CPU for {what}"), used * each, Unit::Microseconds);
@@ -219,7 +219,7 @@ impl Used {
     }
 
     /// Tells it of a step.
-    pub fn tell(&self, step: &mut Step) {
+    pub fn report_to(&self, step: &mut Step) {
         let seconds = self.seconds.max(1e-9);
         step.server_cpus = self.server.map(|server| server / seconds);
         step.pool_cpus = self.pool / seconds;
@@ -253,7 +253,7 @@ impl StepContext<'_> {
     ) -> Step {
         let mut step = Step { step: name.into(), title: title.into(), ..Step::default() };
         let (start, before) = (Instant::now(), self.pool.counts().disconnects);
-        self.tell(title, true);
+        self.show_progress(title, true);
         if let Err(failure) = does(self, &mut step) {
             self.failures.push(format!("{name}: {failure}"));
         }
@@ -295,18 +295,18 @@ impl StepContext<'_> {
     }
 
     /// Asks something of sessions and waits until all whom it concerns are done; says how far they came.
-    pub fn ask(&mut self, deed: TaskAction, part: Subset) -> Result<TaskProgress, String> {
-        self.begin(deed, part);
+    pub fn ask(&mut self, action: TaskAction, part: Subset) -> Result<TaskProgress, String> {
+        self.begin(action, part);
         let (progress, whole) = self.await_task(|progress| progress.asked_all && progress.done >= progress.asked);
         match whole {
             true => Ok(progress),
-            false => Err(format!("{deed:?}: {} of {} sessions did it", progress.done, progress.asked)),
+            false => Err(format!("{action:?}: {} of {} sessions did it", progress.done, progress.asked)),
         }
     }
 
     /// Asks something of sessions, and waits only until all threads know.
-    pub fn begin(&mut self, deed: TaskAction, part: Subset) -> u32 {
-        self.pool.ask(Task { deed, part })
+    pub fn begin(&mut self, action: TaskAction, part: Subset) -> u32 {
+        self.pool.ask(Task { action, part })
     }
 
     /// Waits until an task is where it should be, or nothing goes on any more; says which.
@@ -323,7 +323,7 @@ impl StepContext<'_> {
             if changed.elapsed() > self.million.patience {
                 return (progress, false);
             }
-            self.tell(&format!("{} of {} are done", progress.done, progress.asked), false);
+            self.show_progress(&format!("{} of {} are done", progress.done, progress.asked), false);
             std::thread::sleep(PAUSE);
         }
     }
@@ -361,7 +361,7 @@ impl StepContext<'_> {
             if changed.elapsed() > self.million.patience {
                 return Err(format!("a message has not reached {} of {sessions} sessions", sessions - received));
             }
-            self.tell(&format!("{received} of {sessions} sessions have the message"), false);
+            self.show_progress(&format!("{received} of {sessions} sessions have the message"), false);
             std::thread::sleep(PAUSE);
         }
     }
@@ -425,7 +425,7 @@ impl StepContext<'_> {
         let moment = self.moment();
         let until = Instant::now() + time;
         while Instant::now() < until {
-            self.tell("at rest", false);
+            self.show_progress("at rest", false);
             std::thread::sleep(PAUSE.max(time / 50));
         }
         self.used_since(&moment)
@@ -438,7 +438,7 @@ impl StepContext<'_> {
         while start.elapsed() < self.million.patience {
             let (moment, since) = (self.moment(), Instant::now());
             std::thread::sleep(QUIET_TIME);
-            self.tell("waiting until the server is quiet", false);
+            self.show_progress("waiting until the server is quiet", false);
             let used = self.used_since(&moment);
             if used.server? / used.seconds <= rest.mean * 1.1 + rest.give + QUIET_CPUS {
                 return Some(since);
@@ -453,12 +453,12 @@ impl StepContext<'_> {
     }
 
     /// Tells how it goes, once a second at most.
-    pub fn tell(&mut self, text: &str, now: bool) {
+    pub fn show_progress(&mut self, text: &str, now: bool) {
         self.look();
         if now || self.told.elapsed() >= TELL {
             self.told = Instant::now();
             let standing = self.pool.standing();
-            self.line.tell(&format!("{} live, {} connected: {text}", standing.live, standing.connected));
+            self.line.show(&format!("{} live, {} connected: {text}", standing.live, standing.connected));
         }
     }
 }
