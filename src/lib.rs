@@ -1,10 +1,10 @@
 //! Guildhall: a realtime community server that speaks Discord's API, one thread per core.
 //!
-//! A connection talks to a session; sessions sit behind relays; relays listen to guilds; guilds live on exactly one shard;
-//! shards exchange letters.
+//! A connection talks to a session; sessions sit behind relays; relays listen to guilds; guilds live on exactly one
+//! shard; shards exchange letters.
 //!
-//! This file is the floor plan. Imports only run downward, never to a neighbour on the same floor; `tests/tidy.rs` holds the
-//! code to it. `docs/ARCHITECTURE.md` walks through it.
+//! This file is the floor plan. Imports only run downward, never to a neighbour on the same floor; `tests/tidy.rs`
+//! holds the code to it. `docs/ARCHITECTURE.md` walks through it.
 
 // ── the process ──
 pub mod boot;

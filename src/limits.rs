@@ -11,12 +11,13 @@ pub const VIRTUAL_SHARDS: u16 = 1024;
 /// Cores at most: lanes are one per ordered pair, so this bounds them at 65,536.
 pub const CORES_MAX: usize = 256;
 
-/// Letters in one lane at most. A full lane makes the sender keep what follows; this only has to cover the time of one turn.
+/// Letters in one lane at most. A full lane makes the sender keep what follows; this only has to cover the time of one
+/// turn.
 pub const LANE_LETTERS: usize = 1_024;
 /// Letters in one lane at least, however many cores there are: a quarter of what a turn takes in.
 pub const LANE_LETTERS_MIN: usize = 64;
-/// Letters in all lanes together, unless that would be fewer than [`LANE_LETTERS_MIN`] in each. Each place is memory that is
-/// never given back once it was used, and there are as many lanes as pairs of cores.
+/// Letters in all lanes together, unless that would be fewer than [`LANE_LETTERS_MIN`] in each. Each place is memory
+/// that is never given back once it was used, and there are as many lanes as pairs of cores.
 pub const LANES_LETTERS: usize = 1 << 20;
 /// Letters that a shard takes in before it flushes: bounds a turn.
 pub const TURN_LETTERS: usize = 256;
@@ -24,25 +25,26 @@ pub const TURN_LETTERS: usize = 256;
 /// Letters for which a core's mailbox keeps room when it is empty.
 pub const MAILBOX_KEPT: usize = 1_024;
 
-/// Callers who wait at one core's doors; past it new ones are told to come back.
+/// Callers that wait at one core's doors; more are refused with a retry time.
 pub const WAITING_CALLERS_MAX: usize = 16_384;
 
 // ── store ──
 
-/// Jobs waiting for the store's threads. Past this a core keeps them itself; there are no more of them than callers who wait
-/// ([`WAITING_CALLERS_MAX`]) and sessions that attach or join.
+/// Jobs waiting for the store's threads. Past this a core keeps them itself; there are no more of them than callers who
+/// wait ([`WAITING_CALLERS_MAX`]) and sessions that attach or join.
 pub const STORE_QUEUE: usize = 16_384;
 /// Commits put into one transaction. 1,000 a commit reach 78,000 rows/s on one disk; more only adds latency.
 pub const STORE_GROUP_MAX: usize = 1_024;
-/// Threads that answer reads, besides the one for those that walk through thousands of rows. WAL readers do not block the writer
-/// or each other.
+/// Threads that answer reads, besides the one for those that walk through thousands of rows. WAL readers do not block
+/// the writer or each other.
 pub const STORE_READERS: usize = 2;
 /// Quick questions asked of one snapshot. Half a millisecond; more only keeps the other readers from them.
 pub const STORE_QUERIES_GROUP: usize = 32;
-/// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million members.
+/// Kibibytes of pages that the writing connection caches: the upper levels of all trees of a guild of 16 million
+/// members.
 pub const STORE_WRITER_CACHE_KIB: i64 = 64 * 1024;
-/// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's to cache;
-/// a copy of them here would count as memory of ours that grows with every member who signs in.
+/// Kibibytes of pages that each reading connection caches: the upper levels of the trees. The leaves are the kernel's
+/// to cache; a copy of them here would count as memory of ours that grows with every member who signs in.
 pub const STORE_READER_CACHE_KIB: i64 = 256;
 /// Pages in the write-ahead log before it is copied back: 16 MiB, a pause of some milliseconds.
 pub const STORE_CHECKPOINT_PAGES: i64 = 4_096;
@@ -68,8 +70,8 @@ pub const IMPORT_LINE_BYTES: usize = 16 * 1024 * 1024;
 pub const IMPORT_USERS_MAX: u64 = 100_000_000;
 /// Characters of a prefix of users' names: leaves room in a username's 32 for a hyphen and eleven digits.
 pub const IMPORT_PREFIX_CHARS_MAX: usize = 20;
-/// Passwords waiting to be hashed or checked. At some 30 ms each the last one waits two seconds; past this sign-in is refused
-/// as overloaded.
+/// Passwords waiting to be hashed or checked. At some 30 ms each the last one waits two seconds; past this sign-in is
+/// refused as overloaded.
 pub const PASSWORD_QUEUE: usize = 64;
 /// Bytes of a password that are hashed; longer ones are refused, so that a request cannot buy much work.
 pub const PASSWORD_BYTES_MAX: usize = 256;
@@ -87,7 +89,7 @@ pub const GUILD_INVITES_MAX: usize = 1_000;
 /// Guilds that a person founds or joins (documented). Bots are added by the operator, without a bound.
 pub const USER_GUILDS_MAX: usize = 200;
 
-/// Requests that wait for one guild to be loaded or for a change under way; past it callers are told to come back.
+/// Requests that wait for one guild to be loaded or for a change under way; more callers are refused with a retry time.
 pub const GUILD_WAITING_MAX: usize = 4_096;
 /// Channels of which a core remembers the guild: 16 bytes each.
 pub const CHANNELS_KNOWN_MAX: usize = 1 << 20;
@@ -100,18 +102,21 @@ pub const LOOKUPS_MAX: usize = 128;
 pub const CONTENT_CHARS_MAX: usize = 2_000;
 /// Users, and roles, that one message can mention with effect.
 pub const MENTIONS_MAX: usize = 100;
-/// Members above which a guild is large for people: their sessions get messages when they subscribe. Documented of Discord's.
+/// Members above which a guild is large for people: their sessions get messages when they subscribe. Documented of
+/// Discord's.
 pub const PASSIVE_ABOVE: u64 = 75_000;
-/// Between two updates of what is unread. Each is a write to every passive session: for a million of them a fifth of one CPU.
+/// Between two updates of what is unread. Each is a write to every passive session: for a million of them a fifth of
+/// one CPU.
 pub const PASSIVE_UPDATE_TIME: Duration = Duration::from_secs(30);
 /// Earlier messages remembered for `enforce_nonce`, per guild: a few minutes of one busy channel.
 pub const NONCES_MAX: usize = 1_024;
-/// Members up to which people get the presences of everybody: what costs the square of them stays small, and no client calls such
-/// a guild large (`large_threshold` is 250 at most).
+/// Members up to which people get the presences of everybody: what costs the square of them stays small, and no client
+/// calls such a guild large (`large_threshold` is 250 at most).
 pub const PRESENCES_TO_ALL: u64 = 250;
 /// Members up to which a guild comes to bots with its presences (documented).
 pub const PRESENCES_MEMBERS_MAX: u64 = 75_000;
-/// Presence updates that a session may send in [`PRESENCE_WINDOW`]; what is more is dropped without a word (documented).
+/// Presence updates that a session may send in [`PRESENCE_WINDOW`]; what is more is dropped without a word
+/// (documented).
 pub const PRESENCE_UPDATES_MAX: u8 = 5;
 /// See [`PRESENCE_UPDATES_MAX`].
 pub const PRESENCE_WINDOW: Duration = Duration::from_secs(20);
@@ -129,9 +134,10 @@ pub const FOLLOWED_MAX: usize = 500;
 pub const LIST_BLOCK: u32 = 100;
 /// The last block whose rows all have numbers. Ranges beyond it are passed over.
 pub const LIST_BLOCK_LAST: u32 = u32::MAX / LIST_BLOCK - 1;
-/// Windows of a guild's lists that one session looks at: the first, and three where the client has scrolled to, in some channels.
+/// Windows of a guild's lists that one session looks at: the first, and three where the client has scrolled to, in some
+/// channels.
 pub const LIST_WINDOWS_MAX: usize = 20;
-/// Members up to which lists show who is offline: all of them are held in memory while somebody looks.
+/// Members up to which lists show who is offline: all of them are held in memory while a list is subscribed.
 pub const LIST_OFFLINE_MAX: u64 = 1_000;
 /// Members that a new list takes in before others get their turn: about a millisecond.
 pub const LIST_SLICE: usize = 1_024;
@@ -141,36 +147,42 @@ pub const LIST_WINDOWS: usize = 16;
 pub const LIST_COMPARISONS: usize = 4;
 /// Of [`LIST_WINDOWS`] this part is kept for comparisons, so that those who scroll do not hold up what others look at.
 pub const LIST_COMPARISONS_PART: usize = 4;
-/// For each session that is told of an update, so long no other round begins: a write takes a tenth of that, so the updates of a guild's
-/// lists cost a tenth of a CPU, however many look. Crowds are counted apart ([`LIST_CROWD`]), and cost another tenth.
+/// For each session that is sent an update, no other round begins for this time: a write takes a tenth of that, so the
+/// updates of a guild's lists cost a tenth of a CPU, however many look. Crowds are counted apart ([`LIST_CROWD`]), and
+/// cost another tenth.
 pub const LIST_LOOKER_TIME: Duration = Duration::from_micros(100);
 /// For each window that is compared, so long no other round begins: ten times what it takes.
 pub const LIST_COMPARED_TIME: Duration = Duration::from_micros(50);
-/// Sessions that look at one window above which it waits for itself, not others for it: to tell them all takes up a tick's share.
+/// Sessions that look at one window above which it waits for itself, not others for it: to tell them all takes up a
+/// tick's share.
 pub const LIST_CROWD: u32 = 2_500;
 /// Members of whom a list remembers that they have changed since windows were told. Past it windows are sent again.
 pub const LIST_CHANGES_MAX: usize = 65_536;
-/// Looks that wait for a list for which there is no room. Past it the oldest get nothing, until those clients scroll elsewhere.
+/// Looks that wait for a list for which there is no room. Past it the oldest get nothing, until those clients scroll
+/// elsewhere.
 pub const LIST_LOOKS_MAX: usize = 65_536;
-/// Members in all lists of a guild together, each counted once for each list that has it: some 45 bytes each, 360 MB. One list is made however
-/// large it is; whoever looks at another one waits until there is room, and those that nobody looks at any more give way.
+/// Members in all lists of a guild together, each counted once for each list that has it: some 45 bytes each, 360 MB.
+/// One list is built however large it is; subscribers of another one wait until there is room, and lists that no
+/// session looks at any more give way.
 pub const LISTS_LINES_MAX: usize = 8_000_000;
-/// Between two events that only tell how many members there are. In a large guild somebody always comes or goes.
+/// Between two events that only tell how many members there are. In a large guild members always come and go.
 pub const LIST_NUMBERS_TIME: Duration = Duration::from_secs(5);
 /// Windows that a session waits for at once. What it has asked for besides comes when these have, and are read.
 pub const LIST_OPENING_MAX: usize = 4;
-/// Sessions of which it is worked out anew what they see of lists before others get their turn: less than half a millisecond.
+/// Sessions of which it is worked out anew what they see of lists before others get their turn: less than half a
+/// millisecond.
 pub const LIST_LOOKERS: usize = 1_024;
-/// Bytes of windows that a core holds, because they are not sent or may be asked for again. Past it sessions let go of what they
-/// were sent, one after the other; if that is not enough, whoever begins to look waits.
+/// Bytes of windows that a core holds, because they are not sent or may be asked for again. Past it sessions let go of
+/// what they were sent, one after the other; if that is not enough, new subscriptions wait.
 pub const LIST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Sessions that have waited for that memory and are shown what they asked for, in one tick: a few milliseconds.
 pub const LIST_WAITING: usize = 1_024;
-/// Windows that were rendered lately and are known by their bytes, so that they are compressed once for all who begin to look.
+/// Windows that were rendered lately and are known by their bytes, so that they are compressed once for all who begin
+/// to look.
 pub const LIST_BODIES: usize = 8;
-/// How long a list is kept that nobody looks at. To make one of a million members takes a second.
+/// How long a list without subscribers is kept. To build one of a million members takes a second.
 pub const LIST_UNSEEN_TIME: Duration = Duration::from_secs(60);
-/// Members in memory who are not online, per guild: whoever writes over REST, and known strangers.
+/// Members in memory who are not online, per guild: users that write over REST, and known non-members.
 pub const GUILD_VISITORS_MAX: usize = 4_096;
 /// Embeds of a message.
 pub const EMBEDS_MAX: usize = 10;
@@ -246,7 +258,8 @@ pub const DATE_CHARS_MAX: usize = 64;
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(41_250);
 /// A connection without a heartbeat for this long is a zombie: one missed beat and some delay on the way.
 pub const HEARTBEAT_TOLERANCE: Duration = Duration::from_millis(20_625);
-/// From the first byte to a finished upgrade, or to the end of an HTTP request's head. Frees what slow-loris peers hold.
+/// From the first byte to a finished upgrade, or to the end of an HTTP request's head. Frees what slow-loris peers
+/// hold.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// From HELLO to identify or resume.
 pub const IDENTIFY_TIME: Duration = Duration::from_secs(60);
@@ -256,19 +269,20 @@ pub const COMMANDS_MAX: u16 = 125;
 pub const COMMANDS_WINDOW: Duration = Duration::from_secs(60);
 /// Bytes of one client payload. Documented as 4,096; the official client uses 15 KiB, libraries rely on it.
 pub const PAYLOAD_BYTES_MAX: usize = 15 * 1024;
-/// Bytes that the kernel takes for a connection and has not sent, because the peer has no room: twice what a flush writes. By
-/// itself it would take megabytes for a client that does not read; here that client's events stay in the journals, which it
-/// shares with others. What is on its way is not counted, so a fast connection is as fast.
+/// Bytes that the kernel takes for a connection and has not sent, because the peer has no room: twice what a flush
+/// writes. By itself it would take megabytes for a client that does not read; here that client's events stay in the
+/// journals, which it shares with others. What is on its way is not counted, so a fast connection is as fast.
 pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
-/// Connections that the kernel keeps until they are accepted. It cuts this to net.core.somaxconn; a storm needs all of it.
+/// Connections that the kernel keeps until they are accepted. It cuts this to net.core.somaxconn; a storm needs all of
+/// it.
 pub const ACCEPT_BACKLOG: i32 = 65_535;
-/// Connections accepted before other tasks and the reactor get their turn: some hundreds of microseconds. While somebody waits in
-/// the backlog accepting never waits by itself.
+/// Connections accepted before other tasks and the reactor get their turn: some hundreds of microseconds. While
+/// a connection waits in the backlog accepting never waits by itself.
 pub const ACCEPT_SLICE: usize = 64;
 /// After a failed accept, and between two looks for room when descriptors have run out.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// One descriptor in so many is kept from accepting, for what must not fail: sockets that are handed over, the database,
-/// errands.
+/// One descriptor in so many is kept from accepting, for what must not fail: sockets that are handed over, the
+/// database, errands.
 pub const DESCRIPTORS_KEPT_PART: u64 = 64;
 /// And this many at least.
 pub const DESCRIPTORS_KEPT_MIN: u64 = 16;
@@ -278,8 +292,8 @@ pub const ROOM_ASKED: usize = 16;
 pub const FULL_TOLD: Duration = Duration::from_secs(60);
 /// Before a socket is handed over again whose way was full.
 pub const HAND_OVER_PAUSE: Duration = Duration::from_millis(5);
-/// Bits of an fd ticket that count what one core has handed over; those above them are the core's number. The kernel keeps a few
-/// hundred on their way, so they may come round.
+/// Bits of an fd ticket that count what one core has handed over; those above them are the core's number. The kernel
+/// keeps a few hundred on their way, so they may come round.
 pub const FD_TICKET_BITS: u32 = 23;
 /// Bytes of a request's head; hyper has a like bound.
 pub const HEAD_MAX: usize = 16 * 1024;
@@ -289,11 +303,12 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 128;
 /// How far ahead a timeout may end (documented).
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(28 * 24 * 3_600);
-/// Guilds per shard that bots are told to have (documented).
+/// Guilds per shard that GET /gateway/bot recommends (documented).
 pub const GUILDS_PER_RECOMMENDED_SHARD: usize = 1_000;
 /// Bytes of an HTTP request's body without its files. Discord documents 25 MiB with them; a route says what it takes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of a refused body that are read and dropped, so that the client reads the refusal: what clients are documented to send.
+/// Bytes of a refused body that are read and dropped, so that the client reads the refusal: what clients are documented
+/// to send.
 pub const BODY_DISCARDED_MAX: usize = 26 * 1024 * 1024;
 /// From a request's head to the end of a body with files: 25 MiB at 1 Mbit/s, and some.
 pub const UPLOAD_TIME: Duration = Duration::from_secs(300);
@@ -303,7 +318,7 @@ pub const PARTS_MAX: usize = 64;
 pub const MULTIPART_HELD_MAX: usize = 256 * 1024;
 /// Bytes of a file that are read or written at once: a request and a response hold that much of it.
 pub const FILE_CHUNK_BYTES: usize = 64 * 1024;
-/// Bytes of one core's files of requests under way. Past it uploads are told to come back.
+/// Bytes of one core's files of requests under way. More uploads are refused with a retry time.
 pub const SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Characters of an audit log reason (documented).
 pub const AUDIT_REASON_CHARS_MAX: usize = 512;
@@ -330,8 +345,8 @@ pub const ADMIN_COMMAND_BYTES: u64 = 64 * 1024;
 pub const RAW_SEND_BYTES_MAX: usize = FLUSH_BYTES_MAX;
 /// Rounds of one raw send test: with a million connections about two minutes, during which no other admin command runs.
 pub const RAW_SEND_ROUNDS_MAX: u32 = 16;
-/// Connections that a raw send test writes to between two turns of other work: about ten milliseconds, so that the pauses
-/// between slices do not matter.
+/// Connections that a raw send test writes to between two turns of other work: about ten milliseconds, so that the
+/// pauses between slices do not matter.
 pub const RAW_SEND_SLICE: u32 = 1_024;
 /// How long a core may take for one round of a raw send test.
 pub const RAW_SEND_TIME: Duration = Duration::from_secs(60);
@@ -341,20 +356,22 @@ pub const CORE_COMMANDS: usize = 1_024;
 pub const RING_DEPTH: usize = 4_096;
 /// Bytes that a core registers for disk I/O, of which it does none.
 pub const RING_IO_MEMORY: usize = 128 * 1024;
-/// glommio's preemption timer: too long to fire (`mesh/reactor.rs` says why). Busy tasks let the reactor work by themselves.
+/// glommio's preemption timer: too long to fire (`mesh/reactor.rs` says why). Busy tasks let the reactor work by
+/// themselves.
 pub const PREEMPT: Duration = Duration::from_secs(10);
-/// A core sleeps no longer than this: bounds the delay when its executor oversleeps (`mesh/reactor.rs`). 100 wake-ups a second
-/// are a thousandth of a CPU.
+/// A core sleeps no longer than this: bounds the delay when its executor oversleeps (`mesh/reactor.rs`). 100 wake-ups a
+/// second are a thousandth of a CPU.
 pub const SLEEP_MAX: Duration = Duration::from_millis(10);
-/// The same where cores crowd, more than [`CROWD`] on a CPU: they would spend a third of a CPU on waking up. Half a tick.
+/// The same where cores crowd, more than [`CROWD`] on a CPU: they would spend a third of a CPU on waking up. Half a
+/// tick.
 pub const SLEEP_MAX_CROWDED: Duration = Duration::from_millis(125);
 /// Cores on one CPU that are no crowd yet.
 pub const CROWD: usize = 4;
-/// Registered files of one ring at most, where the limit of open files allows so many: 8 bytes of the kernel's memory each,
-/// taken when the ring is opened.
+/// Registered files of one ring at most, where the limit of open files allows so many: 8 bytes of the kernel's memory
+/// each, taken when the ring is opened.
 pub const RING_FILES: u32 = 65_536;
-/// Rings with registered files of one core at most. A ring is one descriptor, and with the smallest usual limit of 1,024 this is
-/// room for a quarter of a million sockets.
+/// Rings with registered files of one core at most. A ring is one descriptor, and with the smallest usual limit of
+/// 1,024 this is room for a quarter of a million sockets.
 pub const FILE_RINGS_MAX: usize = 256;
 /// Entries of such a ring: all writes of a batch may be to its files.
 pub const FILE_RING_DEPTH: u32 = BATCH as u32;
@@ -364,7 +381,8 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const READY_SLICE: usize = 64;
 /// Before a ring is tried again for which the kernel has no memory just now.
 pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(1);
-/// How often it is tried: a second. A kernel that has had no hundred bytes for so long has none for the rest of the server either.
+/// How often it is tried: a second. A kernel that has had no hundred bytes for so long has none for the rest of the
+/// server either.
 pub const SHORTAGE_TRIES: u32 = 1_000;
 /// Connections whose sockets are shut in one turn: some hundreds of microseconds, however many end at once.
 pub const FINISHED_SLICE: usize = 64;
@@ -380,14 +398,14 @@ pub const MEMBERS_CHUNK: u32 = 1_000;
 pub const MEMBERS_NAMED_MAX: u32 = 100;
 /// Requests for members of one session that wait while one is answered. Past it they are answered with RATE_LIMITED.
 pub const MEMBERS_WAITING_MAX: usize = 32;
-/// Bytes that may wait for a client before the next page of members is looked up for it: one write. So it has a page, some
-/// half a megabyte, and no more, however slowly it reads.
+/// Bytes that may wait for a client before the next page of members is looked up for it: one write. So it has a page,
+/// some half a megabyte, and no more, however slowly it reads.
 pub const MEMBERS_AHEAD_BYTES: u64 = FLUSH_BYTES_MAX as u64;
-/// Pages of members that a core has looked up at once: one is read while the other is sent on. Whoever is next waits its turn,
-/// and between the pages the store answers others.
+/// Pages of members that a core has looked up at once: one is read while the other is sent on. The next request waits
+/// its turn, and between the pages the store answers others.
 pub const MEMBERS_PAGES_MAX: usize = 2;
-/// Bytes of members that a core holds, because they are not sent or may be asked for again. Past it sessions let go of what
-/// they were sent, one after the other; if that is not enough, requests wait.
+/// Bytes of members that a core holds, because they are not sent or may be asked for again. Past it sessions let go of
+/// what they were sent, one after the other; if that is not enough, requests wait.
 pub const MEMBERS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between two requests for all members of one guild (documented).
 pub const MEMBERS_INTERVAL: Duration = Duration::from_secs(30);
@@ -399,25 +417,30 @@ pub const IDENTIFY_RATE_START: u64 = 10_000;
 pub const IDENTIFY_RATE_MIN: u64 = 50;
 /// The most that it may rise to, and the operator's bound unless another is set: more than any core manages.
 pub const IDENTIFY_RATE_MAX: u64 = 100_000;
-/// The same for resumes. One takes as much of a CPU as an identify (68 and 75 µs were measured), but nothing of the store.
+/// The same for resumes. One takes as much of a CPU as an identify (68 and 75 µs were measured), but nothing of the
+/// store.
 pub const RESUME_RATE_START: u64 = 30_000;
 /// See [`IDENTIFY_RATE_MIN`].
 pub const RESUME_RATE_MIN: u64 = 200;
 /// See [`IDENTIFY_RATE_MAX`].
 pub const RESUME_RATE_MAX: u64 = 300_000;
-/// What a bucket holds when nobody has come for a while, as time: what a core does at once is late for no more than this.
+/// What a bucket holds after a quiet period, as time: what a core does at once is late for no more than
+/// this.
 pub const ADMISSION_BURST: Duration = Duration::from_millis(250);
-/// Sessions of one core that have identified and are not yet ready: what the store and the guilds' cores may have before them.
+/// Sessions of one core that have identified and are not yet ready: what the store and the guilds' cores may have
+/// before them.
 pub const IDENTIFIES_UNDERWAY_MAX: usize = 4_096;
-/// Clients that wait in one line for their turn to identify, or to resume: some 200 bytes each, and what they say that they do.
+/// Clients that wait in one line for their turn to identify, or to resume: some 200 bytes each, and what they say that
+/// they do.
 pub const ADMISSION_LINE_MAX: usize = 16_384;
-/// How long somebody waits in line. With what comes after it, a client that waits 15 s for READY has had an answer.
+/// How long a client waits in the queue. With what comes after it, a client that waits 15 s for READY has had an
+/// answer.
 pub const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Clients that are let in, or sent away, in one turn: two milliseconds, and then it is the turn of those who are here.
 pub const ADMISSION_SLICE: usize = 32;
 /// Clients of one core that wait or are to be sent away; past it upgrades are refused.
 pub const ADMISSION_CROWD_MAX: usize = 65_536;
-/// Who is sent away is told so not before this time: many libraries come back at once.
+/// A refusal is sent not before this time: many libraries reconnect immediately.
 pub const DISMISSAL_MIN: Duration = Duration::from_secs(1);
 /// And not after this one, however many are sent away.
 pub const DISMISSAL_MAX: Duration = Duration::from_secs(10);
@@ -431,9 +454,11 @@ pub const ADMISSION_SETTLING: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);
 /// See [`RETRY_AFTER_MIN`].
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-/// Identifies in 5 seconds that bots are told to make at most (`max_concurrency`), as Discord's documents have it for large bots.
+/// Identifies in 5 seconds that bots may make at most (`max_concurrency`), as Discord's documents have it for
+/// large bots.
 pub const CONCURRENCY_MAX: u64 = 16;
-/// Ticks in which every connection and session is looked at once: four seconds, small against the heartbeat's tolerance.
+/// Ticks in which every connection and session is looked at once: four seconds, small against the heartbeat's
+/// tolerance.
 pub const SWEEP_TICKS: u32 = 16;
 /// Connections, and sessions, looked at in one tick at least.
 pub const SWEEP_MIN: u32 = 256;
@@ -448,38 +473,44 @@ pub const RESUME_WINDOW: Duration = Duration::from_secs(180);
 
 /// Members of a guild of whom it is counted, when the guild is declared, who may view hidden channels.
 pub const RECORD_COUNTED: usize = 1_024;
-/// Notes of one core that wait for the recorder: at [`RECORD_PAUSE`] room for 300,000 a second. Past it notes are lost, and counted.
+/// Notes of one core that wait for the recorder: at [`RECORD_PAUSE`] room for 300,000 a second. Past it notes are lost,
+/// and counted.
 pub const RECORD_QUEUE: usize = 16_384;
-/// Between two looks of the recorder into the cores' rings. 20 a second cost nothing, and a core is never woken for a note.
+/// Between two looks of the recorder into the cores' rings. 20 a second cost nothing, and a core is never woken for a
+/// note.
 pub const RECORD_PAUSE: Duration = Duration::from_millis(50);
-/// How long notes are held so that those of all cores come in the order of their times. A core hands on what it has at its next
-/// turn, and a tick is a turn.
+/// How long notes are held so that those of all cores come in the order of their times. A core hands on what it has at
+/// its next turn, and a tick is a turn.
 pub const RECORD_WINDOW: Duration = Duration::from_millis(1_000);
-/// Between two frames of a trace. What was noted longer ago than this and [`RECORD_WINDOW`] survives any end of the process.
+/// Between two frames of a trace. What was noted longer ago than this and [`RECORD_WINDOW`] survives any end of the
+/// process.
 pub const RECORD_FRAME_TIME: Duration = Duration::from_millis(1_000);
 /// Bytes of lines in one frame of a trace: bounds what is held in memory.
 pub const RECORD_FRAME_BYTES: usize = 1024 * 1024;
-/// Messages whose numbers are known, so that edits and deletions can name them: some 60 bytes each. The oldest go first.
+/// Messages whose numbers are known, so that edits and deletions can name them: some 60 bytes each. The oldest go
+/// first.
 pub const RECORD_MESSAGES_MAX: usize = 1 << 20;
-/// People whose numbers are known: some 100 bytes each. Whoever comes after them is left out, and counted.
+/// People whose numbers are known: some 100 bytes each. Users beyond that are left out, and counted.
 pub const RECORD_PEOPLE_MAX: usize = 1 << 24;
 
 // ── journals, replay, backlog ──
 
-/// Events that one audience's journal keeps for those who resume or read slowly. At 200 messages/s it is a good five minutes.
+/// Events that one audience's journal keeps for those who resume or read slowly. At 200 messages/s it is a good five
+/// minutes.
 pub const JOURNAL_EVENTS_MAX: usize = 65_536;
 /// Bytes that one audience's journal keeps. Bodies are shared between the journals of a relay.
 pub const JOURNAL_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// How long a journal keeps an event: a client acknowledges with every heartbeat, then may be gone for the resume window.
+/// How long a journal keeps an event: a client acknowledges with every heartbeat, then may be gone for the resume
+/// window.
 pub const JOURNAL_TIME: Duration = Duration::from_secs(245);
-/// Bytes of bodies that only one session gets, of those that were sent and may be asked for again. It covers what two kernels
-/// have on its way between them, at most 4 and 6 MiB unless somebody has set them otherwise; a client that goes back further
-/// than that without having acknowledged identifies anew.
+/// Bytes of bodies that only one session gets, of those that were sent and may be asked for again. It covers what two
+/// kernels have on its way between them, at most 4 and 6 MiB unless configured otherwise; a client that goes
+/// back further than that without having acknowledged identifies anew.
 pub const REPLAY_OWN_BYTES_MAX: u64 = 12 * 1024 * 1024;
 /// Bytes that an event of a session's own takes besides its text.
 pub const OWN_EVENT_BYTES: u64 = 256;
-/// Stretches of events, of one journal each, that a session may ask for again; 40 bytes each. It needs one for each change from
-/// one guild's events to another's. Past it the oldest go.
+/// Stretches of events, of one journal each, that a session may ask for again; 40 bytes each. It needs one for each
+/// change from one guild's events to another's. Past it the oldest go.
 pub const REPLAY_RUNS_MAX: usize = 16_384;
 /// Events that may wait for one client which does not read. Past it the session is disconnected, resumably.
 pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
@@ -487,17 +518,17 @@ pub const BACKLOG_EVENTS_MAX: u64 = 16_384;
 pub const BACKLOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes gathered for one write to one socket. More than a socket's buffer takes at once is only copied in vain.
 pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of a session's own part of an event from which on it is compressed. Below, the some ten microseconds are better spent
-/// otherwise.
+/// Bytes of a session's own part of an event from which on it is compressed. Below, the some ten microseconds are
+/// better spent otherwise.
 pub const COMPRESSED_BYTES_MIN: usize = 512;
-/// Bytes of a text that another is compressed behind, and of that other. Messages are shorter; for what is longer the past is no
-/// great help.
+/// Bytes of a text that another is compressed behind, and of that other. Messages are shorter; for what is longer the
+/// past is no great help.
 pub const PAST_BYTES_MAX: usize = 16 * 1024;
-/// Forms of one body, each compressed behind another past. Nearly all sessions have the same; audiences that see different
-/// channels have others.
+/// Forms of one body, each compressed behind another past. Nearly all sessions have the same; audiences that see
+/// different channels have others.
 pub const PASTS_MAX: usize = 4;
-/// Writes that are kept as they were put together, for the next session with the same events: three forms, of sessions whose
-/// numbers have two neighbouring lengths.
+/// Writes that are kept as they were put together, for the next session with the same events: three forms, of sessions
+/// whose numbers have two neighbouring lengths.
 pub const ASSEMBLIES: usize = 8;
 /// Bytes of memory that one such write keeps for the next. A GUILD_CREATE with all members takes megabytes, once.
 pub const ASSEMBLY_BYTES_KEPT: usize = 4 * FLUSH_BYTES_MAX;
@@ -505,8 +536,8 @@ pub const ASSEMBLY_BYTES_KEPT: usize = 4 * FLUSH_BYTES_MAX;
 pub const FLUSH_SLICE: usize = 32;
 /// Bytes written before other work gets its turn, when many events have gathered: about as long.
 pub const FLUSH_SLICE_BYTES: usize = 1024 * 1024;
-/// Of a slice one in so many parts is kept for walks while sessions have something of their own, and of what is then left for the walks
-/// that have already had a slice while others begin.
+/// Of a slice one in so many parts is kept for walks while sessions have something of their own, and of what is then
+/// left for the walks that have already had a slice while others begin.
 pub const WALKS_PART: usize = 2;
 /// Writes that go to the kernel together at most, where they are batched: those of a slice.
 pub const BATCH: usize = FLUSH_SLICE;

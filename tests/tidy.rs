@@ -1,9 +1,10 @@
 //! The rules that a machine can check: where things may be, what they may import, what they may never do.
 //!
-//! `tidy/imports.rs` has cycles and floors inside folders; `tidy/sizes.rs` has lengths, columns and names. Their lists of
-//! exceptions only shrink: an entry that no offender needs is an error.
+//! `tidy/imports.rs` has cycles and floors inside folders; `tidy/sizes.rs` has lengths, columns and names. Their lists
+//! of exceptions only shrink: an entry that no offender needs is an error.
 //!
-//! Each rule says why. A rule that stands in the way of a better structure is changed here, together with the structure.
+//! Each rule says why. A rule that stands in the way of a better structure is changed here, together with the
+//! structure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
-//! Time, as it is told to the machines below the doors.
+//! Time, as an argument of everything below the doors.
 //!
 //! Lives on: every core.
-//! A [`Time`] is nanoseconds since the Unix epoch on a clock that never goes back: the wall clock is read once, when the
-//! process starts, and the monotonic clock is added. Only this file reads a clock; everything below the doors is told.
+//! A [`Time`] is nanoseconds since the Unix epoch on a clock that never goes back: the wall clock is read once, when
+//! the process starts, and the monotonic clock is added. Only this file reads a clock; everything below the doors is
+//! told.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -63,7 +64,8 @@ pub fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// `2024-01-01T00:00:00.000000+00:00`, the form that every client library parses. `unix_ms` beyond the year 9999 is cut there.
+/// `2024-01-01T00:00:00.000000+00:00`, the form that every client library parses. `unix_ms` beyond the year 9999 is cut
+/// there.
 pub fn iso8601(unix_ms: u64) -> String {
     let mut written = Vec::with_capacity(32);
     write_iso8601(unix_ms, &mut written);

@@ -1,9 +1,9 @@
 //! Ids: Discord's snowflakes, typed by what they name.
 //!
 //! Lives on: every core.
-//! A snowflake is `(ms since 2015) << 22 | ten bits of place << 12 | 12 bits of increment`. The ten bits that Discord calls
-//! worker and process hold the *virtual shard* that owns the thing (see `mail::placement`), so ownership is a pure function
-//! of any id. Ids are decimal strings in JSON (numbers are accepted on input) and are never zero.
+//! A snowflake is `(ms since 2015) << 22 | ten bits of place << 12 | 12 bits of increment`. The ten bits that Discord
+//! calls worker and process hold the *virtual shard* that owns the thing (see `mail::placement`), so ownership is a
+//! pure function of any id. Ids are decimal strings in JSON (numbers are accepted on input) and are never zero.
 //! Source: Discord docs, Reference/Snowflakes.
 
 use std::cmp::Ordering;
@@ -95,7 +95,8 @@ pub struct Mint {
 }
 
 impl Mint {
-    /// Increments a shard uses; the upper half belongs to [`Mint::outside`], so both may mint for one place at one time.
+    /// Increments a shard uses; the upper half belongs to [`Mint::outside`], so both may mint for one place at one
+    /// time.
     const HALF: u16 = 2048;
 
     /// The mint of a shard.
@@ -103,7 +104,7 @@ impl Mint {
         Mint { last_ms: 0, increment: 0, first: 0, end: Self::HALF }
     }
 
-    /// The mint of whoever writes to the store beside the shards: the operator's commands.
+    /// The mint of writers other than the shards: the operator's commands.
     pub const fn outside() -> Self {
         Mint { last_ms: 0, increment: 0, first: Self::HALF, end: 2 * Self::HALF }
     }

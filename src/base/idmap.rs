@@ -1,8 +1,9 @@
 //! Hash maps keyed by ids that this server minted.
 //!
 //! Lives on: every core.
-//! The hash is one multiplication with a fixed constant: quick, and the same in every run, so that nothing below the doors
-//! depends on hash order chosen at random. Keys come from our own mint or are looked up only, so nobody can crowd a bucket.
+//! The hash is one multiplication with a fixed constant: quick, and the same in every run, so that nothing below the
+//! doors depends on hash order chosen at random. Keys come from our own mint or are looked up only, so no client can
+//! crowd a bucket.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,8 +1,8 @@
 //! What one core measures: latency histograms and counters.
 //!
-//! Lives on: one for each core; copied to whoever writes them out.
-//! Recording takes `&mut self`, no lock and no allocation. All histograms are in nanoseconds, three significant digits, up to
-//! a minute; what is longer counts as a minute. A histogram takes about 180 KiB once it has seen long values.
+//! Lives on: one for each core; copied to the thread that writes them out.
+//! Recording takes `&mut self`, no lock and no allocation. All histograms are in nanoseconds, three significant digits,
+//! up to a minute; what is longer counts as a minute. A histogram takes about 180 KiB once it has seen long values.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

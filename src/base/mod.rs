@@ -1,4 +1,5 @@
-//! The ground floor: ids, the clock, seeded randomness, slabs with generations, sets of their places, sets with ranks, measurements. Knows nothing above it.
+//! The ground floor: ids, the clock, seeded randomness, slabs with generations, sets of their places, sets with ranks,
+//! measurements. Knows nothing above it.
 //!
 //! Lives on: every core.
 

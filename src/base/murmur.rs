@@ -1,7 +1,7 @@
 //! MurmurHash3, the 32-bit variant for little bytes: clients work out the ids of member lists with it.
 //!
-//! Lives on: every core. Source: Austin Appleby's MurmurHash3.cpp (public domain). It is no protection against anybody: whoever may
-//! choose the bytes finds two texts with one hash.
+//! Lives on: every core. Source: Austin Appleby's MurmurHash3.cpp (public domain). It is no protection against anybody:
+//! an attacker who may choose the bytes finds two texts with one hash.
 
 /// The hash of some bytes.
 pub fn murmur3_32(bytes: &[u8], seed: u32) -> u32 {

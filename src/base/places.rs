@@ -1,8 +1,8 @@
 //! A set of places in a slab, walked through in their order.
 //!
 //! Lives on: every core.
-//! What lies side by side in memory is visited side by side. A few places are a sorted list; more are a bitmap, an eighth of a byte for each
-//! where they lie close together.
+//! What lies side by side in memory is visited side by side. A few places are a sorted list; more are a bitmap, an
+//! eighth of a byte for each where they lie close together.
 
 use roaring::RoaringBitmap;
 use smallvec::SmallVec;
@@ -69,8 +69,8 @@ impl Places {
         }
     }
 
-    /// Hands the first `count` places from `from` on to `each`. To find the first takes as long as a look at each sixty-four thousand
-    /// places of the slab.
+    /// Hands the first `count` places from `from` on to `each`. To find the first takes as long as a look at each
+    /// sixty-four thousand places of the slab.
     pub fn each_from(&self, from: u32, count: usize, each: impl FnMut(u32)) {
         match self {
             Places::Few(few) => {

@@ -1,9 +1,9 @@
 //! A seeded generator of numbers that cannot be guessed from earlier ones.
 //!
 //! Lives on: every core.
-//! Below the doors nothing is random of its own: a shard is given a seed, from the kernel in production and from the test in
-//! the simulator, and draws everything from it: session secrets, invite codes, jitter. So it is a stream cipher (ChaCha8),
-//! not a statistical generator: whoever sees its session id learns nothing about the next invite code.
+//! Below the doors nothing is random of its own: a shard is given a seed, from the kernel in production and from the
+//! test in the simulator, and draws everything from it: session secrets, invite codes, jitter. So it is a stream cipher
+//! (ChaCha8), not a statistical generator: a client that sees its session id learns nothing about the next invite code.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};

@@ -1,8 +1,8 @@
 //! An ordered set that knows ranks: how many keys stand before one, and which key stands at a place.
 //!
 //! Lives on: every core.
-//! A B+-tree whose forks count the keys below each branch. All keys are in leaves of up to `NODE`, so an insertion moves half a leaf
-//! at most and allocates only when a leaf splits; nothing ever grows by doubling.
+//! A B+-tree whose forks count the keys below each branch. All keys are in leaves of up to `NODE`, so an insertion
+//! moves half a leaf at most and allocates only when a leaf splits; nothing ever grows by doubling.
 //! Invariant: keys ascend, leaves are equally deep, none but the root is empty, and counts are true.
 
 use smallvec::SmallVec;

@@ -1,7 +1,8 @@
-//! A slab whose keys carry a generation, so that a stale key finds nothing instead of somebody else.
+//! A slab whose keys carry a generation, so that a stale key finds nothing instead of another value.
 //!
 //! Lives on: every core.
-//! Places come in pages: a slab of a million grows by one page at a time, without a copy and without room for another million.
+//! Places come in pages: a slab of a million grows by one page at a time, without a copy and without room for another
+//! million.
 
 /// Where something is in a [`Slab`], and which tenant of that place is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,7 +111,7 @@ impl<T> Slab<T> {
         (from.min(end)..end).filter_map(|index| self.key_at(index))
     }
 
-    /// The key of who is at a place, if there is somebody.
+    /// The key of the value at a place, if the place is taken.
     pub fn key_at(&self, index: u32) -> Option<Key> {
         match self.place(index)? {
             Place::Taken { generation, .. } => Some(Key { index, generation: *generation }),

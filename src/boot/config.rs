@@ -1,6 +1,7 @@
 //! Configuration: flags, environment, file, defaults; the first that says something wins, in this order.
 //!
-//! Lives on: the main thread. Every setting has one name: `--public-url`, `GUILDHALL_PUBLIC_URL`, `public_url` in the file.
+//! Lives on: the main thread. Every setting has one name: `--public-url`, `GUILDHALL_PUBLIC_URL`, `public_url` in the
+//! file.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,14 +32,15 @@ pub struct ServeArgs {
     /// Whether all cores share one descriptor table, or each has its own, with a limit of open files of its own.
     #[arg(long, value_name = "WHICH", env = "GUILDHALL_DESCRIPTOR_TABLES")]
     descriptor_tables: Option<Tables>,
-    /// How a core hands its writes to the kernel: one by one, or those of a slice together, through an io_uring. By default what is better for
-    /// the descriptor tables.
+    /// How a core hands its writes to the kernel: one by one, or those of a slice together, through an io_uring. By
+    /// default what is better for the descriptor tables.
     #[arg(long, value_name = "WAY", env = "GUILDHALL_FLUSH")]
     flush: Option<WriteMode>,
     /// A TOML file with the same settings (`listen = "…"`, `public_url = "…"`).
     #[arg(long, value_name = "FILE", env = "GUILDHALL_CONFIG")]
     config: Option<PathBuf>,
-    /// Gateway URL that clients are told, without path, e.g. `wss://chat.example`. By default `ws://` and the host they came by.
+    /// Gateway URL that `GET /gateway` returns, without path, e.g. `wss://chat.example`. By default `ws://` and the
+    /// request's host.
     #[arg(long, value_name = "URL", env = "GUILDHALL_PUBLIC_URL")]
     public_url: Option<String>,
     /// Whether people may register accounts over REST.
@@ -65,7 +67,8 @@ pub struct ServeArgs {
     /// Seconds that a shutdown may take to send everybody away.
     #[arg(long, value_name = "S", env = "GUILDHALL_DRAIN_SECONDS")]
     drain_seconds: Option<u64>,
-    /// Record a trace of the traffic, without texts and ids, into a new file (JSON lines, zstd), for `guildhall-bench replay`.
+    /// Record a trace of the traffic, without texts and ids, into a new file (JSON lines, zstd), for `guildhall-bench
+    /// replay`.
     #[arg(long, value_name = "FILE", env = "GUILDHALL_RECORD_TRACE")]
     record_trace: Option<PathBuf>,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `guildhall::store=debug,info`.

@@ -1,8 +1,8 @@
 //! A core's entrance: accepts connections, reads the head of their first request, and sends each to its door.
 //!
 //! Lives on: each core.
-//! Invariant: with descriptor tables of their own, a core whose table is full closes its listener, so that the kernel sends
-//! new connections to other cores. Read next: `listener.rs`, `gateway/handshake.rs`, `rest/mod.rs`.
+//! Invariant: with descriptor tables of their own, a core whose table is full closes its listener, so that the kernel
+//! sends new connections to other cores. Read next: `listener.rs`, `gateway/handshake.rs`, `rest/mod.rs`.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -83,8 +83,9 @@ impl Entrance {
         }
     }
 
-    /// Waits until connections have closed. With a descriptor table of its own only this core is full: without its listener
-    /// the kernel sends new connections to other cores. With a shared table all cores are full and the backlog holds them.
+    /// Waits until connections have closed. With a descriptor table of its own only this core is full: without its
+    /// listener the kernel sends new connections to other cores. With a shared table all cores are full and the backlog
+    /// holds them.
     async fn wait_for_room(&self, mut listener: Listener) -> Listener {
         if !self.room.is_private() {
             sleep(limits::ACCEPT_PAUSE).await;

@@ -45,7 +45,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes a listener over. Its connections need not be the executor's: most are the gateway's, which has no use for that.
+    /// Takes a listener over. Its connections need not be the executor's: most are the gateway's, which has no use for
+    /// that.
     ///
     /// # Panics
     /// If this is not on an executor.
@@ -61,15 +62,15 @@ impl Listener {
             match self.take() {
                 Ok(socket) => return Ok(socket),
                 Err(Errno::AGAIN) => self.accepting.readable().await?,
-                // Whoever was in the backlog has gone.
+                // The connection closed while it waited in the backlog.
                 Err(Errno::CONNABORTED | Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Lets others have their turn once in a while: with somebody in the backlog no accept waits, and a storm's whole backlog
-    /// would come in before anybody is read from.
+    /// Yields once per slice: while the backlog is not empty no accept waits, and a storm's whole backlog would be
+    /// accepted before any socket is read.
     async fn pace(&mut self) {
         if self.left == 0 {
             self.rounds.round().await;

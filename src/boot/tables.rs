@@ -1,9 +1,11 @@
-//! Descriptor tables: one that all threads share, or one for each core, or one without sockets; and how much room they have.
+//! Descriptor tables: one that all threads share, or one for each core, or one without sockets; and how much room they
+//! have.
 //!
 //! Lives on: the main thread, which lays the split out, and each core, which carries it out for itself.
-//! The limit of open files counts per table, and a thread may have a table of its own. What a core opens after the split is
-//! its alone: other threads cannot even name it. What was opened before is in all tables, so each one closes its copies of
-//! what only one core may have. All other threads (store, control socket, signals, recorder) stay with the original table.
+//! The limit of open files counts per table, and a thread may have a table of its own. What a core opens after the
+//! split is its alone: other threads cannot even name it. What was opened before is in all tables, so each one closes
+//! its copies of what only one core may have. All other threads (store, control socket, signals, recorder) stay with
+//! the original table.
 //! Source: unshare(2), getrlimit(2).
 
 use std::io;
@@ -77,16 +79,17 @@ impl Tables {
 }
 
 fn unshare() -> io::Result<()> {
-    // SAFETY: a copied table has the same numbers for all that is open now. What is opened later by one thread is never named
-    // to another: sockets go to other cores by `mesh::fd_passing`, and wake-ups through descriptors opened before.
+    // SAFETY: a copied table has the same numbers for all that is open now. What is opened later by one thread is never
+    // named to another: sockets go to other cores by `mesh::fd_passing`, and wake-ups through descriptors opened
+    // before.
     unsafe { unshare_unsafe(UnshareFlags::FILES) }.map_err(io::Error::from)
 }
 
 /// The way from one table to one for each core.
 #[derive(Debug)]
 pub struct Split {
-    /// All executors, with their rings and event descriptors, exist when this opens: threads of the original table wake them by
-    /// numbers of that table.
+    /// All executors, with their rings and event descriptors, exist when this opens: threads of the original table wake
+    /// them by numbers of that table.
     everybody: Barrier,
     /// What only one core may have, by core: its listener, and its ends of sockets from which it alone reads.
     own: Vec<Vec<RawFd>>,
@@ -108,8 +111,8 @@ impl Split {
         Ok(())
     }
 
-    /// Closes the original table's copies, once all cores have separated: a listener that is still open somewhere goes on
-    /// taking connections that nobody accepts.
+    /// Closes the original table's copies, once all cores have separated: a listener that is still open in any table
+    /// keeps receiving connections that no core accepts.
     pub fn leave_to_cores(&self) {
         for descriptors in &self.own {
             close(descriptors);
@@ -119,13 +122,13 @@ impl Split {
 
 fn close(descriptors: &[RawFd]) {
     for descriptor in descriptors {
-        // SAFETY: these are this table's copies of descriptors that another thread owns in its own table; nobody uses them
-        // here, and their owner closes nothing here.
+        // SAFETY: these are this table's copies of descriptors that another thread owns in its own table; this thread
+        // does not use them, and their owner closes nothing here.
         unsafe { rustix::io::close(*descriptor) };
     }
 }
 
-/// How much room there is for connections in the table of whoever asks.
+/// How much room there is for connections in the calling thread's descriptor table.
 #[derive(Debug, Clone)]
 pub struct Room {
     /// Descriptors from this number on are kept for what must not fail: sockets handed over, the database, errands.
@@ -166,7 +169,8 @@ impl Room {
         matches!(self.laid, Laid::Direct(_))
     }
 
-    /// Whether a connection that got this descriptor is the last one for now: the kernel gives the lowest number that is free.
+    /// Whether a connection that got this descriptor is the last one for now: the kernel gives the lowest number that
+    /// is free.
     pub fn ends_with(&self, descriptor: &impl AsRawFd) -> bool {
         descriptor.as_raw_fd() >= self.ceiling
     }

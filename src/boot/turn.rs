@@ -1,7 +1,8 @@
 //! Turns: letters in, letters out, a slice flushed, again.
 //!
 //! Lives on: each core, as the one task that moves its shard.
-//! A turn is bounded ([`limits::TURN_LETTERS`], [`limits::FLUSH_SLICE`]); between two of them the core's other tasks run.
+//! A turn is bounded ([`limits::TURN_LETTERS`], [`limits::FLUSH_SLICE`]); between two of them the core's other tasks
+//! run.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -193,7 +194,7 @@ impl Turns {
             && !notes.is_empty()
             && !recorder.take(notes)
         {
-            // Nobody writes any more.
+            // The recorder has ended.
             self.recorder = None;
             self.desk.shard().record(false);
         }

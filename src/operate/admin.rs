@@ -55,7 +55,8 @@ enum CommandArgs {
         /// The user's id.
         user: u64,
     },
-    /// Write once to every open connection, as fast as the kernel takes it, and say how long that took. Clients ignore it.
+    /// Write once to every open connection, as fast as the kernel takes it, and say how long that took. Clients ignore
+    /// it.
     #[command(name = "pulse")]
     RawSend {
         /// Bytes of each write.

@@ -77,7 +77,8 @@ impl Control {
     /// Accepts no more commands; one under way is finished first.
     pub fn stop(self) {
         self.stopping.store(true, Ordering::Release);
-        // Wakes the thread from its accept. If the socket file was removed the thread cannot be woken; it ends with the process.
+        // Wakes the thread from its accept. If the socket file was removed the thread cannot be woken; it ends with the
+        // process.
         if UnixStream::connect(&self.socket).is_ok() {
             let _ = self.thread.join();
         }

@@ -2,10 +2,10 @@
 //! host's kernel needs to write once to every socket.
 //!
 //! Lives on: the control thread, which starts it; each core, which writes.
-//! The bytes are unsolicited pongs: clients ignore them (RFC 6455, 5.5.3) and they are no part of a compressed stream. The
-//! server renders, numbers and stores nothing for them, so a message to all sessions cannot be faster.
-//! Invariant: the pongs stand between two whole frames. Connections whose sockets are full are skipped; pending bytes that
-//! were never offered to the socket, such as a heartbeat's answer, go out first, in the same send.
+//! The bytes are unsolicited pongs: clients ignore them (RFC 6455, 5.5.3) and they are no part of a compressed stream.
+//! The server renders, numbers and stores nothing for them, so a message to all sessions cannot be faster.
+//! Invariant: the pongs stand between two whole frames. Connections whose sockets are full are skipped; pending bytes
+//! that were never offered to the socket, such as a heartbeat's answer, go out first, in the same send.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ const CONTROL_MAX: usize = 125;
 /// Its head.
 const HEAD: usize = 2;
 
-/// Runs the test on all cores, `rounds` times; a round begins when all cores have finished the one before. Each core writes
-/// to `slice` connections between two turns of other work.
+/// Runs the test on all cores, `rounds` times; a round begins when all cores have finished the one before. Each core
+/// writes to `slice` connections between two turns of other work.
 pub fn run(cores: &[Sender<CoreCommand>], bytes: usize, rounds: u32, slice: u32) -> Result<Value, Fatal> {
     if cores.is_empty() {
         return Err(Fatal("no server is running: a pulse is written to its connections".to_owned()));

@@ -1,9 +1,9 @@
 //! Access classes and their audiences.
 //!
 //! Lives on: every core with a relay.
-//! Sessions of a relay are grouped by everything that decides what they may see. What a class sees is worked out once per
-//! class and kept until a role, an overwrite or the owner changes; delivering an event to an audience is one entry in its
-//! journal, however many sessions it has.
+//! Sessions of a relay are grouped by everything that decides what they may see. What a class sees is worked out once
+//! per class and kept until a role, an overwrite or the owner changes; delivering an event to an audience is one entry
+//! in its journal, however many sessions it has.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -43,8 +43,8 @@ pub struct Audience {
     pub class: AccessClass,
     /// What they were and will be sent.
     pub journal: SharedJournal,
-    /// Who they are: their places among the core's sessions. So they are written to in the order in which they and their sockets
-    /// lie in memory, whatever the order of their coming here.
+    /// Who they are: their places among the core's sessions. So they are written to in the order in which they and
+    /// their sockets lie in memory, whatever the order of their coming here.
     pub sessions: Places,
     /// Permissions by channel, as far as they were asked for.
     granted: IdMap<ChannelId, Permissions>,
@@ -132,8 +132,8 @@ impl Audience {
         }
     }
 
-    /// Ends a walk, or begins the next one if events came meanwhile. Hands the publishing time of each entry that is now
-    /// flushed to `each`, and says whether there is another walk.
+    /// Ends a walk, or begins the next one if events came meanwhile. Hands the publishing time of each entry that is
+    /// now flushed to `each`, and says whether there is another walk.
     pub fn finish_walk(&mut self, mut each: impl FnMut(Time)) -> bool {
         let Some(walk) = self.walk.take() else { return false };
         let journal = self.journal.borrow();

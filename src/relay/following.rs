@@ -1,8 +1,10 @@
-//! Who is told of which presences: bots that asked for them, people in small guilds, and sessions that follow a member.
+//! Which sessions receive which presences: bots with the intent, users in small guilds, and sessions that follow a
+//! member.
 //!
 //! Lives on: every core with a relay.
-//! Nobody is told of his own. A presence costs one journal entry for each audience of bots (in a small guild: of anybody), and one
-//! event for each session that follows the member; audiences that may not know are not even looked at.
+//! A session never receives its own user's presence. A presence costs one journal entry for each audience of bots (in a
+//! small guild: of anybody), and one event for each session that follows the member; audiences that may not know are
+//! not even looked at.
 //! Invariant: a member is followed at the guild while, and only while, a session here follows it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,14 +93,14 @@ impl Relay {
         }
     }
 
-    /// A session follows nobody any more.
+    /// Ends all follows of a session.
     pub(super) fn follow_nobody(&mut self, key: Key, effects: &mut Effects) {
         for user in self.following.sessions.remove(&key).unwrap_or_default() {
             self.let_go_of(user, key, effects);
         }
     }
 
-    /// A member has changed: those who follow it are told, unless they are anyway.
+    /// Sends a member's change to its followers, except those whose audience receives it anyway.
     pub(super) fn tell_followers(
         &mut self,
         event: &Event,
@@ -194,7 +196,7 @@ impl Relay {
     }
 }
 
-/// Whether all sessions of a class are told of presences that are told so far.
+/// Whether a class receives presences of this reach.
 pub(super) fn takes_presences(class: &AccessClass, reach: Reach) -> bool {
     let needed = if class.interest.contains(Interest::PERSON) { Reach::Everybody } else { Reach::Bots };
     class.intents.contains(Intents::GUILD_PRESENCES) && !class.interest.is_passive() && reach >= needed

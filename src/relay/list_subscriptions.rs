@@ -1,12 +1,21 @@
-//! Who looks at which window of which member list, and what comes of it.
+//! Which sessions have subscribed to which windows of member lists, and what they are sent of them.
 //!
 //! Lives on: every core with a relay.
-//! The guild knows cores and windows; only the relay knows sessions. A session is asked for what it may see by the relay's own
-//! facts, in the guild's order: whoever loses sight of a channel gets nothing more of its list from the event on that hides it.
-//! What anybody sees may change for all at once. Then nobody is told anything before it is worked out anew what he sees: for those
-//! whom something comes for at once, for the others in slices that are part of the turns.
-//! A session without a connection looks at nothing: when it resumes it is shown anew what it has asked for.
-//! Invariant: a window is known to the guild as seen on this core exactly while a session here looks at it.
+//! The guild knows cores and windows; only the relay knows sessions. The relay's own facts, changed in the guild's order, decide
+//! what a session may view, so a session that loses a channel gets nothing of its list from the hiding event on.
+//!
+//! ```text
+//! session ── op 14/37 ──▶ requested ── may view? ──▶ open windows ── first of this core ──▶ guild (owner)
+//!                            │ no, or too many            ▲  │ last of this core, suspended ──▶ guild
+//!                            ▼                            │  ▼
+//!                         pending ── client has read ─────┘  update_windows ◀── windows, once per core ── guild
+//!
+//! permissions_version: any change of permissions makes all subscriptions stale. A stale one is rechecked before
+//! it is sent anything; the others are rechecked in slices, from `recheck_from` on.
+//! ```
+//!
+//! A session without a connection has no open windows: after a resume it opens what it has requested.
+//! Invariant: the guild lists a window for this core exactly while a session here has it open.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,11 +38,11 @@ use crate::session::body::SharedBody;
 pub(super) struct ListSubscriptions {
     subscribers: BTreeMap<Key, ListSubscriber>,
     windows: BTreeMap<(Viewers, u32), BTreeSet<Key>>,
-    /// Channels that are asked for, with how many sessions do.
-    asked: BTreeMap<ChannelId, u32>,
+    /// Channels that are requested for, with how many sessions do.
+    requested: BTreeMap<ChannelId, u32>,
     /// Counts the changes by which anybody may have come to see others.
     permissions_version: u64,
-    /// Which list a channel has, for those that were asked about since anything changed.
+    /// Which list a channel has, for those that were requested about since anything changed.
     known: BTreeMap<ChannelId, Viewers>,
     /// From this one on it has to be worked out anew what they see.
     recheck_from: Option<Key>,
@@ -43,11 +52,11 @@ pub(super) struct ListSubscriptions {
 #[derive(Debug)]
 struct ListSubscriber {
     session: SessionId,
-    /// What it asked for: windows by channel.
-    asked: Vec<(ChannelId, SmallVec<[u32; 4]>)>,
+    /// What it requested for: windows by channel.
+    requested: Vec<(ChannelId, SmallVec<[u32; 4]>)>,
     /// What it looks at of that.
     open: Vec<OpenWindow>,
-    /// It may see more of what it asked for, and is shown that when it has taken what it was sent.
+    /// It may see more of what it requested for, and is shown that when it has taken what it was sent.
     pending: bool,
     /// How often it has begun to look.
     changes: u32,
@@ -87,15 +96,15 @@ impl ListSubscriptions {
     /// Notes that a session asks for these channels, or no more.
     fn count(&mut self, channels: impl Iterator<Item = ChannelId>, more: bool) {
         for channel in channels {
-            let count = self.asked.entry(channel).or_default();
+            let count = self.requested.entry(channel).or_default();
             *count = if more { *count + 1 } else { *count - 1 };
             if *count == 0 {
-                self.asked.remove(&channel);
+                self.requested.remove(&channel);
             }
         }
     }
 
-    /// Takes a session off a window. Says whether nobody is left there.
+    /// Removes a session from a window. True if it was the last one.
     fn leave(&mut self, key: Key, window: &(Viewers, u32)) -> bool {
         let Some(sessions) = self.windows.get_mut(window) else { return false };
         sessions.remove(&key);
@@ -157,34 +166,33 @@ impl Relay {
         effects: &mut Effects,
     ) {
         let Some(session) = sessions.get(key).map(|session| session.id) else { return };
-        let asked = windows_asked(channels);
+        let requested = windows_requested(channels);
         let lists = &mut self.lists;
-        if asked.is_empty() && !lists.subscribers.contains_key(&key) {
+        if requested.is_empty() && !lists.subscribers.contains_key(&key) {
             return;
         }
-        lists.count(asked.iter().map(|(channel, _)| *channel), true);
+        lists.count(requested.iter().map(|(channel, _)| *channel), true);
         let subscriber = lists.subscribers.entry(key).or_insert_with(|| ListSubscriber {
             session,
-            asked: Vec::new(),
+            requested: Vec::new(),
             open: Vec::new(),
             pending: false,
             changes: 0,
             permissions_version: lists.permissions_version,
         });
-        let before = std::mem::replace(&mut subscriber.asked, asked);
+        let before = std::mem::replace(&mut subscriber.requested, requested);
         lists.count(before.iter().map(|(channel, _)| *channel), false);
         self.recheck(key, true, may_open, sessions, effects);
-        if self.lists.subscribers.get(&key).is_some_and(|subscriber| subscriber.asked.is_empty()) {
+        if self.lists.subscribers.get(&key).is_some_and(|subscriber| subscriber.requested.is_empty()) {
             self.lists.subscribers.remove(&key);
         }
     }
 
-    /// Whether a change may be one of what somebody sees who looks; `watched`: of what anybody views besides the channel that it
-    /// is about.
+    /// Whether a change may alter what subscribers view; `watched`: also in channels other than the change's own.
     pub(super) fn may_change_views(&self, change: &Change, watched: bool) -> bool {
         match change {
-            Change::Channel(channel) => self.lists.asked.contains_key(&channel.id),
-            Change::ChannelGone(channel) => self.lists.asked.contains_key(channel),
+            Change::Channel(channel) => self.lists.requested.contains_key(&channel.id),
+            Change::ChannelGone(channel) => self.lists.requested.contains_key(channel),
             Change::Guild(_)
             | Change::Role(_)
             | Change::RoleGone(_)
@@ -231,7 +239,8 @@ impl Relay {
         }
     }
 
-    /// Works out anew what a session looks at; `told`: it is told of windows that it has left; `open`: it may be shown more.
+    /// Recomputes a session's open windows. `notify`: the guild answers for closed ones; `may_open`: pending ones may
+    /// open.
     pub fn recheck(
         &mut self,
         key: Key,
@@ -248,7 +257,7 @@ impl Relay {
         let audience = self.audiences.get_mut(seat.audience).expect("a seat is in an audience");
         subscriber.permissions_version = lists.permissions_version;
         let mut wanted: SmallVec<[ListWindow; 4]> = SmallVec::new();
-        for (channel, blocks) in &subscriber.asked {
+        for (channel, blocks) in &subscriber.requested {
             let Some(viewers) = list_of(&mut lists.known, &self.facts, audience, *channel) else { continue };
             for block in blocks {
                 if !wanted.iter().any(|view| view.is(viewers, *block)) {
@@ -306,16 +315,16 @@ impl Relay {
     pub(super) fn unsubscribe(&mut self, key: Key, effects: &mut Effects) {
         self.suspend(key, effects);
         if let Some(subscriber) = self.lists.subscribers.remove(&key) {
-            self.lists.count(subscriber.asked.iter().map(|(channel, _)| *channel), false);
+            self.lists.count(subscriber.requested.iter().map(|(channel, _)| *channel), false);
         }
     }
 
-    /// A session looks at nothing, until [`Relay::recheck`] opens what it has asked for. It is not told.
+    /// A session looks at nothing, until [`Relay::recheck`] opens what it has requested for. It is not told.
     pub fn suspend(&mut self, key: Key, effects: &mut Effects) {
         let guild = self.guild();
         let Some(subscriber) = self.lists.subscribers.get_mut(&key) else { return };
         subscriber.changes += 1;
-        subscriber.pending = !subscriber.asked.is_empty();
+        subscriber.pending = !subscriber.requested.is_empty();
         let mut looks =
             LookBatch { of: SmallVec::new(), guild, session: subscriber.session, number: subscriber.changes };
         for OpenWindow { view, .. } in std::mem::take(&mut subscriber.open) {
@@ -326,7 +335,8 @@ impl Relay {
         effects.looks.extend(looks.of);
     }
 
-    /// The guild tells what has become of windows; `room`: there is memory for what a session is shown that begins to look.
+    /// The guild tells what has become of windows; `room`: there is memory for what a session is shown that begins to
+    /// look.
     pub fn update_windows(
         &mut self,
         windows: &Windows,
@@ -393,37 +403,40 @@ impl Relay {
     /// Panics if something that must hold of those who look does not.
     pub(super) fn list_invariants(&self, sessions: &Slab<Session>) {
         let mut windows: BTreeMap<(Viewers, u32), BTreeSet<Key>> = BTreeMap::new();
-        let mut asked: BTreeMap<ChannelId, u32> = BTreeMap::new();
+        let mut requested: BTreeMap<ChannelId, u32> = BTreeMap::new();
         for (key, subscriber) in &self.lists.subscribers {
-            let session = sessions.get(*key).expect("whoever looks lives");
+            let session = sessions.get(*key).expect("a subscriber lives");
             assert!(
                 session.id == subscriber.session && session.seat_in(self.guild()).is_some(),
-                "whoever looks is seated"
+                "a subscriber is seated"
             );
-            assert!(session.connection.is_some() || subscriber.open.is_empty(), "nobody looks without a connection");
+            assert!(
+                session.connection.is_some() || subscriber.open.is_empty(),
+                "a session without a connection has no open windows"
+            );
             let underway = subscriber.open.iter().filter(|seen| !seen.shown).count();
             assert!(underway <= limits::LIST_OPENING_MAX, "{underway} windows at once");
             for OpenWindow { view, .. } in &subscriber.open {
                 windows.entry(view.window()).or_default().insert(*key);
             }
-            for (channel, _) in &subscriber.asked {
-                *asked.entry(*channel).or_default() += 1;
+            for (channel, _) in &subscriber.requested {
+                *requested.entry(*channel).or_default() += 1;
             }
             let waits = self.lists.recheck_from.is_some_and(|rest| *key >= rest);
             assert!(
                 subscriber.permissions_version == self.lists.permissions_version || waits,
-                "whoever is blinded has his turn to come"
+                "every stale subscription is still to be rechecked"
             );
         }
         assert_eq!(self.lists.windows, windows, "windows and those who look name each other");
-        assert_eq!(self.lists.asked, asked, "channels that are asked for are known");
+        assert_eq!(self.lists.requested, requested, "channels that are requested for are known");
     }
 }
 
 /// The windows that the ranges are in: as many as one session may look at, the first ones.
-fn windows_asked(channels: &BTreeMap<ChannelId, Vec<(u32, u32)>>) -> Vec<(ChannelId, SmallVec<[u32; 4]>)> {
+fn windows_requested(channels: &BTreeMap<ChannelId, Vec<(u32, u32)>>) -> Vec<(ChannelId, SmallVec<[u32; 4]>)> {
     let mut room = limits::LIST_WINDOWS_MAX;
-    let mut asked = Vec::new();
+    let mut requested = Vec::new();
     for (channel, ranges) in channels {
         let mut blocks: SmallVec<[u32; 4]> = SmallVec::new();
         for (first, last) in ranges {
@@ -439,10 +452,10 @@ fn windows_asked(channels: &BTreeMap<ChannelId, Vec<(u32, u32)>>) -> Vec<(Channe
         }
         room -= blocks.len();
         if !blocks.is_empty() {
-            asked.push((*channel, blocks));
+            requested.push((*channel, blocks));
         }
     }
-    asked
+    requested
 }
 
 #[cfg(test)]
@@ -452,7 +465,7 @@ mod tests {
     #[test]
     fn ranges_are_whole_windows_and_not_too_many() {
         let of = |ranges: &[(u32, u32)]| {
-            windows_asked(&BTreeMap::from([(ChannelId::new(1), ranges.to_vec())]))
+            windows_requested(&BTreeMap::from([(ChannelId::new(1), ranges.to_vec())]))
                 .into_iter()
                 .flat_map(|(_, blocks)| blocks)
                 .collect::<Vec<u32>>()

@@ -1,8 +1,9 @@
 //! A relay: one guild's sessions on one core. It alone turns what a guild publishes into what sessions are sent.
 //!
 //! Lives on: every core that has a session which sees the guild.
-//! It holds a copy of the guild's facts and changes it with the guild's own events, in the guild's order; so what a session
-//! may see is decided by the same state as on the guild's core, and a hidden channel is silent from the event on that hides it.
+//! It holds a copy of the guild's facts and changes it with the guild's own events, in the guild's order; so what a
+//! session may see is decided by the same state as on the guild's core, and a hidden channel is silent from the event
+//! on that hides it.
 //! Invariant: every seated session is in exactly one audience, and its seat says which and where.
 
 pub mod audience;
@@ -74,7 +75,7 @@ pub struct Relay {
     lists: ListSubscriptions,
     /// Snapshots that ever came.
     pub seen: u64,
-    /// The guild was told that nobody is left.
+    /// An Unwatch letter was sent to the guild.
     pub leaving: bool,
     /// Those who get no messages are to be told of some.
     unread: bool,
@@ -110,7 +111,7 @@ impl Relay {
         self.present.get(&user).map_or(Permissions::empty(), granted)
     }
 
-    /// Whether nobody is left.
+    /// Whether it has no sessions.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
     }
@@ -178,7 +179,8 @@ impl Relay {
         let guild = self.facts.id();
         self.name_ahead(event, sessions, effects);
         let keys: Vec<Key> = self.audiences.iter().map(|(key, _)| key).collect();
-        // Who sees it is decided before and after the change: whoever loses sight of a channel is told so.
+        // Visibility is evaluated before and after the change, so sessions that lose a channel still get its last
+        // event.
         let mut seen_before: Vec<bool> = Vec::with_capacity(keys.len());
         let watched = self.watched_channels(event);
         let mut viewed_before: Vec<Option<Vec<ChannelId>>> = Vec::with_capacity(keys.len());
@@ -191,7 +193,7 @@ impl Relay {
         let sight = event.change.as_ref().is_some_and(|change| self.may_change_views(change, watched));
         let touched = event.change.as_ref().is_some_and(|change| self.facts.apply(change));
         if touched && sight {
-            // From here on nobody is told anything of a list before it is known what he sees now.
+            // From here on a list update waits until the session's views are recomputed.
             self.mark_all_stale(effects);
         }
         if touched {
@@ -270,8 +272,8 @@ impl Relay {
         self.list_invariants(sessions);
     }
 
-    /// Whom the event is about to name becomes a class of its own before it, while that changes nothing for anybody: then the
-    /// event itself is delivered by what the user may see after it, like everybody else's.
+    /// Whom the event is about to name becomes a class of its own before it, while that changes nothing for anybody:
+    /// then the event itself is delivered by what the user may see after it, like everybody else's.
     fn name_ahead(&mut self, event: &Event, sessions: &mut Slab<Session>, effects: &mut Effects) {
         let ahead: Vec<UserId> = match &event.change {
             Some(Change::Channel(channel)) => named_in(channel).filter(|user| !self.named.contains(user)).collect(),
@@ -293,7 +295,7 @@ impl Relay {
         }
     }
 
-    /// Whether the event may change what somebody views other than by a channel's own event.
+    /// Whether the event may change which channels a session views, without being a channel's own event.
     fn watched_channels(&self, event: &Event) -> bool {
         match &event.change {
             Some(Change::Role(role)) => {
@@ -406,7 +408,7 @@ impl Relay {
             ) => {
                 for (key, before) in keys.iter().zip(viewed_before) {
                     let (Some(audience), Some(before)) = (self.audiences.get_mut(*key), before) else { continue };
-                    // Gaining access is told with a CHANNEL_UPDATE for each channel that comes into sight.
+                    // Sessions that gain access receive a CHANNEL_UPDATE for each channel that becomes visible.
                     for channel in audience.views(&self.facts) {
                         if !before.contains(&channel)
                             && audience.deliver(channel_update(&self.facts, channel, event.published()))
@@ -426,8 +428,8 @@ impl Relay {
         true
     }
 
-    /// Puts a user's sessions into the audience of their present class, and tells them of channels that come into sight. `roles` are
-    /// given if they have changed.
+    /// Puts a user's sessions into the audience of their present class, and tells them of channels that come into
+    /// sight. `roles` are given if they have changed.
     fn reclass(
         &mut self,
         user: UserId,
@@ -469,7 +471,7 @@ impl Relay {
         }
     }
 
-    /// The roles of somebody present: those of the first session's audience.
+    /// The roles of a present member: those of its first session's audience.
     fn roles_of(&self, present: &Few<Key>, sessions: &Slab<Session>) -> &[RoleId] {
         let first = present.as_slice().first().and_then(|key| sessions.get(*key));
         let seat = first.and_then(|session| session.seats.iter().find(|seat| seat.guild == self.guild()));
@@ -481,8 +483,8 @@ impl Relay {
         AccessClass { roles: SmallVec::from_slice(roles), user, intents, interest }
     }
 
-    /// Has a seated session leave its audience for the one of its present class. Nothing is missed between the two: what the old
-    /// one's journal has and what is unread there goes with it.
+    /// Has a seated session leave its audience for the one of its present class. Nothing is missed between the two:
+    /// what the old one's journal has and what is unread there goes with it.
     fn move_to(
         &mut self,
         key: Key,
@@ -571,8 +573,8 @@ impl Bodies<'_> {
     }
 }
 
-/// Has those of an audience who wrote a message, or are mentioned in it by name, get it in full, in place of what the others
-/// get. Says which sessions they are.
+/// Has those of an audience who wrote a message, or are mentioned in it by name, get it in full, in place of what the
+/// others get. Says which sessions they are.
 fn dispatch_alone(
     audience: Key,
     event: &Event,

@@ -1,9 +1,9 @@
-//! What passive sessions are told in place of messages: which channels have something unread, from time to time.
+//! What passive sessions receive instead of messages: periodically, the channels with unread messages.
 //!
 //! Lives on: every core with a relay.
-//! It is noted once per audience, however many sessions it has, and told as a change: only channels with messages since the last
-//! time. A session that leaves its audience, to become active or because its roles change, is told the rest at once, so that there is
-//! no gap between the last unread mark and the first message.
+//! It is noted once per audience, however many sessions it has, and told as a change: only channels with messages since
+//! the last time. A session that leaves its audience, to become active or because its roles change, receives the rest
+//! immediately, so that there is no gap between the last unread mark and the first message.
 
 use bytes::Bytes;
 use serde::Serialize;

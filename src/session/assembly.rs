@@ -1,8 +1,9 @@
 //! Assemblies: the bytes of a write, put together once for all sessions that are sent the same events.
 //!
 //! Lives on: every core.
-//! The sessions of an audience are sent the same stretch of its journal at about the same time, each with numbers of its own. So the
-//! frames are put together for the first of them; for the others only the numbers are written over, where they have as many digits.
+//! The sessions of an audience are sent the same stretch of its journal at about the same time, each with numbers of
+//! its own. So the frames are put together for the first of them; for the others only the numbers are written over,
+//! where they have as many digits.
 //! Invariant: `bytes` are whole frames, numbered from `s` on, one number at each of `places`.
 
 use std::cell::RefCell;
@@ -21,7 +22,8 @@ use crate::session::replay::{Lost, Replay};
 /// What sessions were lately sent. One for a core.
 #[derive(Debug, Default)]
 pub struct Assemblies {
-    /// For stretches of journals, by form and by the digits of the first number: an audience's sessions came at different times.
+    /// For stretches of journals, by form and by the digits of the first number: an audience's sessions came at
+    /// different times.
     shared: [Assembly; limits::ASSEMBLIES],
     /// For what one session alone is sent.
     own: Assembly,
@@ -59,11 +61,12 @@ struct Stretch {
 }
 
 impl Assemblies {
-    /// What a session is to be sent from number `s` on. `front` goes before it; `last_text` is what its compressed stream ends with.
-    /// With `alone` nobody else is sent the same. `told` gets the publishing times, and how often they were written, of what makes
-    /// room for it.
+    /// What a session is to be sent from number `s` on. `front` goes before it; `last_text` is what its compressed
+    /// stream ends with. With `alone` no other session is sent the same. `told` receives the publishing times, and how
+    /// often they were written, of what makes room for it.
     ///
-    /// An error means that events are gone which the session should have got: it is over, and what is left can still be sent.
+    /// An error means that events are gone which the session should have got: it is over, and what is left can still be
+    /// sent.
     pub fn next(
         &mut self,
         replay: &Replay,
@@ -215,7 +218,7 @@ mod tests {
         EventBody::new(EventName::MessageCreate, json.into(), Time::from_millis(number))
     }
 
-    /// What a session is sent is what it would be sent if nobody else had been before, whoever was before.
+    /// A session is sent the same bytes, whichever sessions were served before it.
     #[test]
     fn every_session_is_sent_its_own_numbers() {
         let (mut packer, mut prng) = (Packer::default(), Prng::new(7));

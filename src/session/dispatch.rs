@@ -1,8 +1,9 @@
 //! Envelopes: how a body becomes a WebSocket frame for one session.
 //!
 //! Lives on: every core.
-//! Only the number differs between sessions. `t`, `s` and `op` come before `d`: client libraries scan for them from the front.
-//! In a compressed stream the number stands first, so that everything behind it is compressed together and once for all.
+//! Only the number differs between sessions. `t`, `s` and `op` come before `d`: client libraries scan for them from the
+//! front. In a compressed stream the number stands first, so that everything behind it is compressed together and once
+//! for all.
 
 use crate::net::compression::Format;
 use crate::net::frames::{self, FrameKind};

@@ -1,8 +1,8 @@
 //! What a session asks of one guild besides its intents.
 //!
-//! Lives on: the session's home. Part of the access class, so that it is decided once for all sessions with the same answer.
-//! In a guild that is not large, and for bots anywhere, nothing is limited. A person's session in a large guild is *passive* until
-//! it subscribes: it gets what shows unread marks and mentions, and not the rest.
+//! Lives on: the session's home. Part of the access class, so that it is decided once for all sessions with the same
+//! answer. In a guild that is not large, and for bots anywhere, nothing is limited. A person's session in a large guild
+//! is *passive* until it subscribes: it gets what shows unread marks and mentions, and not the rest.
 
 use bitflags::bitflags;
 
@@ -18,8 +18,8 @@ bitflags! {
         const SUBSCRIBED = 1 << 1;
         /// Changes of all members.
         const MEMBERS = 1 << 2;
-        /// While passive: PASSIVE_UPDATE_V2 rather than CHANNEL_UNREAD_UPDATE. An active session does not have it, so that it
-        /// makes no classes of its own.
+        /// While passive: PASSIVE_UPDATE_V2 rather than CHANNEL_UNREAD_UPDATE. An active session does not have it, so
+        /// that it makes no classes of its own.
         const DELTAS = 1 << 3;
         /// It is a person's: presences come in a small guild, and of the members that it follows.
         const PERSON = 1 << 4;

@@ -46,7 +46,7 @@ impl Journal {
         }
     }
 
-    /// Lets go of what happened before `horizon`: nobody can still resume from there.
+    /// Releases entries published before `horizon`: no session can resume from there.
     pub fn trim(&mut self, horizon: Time) {
         while self.entries.front().is_some_and(|(_, body)| body.published < horizon) {
             self.let_go();

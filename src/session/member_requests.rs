@@ -1,9 +1,10 @@
 //! What a session asks about members: the requests that wait, and how far the first of them is answered.
 //!
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members and Guild Members Chunk.
-//! Requests are answered one after the other. All members of a guild are answered page by page, and the next page is looked up
-//! when the client has taken what it was sent: `shard::home::member_pages` sees to that.
-//! Invariant: who rests, waits for a look-up or is being looked up is one of the three ([`RequestStep`]); only then is there a request.
+//! Requests are answered one after the other. All members of a guild are answered page by page, and the next page is
+//! looked up when the client has taken what it was sent: `shard::home::member_pages` sees to that.
+//! Invariant: who rests, waits for a look-up or is being looked up is one of the three ([`RequestStep`]); only then is
+//! there a request.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -149,8 +150,8 @@ impl MemberRequest {
 
     /// The next chunk, from what the store found; none if there is no such guild.
     ///
-    /// How many chunks there will be is known by the count of members, which changes meanwhile: the last chunk is the one with
-    /// the number before that.
+    /// How many chunks there will be is known by the count of members, which changes meanwhile: the last chunk is the
+    /// one with the number before that.
     pub fn chunk(&mut self, found: &Found, presences: &[PresenceOf]) -> Option<Chunk> {
         let chunk = match found {
             Found::Listed(Some(listed)) => {

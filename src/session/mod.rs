@@ -1,9 +1,9 @@
 //! Sessions: identified clients, what they were sent, and the connections that carry it.
 //!
 //! Lives on: a session lives on its home core for its whole life; its connection is on the same core.
-//! Nothing is queued per session. An event goes once into the *journal* of each audience that may see it; a session is a
-//! cursor into the journals it follows, and its *replay* is the list of journal stretches that it was dispatched, each with
-//! the sequence number it began at. What is not yet written to the socket is simply the tail of the replay.
+//! Nothing is queued per session. An event goes once into the *journal* of each audience that may see it; a session is
+//! a cursor into the journals it follows, and its *replay* is the list of journal stretches that it was dispatched,
+//! each with the sequence number it began at. What is not yet written to the socket is simply the tail of the replay.
 //! Read next: `journal`, `replay`, `dispatch`, `packing`, `assembly`.
 
 pub mod assembly;
@@ -75,8 +75,8 @@ pub struct Session {
     pub sent_s: u64,
     /// Bytes of the bodies of events dispatched but not yet written.
     pub unsent_bytes: u64,
-    /// Events before this number were missed before the client resumed: to have them to catch up with is no fault of its
-    /// reading.
+    /// Events before this number were missed before the client resumed: to have them to catch up with is no fault of
+    /// its reading.
     pub replay_until: u64,
     /// The guilds it sees.
     pub seats: SmallVec<[Seat; 1]>,
@@ -236,7 +236,8 @@ impl Session {
         !same
     }
 
-    /// Counts an update of its presence; false when there were too many. Source: Discord docs, Gateway Events/Update Presence.
+    /// Counts an update of its presence; false when there were too many. Source: Discord docs, Gateway Events/Update
+    /// Presence.
     pub fn count_update(&mut self, now: Time) -> bool {
         let (count, since) = &mut self.rare.get_or_insert_default().updates;
         if *count == 0 || now.since(*since) >= limits::PRESENCE_WINDOW {
@@ -304,8 +305,8 @@ impl Session {
         self.replay.trim(seq.saturating_add(1).min(self.sent_s));
     }
 
-    /// Lets go of what nobody can ask for any more. One run of shared events costs nothing, so the sessions that have no more
-    /// than that are left alone.
+    /// Releases events that no resume can ask for. One run of shared events costs nothing, so sessions with a single
+    /// run are skipped.
     pub fn expire_before(&mut self, horizon: Time) {
         if self.replay.runs() > 1 || self.seats.is_empty() {
             self.replay.expire(horizon, self.sent_s);

@@ -1,13 +1,13 @@
 //! Packing: compresses bodies, as seldom as possible.
 //!
 //! Lives on: every core.
-//! The payload of an event is everything after its number: `"t":…,"op":0,"d":…}`. It is equal for all sessions, so it is
-//! compressed once for each format and kept with the body, in two forms:
+//! The payload of an event is everything after its number: `"t":…,"op":0,"d":…}`. It is equal for all sessions, so it
+//! is compressed once for each format and kept with the body, in two forms:
 //!
 //! - *independent*: refers to nothing before it;
-//! - *chained*: its dictionary is the payload of the event before it in the journal. Events resemble each other, so this form
-//!   is less than half the size. It fits a stream that ends with exactly that payload, because what stands between the two
-//!   payloads, the next event's number, always has the same length.
+//! - *chained*: its dictionary is the payload of the event before it in the journal. Events resemble each other, so
+//!   this form is less than half the size. It fits a stream that ends with exactly that payload, because what stands
+//!   between the two payloads, the next event's number, always has the same length.
 //!
 //! After anything else, such as the answer to a heartbeat, a stream gets one independent form, then chained ones again.
 //! Read next: `packed` for what a body keeps.
@@ -65,8 +65,8 @@ struct GuildPrefix {
 }
 
 impl Packer {
-    /// The compressed payload, in up to two pieces: a shared one, and one of this session only. `between` bytes stand between
-    /// the end of the stream and the payload.
+    /// The compressed payload, in up to two pieces: a shared one, and one of this session only. `between` bytes stand
+    /// between the end of the stream and the payload.
     pub fn pack(&mut self, body: &EventBody, place: StreamPosition<'_>, between: usize) -> (Bytes, Option<Bytes>) {
         let StreamPosition { format, before, last_text } = place;
         let end = last_text.take();

@@ -1,11 +1,19 @@
 //! What a session was dispatched, so that it can be sent, and sent again after a resume.
 //!
 //! Lives on: the session's home core.
-//! A list of *runs*: either one body of the session's own, or a stretch of a journal. A session of one guild that nothing
-//! special happens to needs one run, however many events it gets.
-//! Bodies of journals are shared and bounded there; those of the session's own, and the number of runs, are bounded here, by
-//! [`Replay::shed`], and nothing is kept for longer than a journal keeps it ([`Replay::expire`]). So a client that never
-//! acknowledges costs no more than one that does.
+//! A list of *runs*: either one body of the session's own, or a stretch of a journal. A session of one guild that
+//! nothing special happens to needs one run, however many events it gets. Bodies of journals are shared and bounded
+//! there; those of the session's own, and the number of runs, are bounded here, by [`Replay::shed`], and nothing is
+//! kept for longer than a journal keeps it ([`Replay::expire`]). So a client that never acknowledges costs no more than
+//! one that does.
+//!
+//! ```text
+//! before:  journal A  [..40 41 42]      runs  A 38..40 = s 1..3 | own = s 4          next_s 5
+//! take_from_journal(A), two entries:    runs  A 38..40 = s 1..3 | own = s 4 | A 41..42 = s 5..6
+//! acknowledge(s 2):                     runs  A 40 = s 3 | own = s 4 | A 41..42 = s 5..6
+//! resume(s 3): sends again              own = s 4 | A 41..42 = s 5..6
+//! ```
+//!
 //! Invariant: runs join without gaps from `first_s` to `next_s`.
 
 use std::collections::VecDeque;
@@ -125,14 +133,14 @@ impl Replay {
         self.give_back();
     }
 
-    /// Lets go of the oldest events of those before `sent` while the session's own bodies are more than `bytes`, or the runs
-    /// too many. Whoever had not received them by then cannot resume.
+    /// Lets go of the oldest events of those before `sent` while the session's own bodies are more than `bytes`, or the
+    /// runs too many. A client that had not received them cannot resume.
     pub fn shed(&mut self, bytes: u64, sent: u64) {
         self.shed_while(sent, |replay, _| replay.own_bytes > bytes || replay.runs.len() > limits::REPLAY_RUNS_MAX);
     }
 
-    /// Lets go of events before `sent` that happened before `horizon`, or that their journal has let go of: nobody can still
-    /// resume from there.
+    /// Releases events before `sent` that were published before `horizon` or that their journal released: no resume can
+    /// ask for them.
     pub fn expire(&mut self, horizon: Time, sent: u64) {
         self.shed_while(sent, |_, run| match &run.events {
             Events::Own(body) => body.published < horizon,
@@ -190,8 +198,8 @@ impl Replay {
             })
     }
 
-    /// Hands over the events from `s` on, in order, until `each` says that it has enough; each with the one before it in its
-    /// journal, if it has one that is still there.
+    /// Hands over the events from `s` on, in order, until `each` says that it has enough; each with the one before it
+    /// in its journal, if it has one that is still there.
     pub fn each_from(
         &self,
         s: u64,
@@ -224,8 +232,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Where the events from `s` on come from, when all of them are one stretch of one journal: the journal and the number
-    /// of the first. Sessions with equal stretches are sent equal bytes but for the numbers.
+    /// Where the events from `s` on come from, when all of them are one stretch of one journal: the journal and the
+    /// number of the first. Sessions with equal stretches are sent equal bytes but for the numbers.
     pub fn stretch_from(&self, s: u64) -> Option<(&SharedJournal, u64)> {
         let run = self.runs.back()?;
         match &run.events {

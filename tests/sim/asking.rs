@@ -1,5 +1,6 @@
-//! What clients ask about members, and what must come of it: each question is answered once, in chunks that are numbered from
-//! nought, with everybody who was a member all the time and nobody who never was; across slow reading, cuts and resumes.
+//! What clients ask about members, and what must come of it: each question is answered once, in chunks that are
+//! numbered from nought, with everybody who was a member all the time and nobody who never was; across slow reading,
+//! cuts and resumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,8 @@
-//! A model of a client: reads what the server wrote, keeps `s`, resumes after cuts with the last number that it really saw,
-//! sends heartbeats or forgets to.
+//! A model of a client: reads what the server wrote, keeps `s`, resumes after cuts with the last number that it really
+//! saw, sends heartbeats or forgets to.
 //!
-//! It trusts nothing: numbers must rise by one, what is replayed must be what was seen before, and an Invalid Session must
-//! have a reason.
+//! It trusts nothing: numbers must rise by one, what is replayed must be what was seen before, and an Invalid Session
+//! must have a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

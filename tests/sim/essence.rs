@@ -1,7 +1,8 @@
 //! What is compared of an event: its name and what matters in it, as one line of text.
 //!
-//! Two roads lead to such a line: from what was committed (the oracle's), and from the JSON that a client got (here too).
-//! A deletion reads the same whether it came alone or in bulk: a bulk of which one message was left is a deletion.
+//! Two roads lead to such a line: from what was committed (the oracle's), and from the JSON that a client got (here
+//! too). A deletion reads the same whether it came alone or in bulk: a bulk of which one message was left is a
+//! deletion.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! The ledger: what was asked at the doors, how it was answered, and what must therefore be in the store.
 //!
-//! It knows nothing of commits: it believes the answers. Every message's text begins with a tag of its own, so that it is
-//! found again whatever became of it.
+//! It knows nothing of commits: it believes the answers. Every message's text begins with a tag of its own, so that it
+//! is found again whatever became of it.
 
 use std::collections::BTreeMap;
 

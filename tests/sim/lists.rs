@@ -1,7 +1,9 @@
-//! The judge of member lists: what a client makes of the events that it gets, and the list as anybody would write it down.
+//! The judge of member lists: what a client makes of the events that it gets, and the list as anybody would write it
+//! down.
 //!
-//! A client keeps one array for each list and applies what comes, in order, without asking whether it makes sense; at rest the windows that
-//! it looks at must be those of the list, which is worked out here from committed members, roles and overwrites, and from who is there.
+//! A client keeps one array for each list and applies what comes, in order, without asking whether it makes sense; at
+//! rest the windows that it looks at must be those of the list, which is worked out here from committed members, roles
+//! and overwrites, and from who is there.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +93,8 @@ impl Lists {
         list.numbers = numbers(&d["groups"], &d["member_count"], &d["online_count"]);
     }
 
-    /// Compares what is looked at with what is true. Says how many rows there were, and how many of them were not in the first window.
+    /// Compares what is looked at with what is true. Says how many rows there were, and how many of them were not in
+    /// the first window.
     pub fn judge(&self, user: u64, scene: &Scene<'_>) -> (u64, u64) {
         let (mut seen, mut far) = (0, 0);
         for (channel, windows) in self.looks.get(&scene.model.id).into_iter().flatten() {

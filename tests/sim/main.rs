@@ -1,7 +1,8 @@
-//! The simulator: N shards on one thread, seeded order of turns, small lanes, virtual time, sockets cut mid-write, a store that
-//! answers late and fails, crashes; and judges who know what must come of it.
+//! The simulator: N shards on one thread, seeded order of turns, small lanes, virtual time, sockets cut mid-write, a
+//! store that answers late and fails, crashes; and judges who know what must come of it.
 //!
-//! `docs/TESTING.md` says what is judged. `scripts/sim` hunts with new seeds and replays one. Read next: `world`, `oracle`.
+//! `docs/TESTING.md` says what is judged. `scripts/sim` hunts with new seeds and replays one. Read next: `world`,
+//! `oracle`.
 
 mod asking;
 mod client;

@@ -1,9 +1,9 @@
 //! The oracle: what every session should have seen, worked out from what was committed and from nothing else.
 //!
 //! It is told of a commit at the moment when the guild's core hears of it, since that is when the guild publishes; of a
-//! snapshot, or a refused join, when the guild's core posts it, since that is where a session enters the guild's order; and of
-//! typing, which is never written, when it is published. Everything else follows from the writes: which events they are, what
-//! is in them, and, by its own model of permissions, who may know.
+//! snapshot, or a refused join, when the guild's core posts it, since that is where a session enters the guild's order;
+//! and of typing, which is never written, when it is published. Everything else follows from the writes: which events
+//! they are, what is in them, and, by its own model of permissions, who may know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -253,13 +253,15 @@ impl Oracle {
         self.guilds.get(&guild).map_or_else(Sight::default, |model| sight(model, user))
     }
 
-    /// Judges what a session was told of member lists: each event by the lists that were in its sight at its place among the others.
+    /// Judges what a session was told of member lists: each event by the lists that were in its sight at its place
+    /// among the others.
     pub fn judge_sight(&self, session: &SessionView<'_>, report: &mut Report) {
         let guilds: BTreeSet<u64> = session.lists.iter().map(|(_, guild, _)| *guild).collect();
         for guild in guilds {
             let entries: &[Entry] = self.expected.get(&(session.secret, guild)).map(Vec::as_slice).unwrap_or_default();
             let received = || session.received.iter().enumerate().filter(|(_, (of, _))| *of == Some(guild));
-            // What came before is at the latest where it was first expected, what came behind at the earliest where it was last.
+            // What came before is at the latest where it was first expected, what came behind at the earliest where it
+            // was last.
             let (mut at, mut from) = (0, BTreeMap::new());
             for (place, (_, line)) in received() {
                 if let Some(found) = entries[at..].iter().position(|entry| entry.reads(line)) {
@@ -424,8 +426,8 @@ impl Oracle {
         }
     }
 
-    /// Something happens in a guild: whoever may know of it before or after expects it, and then hears of the channels that
-    /// have come into sight by it.
+    /// Something happens in a guild: whoever may know of it before or after expects it, and then hears of the channels
+    /// that have come into sight by it.
     fn happen(
         &mut self,
         guild: u64,
@@ -554,7 +556,8 @@ impl Oracle {
         }
     }
 
-    /// Takes out changes of members whom the session follows, which come whether it is passive or not. At the end they must.
+    /// Takes out changes of members whom the session follows, which come whether it is passive or not. At the end they
+    /// must.
     fn without_followed<'a>(
         &self,
         session: &SessionView<'_>,

@@ -1,9 +1,9 @@
 //! The judge of sessions in guilds that are large for them: passive at first, perhaps active later.
 //!
-//! While it is passive a session gets what the guild is made of, messages that concern it, and marks of what is unread; from some
-//! moment on, which only its home knows, it gets everything. What must hold whenever that was: nothing that comes to passive
-//! sessions is missing; once something came that only active ones get, nothing is missing any more; and at that moment, as at
-//! rest, each message that was skipped had been told by a mark.
+//! While it is passive a session gets what the guild is made of, messages that concern it, and marks of what is unread;
+//! from some moment on, which only its home knows, it gets everything. What must hold whenever that was: nothing that
+//! comes to passive sessions is missing; once something came that only active ones get, nothing is missing any more;
+//! and at that moment, as at rest, each message that was skipped had been told by a mark.
 
 use std::collections::{BTreeMap, BTreeSet};
 

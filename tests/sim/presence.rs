@@ -1,8 +1,9 @@
 //! The judge of presences: what clients last said of themselves, added up here, against what others believe of them.
 //!
-//! It knows nothing of what the server holds: who is present is what live clients have said, who may know follows from their
-//! intents, from whom they follow, and from how many members the guild had. At rest whoever may know believes what is true;
-//! at no time does anybody hear of himself, of somebody who always hid, or of somebody whom he may not know.
+//! It knows nothing of what the server holds: who is present is what live clients have said, who may know follows from
+//! their intents, from whom they follow, and from how many members the guild had. At rest whoever may know believes
+//! what is true; at no time does anybody hear of himself, of somebody who always hid, or of somebody whom he may not
+//! know.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -89,8 +89,8 @@ impl<'a> CoreSockets<'a> {
         CoreSockets { table, wires, prng, staged: Vec::new(), asked: (0, 0) }
     }
 
-    /// Judges a flush that was allowed so many writes: nothing waits that could have been written, and nothing is put off for
-    /// ever. (There are too few sessions here for the bound on visits.)
+    /// Judges a flush that was allowed so many writes: nothing waits that could have been written, and nothing is put
+    /// off for ever. (There are too few sessions here for the bound on visits.)
     pub fn judge(self, more: bool, budget: usize) {
         let (writes, bytes) = self.asked;
         assert!(writes <= budget, "{writes} writes where {budget} were allowed");

@@ -183,9 +183,9 @@ impl SimStore {
     }
 }
 
-/// A member is read without the roles that are gone. Read between a role's being deleted in the store and the guild's hearing
-/// of it, the member is ahead of its guild by that role, for as long as the answer to the commit takes. It loses what it is
-/// about to lose anyway, so this is let pass: the oracle would have to know when each member was read.
+/// A member is read without the roles that are gone. Read between a role's being deleted in the store and the guild's
+/// hearing of it, the member is ahead of its guild by that role, for as long as the answer to the commit takes. It
+/// loses what it is about to lose anyway, so this is let pass: the oracle would have to know when each member was read.
 fn looks_ahead(query: &Query, unheard: &VecDeque<Made>) -> bool {
     let Query::Member(guild, _) = query else { return false };
     let deletes = |write: &Write| matches!(write, Write::DeleteRole(of, _) if of == guild);

@@ -1,6 +1,7 @@
 //! What a client does with the bytes it gets: WebSocket frames, decompressed if that was agreed, to payloads.
 //!
-//! Written from RFC 6455 and Discord's documentation of `zlib-stream` and `zstd-stream`, not with the server's own code.
+//! Written from RFC 6455 and Discord's documentation of `zlib-stream` and `zstd-stream`, not with the server's own
+//! code.
 
 use flate2::{Decompress, FlushDecompress};
 use guildhall::net::compression::Format;

@@ -1,4 +1,5 @@
-//! The workload: who is there at the beginning, what is asked of the server, and what goes wrong, all of it drawn from the seed.
+//! The workload: who is there at the beginning, what is asked of the server, and what goes wrong, all of it drawn from
+//! the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The world: some cores, the lanes between them, a store, clients, one clock and one seed that decides everything.
 //!
-//! A round is a little time, some requests, and then every part doing a random share of what it has to do, cores in random
-//! order. A core's turn is what `boot::turn` makes it: letters in, letters out, a slice flushed.
+//! A round is a little time, some requests, and then every part doing a random share of what it has to do, cores in
+//! random order. A core's turn is what `boot::turn` makes it: letters in, letters out, a slice flushed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -461,7 +461,8 @@ impl World {
         self.deliver(core, to, letter);
     }
 
-    /// A session is shown a window: a window of another list that it was shown before and has lost sight of comes first.
+    /// A session is shown a window: a window of another list that it was shown before and has lost sight of comes
+    /// first.
     fn leak_list(&mut self, core: usize, to: Site, windows: &Arc<Windows>, secret: u64) {
         let guild = windows.guild.get();
         let id = |body: &[u8]| {

@@ -1,7 +1,8 @@
 //! All members of a guild, for lists that show who is offline.
 //!
-//! Lives on: the guild's core, while somebody looks at a list of a guild with few members.
-//! The store is asked for them. What has changed in the meantime the guild adds to the answer; what changes later is told here.
+//! Lives on: the guild's core, while a small guild has a subscribed list.
+//! The store is asked for them. What has changed in the meantime the guild adds to the answer; what changes later is
+//! told here.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

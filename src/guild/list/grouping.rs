@@ -1,7 +1,7 @@
 //! Groups of a member list: who is in it at all, and under which heading.
 //!
-//! Lives on: the guild's core. A copy of what decides it, so that a list stays true to itself while the guild changes, and is made
-//! anew only if that changes.
+//! Lives on: the guild's core. A copy of what decides it, so that a list stays true to itself while the guild changes,
+//! and is made anew only if that changes.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub struct Grouping {
     everybody: bool,
     overwrites: Vec<Overwrite>,
     everyone: Permissions,
-    /// What roles let do, and the group of those that stand apart. Only roles that decide anything: another one may come, go and
-    /// change, and no list is made anew for it.
+    /// What roles let do, and the group of those that stand apart. Only roles that decide anything: another one may
+    /// come, go and change, and no list is made anew for it.
     roles: BTreeMap<RoleId, (Permissions, Option<usize>)>,
     groups: Vec<GroupId>,
 }

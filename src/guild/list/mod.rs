@@ -1,12 +1,12 @@
-//! Member lists: who may view a channel, online members first by role, the windows of it that somebody looks at.
+//! Member lists: the members that view a channel, online ones first, grouped by role; and the subscribed windows.
 //!
 //! Lives on: the guild's core. Source: what people's clients send and read (ops 14 and 37, GUILD_MEMBER_LIST_UPDATE).
-//! A list is made when somebody looks at it, in slices, and forgotten when nobody has for a while. It is kept in order as members
-//! change; what that means for the windows is worked out once per round, for those windows alone that may have changed, and told
-//! once for everybody who looks. This file has which lists there are, and whose turn it is.
+//! A list is built in slices on its first subscription, and dropped some time after its last one. It is kept in order
+//! as members change; what that means for the windows is worked out once per round, for those windows alone that may
+//! have changed, and told once for everybody who looks. This file has which lists there are, and whose turn it is.
 //! Invariant: what a window was told, followed by all that came since, is what a client sees.
-//! Read next: `round` (one list, and what its windows are told), `order` and `line` (the order), `grouping` (the headings),
-//! `window` (the way from rows to other rows), `roster` (the guild's side), `everybody` (who is offline).
+//! Read next: `round` (one list, and what its windows are told), `order` and `name_key` (the order), `grouping` (the
+//! headings), `window` (the way from rows to other rows), `roster` (the guild's side), `all_members` (offline members).
 
 mod all_members;
 pub mod grouping;
@@ -54,7 +54,7 @@ impl Default for ListSettings {
     }
 }
 
-/// All lists of a guild that somebody looks at.
+/// All subscribed lists of a guild.
 #[derive(Debug, Default)]
 pub struct MemberLists {
     of: BTreeMap<Viewers, List>,
@@ -63,7 +63,8 @@ pub struct MemberLists {
     first: Option<Viewers>,
     /// Until then no round begins: the last one was so much work for those who look.
     rests_until: Time,
-    /// Between two updates of a window that a crowd looks at: as long as it takes up the share of all cooldown to tell each of them once.
+    /// Between two updates of a window that a crowd looks at: as long as it takes up the share of all cooldown to tell
+    /// each of them once.
     cooldown: Duration,
     /// Where events are written.
     buffer: Vec<u8>,
@@ -87,7 +88,7 @@ impl MemberLists {
         }
         let list = match self.of.get_mut(&look.viewers) {
             Some(list) => list,
-            // Whoever only looks away has been forgotten meanwhile.
+            // An unsubscription of a list that was dropped meanwhile.
             None if look.opened.is_empty() => return,
             None => {
                 let viewers = look.viewers.clone();
@@ -130,7 +131,7 @@ impl MemberLists {
         wanted
     }
 
-    /// All members were looked up, or could not be: then nobody who is offline is shown.
+    /// All members were looked up. `None`: they could not be, so offline members are not shown.
     pub fn know_all_members(&mut self, found: Option<&[Arc<Member>]>, facts: &Facts) {
         if !matches!(self.everybody, AllMembers::Awaited) {
             return;
@@ -165,7 +166,7 @@ impl MemberLists {
         }
         let known = self.everybody.change(user, after);
         let before = match &known {
-            // Whoever is not online may have been out of the guild's memory.
+            // An offline member may have been out of the guild's memory.
             Some(known) => {
                 let online = before.is_some_and(|before| before.online);
                 known.as_ref().map(|member| MemberState { member, online })
@@ -177,7 +178,8 @@ impl MemberLists {
         }
     }
 
-    /// Begins a round: what has changed since the last one is worked out by [`MemberLists::advance`]. Says whether there are lists left.
+    /// Begins a round: what has changed since the last one is worked out by [`MemberLists::advance`]. Says whether
+    /// there are lists left.
     pub fn begin_round(&mut self, now: Time, roster: &impl Roster, facts: &Facts, listing: ListSettings) -> bool {
         // Some budget, so that a guild at the bound does not go to and fro.
         if self.everybody.members().is_some() && roster.counts().0 > listing.offline_up_to * 5 / 4 {
@@ -234,7 +236,7 @@ impl MemberLists {
         let mut slice = Some(listing.slice);
         order.retain(|viewers| {
             let list = self.of.get_mut(viewers).expect("found just now");
-            // One slice in a turn; whoever is made already need not wait for it.
+            // One list is built per turn, by one slice; lists that are complete do not wait for it.
             list.making.is_none() || slice.take().is_some_and(|slice| list.take_in(everybody, roster, slice))
         });
         for viewers in &order {
@@ -255,7 +257,8 @@ impl MemberLists {
         self.of.values().for_each(List::invariants);
     }
 
-    /// Lets lists be made for whose members there is budget. Those that nobody looks at give way, first who has been unseen longest.
+    /// Admits lists as memory for their members allows. Lists without subscribers are dropped first, the longest unseen
+    /// before others.
     fn make_room(&mut self, (members, online): (u64, u64), listing: ListSettings) {
         let expected = if self.everybody.is_shown() { members } else { online } as usize;
         let size = |list: &List| match (list.waits, list.making) {

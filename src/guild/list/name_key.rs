@@ -1,7 +1,7 @@
 //! A member's place within a group of a member list: by the name that is shown, whatever its case, then by id.
 //!
-//! Lives on: the guild's core. There is one for each online member in each list that somebody looks at, so it is small: 32 bytes,
-//! and what a name has beyond 16 bytes beside it.
+//! Lives on: the guild's core. There is one for each online member in each subscribed list, so it is small:
+//! 32 bytes, and what a name has beyond 16 bytes beside it.
 
 use std::rc::Rc;
 

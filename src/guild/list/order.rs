@@ -60,7 +60,7 @@ pub(super) fn range(block: u32) -> (u32, u32) {
 }
 
 impl RowOrder {
-    /// Nobody, in these groups.
+    /// An order without members, in these groups.
     pub fn new(grouping: Grouping) -> RowOrder {
         let groups = grouping.groups().iter().map(|_| Ranked::default()).collect();
         RowOrder { grouping, groups }
@@ -127,7 +127,7 @@ impl RowOrder {
         })
     }
 
-    /// Groups with somebody in them. The heading of the offline ones is told even if there is none.
+    /// Groups with members. The offline heading is listed even if the group is empty.
     pub fn headed(&self, told: bool) -> impl Iterator<Item = (Group, &Ranked<NameKey>)> {
         self.grouping
             .groups()

@@ -19,8 +19,8 @@ pub trait Roster {
     fn counts(&self) -> (u64, u64);
     /// Shows the member, if it is in memory, and what is seen of the user.
     fn shown<T>(&self, user: UserId, show: impl FnOnce(Option<&KeptMember>, &Presence) -> T) -> T;
-    /// Hands over up to `limit` members who are in memory, behind one of them, in the order of ids, each with whether it is seen
-    /// online. Says where it stopped; `None` at the end.
+    /// Hands over up to `limit` members who are in memory, behind one of them, in the order of ids, each with whether
+    /// it is seen online. Says where it stopped; `None` at the end.
     fn visit(&self, after: Option<UserId>, limit: usize, each: impl FnMut(&KeptMember, bool)) -> Option<UserId>;
 }
 
@@ -52,7 +52,7 @@ impl Guild {
         }
         let few = self.member_count <= listing.offline_up_to;
         if !few {
-            // It has grown since somebody began to look: they are more than one answer of the store.
+            // The guild has grown since the first subscription: its members exceed one answer of the store.
             self.know_all_members(None);
         }
         few

@@ -1,10 +1,10 @@
-//! One member list: its order, the windows of it that somebody looks at, and what those are told.
+//! One member list: its order, its subscribed windows, and the updates that they are sent.
 //!
 //! Lives on: the guild's core.
-//! In rounds the windows that may have changed are compared with what they were told. Which rows a window has is a walk through
-//! the order; what has changed of those that stay is remembered with the members who have changed since; only rows that come,
-//! or look different, are rendered.
-//! Invariant: a window that this round and the next one pass over was told what is true, or nobody has been answered there yet.
+//! In rounds the windows that may have changed are compared with what they were told. Which rows a window has is a walk
+//! through the order; what has changed of those that stay is remembered with the members who have changed since; only
+//! rows that come, or look different, are rendered.
+//! Invariant: a window that this round and the next one skip was last sent its true rows, or has not been answered yet.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,7 +50,7 @@ pub(super) struct List {
     /// Windows that this round still has to look at.
     round: BTreeSet<u32>,
     changes: MemberChanges,
-    /// Since when nobody looks.
+    /// Since when it has no subscriber.
     pub unseen_since: Option<Time>,
 }
 
@@ -136,7 +136,8 @@ impl List {
         }
     }
 
-    /// Members are grouped in another way, or are others. Windows keep what they were told until the list is made again.
+    /// Members are grouped in another way, or are others. Windows keep what they were told until the list is made
+    /// again.
     pub fn start_over(&mut self, grouping: Grouping) {
         self.order = RowOrder::new(grouping);
         self.making = Some(None);
@@ -194,7 +195,8 @@ impl List {
         }
     }
 
-    /// Notes whether anybody looks, and lets go of what was rendered that nobody has asked for lately: it is rendered again when somebody does.
+    /// Records whether the list has subscribers, and releases full syncs that were not requested lately; they are
+    /// rendered again on demand.
     pub fn tick(&mut self, now: Time) {
         if self.windows.is_empty() && self.looks.is_empty() {
             self.unseen_since.get_or_insert(now);
@@ -224,7 +226,7 @@ impl List {
                 oldest = oldest.min(told.seen);
                 continue;
             }
-            // Nothing has touched it: whoever has changed is not in it.
+            // Nothing has touched it: the members that changed are not in it.
             told.seen = count;
             if told.head != head && told.numbers_are_due(context.now) {
                 self.round.insert(*block);
@@ -274,7 +276,7 @@ impl List {
                     continue;
                 }
                 if window.last_sent.as_ref().is_some_and(|told| told.seen < forgotten) {
-                    // Nobody knows any more what it was told. So everybody is told anew.
+                    // The changes since its last update were forgotten, so the whole window is sent again.
                     self.compare_one(*block, &head, context, budget, buffer, out);
                 }
                 if self.windows[block].last_sent.is_none() {
@@ -434,8 +436,8 @@ impl List {
         update.finish()
     }
 
-    /// Writes a row. A member looks as it does now, or as it last did; but if its group is said, it is online or offline as that is: the rows
-    /// may be older, and what has become of them is told next.
+    /// Writes a row. A member looks as it does now, or as it last did; but if its group is said, it is online or
+    /// offline as that is: the rows may be older, and the next update corrects them.
     fn write<R: Roster>(
         &self,
         key: RowKey,

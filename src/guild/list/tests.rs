@@ -76,7 +76,7 @@ impl Hall {
         }
     }
 
-    /// Somebody comes online, or goes.
+    /// A member comes online, or goes offline.
     fn flip(&mut self, lists: &mut MemberLists, user: UserId) {
         let before = self.state_before(user);
         let (_, presence) = self.members.get_mut(&user).unwrap();
@@ -315,7 +315,7 @@ fn what_clients_see_is_the_list() {
                     unseen,
                 };
                 lists.look(look, &facts, hall.counts(), listing);
-                // Now and then somebody has written to the store beside the server.
+                // Sometimes the store was written beside the server.
                 if prng.chance(1, 40) {
                     lists.renew_all_members();
                 }
@@ -580,7 +580,7 @@ fn whoever_begins_to_look_is_told_what_others_were_told() {
     while guild.turn(LISTING) {}
     let mut clients = [Client::default(), Client::default()];
     guild.posts.drain(..).for_each(|(_, windows)| clients[0].apply(&windows));
-    // One goes, one looks different, and before that is told a second one looks.
+    // One row goes, one changes, and a second session subscribes before that is sent.
     let gone = guild.hall.state_before(UserId::new(7));
     guild.hall.members.remove(&UserId::new(7));
     guild.hall.update_lists(&mut guild.lists, UserId::new(7), gone);

@@ -1,10 +1,11 @@
-//! A window of a member list: the rows that whoever looks at it was last sent, and the way from there to what is true now.
+//! A window of a member list: the rows that its subscribers were last sent, and the changes from there to the present
+//! rows.
 //!
-//! Lives on: the guild's core. A window is a block of rows, the same for everybody who looks at it, so a change is rendered once.
-//! Clients keep one array for a list and apply what they are sent to it. So rows are inserted and deleted only in equal numbers,
-//! or where the whole list is in the first window: nothing that stands elsewhere is moved, whatever else a client looks at.
-//! A window remembers which rows it was told, not what they looked like: that would be a hundred members for each window. Which
-//! members have changed since is remembered once for the whole list.
+//! Lives on: the guild's core. A window is a block of rows, the same for everybody who looks at it, so a change is
+//! rendered once. Clients keep one array for a list and apply what they are sent to it. So rows are inserted and
+//! deleted only in equal numbers, or where the whole list is in the first window: nothing that stands elsewhere is
+//! moved, whatever else a client looks at. A window remembers which rows it was told, not what they looked like: that
+//! would be a hundred members for each window. Which members have changed since is remembered once for the whole list.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -15,12 +16,12 @@ use crate::guild::list::order::{RowKey, Rows};
 use crate::limits;
 use crate::mail::site::Site;
 
-/// A window that somebody looks at.
+/// A window with subscribers.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Cores where somebody does, and how many at most since the last of them began.
+    /// Cores with subscribers, and the highest number since the last of them subscribed.
     pub cores: SmallVec<[(Site, u32); 2]>,
-    /// What they were last sent; `None` until somebody was.
+    /// What they were last sent; `None` before the first answer.
     pub last_sent: Option<LastSent>,
 }
 
@@ -68,8 +69,8 @@ pub(super) enum RowChange {
     Update(usize),
 }
 
-/// The way from rows to other rows; `None` if it is simpler to send all of them. `whole`: nobody has been sent rows of the list
-/// elsewhere. `changed`: who looks different.
+/// The way from rows to other rows; `None` if it is simpler to send all of them. `whole`: no other window of the list
+/// was sent. `changed`: who looks different.
 pub(super) fn steps(
     before: &Rows,
     after: &Rows,
@@ -106,8 +107,9 @@ pub(super) fn steps(
     (4 * written <= 3 * after.keys.len().max(8)).then_some(steps)
 }
 
-/// For each row where it was, if it stays; those places ascend. Rows of both sides are walked together; where they differ, the
-/// nearer of the two is looked for. Nearly always a few rows have come or gone at the ends, and it is one walk.
+/// For each row where it was, if it stays; those places ascend. Rows of both sides are walked together; where they
+/// differ, the nearer of the two is looked for. Nearly always a few rows have come or gone at the ends, and it is one
+/// walk.
 fn origins(before: &[RowKey], after: &[RowKey]) -> Vec<Option<usize>> {
     let mut origins = vec![None; after.len()];
     let (mut from, mut to) = (0, 0);

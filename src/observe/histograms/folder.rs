@@ -1,9 +1,9 @@
 //! One run's directory: `<start>/` for the end of the run, `<start>/snapshot-N/` for what was asked for before.
 //!
 //! Lives on: the main thread.
-//! Nothing is overwritten: the directory is claimed by creating it, and a run that finds its name taken takes a suffix. Files are
-//! written to `<start>/.part/` and renamed, so nobody reads half a file. They are not forced to the disk: that would
-//! delay the commits of the store, whose latency is one of the things measured.
+//! Nothing is overwritten: the directory is claimed by creating it, and a run that finds its name taken takes a suffix.
+//! Files are written to `<start>/.part/` and renamed, so readers never see half a file. They are not forced to the
+//! disk: that would delay the commits of the store, whose latency is one of the things measured.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -87,7 +87,7 @@ impl Folder {
     }
 }
 
-/// Writes the files where nobody looks for them, in place of what a failed writing may have left there.
+/// Writes the files to the hidden folder, replacing what a failed write may have left there.
 fn write_part(claimed: &Path, files: &[Rendered]) -> io::Result<PathBuf> {
     let part = claimed.join(PART);
     match fs::remove_dir_all(&part) {
@@ -167,7 +167,7 @@ mod tests {
         fs::remove_file(&root).unwrap();
         let start = root.join("2026-11-23T21-06-22Z");
         assert_eq!(folder.snapshot(&dump).unwrap(), start.join("snapshot-1"));
-        // What a writing left that was cut off is in nobody's way.
+        // Remains of an interrupted write do not disturb the next one.
         fs::create_dir(start.join(PART)).unwrap();
         fs::write(start.join(PART).join("summary.json"), "{").unwrap();
         assert_eq!(folder.snapshot(&dump).unwrap(), start.join("snapshot-2"));

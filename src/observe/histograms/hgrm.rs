@@ -1,8 +1,9 @@
 //! A histogram as percentile distribution, the text that the HdrHistogram plotter reads.
 //!
 //! Lives on: the main thread.
-//! The same text as `outputPercentileDistribution` of the Java HdrHistogram, values in microseconds. The levels are walked here,
-//! in percent as there, because the crate's quantiles, from 0 to 1, differ from those in the last digits that are printed.
+//! The same text as `outputPercentileDistribution` of the Java HdrHistogram, values in microseconds. The levels are
+//! walked here, in percent as there, because the crate's quantiles, from 0 to 1, differ from those in the last digits
+//! that are printed.
 
 use std::fmt::Write;
 

@@ -1,9 +1,10 @@
 //! The interval log: every histogram with all its buckets, to be merged and compared later.
 //!
 //! Lives on: the main thread.
-//! HdrHistogram's log format 1.3 with histograms in the compressed encoding V2. One interval, the whole run, for each tag: `NAME`
-//! for all cores together, `NAME.coreN` for one; REST routes as `rest.GET_/gateway`. Values are nanoseconds; the
-//! column with the maximum is in milliseconds, as its readers expect. Histograms without values are left out.
+//! HdrHistogram's log format 1.3 with histograms in the compressed encoding V2. One interval, the whole run, for each
+//! tag: `NAME` for all cores together, `NAME.coreN` for one; REST routes as `rest.GET_/gateway`. Values are
+//! nanoseconds; the column with the maximum is in milliseconds, as its readers expect. Histograms without values are
+//! left out.
 
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};

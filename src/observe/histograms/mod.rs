@@ -1,8 +1,9 @@
 //! Latency histograms as files: what a run measured, for people and for the usual readers.
 //!
 //! Lives on: the main thread, on SIGUSR1 and after the cores have ended.
-//! Everything is rendered in memory from a [`Dump`], a copy of what the cores measured; `folder.rs` then puts it on the disk.
-//! Nothing here can stop the server: what fails is an `io::Error`. Read next: `folder.rs`, then one file for each format.
+//! Everything is rendered in memory from a [`Dump`], a copy of what the cores measured; `folder.rs` then puts it on the
+//! disk. Nothing here can stop the server: what fails is an `io::Error`. Read next: `folder.rs`, then one file for each
+//! format.
 
 mod folder;
 mod hgrm;

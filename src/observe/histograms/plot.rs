@@ -1,8 +1,9 @@
 //! The plot: a percentile curve for each metric, as SVG.
 //!
 //! Lives on: the main thread.
-//! To the right, each decade is ten times rarer: x is 1/(1-p), y the latency, both on a log scale, so that the tail has as much
-//! room as the median. A metric has the same colour in every plot. Metrics without values and REST routes are left out.
+//! To the right, each decade is ten times rarer: x is 1/(1-p), y the latency, both on a log scale, so that the tail has
+//! as much room as the median. A metric has the same colour in every plot. Metrics without values and REST routes are
+//! left out.
 
 use std::io;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! The summary: the numbers that scripts want, as JSON.
 //!
 //! Lives on: the main thread.
-//! Latencies in microseconds; what has no values has a count of 0 and `null` for the rest. Metrics and counters are all there,
-//! routes that were called.
+//! Latencies in microseconds; what has no values has a count of 0 and `null` for the rest. Metrics and counters are all
+//! there, routes that were called.
 
 use std::io;
 

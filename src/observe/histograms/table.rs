@@ -1,4 +1,4 @@
-//! The table at the end of a run: what was measured, for whoever sits at the terminal.
+//! The table at the end of a run: what was measured, for the terminal.
 //!
 //! Lives on: the main thread.
 //! All cores together: metrics, then the REST routes that were called, then the counters.

@@ -1,10 +1,11 @@
 //! Recording: notes of all cores become one trace (`docs/TRACE.md`), in the order of their times.
 //!
 //! Lives on: a [`Recorder`] on each core, everything else on a thread of its own, `recorder`.
-//! A core pushes into a ring of its own and never waits: what a full ring has no room for is counted and said in the trace. The
-//! thread looks into all rings every [`limits::RECORD_PAUSE`], holds what it finds for [`limits::RECORD_WINDOW`] to put it in
-//! order, and writes a frame every [`limits::RECORD_FRAME_TIME`]. When it cannot write it says so once and goes; the cores notice
-//! and make no more notes. It ends when all cores have let go of their rings.
+//! A core pushes into a ring of its own and never waits: what a full ring has no room for is counted and said in the
+//! trace. The thread looks into all rings every [`limits::RECORD_PAUSE`], holds what it finds for
+//! [`limits::RECORD_WINDOW`] to put it in order, and writes a frame every [`limits::RECORD_FRAME_TIME`]. When it cannot
+//! write it says so once and goes; the cores notice and make no more notes. It ends when all cores have let go of their
+//! rings.
 //! Read next: `trace_writer` (numbers and lines), `sink` (the file).
 
 pub mod sink;
@@ -145,8 +146,8 @@ impl Recording {
         Ok((Recording { thread: handle, path: path.to_owned() }, recorders))
     }
 
-    /// Waits until everything is written; all recorders must be gone. Says where it is and how many lines it has, unless
-    /// writing has failed, which the log has said.
+    /// Waits until everything is written; all recorders must be gone. Says where it is and how many lines it has,
+    /// unless writing has failed, which the log has said.
     pub fn finish(self) -> Option<(PathBuf, u64)> {
         let lines = self.thread.join().unwrap_or_else(|_| {
             tracing::error!("the recorder panicked: the trace ends before that");

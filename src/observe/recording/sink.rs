@@ -1,8 +1,8 @@
 //! The file of a recording: zstd frames, one behind the other, each of whole lines.
 //!
 //! Lives on: the recorder's thread.
-//! Each frame is written at once and stands for itself, so what was written can be read however the process ends. A frame that
-//! does not fit on the disk is taken back.
+//! Each frame is written at once and stands for itself, so what was written can be read however the process ends. A
+//! frame that does not fit on the disk is taken back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -1,8 +1,8 @@
 //! The writer: notes become lines, ids become small numbers.
 //!
 //! Lives on: the recorder's thread. The format is `docs/TRACE.md`.
-//! Guilds, channels, people and messages are counted in the order in which they are first written. Only numbers leave this file;
-//! the tables that lead from ids to them are never written.
+//! Guilds, channels, people and messages are counted in the order in which they are first written. Only numbers leave
+//! this file; the tables that lead from ids to them are never written.
 //! Invariant: `at` never goes back.
 
 use std::collections::{HashMap, VecDeque};
@@ -365,7 +365,8 @@ impl TraceWriter {
         }
     }
 
-    /// The number of a member's session: a place of the member's that has none, or a new one. `None` if it sits already.
+    /// The number of a member's session: a place of the member's that has none, or a new one. `None` if it sits
+    /// already.
     fn sit(&mut self, guild: u32, user: UserId, session: u64) -> Result<Option<u32>, Lost> {
         if let Some(seats) = self.people.get_mut(&(guild, user)) {
             if seats.iter().any(|seat| seat.session == Some(session)) {

@@ -1,7 +1,7 @@
 //! `guildhall admin import`: users and guilds in bulk, from JSON lines.
 //!
-//! Lives on: the command's process, which holds the data directory's lock. An import needs a stopped server, because its
-//! large transactions would delay the server's own commits.
+//! Lives on: the command's process, which holds the data directory's lock. An import needs a stopped server, because
+//! its large transactions would delay the server's own commits.
 //! Truth it holds: the ids of the file's users by number, 8 bytes each; nothing else grows with them.
 //! Read next: `plan` for the lines, `roster` for the members of a guild, `store::sqlite::bulk` for the writing.
 
@@ -232,7 +232,8 @@ impl<'a> Import<'a> {
         self.batch.commit_if_large()
     }
 
-    /// An invite that never expires, by the owner, to the first channel that new members see, if possible a text channel.
+    /// An invite that never expires, by the owner, to the first channel that new members see, if possible a text
+    /// channel.
     fn invite(&mut self, record: &GuildRecord, now: u64) -> Result<Invite, Fatal> {
         let unexpected = || Fatal("the database does not have what was just written".to_owned());
         let owner = record.guild.owner_id;

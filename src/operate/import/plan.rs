@@ -103,7 +103,7 @@ pub fn read(line: &[u8], users: usize) -> Result<ImportStep, String> {
     }
 }
 
-/// The path and what is wrong there. The place is told by column: to serde_json each of our lines is a first one.
+/// The field's path and its error. The place is a column, because serde_json sees each line as the first.
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let (path, inner) = (error.path(), error.inner());
     let sentence = inner.to_string();

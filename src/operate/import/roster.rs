@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use crate::operate::import::plan::MemberRange;
 
-/// Ranges of user numbers, ascending, apart, none empty, each with what all entries that have it give it: roles by index,
-/// ascending. The owner is always in one.
+/// Ranges of user numbers, ascending, apart, none empty, each with what all entries that have it give it: roles by
+/// index, ascending. The owner is always in one.
 pub fn runs(owner: usize, entries: &[MemberRange], roles: usize) -> impl Iterator<Item = (Range<usize>, Vec<usize>)> {
     let owns = MemberRange { first: owner, count: 1, roles: Vec::new() };
     let mut edges = Vec::with_capacity(2 * entries.len() + 2);
@@ -22,8 +22,8 @@ pub fn runs(owner: usize, entries: &[MemberRange], roles: usize) -> impl Iterato
     edges.into_iter().filter_map(move |(at, begins, index)| {
         let run = (at > begin && open > 0).then(|| (begin..at, (0..roles).filter(|role| given[*role] > 0).collect()));
         begin = at;
-        // At one place ends come before beginnings, so the end of an empty entry comes first and the counters wrap; when the
-        // place is left they are right again.
+        // At one place ends come before beginnings, so the end of an empty entry comes first and the counters wrap;
+        // when the place is left they are right again.
         let step = |counter: &mut usize| {
             *counter = if begins { counter.wrapping_add(1) } else { counter.wrapping_sub(1) };
         };

@@ -1,7 +1,8 @@
 //! One day in the life of a script: it prints a word when it wants something to happen, and the town does it.
 //!
-//! `LOOK`: Ann, who was idle, is not to be disturbed. `SHOWN`: she sees the bot idle and at chess, and leaves. `READY`: the operator has a pulse written, Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`] messages meanwhile. `PROMOTE`: Ann
-//! makes the bot an administrator. `DONE`: it was a good day.
+//! `LOOK`: Ann, who was idle, is not to be disturbed. `SHOWN`: she sees the bot idle and at chess, and leaves. `READY`:
+//! the operator has a pulse written, Ann writes. `CUT`: the proxy cuts all connections, and Ann writes [`MISSED`]
+//! messages meanwhile. `PROMOTE`: Ann makes the bot an administrator. `DONE`: it was a good day.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -16,7 +17,8 @@ use crate::town::Town;
 /// Messages written while the client is cut off.
 pub const MISSED: usize = 40;
 
-/// Founds a town on so many cores and has a script live there; `script` is told the town, the server and the proxy before it.
+/// Founds a town on so many cores and has a script live there; `script` is told the town, the server and the proxy
+/// before it.
 pub fn live_through(cores: usize, script: impl FnOnce(&Town, &Server, &Proxy) -> Command) {
     let town = Town::found();
     let server = town.serve(cores);

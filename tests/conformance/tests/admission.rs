@@ -67,7 +67,8 @@ fn who_waits_too_long_gets_invalid_session_and_may_come_again() {
             assert_eq!(first["t"], "READY", "{first}");
         }
     }
-    // One at once, and one a second for five seconds; a machine that is busy lets in a few more before it looks at who has waited too long.
+    // One at once, and one a second for five seconds; a machine that is busy lets in a few more before it looks at who
+    // has waited too long.
     assert!((3..=7).contains(&refused.len()), "{} were sent away", refused.len());
     let mut again = refused.pop().expect("somebody");
     again.identify(&town.bot.1, CONTENT);

@@ -1,5 +1,5 @@
-//! twilight's gateway and HTTP clients, at their published versions; uncompressed, and with this package's feature `zstd` over
-//! `zstd-stream`.
+//! twilight's gateway and HTTP clients, at their published versions; uncompressed, and with this package's feature
+//! `zstd` over `zstd-stream`.
 //!
 //! Source: <https://docs.rs/twilight-gateway>, <https://docs.rs/twilight-http>.
 
