@@ -21,12 +21,12 @@ use guildhall::mail::facts::Facts;
 use guildhall::mail::listing::{Look, Viewers};
 use guildhall::mail::session_id::SessionId;
 use guildhall::mail::site::Site;
-use guildhall::wire::model::guild::Guild;
-use guildhall::wire::model::kept::KeptMember;
-use guildhall::wire::model::member::Member;
+use guildhall::model::guild::Guild;
+use guildhall::model::kept_member::KeptMember;
+use guildhall::model::member::Member;
+use guildhall::model::role::Role;
+use guildhall::model::user::User;
 use guildhall::wire::model::presence::{Activities, Platform, Presence, Status};
-use guildhall::wire::model::role::Role;
-use guildhall::wire::model::user::User;
 
 const GUILD: GuildId = GuildId::new(1);
 

@@ -30,6 +30,8 @@ pub mod mail;
 pub mod store;
 // ── Discord's words ──
 pub mod wire;
+// ── records ──
+pub mod model;
 // ── lanes between cores / bytes in, bytes out ──
 pub mod mesh;
 pub mod net;

@@ -52,6 +52,10 @@ pub const STORE_CHECKPOINT_PAGES: i64 = 4_096;
 pub const STORE_BUSY_TIME: Duration = Duration::from_secs(10);
 /// Rows that a search by name looks at, in one walk, before it answers with what it has: some 20 ms.
 pub const STORE_SEARCH_ROWS_MAX: u32 = 20_000;
+/// Rows that are deleted in one transaction of a sweep: some 5 ms that a commit may have to wait.
+pub const STORE_SWEEP_ROWS: u32 = 1_000;
+/// The writer's pause between two slices of a sweep: half a disk's time at most, and a million rows in half a minute.
+pub const STORE_SWEEP_PAUSE: Duration = Duration::from_millis(20);
 /// Members in one answer of the store (documented for the member list and search).
 pub const MEMBERS_PAGE_MAX: u32 = 1_000;
 /// Guilds in one answer of the store (documented).

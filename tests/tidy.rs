@@ -18,6 +18,7 @@ mod sizes;
 const FLOORS: &[&[&str]] = &[
     &["base", "limits"],
     &["mesh", "net"],
+    &["model"],
     &["wire"],
     &["store"],
     &["mail"],

@@ -14,3 +14,4 @@ pub mod places;
 pub mod prng;
 pub mod ranked;
 pub mod slab;
+pub mod virtual_shard;

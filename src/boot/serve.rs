@@ -21,6 +21,7 @@ use crate::boot::{listener, preflight};
 use crate::observe::histograms::{self, Dump, Folder};
 use crate::observe::recording::{Recorder, Recording};
 use crate::operate::control;
+use crate::store::database;
 use crate::store::directory::DataDir;
 use crate::store::service::{Outcome, Service, Work};
 use crate::store::token::Signer;
@@ -40,7 +41,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let started = clock::now();
     let mut folder = Folder::new(directory.histograms(), started);
 
-    let (service, store_ends) = Service::start(&directory.database(), config.cores)?;
+    let (service, store_ends) = Service::start(database::open(&directory.database())?, config.cores)?;
     let signer = Signer::new(service.secret());
     let (recording, recorders) = begin_recording(&config)?;
     let room = Room::new(laid);

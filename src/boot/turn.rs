@@ -19,12 +19,12 @@ use crate::gateway::writer::SocketWriter;
 use crate::limits;
 use crate::mail::letter::Letter;
 use crate::mail::note::Note;
-use crate::mail::outbox::{StoreJob, StoreWork};
+use crate::mail::outbox::StoreJob;
 use crate::mesh::reactor::Rounds;
 use crate::mesh::wakeup::Wakeup;
 use crate::mesh::{IncomingLanes, LaneEnds, Lanes};
 use crate::observe::recording::Recorder;
-use crate::store::service::{Job, Work};
+use crate::store::service::Job;
 
 /// A letter on a lane, with the moment of its posting.
 #[derive(Debug)]
@@ -157,18 +157,9 @@ impl Turns {
         }
         self.jobs.extend(out.jobs);
         while let Some(StoreJob { id, work }) = self.jobs.pop_front() {
-            let work = match work {
-                StoreWork::Commit(commit) => Work::Commit(commit),
-                StoreWork::Query(query) => Work::Query(query),
-            };
             if let Err(job) = self.desk.store().try_submit(Job { core: self.desk.me().core.into(), id, work }) {
                 // The store's answers request a turn, so the rest is tried again when there is room.
-                let work = match job.work {
-                    Work::Commit(commit) => StoreWork::Commit(commit),
-                    Work::Query(query) => StoreWork::Query(query),
-                    Work::HashPassword(_) | Work::CheckPassword { .. } => unreachable!("a shard has no passwords"),
-                };
-                self.jobs.push_front(StoreJob { id: job.id, work });
+                self.jobs.push_front(StoreJob { id: job.id, work: job.work });
                 break;
             }
         }

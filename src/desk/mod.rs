@@ -32,7 +32,7 @@ use crate::session::connection::Connection;
 use crate::shard::Shard;
 use crate::shard::home::flush::Sockets;
 use crate::store::password::Password;
-use crate::store::service::{Job, Outcome, StoreEnd, Work};
+use crate::store::service::{Job, Outcome, PasswordWork, StoreEnd, Work};
 use crate::store::token::Signer;
 use crate::store::{Found, Query, StoreError};
 use crate::wire::refusal::Refusal;
@@ -222,7 +222,7 @@ impl Desk {
 
     /// Hashes a password, on a thread of the store's.
     pub async fn hash_password(&self, password: String) -> Result<String, Refusal> {
-        match self.work(Work::HashPassword(Password(password))).await? {
+        match self.work(Work::Password(PasswordWork::Hash(Password(password)))).await? {
             Outcome::Hashed(phc) => Ok(phc),
             Outcome::Committed | Outcome::Found(_) | Outcome::Checked(_) => Err(Refusal::INTERNAL),
         }
@@ -230,7 +230,7 @@ impl Desk {
 
     /// Compares a password, on a thread of the store's.
     pub async fn check_password(&self, password: String, phc: String) -> Result<bool, Refusal> {
-        match self.work(Work::CheckPassword { password: Password(password), phc }).await? {
+        match self.work(Work::Password(PasswordWork::Check { password: Password(password), phc })).await? {
             Outcome::Checked(good) => Ok(good),
             Outcome::Committed | Outcome::Found(_) | Outcome::Hashed(_) => Err(Refusal::INTERNAL),
         }

@@ -9,10 +9,10 @@ use crate::base::id::{ChannelId, RoleId, UserId};
 use crate::guild::Guild;
 use crate::guild::plan::{PlanContext, Stop};
 use crate::mail::ask::Actor;
-use crate::wire::model::channel::Channel;
-use crate::wire::model::member::Member;
-use crate::wire::model::role::Role;
-use crate::wire::permissions::Permissions;
+use crate::model::channel::Channel;
+use crate::model::member::Member;
+use crate::model::permissions::Permissions;
+use crate::model::role::Role;
 use crate::wire::refusal::Refusal;
 
 /// A place in the hierarchy; greater is higher.

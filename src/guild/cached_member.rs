@@ -13,9 +13,9 @@ use crate::guild::Guild;
 use crate::guild::guild_session::GuildSession;
 use crate::guild::plan::Stop;
 use crate::limits;
+use crate::model::kept_member::KeptMember;
+use crate::model::member::Member;
 use crate::store::{Found, Query};
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::member::Member;
 use crate::wire::refusal::Refusal;
 
 /// A user of whom the guild knows whether it is a member.

@@ -13,10 +13,12 @@ use crate::limits;
 use crate::mail::ask::Reply;
 use crate::mail::ask::channel::ChannelRequest;
 use crate::mail::event::{Change, Scope};
+use crate::model::channel::{Channel, ChannelKind, Overwrite};
+use crate::model::permissions::Permissions;
 use crate::store::Write;
 use crate::wire::event::EventName;
-use crate::wire::model::channel::{Channel, ChannelKind, Overwrite};
-use crate::wire::permissions::Permissions;
+use crate::wire::model::channel::ChannelView;
+use crate::wire::model::rendered;
 use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::channel::{ChannelDraft, ChannelMove, ChannelPatch};
 
@@ -51,13 +53,13 @@ impl Guild {
     fn plan_list_channels(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
         let channels: Vec<Channel> = self.channels_in_order().map(|channel| self.with_newest(channel)).collect();
-        Ok(Plan::json(200, &channels))
+        Ok(Plan::json(200, &rendered(channels.iter().map(ChannelView))))
     }
 
     fn plan_get_channel(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let channel = self.channel_for(&acting, channel, Permissions::empty())?;
-        Ok(Plan::json(200, &self.with_newest(channel)))
+        Ok(Plan::json(200, &ChannelView(&self.with_newest(channel))))
     }
 
     fn plan_create_channel(&self, draft: &ChannelDraft, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
@@ -163,7 +165,7 @@ impl Guild {
     fn plan_delete_channel(&self, id: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         let acting = self.acting(at)?;
         let channel = self.with_newest(self.channel_for(&acting, id, Permissions::MANAGE_CHANNELS)?);
-        let mut plan = Plan::json(200, &channel);
+        let mut plan = Plan::json(200, &ChannelView(&channel));
         for child in self.facts.channels.values().filter(|child| child.parent_id == Some(id)) {
             let orphan = Channel { parent_id: None, ..self.with_newest(child) };
             plan = plan.and(self.put_channel(EventName::ChannelUpdate, orphan, 200));
@@ -189,15 +191,16 @@ impl Guild {
             let event = self.event(EventName::GuildUpdate, Scope::Guild, &body).changing(change);
             plan = plan.write(Write::PutGuild(Box::new(guild))).event(event);
         }
-        let event =
-            self.event(EventName::ChannelDelete, Scope::Channel(id), &channel).changing(Change::ChannelGone(id));
+        let event = self
+            .event(EventName::ChannelDelete, Scope::Channel(id), &ChannelView(&channel))
+            .changing(Change::ChannelGone(id));
         Ok(plan.write(Write::DeleteChannel(self.id(), id)).event(event))
     }
 
     /// Writes a channel, tells those who may view it, and answers with it.
     pub(super) fn put_channel(&self, name: EventName, channel: Channel, status: u16) -> Plan {
         let change = Change::Channel(Arc::new(channel.clone()));
-        let event = self.event(name, Scope::Channel(channel.id), &channel).changing(change);
+        let event = self.event(name, Scope::Channel(channel.id), &ChannelView(&channel)).changing(change);
         let reply = Reply::Json(status, event.body.clone());
         Plan::answer(reply).write(Write::PutChannel(Box::new(channel))).event(event)
     }

@@ -4,13 +4,13 @@
 
 use crate::base::id::{ChannelId, GuildId, Mint, RoleId, UserId};
 use crate::mail::placement::VirtualShard;
+use crate::model::channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
+use crate::model::guild::Guild;
+use crate::model::member::Member;
+use crate::model::permissions::Permissions;
+use crate::model::role::Role;
+use crate::model::user::User;
 use crate::store::{GuildRecord, Write};
-use crate::wire::model::channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
-use crate::wire::model::guild::Guild;
-use crate::wire::model::member::Member;
-use crate::wire::model::role::Role;
-use crate::wire::model::user::User;
-use crate::wire::permissions::Permissions;
 
 /// What a guild is to have besides its owner and `@everyone`.
 #[derive(Debug, Clone, PartialEq)]

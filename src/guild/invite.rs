@@ -11,10 +11,12 @@ use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::limits;
 use crate::mail::ask::invite::InviteRequest;
 use crate::mail::event::Scope;
+use crate::model::invite::Invite;
+use crate::model::permissions::Permissions;
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
-use crate::wire::model::invite::Invite;
-use crate::wire::permissions::Permissions;
+use crate::wire::model::invite::render;
+use crate::wire::model::user::UserView;
 use crate::wire::refusal::Refusal;
 use crate::wire::request::invite::InviteDraft;
 
@@ -72,7 +74,7 @@ impl Guild {
             "guild_id": self.id(),
             "code": invite.code,
             "created_at": clock::iso8601(invite.created_at_ms),
-            "inviter": invite.inviter,
+            "inviter": UserView(&invite.inviter),
             "max_age": invite.max_age,
             "max_uses": invite.max_uses,
             "temporary": invite.temporary,
@@ -156,7 +158,7 @@ impl Guild {
 
     fn full(&self, invite: &Invite, with_counts: bool) -> Result<serde_json::Value, Stop> {
         let channel = self.facts.channels.get(&invite.channel_id).ok_or(Refusal::UNKNOWN_INVITE)?;
-        Ok(invite.wire(&self.facts.guild, channel, with_counts.then(|| self.counts())))
+        Ok(render(invite, &self.facts.guild, channel, with_counts.then(|| self.counts())))
     }
 }
 

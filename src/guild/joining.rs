@@ -12,7 +12,7 @@ use crate::mail::facts::Facts;
 use crate::mail::presence::JoinRequest;
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
-use crate::wire::model::kept::KeptMember;
+use crate::model::kept_member::KeptMember;
 use crate::wire::model::presence::Showing;
 
 /// Who comes in.

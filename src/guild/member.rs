@@ -13,11 +13,14 @@ use crate::guild::settings::set;
 use crate::mail::ask::member::MemberRequest;
 use crate::mail::ask::{Actor, Reply, Shape};
 use crate::mail::event::{Change, Scope};
+use crate::model::member::Member;
+use crate::model::permissions::Permissions;
+use crate::model::user::User;
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
-use crate::wire::model::member::{Member, MemberOf};
-use crate::wire::model::user::User;
-use crate::wire::permissions::Permissions;
+use crate::wire::model::member::MemberOf;
+use crate::wire::model::member::MemberView;
+use crate::wire::model::user::UserView;
 use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::member::MemberPatch;
 
@@ -42,7 +45,8 @@ impl Guild {
 
     fn plan_get_member(&self, user: UserId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
-        Ok(Plan::json(200, &*self.member(user)?))
+        let member = self.member(user)?;
+        Ok(Plan::json(200, &MemberView(&member)))
     }
 
     fn plan_read_members(&self, query: Query, at: &PlanContext<'_>) -> Result<Plan, Stop> {
@@ -99,7 +103,7 @@ impl Guild {
         set(&mut member.mute, &patch.mute);
         set(&mut member.deaf, &patch.deaf);
         if member == *before {
-            return Ok(Plan::json(200, &member));
+            return Ok(Plan::json(200, &MemberView(&member)));
         }
         Ok(self.put_member(member))
     }
@@ -150,7 +154,7 @@ impl Guild {
         let change = Change::Member(Arc::new(member.clone()));
         let body = MemberOf(self.id(), &member);
         let event = self.event(EventName::GuildMemberAdd, Scope::Guild, &body).changing(change);
-        Plan::json(201, &member)
+        Plan::json(201, &MemberView(&member))
             .write(Write::PutMember(self.id(), Box::new(member)))
             .event(event)
             .effect(Effect::MemberJoined(id))
@@ -162,12 +166,12 @@ impl Guild {
         let change = Change::Member(Arc::new(member.clone()));
         let event = self.event(EventName::GuildMemberUpdate, Scope::Guild, &MemberOf(self.id(), &member));
         let event = event.changing(change).always_to(member.user.id);
-        Plan::json(200, &member).write(Write::PutMember(self.id(), Box::new(member))).event(event)
+        Plan::json(200, &MemberView(&member)).write(Write::PutMember(self.id(), Box::new(member))).event(event)
     }
 
     fn remove(&self, member: &Member) -> Plan {
         let user = member.user.id;
-        let body = json!({ "guild_id": self.id(), "user": member.user });
+        let body = json!({ "guild_id": self.id(), "user": UserView(&member.user) });
         let event = self.event(EventName::GuildMemberRemove, Scope::Guild, &body).changing(Change::MemberLeft(user));
         Plan::done().write(Write::RemoveMember(self.id(), user)).event(event).effect(Effect::MemberLeft(user))
     }

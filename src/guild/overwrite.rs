@@ -6,9 +6,9 @@ use crate::base::id::{ChannelId, RoleId};
 use crate::guild::Guild;
 use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::mail::ask::Reply;
+use crate::model::channel::{Overwrite, OverwriteKind};
+use crate::model::permissions::Permissions;
 use crate::wire::event::EventName;
-use crate::wire::model::channel::{Overwrite, OverwriteKind};
-use crate::wire::permissions::Permissions;
 use crate::wire::refusal::Refusal;
 
 impl Guild {

@@ -23,7 +23,7 @@ use crate::limits;
 use crate::mail::presence::{Presences, Reach};
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
-use crate::wire::model::member::Member;
+use crate::model::member::Member;
 use crate::wire::model::presence::{Activities, Presence, PresenceOf, Showing};
 
 /// Members of whom something has changed since it was last told.
@@ -306,8 +306,8 @@ mod tests {
     use crate::guild::founding::found;
     use crate::mail::placement::VirtualShard;
     use crate::mail::presence::{JoinRequest, Onlooker};
+    use crate::model::user::User;
     use crate::wire::model::presence::Status;
-    use crate::wire::model::user::User;
 
     #[test]
     fn a_session_that_is_there_twice_does_what_it_does_once() {

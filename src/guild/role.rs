@@ -15,10 +15,12 @@ use crate::limits;
 use crate::mail::ask::Reply;
 use crate::mail::ask::role::RoleRequest;
 use crate::mail::event::{Change, Scope};
+use crate::model::permissions::Permissions;
+use crate::model::role::Role;
 use crate::store::Write;
 use crate::wire::event::EventName;
-use crate::wire::model::role::Role;
-use crate::wire::permissions::Permissions;
+use crate::wire::model::rendered;
+use crate::wire::model::role::RoleView;
 use crate::wire::refusal::Refusal;
 use crate::wire::request::role::{RoleMove, RolePatch};
 
@@ -46,12 +48,12 @@ impl Guild {
 
     fn plan_list_roles(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
-        Ok(Plan::json(200, &self.roles_in_order()))
+        Ok(Plan::json(200, &rendered(self.roles_in_order().into_iter().map(RoleView))))
     }
 
     fn plan_get_role(&self, role: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
         self.acting(at)?;
-        Ok(Plan::json(200, &**self.facts.roles.get(&role).ok_or(Refusal::UNKNOWN_ROLE)?))
+        Ok(Plan::json(200, &RoleView(self.facts.roles.get(&role).ok_or(Refusal::UNKNOWN_ROLE)?)))
     }
 
     fn plan_create_role(&self, patch: &RolePatch, at: &mut PlanContext<'_>) -> Result<Plan, Stop> {
@@ -107,7 +109,7 @@ impl Guild {
         }
         let mut roles: Vec<&Role> = after.values().map(Arc::as_ref).collect();
         roles.sort_by_key(|role| (role.position, role.id));
-        Ok(Plan::json(200, &roles).and(plan))
+        Ok(Plan::json(200, &rendered(roles.into_iter().map(RoleView))).and(plan))
     }
 
     fn plan_delete_role(&self, id: RoleId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
@@ -151,9 +153,9 @@ impl Guild {
     }
 
     fn put_role(&self, name: EventName, role: Role) -> Plan {
-        let body = json!({ "guild_id": self.id(), "role": role });
+        let body = json!({ "guild_id": self.id(), "role": RoleView(&role) });
         let event = self.event(name, Scope::Guild, &body).changing(Change::Role(Arc::new(role.clone())));
-        Plan::json(200, &role).write(Write::PutRole(self.id(), Box::new(role))).event(event)
+        Plan::json(200, &RoleView(&role)).write(Write::PutRole(self.id(), Box::new(role))).event(event)
     }
 }
 

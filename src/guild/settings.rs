@@ -9,10 +9,10 @@ use crate::guild::{Guild, json};
 use crate::mail::ask::guild::SettingsRequest;
 use crate::mail::ask::{Actor, Reply};
 use crate::mail::event::{Change, Scope};
+use crate::model::permissions::Permissions;
 use crate::store::{Found, Query, Write};
 use crate::wire::event::EventName;
 use crate::wire::model::guild::RestGuild;
-use crate::wire::permissions::Permissions;
 use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::guild::GuildPatch;
 

@@ -7,7 +7,11 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::guild::{Guild, json};
-use crate::wire::model::channel::Channel;
+use crate::model::channel::Channel;
+use crate::wire::model::channel::ChannelView;
+use crate::wire::model::guild::fields;
+use crate::wire::model::rendered;
+use crate::wire::model::role::RoleView;
 
 impl Guild {
     /// The part of GUILD_CREATE that all sessions have in common: an object without its closing brace.
@@ -29,9 +33,9 @@ impl Serialize for Common<'_> {
         let guild = self.0;
         let channels: Vec<Channel> = guild.channels_in_order().map(|channel| guild.with_newest(channel)).collect();
         let mut map = serializer.serialize_map(None)?;
-        guild.facts.guild.fields(&mut map)?;
-        map.serialize_entry("roles", &guild.roles_in_order())?;
-        map.serialize_entry("channels", &channels)?;
+        fields(&guild.facts.guild, &mut map)?;
+        map.serialize_entry("roles", &rendered(guild.roles_in_order().into_iter().map(RoleView)))?;
+        map.serialize_entry("channels", &rendered(channels.iter().map(ChannelView)))?;
         for empty in [
             "threads",
             "voice_states",

@@ -8,8 +8,9 @@ use crate::base::id::ChannelId;
 use crate::guild::Guild;
 use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::mail::event::Scope;
+use crate::model::permissions::Permissions;
 use crate::wire::event::EventName;
-use crate::wire::permissions::Permissions;
+use crate::wire::model::member::MemberView;
 
 impl Guild {
     pub(super) fn plan_typing(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<Plan, Stop> {
@@ -21,7 +22,7 @@ impl Guild {
             "guild_id": self.id(),
             "user_id": member.user.id,
             "timestamp": at.now.millis() / 1_000,
-            "member": **member,
+            "member": MemberView(member),
         });
         Ok(Plan::done().event(self.event(EventName::TypingStart, Scope::Channel(channel), &body)))
     }

@@ -10,13 +10,13 @@ use smallvec::SmallVec;
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
+use crate::model::channel::Channel;
+use crate::model::guild::Guild;
+use crate::model::member::Member;
+use crate::model::permissions::Permissions;
+use crate::model::role::Role;
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
-use crate::wire::model::channel::Channel;
-use crate::wire::model::guild::Guild;
-use crate::wire::model::member::Member;
-use crate::wire::model::role::Role;
-use crate::wire::permissions::Permissions;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]

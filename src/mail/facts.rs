@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
 use crate::mail::event::Change;
-use crate::wire::model::channel::{Channel, OverwriteKind};
-use crate::wire::model::guild::Guild;
-use crate::wire::model::role::Role;
-use crate::wire::permissions::{self, Permissions};
+use crate::model::channel::{Channel, OverwriteKind};
+use crate::model::guild::Guild;
+use crate::model::permission_rules;
+use crate::model::permissions::Permissions;
+use crate::model::role::Role;
 
 /// Owner, roles and channels of a guild.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +35,7 @@ impl Facts {
     pub fn in_guild(&self, user: UserId, roles: &[RoleId]) -> Permissions {
         let everyone = self.permissions_of(self.id().cast());
         let listed = roles.iter().map(|role| self.permissions_of(*role));
-        permissions::in_guild(user == self.guild.owner_id, everyone, listed)
+        permission_rules::in_guild(user == self.guild.owner_id, everyone, listed)
     }
 
     /// Permissions of a member in a channel; none if the channel is gone.
@@ -47,7 +48,7 @@ impl Facts {
         let base = self.in_guild(user, roles);
         // Members and overwrites may still name roles that are gone; those count for nothing here as well.
         let has = |role| roles.contains(&role) && self.roles.contains_key(&role);
-        let mut granted = permissions::in_channel(base, self.id(), Some(user), has, &channel.overwrites);
+        let mut granted = permission_rules::in_channel(base, self.id(), Some(user), has, &channel.overwrites);
         // Nothing else is to be had in a voice channel that one may not connect to, but to see it.
         if channel.kind.has_voice() && !granted.contains(Permissions::CONNECT) {
             granted &= Permissions::VIEW_CHANNEL;

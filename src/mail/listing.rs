@@ -15,8 +15,8 @@ use crate::base::murmur::murmur3_32;
 use crate::mail::facts::Facts;
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
-use crate::wire::model::channel::{Channel, OverwriteKind};
-use crate::wire::permissions::Permissions;
+use crate::model::channel::{Channel, OverwriteKind};
+use crate::model::permissions::Permissions;
 
 /// Who may view a channel, so far as the channel decides it. Channels with equal ones have one member list.
 ///

@@ -8,7 +8,8 @@ use crate::mail::letter::Letter;
 use crate::mail::local::HandOver;
 use crate::mail::note::Note;
 use crate::mail::site::Site;
-use crate::store::{Commit, Found, Query, StoreError};
+use crate::store::service::Work;
+use crate::store::{Found, StoreError};
 
 /// Work for the store; the answer comes back as [`crate::mail::local::Local::Stored`].
 #[derive(Debug, Clone, PartialEq)]
@@ -16,16 +17,7 @@ pub struct StoreJob {
     /// Minted by the shard.
     pub id: u64,
     /// What to do.
-    pub work: StoreWork,
-}
-
-/// What the store should do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StoreWork {
-    /// Write, durably.
-    Commit(Commit),
-    /// Read.
-    Query(Query),
+    pub work: Work,
 }
 
 /// Everything that a turn leaves for others.

@@ -7,32 +7,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::base::id::Id;
+pub use crate::base::virtual_shard::VirtualShard;
 use crate::limits::{CORES_MAX, VIRTUAL_SHARDS};
 use crate::mail::site::Site;
 
-/// One of the [`VIRTUAL_SHARDS`] owners that guilds and users are hashed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct VirtualShard(u16);
-
-impl VirtualShard {
-    /// The owner of any id that a guild or user minted, itself included.
-    pub const fn of<T>(id: Id<T>) -> Self {
-        VirtualShard(id.place() % VIRTUAL_SHARDS)
-    }
-
-    /// A virtual shard by hash, for something that has no id yet.
-    pub const fn hashed(random: u64) -> Self {
-        VirtualShard((random % VIRTUAL_SHARDS as u64) as u16)
-    }
-
-    /// Its number, for minting.
-    pub const fn number(self) -> u16 {
-        self.0
-    }
-}
+const _: () = assert!(VIRTUAL_SHARDS == VirtualShard::COUNT, "an id has ten bits for its owner");
 
 /// The sites of this cluster, and which of them owns each virtual shard.
 #[derive(Debug, Clone)]
@@ -67,7 +47,7 @@ impl Placement {
 
     /// The core that decides for a virtual shard.
     pub fn owner_of(&self, shard: VirtualShard) -> Site {
-        self.owners[usize::from(shard.0)]
+        self.owners[usize::from(shard.number())]
     }
 
     /// The core that decides for the guild or user which minted `id`.

@@ -13,9 +13,9 @@ use crate::mail::facts::Facts;
 use crate::mail::listing::Windows;
 use crate::mail::presence::Presences;
 use crate::mail::session_id::SessionId;
-use crate::wire::model::account::Account;
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::member::Member;
+use crate::model::account::Account;
+use crate::model::kept_member::KeptMember;
+use crate::model::member::Member;
 use crate::wire::model::presence::{PresenceOf, Showing};
 
 /// Letters to the home of sessions, and to the relays there.

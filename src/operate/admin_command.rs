@@ -21,10 +21,10 @@ use crate::operate::core_command::CoreCommand;
 use crate::operate::entropy::entropy;
 use crate::operate::raw_send;
 use crate::store::password::Password;
-use crate::store::service::{Caller, Outcome, Work};
-use crate::store::sqlite::SqliteStore;
+use crate::store::service::{Caller, Outcome, PasswordWork, Work};
 use crate::store::token::Signer;
 use crate::store::{Conflict, Found, Query, StoreError};
+use crate::store::{backend, database};
 use crate::wire::refusal::Refusal;
 use crate::wire::request::guild::GuildDraft;
 
@@ -180,13 +180,13 @@ fn fill(context: &mut AdminContext<'_>, guild: GuildId, members: u64) -> Result<
     let now = clock::now().millis();
     let mut mint = Mint::outside();
     let mut prng = Prng::from_entropy(entropy()?);
-    let mut store = SqliteStore::open(context.database)?;
+    let mut store = database::open(context.database)?;
     let minted = || -> UserId {
         let shard = VirtualShard::hashed(prng.next_u64());
         let id: Id<kind::User> = mint.mint(now, shard.number());
         id
     };
-    let users = match store.fill_members(guild, members, now, minted) {
+    let users = match backend::fill_members(&mut *store, guild, members, now, minted) {
         Ok(users) => users,
         Err(StoreError::Conflict(Conflict::Gone)) => return Err(explain(Refusal::UNKNOWN_GUILD)),
         Err(error) => return Err(error.into()),
@@ -202,7 +202,7 @@ fn issue(context: &AdminContext<'_>, user: UserId) -> String {
 }
 
 fn hashed(caller: &Caller, password: &str) -> Result<String, Fatal> {
-    match caller.call(Work::HashPassword(Password(password.to_owned())))? {
+    match caller.call(Work::Password(PasswordWork::Hash(Password(password.to_owned()))))? {
         Outcome::Hashed(phc) => Ok(phc),
         _ => Err(unexpected()),
     }

@@ -11,7 +11,7 @@ use crate::guild::list::ListSettings;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::local::Local;
-use crate::mail::outbox::{Outbox, StoreWork};
+use crate::mail::outbox::Outbox;
 use crate::mail::placement::Placement;
 use crate::mail::site::Site;
 use crate::operate::admin_command::{AdminCommand, AdminContext};
@@ -19,14 +19,15 @@ use crate::operate::entropy::entropy;
 use crate::shard::Passivity;
 use crate::shard::home::admission::Pace;
 use crate::shard::{Shard, ShardSettings};
+use crate::store::database;
 use crate::store::directory::DataDir;
-use crate::store::service::{Caller, Outcome, Service, Work};
+use crate::store::service::{Caller, Outcome, Service};
 use crate::store::token::Signer;
 use crate::wire::refusal::Refusal;
 
 /// Runs a command on the data directory itself.
 pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Value, Fatal> {
-    let (service, _ends) = Service::start(&directory.database(), 1)?;
+    let (service, _ends) = Service::start(database::open(&directory.database())?, 1)?;
     let signer = Signer::new(service.secret());
     let caller = service.caller();
     let me = Site::new(0, 0);
@@ -57,11 +58,7 @@ fn answer(shard: &mut Shard, caller: &Caller, me: Site, request: Request) -> Ans
         shard.receive(clock::now(), letter, &mut out);
         letters.extend(out.letters.into_iter().map(|(_, letter)| letter));
         for job in out.jobs {
-            let work = match job.work {
-                StoreWork::Commit(commit) => Work::Commit(commit),
-                StoreWork::Query(query) => Work::Query(query),
-            };
-            let result = caller.call(work).map(|outcome| match outcome {
+            let result = caller.call(job.work).map(|outcome| match outcome {
                 Outcome::Found(found) => Some(found),
                 Outcome::Committed | Outcome::Hashed(_) | Outcome::Checked(_) => None,
             });

@@ -16,12 +16,12 @@ use crate::base::id::{ChannelId, MessageId, RoleId, UserId};
 use crate::base::idmap::IdMap;
 use crate::base::places::Places;
 use crate::mail::facts::Facts;
+use crate::model::permissions::Permissions;
 use crate::session::body::SharedBody;
 use crate::session::interest::Interest;
 use crate::session::journal::{Journal, SharedJournal};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
-use crate::wire::permissions::Permissions;
 
 /// What decides visibility. Sessions with equal classes see equal events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

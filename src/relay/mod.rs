@@ -27,6 +27,8 @@ use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
 use crate::mail::listing::Look;
 use crate::mail::presence::Reach;
+use crate::model::channel::{Channel, OverwriteKind};
+use crate::model::permissions::Permissions;
 use crate::relay::audience::{AccessClass, Audience};
 use crate::relay::following::{Following, takes_presences};
 use crate::relay::list_subscriptions::ListSubscriptions;
@@ -35,8 +37,7 @@ use crate::session::interest::Interest;
 use crate::session::{Seat, Session};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
-use crate::wire::model::channel::{Channel, OverwriteKind};
-use crate::wire::permissions::Permissions;
+use crate::wire::model::channel::ChannelView;
 
 /// What a relay leaves for the shard to do after an event.
 #[derive(Debug, Default)]
@@ -643,6 +644,6 @@ fn guild_delete(guild: GuildId, now: Time) -> SharedBody {
 
 fn channel_update(facts: &Facts, channel: ChannelId, now: Time) -> SharedBody {
     let channel = Arc::clone(&facts.channels[&channel]);
-    let json = serde_json::to_vec(&*channel).expect("a channel is JSON");
+    let json = serde_json::to_vec(&ChannelView(&channel)).expect("a channel is JSON");
     EventBody::new(EventName::ChannelUpdate, Bytes::from(json), now)
 }

@@ -12,10 +12,10 @@ use crate::mail::event::{Origin, Text};
 use crate::mail::placement::VirtualShard;
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
+use crate::model::user::User;
 use crate::session::replay::Replay;
 use crate::session::{Holds, Stage};
 use crate::wire::model::presence::{Platform, Status};
-use crate::wire::model::user::User;
 
 const OWNER: UserId = UserId::new(5);
 const MEMBER: UserId = UserId::new(6);

@@ -15,13 +15,17 @@ use crate::desk::Desk;
 use crate::limits;
 use crate::mail::ask::{Actor, GuildRequest, Reply, Request, Shape};
 use crate::mail::placement::VirtualShard;
+use crate::model::account::Account;
+use crate::model::message::Message;
 use crate::rest::multipart::UploadedFile;
 use crate::rest::respond::{self, HandlerResult};
 use crate::rest::tree::{self, Spans};
 use crate::store::{Found, Query};
 use crate::wire::intents::Intents;
-use crate::wire::model::account::Account;
-use crate::wire::model::message::{Message, MessageView};
+use crate::wire::model::account::allows;
+use crate::wire::model::member::MemberView;
+use crate::wire::model::message::MessageView;
+use crate::wire::model::rendered;
 use crate::wire::refusal::{FormErrors, Refusal};
 
 /// The path and query of a request, and where the path has the segments that the route names.
@@ -58,7 +62,7 @@ struct Reader {
 
 impl Reader {
     fn of(account: &Account) -> Reader {
-        Reader { user: account.user.id, all: account.allows(Intents::MESSAGE_CONTENT) }
+        Reader { user: account.user.id, all: allows(account, Intents::MESSAGE_CONTENT) }
     }
 
     fn view<'a>(&self, message: &'a Message) -> MessageView<'a> {
@@ -169,7 +173,7 @@ impl Call {
     async fn read(&self, query: Query, shape: Shape) -> HandlerResult {
         let found = self.desk.read(query).await?;
         match (shape, found) {
-            (Shape::Members, Found::Members(members)) => respond::json(200, &members),
+            (Shape::Members, Found::Members(members)) => respond::json(200, &rendered(members.iter().map(MemberView))),
             (Shape::Messages, Found::Messages(messages)) => {
                 let reader = Reader::of(&*self.account().await?);
                 let views: Vec<MessageView<'_>> = messages.iter().map(|message| reader.view(message)).collect();

@@ -9,6 +9,7 @@ use glommio::io::BufferedFile;
 use serde::Serialize;
 
 use crate::mail::ask::Reply;
+use crate::wire::model::user::UserView;
 use crate::wire::refusal::Refusal;
 
 /// What a handler answers with when all went well.
@@ -64,7 +65,7 @@ pub fn reply(reply: Reply) -> HandlerResult {
     match reply {
         Reply::Json(status, body) => Ok(Response::Json(status, body)),
         Reply::Done => Ok(Response::Empty),
-        Reply::Account(account) => json(201, &account.user),
+        Reply::Account(account) => json(201, &UserView(&account.user)),
         // `Call::ask` reads; a route that asks in another way must not ask to read.
         Reply::Read(query, _) => {
             tracing::error!(?query, "a reply that must be read first");

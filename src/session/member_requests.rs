@@ -12,7 +12,9 @@ use std::io::Write;
 use crate::base::id::{GuildId, UserId};
 use crate::limits;
 use crate::store::{Found, Query};
+use crate::wire::model::member::MemberView;
 use crate::wire::model::presence::PresenceOf;
+use crate::wire::model::rendered;
 
 /// Which members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +163,7 @@ impl MemberRequest {
                 Chunk { json: self.render(&listed.json, count, None, presences), more: listed.more }
             }
             Found::Members(members) => {
-                let json = serde_json::to_vec(members).expect("members are JSON");
+                let json = serde_json::to_vec(&rendered(members.iter().map(MemberView))).expect("members are JSON");
                 let missing = if let Wanted::Users(users) = &self.request.wanted {
                     let missing = users.iter().filter(|user| members.iter().all(|member| member.user.id != **user));
                     Some(missing.copied().collect::<Vec<UserId>>())
@@ -209,9 +211,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::store::Listed;
-    use crate::wire::model::member::Member;
-    use crate::wire::model::user::User;
+    use crate::model::member::Member;
+    use crate::model::user::User;
+    use crate::store::MembersPage;
 
     const GUILD: GuildId = GuildId::new(7);
 
@@ -228,7 +230,7 @@ mod tests {
 
     fn page(member_count: u64, more: bool, last: u64) -> Found {
         let users = vec![UserId::new(last)];
-        Found::Listed(Some(Box::new(Listed { json: b"[]".to_vec(), users, more, member_count })))
+        Found::Listed(Some(Box::new(MembersPage { json: b"[]".to_vec(), users, more, member_count })))
     }
 
     fn next(member_requests: &mut MemberRequests, found: &Found) -> (Value, bool) {

@@ -4,8 +4,9 @@
 //! Invariant: a job's id says whose it is, so an answer is brought to its side without a search.
 
 use crate::base::idmap::IdMap;
-use crate::mail::outbox::{Outbox, StoreJob, StoreWork};
-use crate::store::{Query, Write};
+use crate::mail::outbox::{Outbox, StoreJob};
+use crate::store::service::Work;
+use crate::store::{Commit, Query};
 
 /// A part of the shard that gives jobs to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,13 @@ impl<W> Jobs<W> {
     /// Asks the store; `waiting` is continued with the answer.
     pub(super) fn query(&mut self, query: Query, waiting: W, out: &mut Outbox) {
         let id = self.add(waiting);
-        out.jobs.push(StoreJob { id, work: StoreWork::Query(query) });
+        out.jobs.push(StoreJob { id, work: Work::Query(query) });
     }
 
     /// Has the store write; `waiting` is continued when that is durable, or has failed.
-    pub(super) fn commit(&mut self, writes: Vec<Write>, waiting: W, out: &mut Outbox) {
+    pub(super) fn commit(&mut self, commit: Commit, waiting: W, out: &mut Outbox) {
         let id = self.add(waiting);
-        out.jobs.push(StoreJob { id, work: StoreWork::Commit(writes) });
+        out.jobs.push(StoreJob { id, work: Work::Commit(commit) });
     }
 
     /// A number that an answer from elsewhere will carry.

@@ -1,8 +1,8 @@
 //! The directory that a server keeps its things in, and the lock that lets one process at a time use it.
 //!
 //! Lives on: the main thread, from start to end.
-//! The lock is the kernel's (`flock`) on the file `lock`: it ends with the process, however that ends. The process id in the
-//! file is for people.
+//! The lock is the kernel's (`flock`) on the file `lock`: it ends with the process, however that ends. The process id
+//! in the file is for people.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -56,8 +56,8 @@ impl DataDir {
             lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(|error| unusable(&error))?;
         let directory = DataDir { path: path.to_owned(), _lock: lock };
-        // SQLite would create it for everybody to read, in a directory that may be older than us; it holds the secret that
-        // signs tokens. The files beside it take over its mode.
+        // SQLite would create it readable by every user, in a directory that may be older than this lock; it holds the
+        // secret that signs tokens. The files beside it take over its mode.
         OpenOptions::new()
             .append(true)
             .create(true)
@@ -136,7 +136,7 @@ mod tests {
         let path = scratch.join("open");
         DirBuilder::new().mode(0o755).create(&path).unwrap();
         let held = DataDir::lock(&path).unwrap();
-        let mut store = crate::store::sqlite::SqliteStore::open(&held.database()).unwrap();
+        let mut store = crate::store::database::open(&held.database()).unwrap();
         store.secret().unwrap();
         for name in ["guildhall.sqlite3", "guildhall.sqlite3-wal", "guildhall.sqlite3-shm"] {
             assert_eq!(std::fs::metadata(path.join(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");

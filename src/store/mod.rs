@@ -1,90 +1,36 @@
-//! What is kept: the store's trait, its words, SQLite behind it, and the threads that talk to it.
+//! What is kept: the words for it, the backends behind them, and the threads that talk to a backend.
 //!
 //! Lives on: threads of its own; executors only see the ends of flume channels (`service`).
-//! Promise: a commit that was answered [`Ok`] survives the process being killed at any moment. Read next: `service`.
+//! Promise: a commit that was answered [`Ok`] survives the process being killed at any moment.
+//! Read next: `write` and `query` for the words, `backend` for what a database must do, `database` for the one that is
+//! used, `service` for the threads.
 
+pub mod backend;
+pub mod database;
 pub mod directory;
 pub mod password;
-pub mod schema;
+pub mod query;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod service;
-pub mod sqlite;
+mod sqlite;
+#[cfg(test)]
+mod suite;
 pub mod token;
+pub mod write;
 
 use std::fmt;
 
 use crate::base::fatal::Fatal;
-use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
-use crate::wire::model::account::Account;
-use crate::wire::model::channel::Channel;
-use crate::wire::model::guild::Guild;
-use crate::wire::model::invite::Invite;
-use crate::wire::model::member::Member;
-use crate::wire::model::message::Message;
-use crate::wire::model::role::Role;
-use crate::wire::model::user::User;
 
-/// One change to what is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Write {
-    /// A new account. Refused with [`Conflict::NameTaken`] when the username is in use.
-    /// `password` is an argon2 hash in PHC form, for people.
-    CreateAccount {
-        /// The account.
-        account: Box<Account>,
-        /// Argon2 hash, PHC string.
-        password: Option<String>,
-    },
-    /// Voids all tokens of a user issued before the Unix millisecond.
-    RevokeTokens {
-        /// Whose.
-        user: UserId,
-        /// Tokens issued at or after this moment stay good.
-        valid_from_ms: u64,
-    },
-    /// A new or changed guild.
-    PutGuild(Box<Guild>),
-    /// A guild and everything in it.
-    DeleteGuild(GuildId),
-    /// A new or changed channel.
-    PutChannel(Box<Channel>),
-    /// A channel and its messages and invites.
-    DeleteChannel(GuildId, ChannelId),
-    /// A new or changed role.
-    PutRole(GuildId, Box<Role>),
-    /// A role. Members keep the id in their rows; loading leaves it out.
-    DeleteRole(GuildId, RoleId),
-    /// A new or changed member. The user must exist.
-    PutMember(GuildId, Box<Member>),
-    /// A member leaves.
-    RemoveMember(GuildId, UserId),
-    /// A new message.
-    CreateMessage(Box<Message>),
-    /// A changed message. Refused with [`Conflict::Gone`] when it is not there any more.
-    EditMessage(Box<Message>),
-    /// A deleted message. Refused with [`Conflict::Gone`] when it is not there any more.
-    DeleteMessage(ChannelId, MessageId),
-    /// A new invite.
-    PutInvite(Box<Invite>),
-    /// One more use. Refused with [`Conflict::Gone`] when the invite is gone, has ended by `unix_ms`, or is used up.
-    UseInvite {
-        /// Which.
-        code: String,
-        /// Now.
-        unix_ms: u64,
-    },
-    /// A withdrawn invite.
-    DeleteInvite(String),
-}
-
-/// Changes that happen together or not at all.
-pub type Commit = Vec<Write>;
+pub use backend::Store;
+pub use query::{Anchor, Found, GuildRecord, MembersPage, Query};
+pub use write::{Commit, Epoch, Write};
 
 /// Why a commit was not carried out although the store is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conflict {
-    /// The username belongs to somebody else.
+    /// The username belongs to another account.
     NameTaken,
     /// What should be changed is not there.
     Gone,
@@ -113,224 +59,5 @@ impl std::error::Error for StoreError {}
 impl From<StoreError> for Fatal {
     fn from(error: StoreError) -> Self {
         Fatal(error.to_string())
-    }
-}
-
-/// Which messages of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
-    /// The newest.
-    Newest,
-    /// Older than this id.
-    Before(MessageId),
-    /// Newer than this id; the ones nearest to it.
-    After(MessageId),
-    /// About half of them on each side, the message itself included.
-    Around(MessageId),
-}
-
-/// One question to what is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Query {
-    /// A guild with channels (each with `last_message_id`), roles and the count of members. → [`Found::Guild`]
-    Guild(GuildId),
-    /// One member with its user; roles that are gone left out. → [`Found::Member`]
-    Member(GuildId, UserId),
-    /// Members by ascending user id, after one. → [`Found::Members`]
-    Members {
-        /// Of which guild.
-        guild: GuildId,
-        /// After which user.
-        after: UserId,
-        /// 1 to 1,000.
-        limit: u32,
-    },
-    /// Members whose username or nickname starts with the text, without regard to case: up to so
-    /// many of them, by user id. → [`Found::Members`]
-    MembersByPrefix {
-        /// Of which guild.
-        guild: GuildId,
-        /// The start of a name.
-        prefix: String,
-        /// 1 to 1,000.
-        limit: u32,
-    },
-    /// The next [`crate::limits::MEMBERS_CHUNK`] members by ascending user id, after one, for somebody who wants all of them.
-    /// → [`Found::Listed`]
-    MembersListed {
-        /// Of which guild.
-        guild: GuildId,
-        /// After which user.
-        after: UserId,
-    },
-    /// Members among these users. → [`Found::Members`]
-    MembersAmong(GuildId, Vec<UserId>),
-    /// An account. → [`Found::Account`]
-    Account(UserId),
-    /// An account and the guilds it is a member of, ascending. → [`Found::AccountWithGuilds`]
-    AccountWithGuilds(UserId),
-    /// The guilds a user is a member of, by ascending id, after one. → [`Found::Guilds`]
-    GuildsOf {
-        /// Whose.
-        user: UserId,
-        /// After which guild.
-        after: GuildId,
-        /// 1 to 200.
-        limit: u32,
-    },
-    /// The guild that a channel is in. → [`Found::GuildOf`]
-    GuildOfChannel(ChannelId),
-    /// One message. → [`Found::Message`]
-    Message(ChannelId, MessageId),
-    /// Messages, newest first. → [`Found::Messages`]
-    Messages {
-        /// Of which channel.
-        channel: ChannelId,
-        /// From where.
-        anchor: Anchor,
-        /// 1 to 100.
-        limit: u32,
-    },
-    /// One invite, spent or not. → [`Found::Invite`]
-    Invite(String),
-    /// Invites of a guild. → [`Found::Invites`]
-    Invites(GuildId),
-    /// A person by username, for signing in. → [`Found::Login`]
-    Login(String),
-    /// All users whose tokens were ever revoked. → [`Found::Revocations`]
-    Revocations,
-    /// Users by id. → [`Found::Users`]
-    Users(Vec<UserId>),
-}
-
-impl Query {
-    /// Whether somebody reads his way through a guild of any size by it: page after page, made into JSON, or a search that may
-    /// walk through all the names. The others do not wait behind such questions; none of them reads more than a thousand rows.
-    pub fn is_long(&self) -> bool {
-        match self {
-            Query::MembersListed { .. } | Query::MembersByPrefix { .. } => true,
-            Query::Guild(_)
-            | Query::Members { .. }
-            | Query::Member(..)
-            | Query::MembersAmong(..)
-            | Query::Account(_)
-            | Query::AccountWithGuilds(_)
-            | Query::GuildsOf { .. }
-            | Query::GuildOfChannel(_)
-            | Query::Message(..)
-            | Query::Messages { .. }
-            | Query::Invite(_)
-            | Query::Invites(_)
-            | Query::Login(_)
-            | Query::Revocations
-            | Query::Users(_) => false,
-        }
-    }
-
-    /// Whether it is answered by a row or two, found by key.
-    pub fn is_quick(&self) -> bool {
-        match self {
-            Query::Member(..)
-            | Query::Account(_)
-            | Query::AccountWithGuilds(_)
-            | Query::GuildOfChannel(_)
-            | Query::Message(..)
-            | Query::Invite(_) => true,
-            Query::Guild(_)
-            | Query::Members { .. }
-            | Query::MembersListed { .. }
-            | Query::MembersByPrefix { .. }
-            | Query::MembersAmong(..)
-            | Query::GuildsOf { .. }
-            | Query::Messages { .. }
-            | Query::Invites(_)
-            | Query::Login(_)
-            | Query::Revocations
-            | Query::Users(_) => false,
-        }
-    }
-}
-
-/// A guild as it is loaded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct GuildRecord {
-    /// Settings.
-    pub guild: Guild,
-    /// Channels, each with its newest message.
-    pub channels: Vec<Channel>,
-    /// Roles, `@everyone` among them.
-    pub roles: Vec<Role>,
-    /// How many members.
-    pub member_count: u64,
-}
-
-/// A page of a guild's members, as JSON: made where it is read, since a thousand of them take a core's time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// A list of members.
-    pub json: Vec<u8>,
-    /// Who they are, ascending.
-    pub users: Vec<UserId>,
-    /// There are others behind it.
-    pub more: bool,
-    /// Members of the guild.
-    pub member_count: u64,
-}
-
-/// The answer to a [`Query`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Found {
-    #[allow(missing_docs)]
-    Guild(Option<Box<GuildRecord>>),
-    #[allow(missing_docs)]
-    Member(Option<Box<Member>>),
-    #[allow(missing_docs)]
-    Members(Vec<Member>),
-    /// None if there is no such guild.
-    Listed(Option<Box<Listed>>),
-    #[allow(missing_docs)]
-    Account(Option<Box<Account>>),
-    #[allow(missing_docs)]
-    AccountWithGuilds(Option<Box<(Account, Vec<GuildId>)>>),
-    #[allow(missing_docs)]
-    Guilds(Vec<Guild>),
-    #[allow(missing_docs)]
-    GuildOf(Option<GuildId>),
-    #[allow(missing_docs)]
-    Message(Option<Box<Message>>),
-    #[allow(missing_docs)]
-    Messages(Vec<Message>),
-    #[allow(missing_docs)]
-    Invite(Option<Box<Invite>>),
-    #[allow(missing_docs)]
-    Invites(Vec<Invite>),
-    /// The account and its argon2 hash.
-    Login(Option<Box<(Account, String)>>),
-    /// User and the Unix millisecond from which tokens are good.
-    Revocations(Vec<(UserId, u64)>),
-    #[allow(missing_docs)]
-    Users(Vec<User>),
-}
-
-/// A place to keep things. Called by the store's own threads and by the simulator, never by an executor.
-pub trait Store: Send {
-    /// Carries out the commits in order, each wholly or not at all, and makes all of them durable together.
-    /// Answers one result per commit. If durability itself fails, every commit fails.
-    fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), StoreError>>;
-
-    /// Answers a question from what has been committed.
-    fn read(&mut self, query: &Query) -> Result<Found, StoreError>;
-
-    /// Answers questions in order, each as soon as it is answered. An error is about the next one; those behind it are still
-    /// to be asked.
-    fn read_each(
-        &mut self,
-        queries: &[Query],
-        each: &mut dyn FnMut(Result<Found, StoreError>),
-    ) -> Result<(), StoreError> {
-        for query in queries {
-            each(self.read(query));
-        }
-        Ok(())
     }
 }

@@ -12,8 +12,9 @@ use rand_core::{OsRng, TryRngCore};
 use crate::limits;
 use crate::store::StoreError;
 
-/// KiB that one hash fills. 19 MiB with two passes on one lane is what OWASP's Password Storage Cheat Sheet gives as the
-/// smallest sound setting of argon2id: it costs an attacker's card memory, and a server that hashes one at a time 19 MiB.
+/// KiB that one hash fills. 19 MiB with two passes on one lane is what OWASP's Password Storage Cheat Sheet gives as
+/// the smallest sound setting of argon2id: it costs an attacker's card memory, and a server that hashes one at a time
+/// 19 MiB.
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes over the memory; see [`MEMORY_KIB`].
 const PASSES: u32 = 2;

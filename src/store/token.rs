@@ -1,10 +1,11 @@
 //! Tokens: who somebody is, signed by this server, so that no look-up is needed to believe it.
 //!
 //! Lives on: every core, and the operator's commands.
-//! A token is `base64url(decimal user id) . base64url(issue time, 6 bytes of Unix milliseconds) . base64url(HMAC-SHA256 of
-//! the text before)`: the shape of Discord's own, whose first part client libraries decode to learn the application's id.
-//! A token does not end by itself. It is revoked by moving the moment from which the user's tokens are good past its issue;
-//! whoever verifies a token compares the two.
+//! A token is `base64url(decimal user id) . base64url(issue time, 6 bytes of Unix milliseconds) . base64url(HMAC-SHA256
+//! of the text before)`: the shape of Discord's own, whose first part client libraries decode to learn the
+//! application's id.
+//! A token does not end by itself. It is revoked by moving the moment from which the user's tokens are good past its
+//! issue; whoever verifies a token compares the two.
 
 use std::fmt;
 
@@ -50,7 +51,8 @@ impl Signer {
     }
 
     /// Whose token it is and the Unix millisecond of its issue; `None` unless this server issued it.
-    /// A leading `Bot ` or `Bearer ` is passed over. The caller must still compare the issue with the user's revocation.
+    /// A leading `Bot ` or `Bearer ` is passed over. The caller must still compare the issue with the user's
+    /// revocation.
     pub fn verify(&self, token: &str) -> Option<(UserId, u64)> {
         let token = without_scheme(token.trim());
         if token.len() > TOKEN_BYTES_MAX {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::base::few::Few;
 use crate::base::id::GuildId;
 use crate::mail::session_id::SessionId;
-use crate::wire::model::account::Account;
+use crate::model::account::Account;
 
 /// A user with running sessions. The account is not kept: it is read again for the next session, which most users never have.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ mod tests {
     use crate::base::id::UserId;
     use crate::base::slab::Key;
     use crate::mail::site::Site;
-    use crate::wire::model::user::User;
+    use crate::model::user::User;
 
     #[test]
     fn sessions_hear_of_a_guild_and_void_tokens_do_not_attach() {

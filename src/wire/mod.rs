@@ -8,6 +8,5 @@ pub mod event;
 pub mod intents;
 pub mod model;
 pub mod opcode;
-pub mod permissions;
 pub mod refusal;
 pub mod request;

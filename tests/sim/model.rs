@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guildhall::wire::model::channel::{Channel, OverwriteKind};
-use guildhall::wire::model::guild::Guild;
-use guildhall::wire::model::member::Member;
-use guildhall::wire::model::role::Role;
+use guildhall::model::channel::{Channel, OverwriteKind};
+use guildhall::model::guild::Guild;
+use guildhall::model::member::Member;
+use guildhall::model::role::Role;
 
 pub const MANAGE_CHANNELS: u64 = 1 << 4;
 pub const VIEW_CHANNEL: u64 = 1 << 10;

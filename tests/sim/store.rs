@@ -7,11 +7,14 @@ use std::collections::VecDeque;
 
 use guildhall::base::id::{GuildId, UserId};
 use guildhall::base::prng::Prng;
+use guildhall::base::virtual_shard::VirtualShard;
 use guildhall::mail::letter::Letter;
 use guildhall::mail::local::Local;
-use guildhall::mail::outbox::{StoreJob, StoreWork};
-use guildhall::store::sqlite::SqliteStore;
-use guildhall::store::{Commit, Found, Query, Store, StoreError, Write};
+use guildhall::mail::outbox::StoreJob;
+use guildhall::store::backend::Backend;
+use guildhall::store::database;
+use guildhall::store::service::Work;
+use guildhall::store::{Commit, Found, Query, StoreError, Write};
 
 use crate::plant::Plant;
 use crate::report::Report;
@@ -34,7 +37,7 @@ struct Asked {
 
 /// The store and its queues.
 pub struct SimStore {
-    kept: SqliteStore,
+    kept: Box<dyn Backend>,
     commits: VecDeque<(usize, u64, Commit)>,
     queries: Vec<Asked>,
     answers: VecDeque<(usize, Letter)>,
@@ -48,7 +51,7 @@ pub struct SimStore {
 impl SimStore {
     pub fn new(failing: u64, plant: Option<Plant>) -> SimStore {
         SimStore {
-            kept: SqliteStore::in_memory().expect("a database in memory opens"),
+            kept: database::in_memory().expect("a database in memory opens"),
             commits: VecDeque::new(),
             queries: Vec::new(),
             answers: VecDeque::new(),
@@ -59,8 +62,8 @@ impl SimStore {
     }
 
     /// Writes beside the cores, before they start.
-    pub fn prepare(&mut self, commit: Commit) {
-        let results = self.kept.commit(&[commit]);
+    pub fn prepare(&mut self, writes: Vec<Write>) {
+        let results = self.kept.commit(&[Commit::of(VirtualShard::hashed(0), writes)]);
         assert!(results.iter().all(Result::is_ok), "the world can be prepared: {results:?}");
     }
 
@@ -72,8 +75,9 @@ impl SimStore {
     /// Takes a job of a core's.
     pub fn submit(&mut self, core: usize, job: StoreJob) {
         match job.work {
-            StoreWork::Commit(commit) => self.commits.push_back((core, job.id, commit)),
-            StoreWork::Query(query) => self.queries.push(Asked { core, job: job.id, query, found: None }),
+            Work::Commit(commit) => self.commits.push_back((core, job.id, commit)),
+            Work::Query(query) => self.queries.push(Asked { core, job: job.id, query, found: None }),
+            Work::Password(_) => panic!("a shard has no passwords"),
         }
     }
 
@@ -116,16 +120,17 @@ impl SimStore {
     }
 
     /// A core has heard of its commit: the oracle may count it now.
-    pub fn heard(&mut self, core: usize, job: u64) -> Option<Commit> {
+    pub fn heard(&mut self, core: usize, job: u64) -> Option<Vec<Write>> {
         let index = self.unheard.iter().position(|made| (made.core, made.job) == (core, job))?;
-        self.unheard.remove(index).map(|made| made.commit)
+        self.unheard.remove(index).map(|made| made.commit.writes)
     }
 
     /// A guild was loaded before its founding core heard that it is founded: it counts from here on.
-    pub fn loaded(&mut self, guild: GuildId) -> Option<Commit> {
-        let founds = |made: &Made| matches!(made.commit.first(), Some(Write::PutGuild(found)) if found.id == guild);
+    pub fn loaded(&mut self, guild: GuildId) -> Option<Vec<Write>> {
+        let founds =
+            |made: &Made| matches!(made.commit.writes.first(), Some(Write::PutGuild(found)) if found.id == guild);
         let index = self.unheard.iter().position(founds)?;
-        self.unheard.remove(index).map(|made| made.commit)
+        self.unheard.remove(index).map(|made| made.commit.writes)
     }
 
     /// The process is killed: what waits is lost, what was made stays.
@@ -155,6 +160,7 @@ impl SimStore {
             results.push((core, job, commit, fails, lost));
         }
         let mut made = if run.is_empty() { Vec::new() } else { self.kept.commit(&run) }.into_iter();
+        self.kept.sweep().expect("a slice is swept");
         let mut late = Vec::new();
         for (core, job, commit, fails, lost) in results {
             let result = if fails {
@@ -189,5 +195,5 @@ impl SimStore {
 fn looks_ahead(query: &Query, unheard: &VecDeque<Made>) -> bool {
     let Query::Member(guild, _) = query else { return false };
     let deletes = |write: &Write| matches!(write, Write::DeleteRole(of, _) if of == guild);
-    unheard.iter().any(|made| made.commit.iter().any(deletes))
+    unheard.iter().any(|made| made.commit.writes.iter().any(deletes))
 }

@@ -30,6 +30,7 @@ use guildhall::mail::terms::Terms;
 use guildhall::mail::to_guild::ToGuild;
 use guildhall::mail::to_home::ToHome;
 use guildhall::mail::to_user::ToUser;
+use guildhall::model::channel::Channel;
 use guildhall::net::socket::Written;
 use guildhall::shard::Passivity;
 use guildhall::shard::home::admission::Resume;
@@ -39,7 +40,6 @@ use guildhall::store::token::Signer;
 use guildhall::store::{Found, Query};
 use guildhall::wire::close::CloseCode;
 use guildhall::wire::event::EventName;
-use guildhall::wire::model::channel::Channel;
 use guildhall::wire::model::presence::Status;
 
 use crate::PASSIVE_EVERY;
@@ -177,7 +177,7 @@ impl World {
         let made: Vec<_> = self.store.unheard.drain(..).collect();
         self.oracle.crash();
         for made in made {
-            self.oracle.committed(&made.commit, &mut self.report);
+            self.oracle.committed(&made.commit.writes, &mut self.report);
         }
         self.ledger.crash();
         self.ledger.judge(self.oracle.guilds(), &mut self.store, &mut self.report);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::base::id::UserId;
 use crate::guild::list::roster::MemberState;
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::member::Member;
+use crate::model::kept_member::KeptMember;
+use crate::model::member::Member;
 
 /// All members, if they are shown.
 #[derive(Debug, Default)]

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use crate::base::id::{GuildId, RoleId, UserId};
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Exception, Viewers};
-use crate::wire::model::channel::{Overwrite, OverwriteKind};
-use crate::wire::model::kept::KeptMember;
+use crate::model::channel::{Overwrite, OverwriteKind};
+use crate::model::kept_member::KeptMember;
+use crate::model::permission_rules;
+use crate::model::permissions::Permissions;
 use crate::wire::model::listing::GroupId;
-use crate::wire::permissions::{self, Permissions};
 
 /// What decides in which group of one list a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +103,10 @@ impl Grouping {
             return true;
         }
         let listed = roles.iter().filter_map(|role| self.roles.get(role)).map(|(granted, _)| *granted);
-        let base = permissions::in_guild(self.owner == Some(user), self.everyone, listed);
+        let base = permission_rules::in_guild(self.owner == Some(user), self.everyone, listed);
         let has = |role| roles.contains(&role) && self.roles.contains_key(&role);
-        permissions::in_channel(base, self.guild, Some(user), has, &self.overwrites).contains(Permissions::VIEW_CHANNEL)
+        permission_rules::in_channel(base, self.guild, Some(user), has, &self.overwrites)
+            .contains(Permissions::VIEW_CHANNEL)
     }
 }
 
@@ -120,8 +122,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::wire::model::guild::Guild;
-    use crate::wire::model::role::Role;
+    use crate::model::guild::Guild;
+    use crate::model::role::Role;
 
     const GUILD: GuildId = GuildId::new(1);
 

@@ -32,7 +32,7 @@ use crate::limits;
 use crate::mail::facts::Facts;
 use crate::mail::listing::{Look, Viewers, Windows};
 use crate::mail::site::Site;
-use crate::wire::model::member::Member;
+use crate::model::member::Member;
 
 pub use crate::guild::list::roster::{MemberState, Roster};
 

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use crate::base::id::UserId;
-use crate::wire::model::kept::KeptMember;
+use crate::model::kept_member::KeptMember;
 
 /// Bytes of a name that stand in the line itself: nearly all names differ in them.
 const START: usize = 16;

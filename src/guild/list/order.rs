@@ -10,7 +10,7 @@ use crate::base::ranked::Ranked;
 use crate::guild::list::grouping::Grouping;
 use crate::guild::list::name_key::NameKey;
 use crate::limits;
-use crate::wire::model::kept::KeptMember;
+use crate::model::kept_member::KeptMember;
 use crate::wire::model::listing::{Group, GroupId};
 
 /// The members of a list, in order.

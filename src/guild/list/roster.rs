@@ -9,8 +9,8 @@ use crate::base::id::UserId;
 use crate::guild::Guild;
 use crate::guild::list::{ListSettings, Post};
 use crate::mail::listing::Look;
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::member::Member;
+use crate::model::kept_member::KeptMember;
+use crate::model::member::Member;
 use crate::wire::model::presence::Presence;
 
 /// What lists ask of the guild.

@@ -25,8 +25,9 @@ use crate::guild::list::window::{LastSent, RowChange, Window, steps};
 use crate::limits;
 use crate::mail::listing::{Addressee, Look, Viewers, Windows};
 use crate::mail::site::Site;
-use crate::wire::model::kept::KeptMember;
+use crate::model::kept_member::KeptMember;
 use crate::wire::model::listing::{Group, GroupId, Update};
+use crate::wire::model::member::write_row;
 use crate::wire::model::presence::Presence;
 
 /// One list.
@@ -452,13 +453,13 @@ impl List {
         };
         out.extend_from_slice(b"{\"member\":");
         context.roster.shown(user, |member, presence| match member {
-            Some(member) => member.write_json(&as_listed(presence, group), out),
+            Some(member) => write_row(member, &as_listed(presence, group), out),
             None => match context.everybody.members().and_then(|members| members.get(&user)) {
-                Some(member) => member.write_json(&as_listed(presence, group), out),
+                Some(member) => write_row(member, &as_listed(presence, group), out),
                 None => {
                     let gone = self.changes.of.get(&user).and_then(|changed| changed.gone.as_ref());
-                    gone.expect("who is listed is known, and who was is remembered")
-                        .write_json(&as_listed(&Presence::OFFLINE, group), out);
+                    let gone = gone.expect("who is listed is known, and who was is remembered");
+                    write_row(gone, &as_listed(&Presence::OFFLINE, group), out);
                 }
             },
         });

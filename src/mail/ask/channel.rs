@@ -5,7 +5,7 @@
 use crate::base::id::ChannelId;
 use crate::mail::ask::actor::Actor;
 use crate::mail::ask::claim::{Claim, Claims};
-use crate::wire::model::channel::Overwrite;
+use crate::model::channel::Overwrite;
 use crate::wire::request::channel::{ChannelDraft, ChannelMove, ChannelPatch};
 
 /// A request about channels.

@@ -28,8 +28,8 @@ use crate::mail::ask::message::MessageRequest;
 use crate::mail::ask::role::RoleRequest;
 use crate::mail::placement::VirtualShard;
 use crate::mail::site::Site;
+use crate::model::account::Account;
 use crate::store::Query;
-use crate::wire::model::account::Account;
 use crate::wire::refusal::Refusal;
 use crate::wire::request::guild::GuildDraft;
 

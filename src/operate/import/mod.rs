@@ -3,7 +3,7 @@
 //! Lives on: the command's process, which holds the data directory's lock. An import needs a stopped server, because
 //! its large transactions would delay the server's own commits.
 //! Truth it holds: the ids of the file's users by number, 8 bytes each; nothing else grows with them.
-//! Read next: `plan` for the lines, `roster` for the members of a guild, `store::sqlite::bulk` for the writing.
+//! Read next: `plan` for the lines, `roster` for the members of a guild, `store::backend` for the writing.
 
 pub mod plan;
 pub mod roster;
@@ -21,16 +21,16 @@ use crate::base::prng::Prng;
 use crate::guild::{founding, invite};
 use crate::limits;
 use crate::mail::placement::VirtualShard;
+use crate::model::channel::ChannelKind;
+use crate::model::invite::Invite;
 use crate::operate::entropy::entropy;
 use crate::operate::import::plan::{GuildPlan, ImportStep};
 use crate::operate::token_file::TokenFile;
+use crate::store::backend::{Backend, Bulk};
+use crate::store::database;
 use crate::store::directory::DataDir;
-use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::bulk::Bulk;
 use crate::store::token::Signer;
 use crate::store::{Found, GuildRecord, Query, Write as Change};
-use crate::wire::model::channel::ChannelKind;
-use crate::wire::model::invite::Invite;
 
 /// Flags of `import`.
 #[derive(Debug, clap::Args)]
@@ -53,13 +53,13 @@ pub fn run(data: &Path, args: &ImportArgs, report: &mut dyn FnMut(&Value) -> Res
     let source = open(&args.file)?;
     let tokens = args.tokens.as_deref().map(TokenFile::create).transpose()?;
 
-    let mut store = SqliteStore::open(&directory.database())?;
+    let mut store = database::open(&directory.database())?;
     let signer = Signer::new(store.secret()?);
     store.relax()?;
-    let mut import = Import::into(&mut store, report)?;
+    let mut import = Import::into(&mut *store, report)?;
     import.read(source, &args.file)?;
     let Imported { users, guilds, members } = import.finish()?;
-    store.checkpoint()?;
+    store.finish()?;
 
     let mut summary = json!({ "users": users.len(), "guilds": guilds, "members": members });
     if let Some(file) = tokens {
@@ -96,7 +96,7 @@ struct Imported {
 
 /// The open transaction, and the guilds in it, which are reported once they are committed.
 struct ImportBatch<'a> {
-    bulk: Bulk<'a>,
+    bulk: Box<dyn Bulk + 'a>,
     report: &'a mut dyn FnMut(&Value) -> Result<(), Fatal>,
     unreported: Vec<Value>,
 }
@@ -127,7 +127,7 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn into(
-        store: &'a mut SqliteStore,
+        store: &'a mut dyn Backend,
         report: &'a mut dyn FnMut(&Value) -> Result<(), Fatal>,
     ) -> Result<Import<'a>, Fatal> {
         Ok(Import {

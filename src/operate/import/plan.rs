@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::guild::founding::{ChannelDesign, Design, RoleDesign};
 use crate::limits;
-use crate::wire::model::channel::ChannelKind;
-use crate::wire::permissions::Permissions;
+use crate::model::channel::ChannelKind;
+use crate::model::permissions::Permissions;
 
 /// What a line asks for.
 #[derive(Debug, PartialEq)]

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::base::id::ChannelId;
 use crate::limits;
+use crate::model::channel::{ChannelKind, Overwrite};
 use crate::rest::form::reader::{self, FormReader};
-use crate::wire::model::channel::{ChannelKind, Overwrite};
 use crate::wire::refusal::Refusal;
 use crate::wire::request::channel::{ChannelDraft, ChannelMove, ChannelPatch};
 

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
+use crate::model::channel::{Overwrite, OverwriteKind};
 use crate::rest::form::reader::FormReader;
-use crate::wire::model::channel::{Overwrite, OverwriteKind};
 use crate::wire::refusal::Refusal;
 
 /// `PUT /channels/{channel.id}/permissions/{overwrite.id}`.

@@ -9,6 +9,7 @@ use crate::rest::call::Call;
 use crate::rest::form;
 use crate::rest::respond::{self, HandlerResult};
 use crate::wire::intents::Intents;
+use crate::wire::model::account;
 use crate::wire::refusal::{FormErrors, Refusal};
 use crate::wire::request::member::MemberPatch;
 
@@ -17,8 +18,8 @@ pub async fn list(call: Call) -> HandlerResult {
     let guild: GuildId = call.id(0)?;
     let limit = call.asked_number("limit", 1, 1_000, 1)?;
     let after = call.asked_as::<UserId>("after")?.unwrap_or(UserId::new(0));
-    let account = call.account().await?;
-    if account.user.bot && !account.allows(Intents::GUILD_MEMBERS) {
+    let caller = call.account().await?;
+    if caller.user.bot && !account::allows(&caller, Intents::GUILD_MEMBERS) {
         return Err(Refusal::MISSING_ACCESS);
     }
     call.ask_guild(guild, MemberRequest::List { after, limit }).await

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::member::MemberRequest;
+use crate::model::permissions::Permissions;
 use crate::rest::call::Call;
 use crate::rest::respond::{self, HandlerResult};
 use crate::store::{Found, Query};
-use crate::wire::model::user::CurrentUser;
-use crate::wire::permissions::Permissions;
+use crate::wire::model::account;
+use crate::wire::model::user::{CurrentUser, UserView};
 use crate::wire::refusal::Refusal;
 
 /// `GET /users/@me`.
@@ -22,7 +23,7 @@ pub async fn get_me(call: Call) -> HandlerResult {
 pub async fn get(call: Call) -> HandlerResult {
     let user: UserId = call.id(0)?;
     let account = call.account_of(user).await?.ok_or(Refusal::UNKNOWN_USER)?;
-    respond::json(200, &account.user)
+    respond::json(200, &UserView(&account.user))
 }
 
 /// `GET /users/@me/guilds`.
@@ -56,15 +57,15 @@ pub async fn leave(call: Call) -> HandlerResult {
 
 /// `GET /applications/@me`, `GET /oauth2/applications/@me`.
 pub async fn application(call: Call) -> HandlerResult {
-    let account = call.account().await?;
-    if !account.user.bot {
+    let caller = call.account().await?;
+    if !caller.user.bot {
         return Err(Refusal::ONLY_BOTS_MAY);
     }
-    let owner = match account.owner {
+    let owner = match caller.owner {
         Some(owner) => call.account_of(owner).await?.map(|owner| owner.user),
         None => None,
     };
-    respond::json(200, &account.application(owner.as_ref().unwrap_or(&account.user)))
+    respond::json(200, &account::application(&caller, owner.as_ref().unwrap_or(&caller.user)))
 }
 
 /// There are no application commands here, so the list is empty.

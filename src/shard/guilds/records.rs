@@ -15,12 +15,12 @@ use crate::mail::event::{Change, Scope};
 use crate::mail::note::{Declaration, Deed, Note, Place};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
+use crate::model::channel::Channel;
+use crate::model::member::Member;
+use crate::model::permissions::Permissions;
 use crate::shard::guilds::Hosted;
 use crate::store::Write;
 use crate::wire::event::EventName;
-use crate::wire::model::channel::Channel;
-use crate::wire::model::member::Member;
-use crate::wire::permissions::Permissions;
 
 /// What a plan does that is worth a note, while its writes are still with it.
 pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {

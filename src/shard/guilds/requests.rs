@@ -25,7 +25,7 @@ use crate::mail::to_home::ToHome;
 use crate::mail::to_user::ToUser;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds, Hosted, Pending, Waiting, records};
-use crate::store::{Conflict, Found, Query, StoreError};
+use crate::store::{Commit, Conflict, Found, Query, StoreError};
 use crate::wire::refusal::Refusal;
 
 /// A request with what was looked up for it so far.
@@ -214,7 +214,8 @@ impl Guilds {
                     return;
                 }
                 hosted.claims.extend(committing.claims.iter().copied());
-                self.jobs.commit(writes, Waiting::Commit(Box::new(committing)), out);
+                let commit = Commit::of(VirtualShard::of(guild), writes);
+                self.jobs.commit(commit, Waiting::Commit(Box::new(committing)), out);
             }
         }
     }
@@ -406,7 +407,7 @@ impl Guilds {
         let guild = record.guild.id;
         let answer = Reply::Json(201, Guild::load(record).rest_json());
         let founded = Founded { from, ticket, reply: answer, owner: owner_id, guild };
-        self.jobs.commit(writes, Waiting::Founded(Box::new(founded)), out);
+        self.jobs.commit(Commit::of(shard, writes), Waiting::Founded(Box::new(founded)), out);
     }
 
     /// A new guild was committed, or was not.

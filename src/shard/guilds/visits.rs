@@ -15,10 +15,10 @@ use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
 use crate::mail::to_home::{Snapshot, ToHome};
+use crate::model::member::Member;
 use crate::shard::context::Context;
 use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting, records};
 use crate::store::{Found, Query, StoreError};
-use crate::wire::model::member::Member;
 
 impl Guilds {
     /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.

@@ -17,6 +17,7 @@ use crate::mail::presence::{JoinRequest, Onlooker};
 use crate::mail::session_id::SessionId;
 use crate::mail::to_guild::ToGuild;
 use crate::mail::to_user::ToUser;
+use crate::model::account::Account;
 use crate::session::body::EventBody;
 use crate::session::{Attaching, Session, Stage};
 use crate::shard::context::Context;
@@ -24,7 +25,7 @@ use crate::shard::home::Home;
 use crate::wire::close::CloseCode;
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
-use crate::wire::model::account::Account;
+use crate::wire::model::account;
 use crate::wire::model::presence::Platform;
 use crate::wire::model::user::CurrentUser;
 
@@ -53,7 +54,7 @@ impl Home {
             session.platform = Platform::Web;
         }
         session.show(update.status, update.activities(session.bot, now));
-        let allowed = account.allows(session.intents);
+        let allowed = account::allows(&account, session.intents);
         let seen: Vec<GuildId> = guilds.iter().copied().filter(|guild| session.covers(*guild)).collect();
         let objection = if session.bot && personal_intents {
             Some(CloseCode::InvalidIntents)
@@ -74,7 +75,7 @@ impl Home {
         if !seen.is_empty() {
             session.rare.get_or_insert_default().awaited = seen.iter().copied().collect();
         }
-        let flags = account.application_flags();
+        let flags = account::application_flags(account);
         let ready = Ready {
             v: 10,
             user: CurrentUser(&account.user),

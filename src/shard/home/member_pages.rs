@@ -15,6 +15,7 @@ use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
 use crate::mail::to_guild::ToGuild;
+use crate::model::permissions::Permissions;
 use crate::session::body::EventBody;
 use crate::session::connection::Connection;
 use crate::session::member_requests::{Chunk, MembersWanted, RequestStep, Wanted};
@@ -26,7 +27,6 @@ use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
 use crate::wire::model::presence::PresenceOf;
-use crate::wire::permissions::Permissions;
 
 /// Pages of members, of all sessions of a core.
 #[derive(Debug)]

@@ -4,16 +4,17 @@
 
 use crate::base::clock::Time;
 use crate::base::id::UserId;
+use crate::base::virtual_shard::VirtualShard;
 use crate::mail::ask::{Answer, Ask, Reply, Request, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::outbox::Outbox;
 use crate::mail::site::Site;
 use crate::mail::to_home::ToHome;
+use crate::model::account::Account;
+use crate::model::user::User;
 use crate::shard::context::Context;
 use crate::shard::users::{UserSlot, Users, Waiting};
-use crate::store::{Conflict, Found, StoreError, Write};
-use crate::wire::model::account::Account;
-use crate::wire::model::user::User;
+use crate::store::{Commit, Conflict, Found, StoreError, Write};
 use crate::wire::refusal::{FormErrors, Refusal};
 
 /// A change of an account on its way to the disk.
@@ -34,7 +35,7 @@ impl Users {
     /// A door asks for a change of an account.
     pub(super) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
         let Ask { from, ticket, request, .. } = ask;
-        let (writes, what) = match request {
+        let (write, what) = match request {
             Request::CreateAccount { shard, username, global_name, password, bot, owner } => {
                 let id: UserId = cx.mint.mint(now.millis(), shard.number());
                 let account = Box::new(Account {
@@ -53,8 +54,13 @@ impl Users {
                 unreachable!("these are for a guild's owner")
             }
         };
+        let user = match &what {
+            AccountChange::Created(account) => account.user.id,
+            AccountChange::Revoked { user, .. } => *user,
+        };
         let commit = AccountCommit { from, ticket, what };
-        self.jobs.commit(vec![writes], Waiting::Commit(Box::new(commit)), out);
+        let writes = Commit::of(VirtualShard::of(user), vec![write]);
+        self.jobs.commit(writes, Waiting::Commit(Box::new(commit)), out);
     }
 
     /// A change of an account was committed, or was not.

@@ -8,10 +8,10 @@ use crate::base::id::{GuildId, UserId};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::to_home::ToHome;
+use crate::model::account::Account;
 use crate::shard::users::{Early, UserSlot, Users, Waiting};
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
-use crate::wire::model::account::Account;
 
 impl Users {
     /// The owner of a user hears of a new session.

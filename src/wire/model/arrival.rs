@@ -6,8 +6,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::base::clock;
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::member::Member;
+use crate::model::kept_member::KeptMember;
+use crate::model::member::Member;
+use crate::wire::model::member::MemberView;
 use crate::wire::model::presence::PresenceOf;
 
 /// What GUILD_CREATE tells one session besides what it tells all.
@@ -19,8 +20,8 @@ pub struct Arrival {
     pub member_count: u64,
     /// Members from which on the session calls a guild large.
     pub large_threshold: u16,
-    /// The guild was in READY, so the key `unavailable` is there and false; on a real join it is absent, by which discord.py
-    /// tells "available" from "joined".
+    /// The guild was in READY, so the key `unavailable` is there and false; on a real join it is absent, by which
+    /// discord.py tells "available" from "joined".
     pub awaited: bool,
     /// All members, or those who are online, if the session is to see them at once; else none.
     pub members: Arc<[Arc<Member>]>,
@@ -47,7 +48,7 @@ impl Arrival {
             if index > 0 {
                 json.push(b',');
             }
-            serde_json::to_writer(&mut json, &**member).expect("a member is JSON");
+            serde_json::to_writer(&mut json, &MemberView(member)).expect("a member is JSON");
         }
         json.extend_from_slice(br#"],"presences":"#);
         serde_json::to_writer(&mut json, &**presences).expect("presences are JSON");

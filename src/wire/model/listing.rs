@@ -3,12 +3,9 @@
 //! Lives on: every core.
 
 use bytes::Bytes;
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::base::id::{RoleId, UserId};
-use crate::wire::model::kept::KeptMember;
-use crate::wire::model::presence::Presence;
+use crate::base::id::RoleId;
 
 /// A heading of a member list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,34 +43,6 @@ impl Group {
         out.extend_from_slice(b"{\"group\":");
         serde_json::to_writer(&mut *out, &self).expect("a heading is JSON");
         out.push(b'}');
-    }
-}
-
-/// A member with its presence: the form of it. Lists write it with [`KeptMember::write_json`].
-#[derive(Debug, Clone, Copy)]
-pub struct Listed<'a>(pub &'a KeptMember, pub &'a Presence);
-
-impl Serialize for Listed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Shown<'a>(UserId, &'a Presence);
-        #[derive(Serialize)]
-        struct Only {
-            id: UserId,
-        }
-        impl Serialize for Shown<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("user", &Only { id: self.0 })?;
-                self.1.fields(&mut map)?;
-                map.end()
-            }
-        }
-        let member = self.0.member();
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("user", &member.user)?;
-        member.fields(&mut map)?;
-        map.serialize_entry("presence", &Shown(member.user.id, self.1))?;
-        map.end()
     }
 }
 

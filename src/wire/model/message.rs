@@ -1,81 +1,21 @@
-//! A message. Source: Discord docs, Resources/Message.
+//! How clients see a message. Source: Discord docs, Resources/Message.
 //!
 //! Lives on: every core.
-//! Three forms come from one record: REST (no guild, no member), gateway (with both), and either of them blanked for those
-//! who may not read other people's text.
+//! Three forms come from one record: REST (no guild, no member), gateway (with both), and either of them blanked for
+//! those who may not read other people's text.
 
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::base::clock;
-use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
-use crate::wire::model::channel::ChannelKind;
-use crate::wire::model::member::{Member, PartialMember};
-use crate::wire::model::user::User;
-
-/// A message as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// Id; carries the time.
-    pub id: MessageId,
-    /// Where.
-    pub channel_id: ChannelId,
-    /// The guild of the channel.
-    pub guild_id: GuildId,
-    /// Who wrote it.
-    pub author: User,
-    /// The text.
-    pub content: String,
-    /// Unix milliseconds of the last edit.
-    pub edited_at_ms: Option<u64>,
-    /// What is seldom there.
-    pub extra: Extra,
-}
-
-/// The parts of a message that most messages lack; kept together so that a plain message is small.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Extra {
-    /// 0 default, 19 reply.
-    #[serde(rename = "type", skip_serializing_if = "is_zero")]
-    pub kind: u32,
-    /// Bits.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub flags: u32,
-    /// Read aloud.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub tts: bool,
-    /// Whether `@everyone` or `@here` was mentioned with effect.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub mention_everyone: bool,
-    /// Users mentioned with effect, as they were when the message was written.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mentions: Vec<User>,
-    /// Roles mentioned with effect.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mention_roles: Vec<RoleId>,
-    /// Rich embeds, as given after checking.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub embeds: Vec<Value>,
-    /// Components, as given after checking.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub components: Vec<Value>,
-    /// The message replied to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replies_to: Option<MessageId>,
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-impl Message {
-    /// Whether `reader` gets the text even without the message content intent: it wrote the message or is mentioned in it.
-    pub fn is_open_to(&self, reader: UserId) -> bool {
-        self.author.id == reader || self.extra.mentions.iter().any(|user| user.id == reader)
-    }
-}
+use crate::base::id::{ChannelId, GuildId, MessageId};
+use crate::model::channel::ChannelKind;
+use crate::model::member::Member;
+use crate::model::message::Message;
+use crate::wire::model::member::PartialMember;
+use crate::wire::model::rendered;
+use crate::wire::model::user::UserView;
 
 /// What a message is written out as.
 #[derive(Debug, Clone, Copy)]
@@ -107,13 +47,13 @@ impl Serialize for MessageView<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &message.id)?;
         map.serialize_entry("channel_id", &message.channel_id)?;
-        map.serialize_entry("author", &message.author)?;
+        map.serialize_entry("author", &UserView(&message.author))?;
         map.serialize_entry("content", if self.blank { "" } else { &message.content })?;
         map.serialize_entry("timestamp", &clock::iso8601(message.id.unix_ms()))?;
         map.serialize_entry("edited_timestamp", &message.edited_at_ms.map(clock::iso8601))?;
         map.serialize_entry("tts", &extra.tts)?;
         map.serialize_entry("mention_everyone", &extra.mention_everyone)?;
-        map.serialize_entry("mentions", &extra.mentions)?;
+        map.serialize_entry("mentions", &rendered(extra.mentions.iter().map(UserView)))?;
         map.serialize_entry("mention_roles", &extra.mention_roles)?;
         map.serialize_entry("attachments", &NOTHING)?;
         if self.blank {

@@ -1,4 +1,5 @@
-//! Presences: how one session shows itself, and what others see of a member. Source: Discord docs, Gateway Events/Presence Update.
+//! Presences: how one session shows itself, and what others see of a member. Source: Discord docs, Gateway
+//! Events/Presence Update.
 //!
 //! Lives on: every core.
 //! What goes unsaid is online, on the web, doing nothing: it takes no memory beyond two bytes.

@@ -3,7 +3,7 @@
 //! Lives on: every core.
 
 use crate::base::id::ChannelId;
-use crate::wire::model::channel::{ChannelKind, Overwrite};
+use crate::model::channel::{ChannelKind, Overwrite};
 
 /// `POST /guilds/{guild.id}/channels`.
 #[derive(Debug, Clone, PartialEq)]

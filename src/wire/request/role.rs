@@ -3,7 +3,7 @@
 //! Lives on: every core.
 
 use crate::base::id::RoleId;
-use crate::wire::permissions::Permissions;
+use crate::model::permissions::Permissions;
 
 /// `POST` and `PATCH` of a role. `None` is: leave as it is, or the default for a new role.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
