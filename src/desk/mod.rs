@@ -243,7 +243,7 @@ impl Desk {
 
     /// For how many seconds new gateway connections are refused, if they are; counts a refusal.
     pub fn turns_away(&self) -> Option<u64> {
-        self.0.shard.borrow_mut().turns_away()
+        self.0.shard.borrow_mut().retry_after()
     }
 
     /// Records one REST request: its route, how long it took, and whether the server failed it.

@@ -145,8 +145,8 @@ impl Shard {
     }
 
     /// For how many seconds a client that wants to connect should stay away, if there are too many here already.
-    pub fn turns_away(&mut self) -> Option<u64> {
-        self.home.turns_away(&mut self.context)
+    pub fn retry_after(&mut self) -> Option<u64> {
+        self.home.retry_after(&mut self.context)
     }
 
     /// Identifies per second that this core admits at present.

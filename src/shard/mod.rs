@@ -123,7 +123,7 @@ impl Shard {
     /// Advances member lists: once in a turn, not in each of its passes. What lists have for sessions of this core comes back as
     /// letters, and lists that were advanced for each of those would fill the turn.
     pub fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
-        self.home.look_on(&mut self.context, now, out);
+        self.home.recheck_lists(&mut self.context, now, out);
         self.guilds.attend_lists(now, out);
     }
 

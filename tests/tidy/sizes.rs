@@ -40,7 +40,6 @@ const SHARED_NAMES: &[&str] = &[
     "Reference",
     "Role",
     "Seat",
-    "Shown",
     "User",
     "Waiting",
     "Walk",

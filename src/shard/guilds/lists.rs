@@ -49,9 +49,10 @@ impl Lists {
 }
 
 impl Guilds {
-    /// Guild: a session, or the last on its core, looks at windows or away.
+    /// A session, or the last on its core, looks at windows or away.
     pub(super) fn look(&mut self, look: Look, out: &mut Outbox) {
         let guild = look.guild;
+        // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         hosted.guild.look(look, self.lists.settings);
         self.look_up_everybody(guild, out);
@@ -59,8 +60,9 @@ impl Guilds {
         self.lists.busy(guild);
     }
 
-    /// Guild: all members are looked up, if lists want to know them.
+    /// All members are looked up, if lists want to know them.
     fn look_up_everybody(&mut self, guild: GuildId, out: &mut Outbox) {
+        // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         if hosted.guild.wants_all_members(self.lists.settings) {
             let limit = self.lists.settings.offline_up_to as u32;
@@ -69,8 +71,9 @@ impl Guilds {
         }
     }
 
-    /// Guild: the store has answered about all members.
+    /// The store has answered about all members.
     pub(super) fn everybody_found(&mut self, guild: GuildId, result: Result<Option<Found>, StoreError>) {
+        // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let found = match &result {
             Ok(Some(Found::Members(members))) => Some(members.as_slice()),
@@ -105,7 +108,9 @@ impl Guilds {
     /// Does some of what is to be done in lists: once in a turn, not in each of its passes. What it tells sessions of this core comes
     /// back as letters, and lists that were attended for each of those would fill the turn.
     pub(in crate::shard) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
+        // No list has anything to do.
         let Some(guild) = self.lists.next() else { return };
+        // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         let (posts, more) = hosted.guild.advance_lists(now, self.lists.settings);
         for (core, windows) in posts {

@@ -17,7 +17,7 @@ use crate::shard::guilds::{GuildSlot, Guilds};
 use crate::wire::model::presence::Showing;
 
 impl Guilds {
-    /// Guild: a session shows itself in another way.
+    /// A session shows itself in another way.
     pub(super) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
             hosted.guild.show(user, session, showing);
@@ -25,7 +25,7 @@ impl Guilds {
         }
     }
 
-    /// Guild: a core follows a user from now on, or no more.
+    /// A core follows a user from now on, or no more.
     pub(super) fn follow(
         &mut self,
         now: Time,
@@ -35,6 +35,7 @@ impl Guilds {
         follows: bool,
         out: &mut Outbox,
     ) {
+        // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         if let Some(presence) = hosted.guild.follow(core, user, follows) {
             let answer = hosted.guild.answer_follower(now, user, presence);
@@ -52,11 +53,12 @@ impl Guilds {
         out.post(core, ToHome::PresencesFound { job, presences });
     }
 
-    /// Guild: the end of a pass of a turn. What has changed of members is told to whoever may know.
+    /// The end of a pass of a turn. What has changed of members is told to whoever may know.
     pub(in crate::shard) fn settle(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         self.changed.sort_unstable();
         self.changed.dedup();
         for guild in std::mem::take(&mut self.changed) {
+            // Deleted in the same turn.
             let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { continue };
             let changed = hosted.guild.take_changes();
             let small = is_small(hosted.guild.counts().0, cx.passivity.above);

@@ -119,6 +119,7 @@ impl Guilds {
         out: &mut Outbox,
     ) {
         let Ask { from, ticket, actor, reason, request } = ask;
+        // Only these wait for a channel.
         let Request::Channel(channel, request) = request else { return };
         match result {
             Ok(Some(Found::GuildOf(Some(guild)))) if cx.placement.owner(guild) == cx.me => {
@@ -229,6 +230,7 @@ impl Guilds {
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
+        // Never: a guild is loaded once, and kept until then.
         let Some(GuildSlot::Loading(waiting)) = self.guilds.remove(&guild) else { return };
         match result {
             Ok(Some(Found::Guild(Some(record)))) => {
@@ -319,6 +321,7 @@ impl Guilds {
                 reply(out, committing.from, committing.ticket, Err(Refusal::INTERNAL));
             }
         }
+        // This commit, or one before it, has deleted the guild.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
         if !freed.is_empty() {
             for claim in &freed {

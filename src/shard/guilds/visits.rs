@@ -21,7 +21,7 @@ use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting, records};
 use crate::store::{Found, Query, StoreError};
 
 impl Guilds {
-    /// Guild: a session of a member wants to see it; with all its members, if they are no more than it says.
+    /// A session of a member wants to see it; with all its members, if they are no more than it says.
     pub(super) fn join(&mut self, cx: &mut Context, now: Time, guild: GuildId, coming: JoinRequest, out: &mut Outbox) {
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
@@ -44,7 +44,7 @@ impl Guilds {
         }
     }
 
-    /// Guild: lets a session in, or looks up its member first.
+    /// Lets a session in, or looks up its member first.
     fn admit(
         &mut self,
         cx: &mut Context,
@@ -102,7 +102,7 @@ impl Guilds {
         }
     }
 
-    /// Guild: the store has answered about a member whose session wants to see it, or about all.
+    /// The store has answered about a member whose session wants to see it, or about all.
     pub(super) fn member_loaded(
         &mut self,
         cx: &mut Context,
@@ -128,7 +128,7 @@ impl Guilds {
         self.join(cx, now, guild, coming, out);
     }
 
-    /// Guild: a session of a member is over.
+    /// A session of a member is over.
     pub(super) fn leave(
         &mut self,
         cx: &mut Context,
@@ -149,7 +149,7 @@ impl Guilds {
         }
     }
 
-    /// Guild: a relay has nobody left.
+    /// A relay has nobody left.
     pub(super) fn unwatch(&mut self, guild: GuildId, core: Site, seen: u64, out: &mut Outbox) {
         let unwatched = match self.guilds.get_mut(&guild) {
             Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),

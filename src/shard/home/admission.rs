@@ -127,10 +127,10 @@ impl Bucket {
 
 /// Who waits in line, and with what.
 #[derive(Debug)]
-struct InLine<T> {
+struct Queued<T> {
     connection: Key,
     since: Time,
-    wish: T,
+    request: T,
 }
 
 /// A resume, its form checked and its token verified.
@@ -152,10 +152,10 @@ pub(super) struct Admission {
     identifies: Bucket,
     resumes: Bucket,
     line: usize,
-    identifying: VecDeque<InLine<Identify>>,
-    resuming: VecDeque<InLine<Resume>>,
+    identifying: VecDeque<Queued<Identify>>,
+    resuming: VecDeque<Queued<Resume>>,
     /// Who will be told to come back, by when; true: with the session.
-    dismissed: BTreeSet<(Time, Key, bool)>,
+    deferred: BTreeSet<(Time, Key, bool)>,
     /// Sessions that have identified and are not yet ready.
     pub(super) underway: usize,
     /// The longest time from identify to READY since the last review.
@@ -174,7 +174,7 @@ impl Admission {
             line,
             identifying: VecDeque::new(),
             resuming: VecDeque::new(),
-            dismissed: BTreeSet::new(),
+            deferred: BTreeSet::new(),
             underway: 0,
             longest: Duration::ZERO,
             ticked_at: None,
@@ -215,8 +215,8 @@ impl Admission {
         self.longest = Duration::ZERO;
     }
 
-    fn crowd(&self) -> usize {
-        self.identifying.len() + self.resuming.len() + self.dismissed.len()
+    fn waiting(&self) -> usize {
+        self.identifying.len() + self.resuming.len() + self.deferred.len()
     }
 }
 
@@ -234,13 +234,14 @@ impl Home {
         if self.admission.identifying.is_empty() && self.admission.admits_identify(now) {
             return self.begin(cx, now, now, key, identify, out);
         }
+        // The connection is gone: nothing waits.
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.wait(now);
         if self.admission.identifying.len() < self.admission.line {
             cx.metrics.count(Counter::AdmissionsDelayed, 1);
-            self.admission.identifying.push_back(InLine { connection: key, since: now, wish: identify });
+            self.admission.identifying.push_back(Queued { connection: key, since: now, request: identify });
         } else {
-            self.dismiss(cx, now, key, false);
+            self.defer(cx, now, key, false);
         }
     }
 
@@ -255,24 +256,24 @@ impl Home {
     ) -> Resumption {
         let lives_here = resume.session.is_some_and(|session| session.home == cx.me);
         if !lives_here || (self.admission.resuming.is_empty() && self.admission.resumes.take(now)) {
-            return self.go_on(cx, now, key, resume, out);
+            return self.resume_session(cx, now, key, resume, out);
         }
         let Some(connection) = self.connections.get_mut(key) else { return Resumption::Waits };
         connection.wait(now);
         if self.admission.resuming.len() < self.admission.line {
             cx.metrics.count(Counter::AdmissionsDelayed, 1);
-            self.admission.resuming.push_back(InLine { connection: key, since: now, wish: resume });
+            self.admission.resuming.push_back(Queued { connection: key, since: now, request: resume });
         } else {
-            self.dismiss(cx, now, key, true);
+            self.defer(cx, now, key, true);
         }
         Resumption::Waits
     }
 
     /// Lets in whose turn it is, resumes first, and sends away who was told to go. A part of a turn, and bounded.
-    pub(super) fn let_in(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
+    pub(super) fn admit_waiting(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         for _ in 0..limits::ADMISSION_SLICE {
             let Some(first) = self.admission.resuming.front() else { break };
-            let (key, since, resume) = (first.connection, first.since, first.wish);
+            let (key, since, resume) = (first.connection, first.since, first.request);
             let late = now.since(since) > limits::ADMISSION_WAIT_MAX;
             if self.still_waits(key) && !late && !self.admission.resumes.take(now) {
                 break;
@@ -282,11 +283,11 @@ impl Home {
                 continue;
             }
             if late {
-                self.dismiss(cx, now, key, true);
+                self.defer(cx, now, key, true);
                 continue;
             }
             self.stop_waiting(key);
-            if self.go_on(cx, now, key, resume, out) == Resumption::FromTheFuture {
+            if self.resume_session(cx, now, key, resume, out) == Resumption::FromTheFuture {
                 self.close_connection(cx, now, key, CloseCode::InvalidSeq, None, out);
             }
         }
@@ -302,18 +303,18 @@ impl Home {
                 continue;
             }
             if late {
-                self.dismiss(cx, now, key, false);
+                self.defer(cx, now, key, false);
                 continue;
             }
             self.stop_waiting(key);
-            self.begin(cx, now, since, key, first.wish, out);
+            self.begin(cx, now, since, key, first.request, out);
         }
         for _ in 0..limits::ADMISSION_SLICE {
-            let Some((_, key, resumable)) = self.admission.dismissed.first().copied().filter(|(due, ..)| *due <= now)
+            let Some((_, key, resumable)) = self.admission.deferred.first().copied().filter(|(due, ..)| *due <= now)
             else {
                 break;
             };
-            self.admission.dismissed.pop_first();
+            self.admission.deferred.pop_first();
             if self.still_waits(key) {
                 self.stop_waiting(key);
                 self.queue_on(key, |connection| connection.dismiss(now, resumable));
@@ -322,8 +323,8 @@ impl Home {
     }
 
     /// For how many seconds a client that wants to connect should stay away, if there are too many here already.
-    pub(in crate::shard) fn turns_away(&mut self, cx: &mut Context) -> Option<u64> {
-        (self.admission.crowd() >= limits::ADMISSION_CROWD_MAX).then(|| {
+    pub(in crate::shard) fn retry_after(&mut self, cx: &mut Context) -> Option<u64> {
+        (self.admission.waiting() >= limits::ADMISSION_CROWD_MAX).then(|| {
             cx.metrics.count(Counter::UpgradesRefused, 1);
             let spread = limits::RETRY_AFTER_MAX.as_secs() - limits::RETRY_AFTER_MIN.as_secs() + 1;
             limits::RETRY_AFTER_MIN.as_secs() + cx.prng.below(spread)
@@ -336,14 +337,14 @@ impl Home {
     }
 
     /// Has a connection told to come back, at a time drawn at random: the more there are, the later.
-    fn dismiss(&mut self, cx: &mut Context, now: Time, key: Key, resumable: bool) {
+    fn defer(&mut self, cx: &mut Context, now: Time, key: Key, resumable: bool) {
         cx.metrics.count(Counter::AdmissionsRefused, 1);
         let bucket = if resumable { &self.admission.resumes } else { &self.admission.identifies };
-        let backlog = Duration::from_millis(self.admission.dismissed.len() as u64 * 1_000 / bucket.rate().max(1));
+        let backlog = Duration::from_millis(self.admission.deferred.len() as u64 * 1_000 / bucket.rate().max(1));
         let most = (limits::DISMISSAL_MIN * 4 + backlog).min(limits::DISMISSAL_MAX);
         let spread = most - limits::DISMISSAL_MIN;
         let due = now + limits::DISMISSAL_MIN + Duration::from_nanos(cx.prng.below(spread.as_nanos() as u64));
-        self.admission.dismissed.insert((due, key, resumable));
+        self.admission.deferred.insert((due, key, resumable));
     }
 
     fn still_waits(&self, key: Key) -> bool {

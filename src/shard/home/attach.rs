@@ -30,7 +30,7 @@ use crate::wire::model::presence::Platform;
 use crate::wire::model::user::CurrentUser;
 
 impl Home {
-    /// Home: the owner knows the user. READY is dispatched and the guilds are joined.
+    /// The owner knows the user. READY is dispatched and the guilds are joined.
     pub(super) fn attached(
         &mut self,
         cx: &mut Context,
@@ -112,7 +112,7 @@ impl Home {
         }
     }
 
-    /// Home: the owner does not know the user, or its token is void.
+    /// The owner does not know the user, or its token is void.
     pub(super) fn attach_refused(
         &mut self,
         cx: &mut Context,
@@ -121,6 +121,7 @@ impl Home {
         bad_token: bool,
         out: &mut Outbox,
     ) {
+        // The session has ended while the owner was asked.
         let Some((key, session)) = self.session(id) else { return };
         if let Some(connection) = session.connection {
             let code = if bad_token { CloseCode::AuthenticationFailed } else { CloseCode::UnknownError };
@@ -129,8 +130,9 @@ impl Home {
         self.end_session(cx, now, key, out);
     }
 
-    /// Home: a running session's user has become a member of a guild.
+    /// A running session's user has become a member of a guild.
     pub(super) fn join_now(&mut self, cx: &mut Context, id: SessionId, guild: GuildId, out: &mut Outbox) {
+        // The session has ended; its `Detach` is on the way to the owner.
         let Some((_, session)) = self.session(id) else { return };
         // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
         // guild's answer comes behind the removal; whoever is seated then ignores it.

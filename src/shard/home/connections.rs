@@ -143,6 +143,7 @@ impl Home {
 
     /// A heartbeat: answered always; with a number it acknowledges events.
     pub(in crate::shard) fn beat(&mut self, now: Time, key: Key, seq: Option<u64>) {
+        // The connection is gone: its socket was closed meanwhile.
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.heartbeat(now);
         if let Some(session) = connection.session().and_then(|session| self.sessions.get_mut(session))
@@ -205,7 +206,7 @@ impl Home {
     }
 
     /// A session goes on, if it can.
-    pub(super) fn go_on(
+    pub(super) fn resume_session(
         &mut self,
         cx: &mut Context,
         now: Time,
@@ -263,7 +264,7 @@ impl Home {
             connection.carry(now, session_key);
         }
         self.list_connection(key);
-        self.open_eyes(cx, now, session_key, out);
+        self.resume_lists(cx, now, session_key, out);
         cx.metrics.record(Metric::Resume, now.since(asked));
         Resumption::Resumed
     }
@@ -283,6 +284,7 @@ impl Home {
         reason: Option<&str>,
         out: &mut Outbox,
     ) {
+        // The connection is gone: its socket was closed meanwhile.
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.close(code, reason);
         let session = connection.take_session();
@@ -301,6 +303,7 @@ impl Home {
         code: Option<u16>,
         out: &mut Outbox,
     ) {
+        // The connection is gone: its socket was closed meanwhile.
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.closed_by_client();
         let session = connection.take_session();
@@ -312,6 +315,7 @@ impl Home {
 
     /// The socket is gone. Its session, if it still had one, waits to be resumed.
     pub(in crate::shard) fn drop_connection(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
+        // It was released to another core, or dropped before.
         let Some(connection) = self.connections.remove(key) else { return };
         if let Some(session) = connection.session() {
             self.disconnect(cx, now, session, true, out);
@@ -326,7 +330,7 @@ impl Home {
         if !keep || session.stage != Stage::Ready {
             self.end_session(cx, now, key, out);
         } else {
-            self.close_eyes(cx, now, key, out);
+            self.suspend_lists(cx, now, key, out);
             self.note_cut(cx, now, key, out);
         }
     }
@@ -353,11 +357,11 @@ impl Home {
                 relay.leave(key, &mut self.sessions, &mut after);
                 out.post(cx.placement.owner(guild), ToGuild::Leave { guild, user, session: id, joined_ms: None });
             }
-            self.let_go_if_empty(cx, guild, out);
+            self.unwatch_if_empty(cx, guild, out);
         }
         // A session that is over has lost nothing any more.
         after.lost.clear();
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
         self.sessions.remove(key);
         cx.metrics.count(Counter::SessionsEnded, 1);
         if !attaching {
@@ -386,10 +390,10 @@ impl Home {
             self.ask_to_reconnect(*key);
             self.close_connection(cx, now, *key, CloseCode::UnknownError, Some("Server is restarting."), out);
         }
-        !self.connections.is_empty() && (open.len() == count || self.flushing.is_busy() || self.flushing.has_finished())
+        !self.connections.is_empty() && (open.len() == count || self.flush.is_busy() || self.flush.has_finished())
     }
 
-    /// Home: a session has lost its connection and may resume.
+    /// A session has lost its connection and may resume.
     pub(super) fn note_cut(&self, cx: &Context, now: Time, session: Key, out: &mut Outbox) {
         // A drain is not what the community did.
         if !cx.recording || cx.draining {
@@ -447,7 +451,7 @@ mod tests {
         shard.pending_written(NOW, older, 0, b"half a frame".to_vec());
         let newer = shard.open(NOW, terms);
         let resume = Resume { session: Some(id), user, seq: 1, asked: NOW };
-        assert_eq!(shard.home.go_on(&mut shard.context, NOW, newer, resume, &mut out), Resumption::Resumed);
+        assert_eq!(shard.home.resume_session(&mut shard.context, NOW, newer, resume, &mut out), Resumption::Resumed);
         assert_eq!(shard.take_finished(usize::MAX), [older]);
         assert!(shard.connection(older).is_some_and(|connection| connection.is_cut()), "and no word is waited for");
         assert!(shard.carries(newer, id) && !shard.carries(older, id));

@@ -15,8 +15,8 @@ use crate::shard::home::Home;
 
 impl Home {
     /// Does what a relay left to be done.
-    pub(super) fn clear_up(&mut self, cx: &mut Context, now: Time, after: Effects, out: &mut Outbox) {
-        self.flushing.begun.extend(after.walks);
+    pub(super) fn apply_effects(&mut self, cx: &mut Context, now: Time, after: Effects, out: &mut Outbox) {
+        self.flush.begun.extend(after.walks);
         for session in after.ready {
             self.list_session(session);
         }
@@ -30,10 +30,10 @@ impl Home {
             out.post(cx.placement.owner(look.guild), ToGuild::Look(Box::new(look)));
         }
         if let Some(guild) = after.stale_permissions {
-            self.shown.blind(guild);
+            self.lists.mark_stale(guild);
         }
         for looker in after.pending {
-            self.show_more(cx, now, looker, out);
+            self.open_or_queue_windows(cx, now, looker, out);
         }
         if let Some(guild) = after.unread {
             self.unread.push_back((now + cx.passivity.every, guild));
@@ -51,7 +51,7 @@ impl Home {
         if let Some(connection) = self.connections.get_mut(key)
             && connection.list()
         {
-            self.flushing.ready.push_back(key);
+            self.flush.ready.push_back(key);
         }
     }
 

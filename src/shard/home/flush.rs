@@ -51,7 +51,7 @@ const HANDFUL: usize = 8;
 
 /// Who has something to say.
 #[derive(Debug, Default)]
-pub(super) struct Flushing {
+pub(super) struct FlushQueues {
     /// Connections with a payload or an event of their own.
     pub(super) ready: VecDeque<Key>,
     /// Audiences with new events, one walk each, that have not had a slice.
@@ -92,22 +92,22 @@ impl Slice {
 
     /// Keeps a part for later.
     fn set_aside(&mut self, part: usize) -> Slice {
-        let rare = Slice { sockets: self.sockets / part, bytes: self.bytes / part, visits: self.visits / part };
-        self.sockets -= rare.sockets;
-        self.bytes -= rare.bytes;
-        self.visits -= rare.visits;
-        rare
+        let kept = Slice { sockets: self.sockets / part, bytes: self.bytes / part, visits: self.visits / part };
+        self.sockets -= kept.sockets;
+        self.bytes -= kept.bytes;
+        self.visits -= kept.visits;
+        kept
     }
 
     /// The part is used after all.
-    fn add(&mut self, rare: Slice) {
-        self.sockets += rare.sockets;
-        self.bytes += rare.bytes;
-        self.visits += rare.visits;
+    fn add(&mut self, kept: Slice) {
+        self.sockets += kept.sockets;
+        self.bytes += kept.bytes;
+        self.visits += kept.visits;
     }
 }
 
-impl Flushing {
+impl FlushQueues {
     pub(super) fn is_busy(&self) -> bool {
         !self.ready.is_empty() || !self.begun.is_empty() || !self.walks.is_empty()
     }
@@ -127,29 +127,29 @@ impl Home {
         budget: usize,
         out: &mut Outbox,
     ) -> bool {
-        let work = std::mem::take(&mut self.flushing.packer.work);
+        let work = std::mem::take(&mut self.flush.packer.work);
         cx.metrics.count(Counter::TextsCompressed, work.independent + work.chained);
         cx.metrics.count(Counter::TextsCompressedBehind, work.chained);
-        self.let_in(cx, now, out);
+        self.admit_waiting(cx, now, out);
         let mut slice =
             Slice { sockets: budget.max(1), bytes: limits::FLUSH_SLICE_BYTES, visits: limits::FANOUT_SLICE };
-        while self.flushing.is_busy() && !slice.is_over() {
+        while self.flush.is_busy() && !slice.is_over() {
             self.serve(cx, now, sockets, &mut slice, out);
             self.commit(cx, now, sockets, out);
         }
         let metrics = &mut cx.metrics;
-        self.flushing.assemblies.tell(&mut |published, times| tell(metrics, now, published, times));
-        cx.metrics.count(Counter::Deliveries, std::mem::take(&mut self.flushing.deliveries));
-        self.flushing.is_busy()
+        self.flush.assemblies.tell(&mut |published, times| tell(metrics, now, published, times));
+        cx.metrics.count(Counter::Deliveries, std::mem::take(&mut self.flush.deliveries));
+        self.flush.is_busy()
     }
 
     /// Writes to whoever has something to say, as far as a slice goes; what is put off is not yet written.
     fn serve(&mut self, cx: &mut Context, now: Time, sockets: &mut impl Sockets, slice: &mut Slice, out: &mut Outbox) {
         // Newcomers have much to be told, and all at once. While there are walks too they get half, so that nobody waits for them.
-        let walks = !self.flushing.begun.is_empty() || !self.flushing.walks.is_empty();
-        let rare = walks.then(|| slice.set_aside(limits::WALKS_PART));
+        let walks = !self.flush.begun.is_empty() || !self.flush.walks.is_empty();
+        let kept = walks.then(|| slice.set_aside(limits::WALKS_PART));
         while !slice.is_over()
-            && let Some(key) = self.flushing.ready.pop_front()
+            && let Some(key) = self.flush.ready.pop_front()
         {
             slice.visits -= 1;
             if let Some(connection) = self.connections.get_mut(key) {
@@ -160,21 +160,21 @@ impl Home {
                 }
             }
         }
-        if let Some(rare) = rare {
-            slice.add(rare);
+        if let Some(kept) = kept {
+            slice.add(kept);
         }
-        let going_on = !self.flushing.walks.is_empty();
-        let rare = going_on.then(|| slice.set_aside(limits::WALKS_PART));
+        let going_on = !self.flush.walks.is_empty();
+        let kept = going_on.then(|| slice.set_aside(limits::WALKS_PART));
         while !slice.is_over()
-            && let Some(walk) = self.flushing.begun.pop_front()
+            && let Some(walk) = self.flush.begun.pop_front()
         {
             self.walk(cx, now, walk, sockets, slice, out);
         }
-        if let Some(rare) = rare {
-            slice.add(rare);
+        if let Some(kept) = kept {
+            slice.add(kept);
         }
         while !slice.is_over()
-            && let Some(walk) = self.flushing.walks.pop_front()
+            && let Some(walk) = self.flush.walks.pop_front()
         {
             self.walk(cx, now, walk, sockets, slice, out);
         }
@@ -182,17 +182,17 @@ impl Home {
 
     /// Whether [`Shard::flush`] has anything to do.
     pub(in crate::shard) fn has_to_flush(&self) -> bool {
-        self.flushing.is_busy()
+        self.flush.is_busy()
     }
 
     /// Connections whose sockets were full; the door lists them again with [`Shard::writable`] when they can take more.
     pub(in crate::shard) fn take_blocked(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.flushing.blocked)
+        std::mem::take(&mut self.flush.blocked)
     }
 
     /// Connections that have said their last, so many at most; the door shuts their sockets.
     pub(in crate::shard) fn take_finished(&mut self, most: usize) -> Vec<Key> {
-        let finished = &mut self.flushing.finished;
+        let finished = &mut self.flush.finished;
         finished.drain(..most.min(finished.len())).collect()
     }
 
@@ -208,7 +208,7 @@ impl Home {
     pub(super) fn shut(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.cut();
-            self.flushing.finished.push_back(key);
+            self.flush.finished.push_back(key);
         }
     }
 
@@ -229,19 +229,19 @@ impl Home {
             };
             let Some(walk) = &mut audience.walk else { return };
             let count = slice.sockets.min(slice.visits).min(HANDFUL);
-            let (mut visited, mut seen) = (std::mem::take(&mut self.flushing.visited), 0);
+            let (mut visited, mut seen) = (std::mem::take(&mut self.flush.visited), 0);
             audience.sessions.each_from(walk.at, count, |place| {
                 // Whoever comes to a place before the cursor meanwhile has nothing of what this walk brings.
                 (walk.at, seen) = (place + 1, seen + 1);
                 visited.extend(self.sessions.key_at(place));
             });
             if seen == 0 {
-                self.flushing.visited = visited;
+                self.flush.visited = visited;
                 let metrics = &mut cx.metrics;
                 let again =
                     audience.finish_walk(|published| metrics.record(Metric::PublishToLastFlush, now.since(published)));
                 if again {
-                    self.flushing.walks.push_back((guild, audience_key));
+                    self.flush.walks.push_back((guild, audience_key));
                 }
                 return;
             }
@@ -255,15 +255,17 @@ impl Home {
                     slice.take(bytes);
                 }
             }
-            self.flushing.visited = visited;
+            self.flush.visited = visited;
         }
-        self.flushing.walks.push_back((guild, audience_key));
+        self.flush.walks.push_back((guild, audience_key));
     }
 
     /// Dispatches to the connection's session what its journals, or the one of a guild, have gathered, within the bounds of its
     /// backlog.
     fn absorb_for(&mut self, cx: &mut Context, now: Time, key: Key, guild: Option<GuildId>, out: &mut Outbox) {
+        // The connection was closed since it was listed.
         let Some(connection) = self.connections.get(key) else { return };
+        // It has only control frames to send.
         let Some(session_key) = connection.session() else { return };
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         let absorbed = match guild {
@@ -309,11 +311,11 @@ impl Home {
         if connection.pending().is_empty() && unsent == 0 {
             let rests = session.is_some_and(|session| session.wants_members());
             if connection.is_closing() {
-                self.flushing.finished.push_back(key);
+                self.flush.finished.push_back(key);
             }
             if let Some(session_key) = session_key.filter(|_| rests) {
-                self.go_on_listing(session_key, out);
-                self.go_on_looking(cx, now, session_key, out);
+                self.continue_listing(session_key, out);
+                self.continue_lists(cx, now, session_key, out);
             }
             return None;
         }
@@ -325,7 +327,7 @@ impl Home {
             }
             return Some(bytes.len());
         };
-        let (assemblies, packer, metrics) = (&mut self.flushing.assemblies, &mut self.flushing.packer, &mut cx.metrics);
+        let (assemblies, packer, metrics) = (&mut self.flush.assemblies, &mut self.flush.packer, &mut cx.metrics);
         let mut told = |published, times| tell(metrics, now, published, times);
         // What is sent again after a resume is reckoned otherwise.
         let (s, alone) = (session.sent_s, session.replay_until > session.sent_s);
@@ -337,7 +339,7 @@ impl Home {
         session.sent_s += count;
         session.unsent_bytes = session.unsent_bytes.saturating_sub(assembly.bodies);
         assembly.written(again);
-        self.flushing.deliveries += count;
+        self.flush.deliveries += count;
         match sockets.send(key, &assembly.bytes) {
             Some(written) => {
                 let rest = written.rest(&assembly.bytes);
@@ -356,7 +358,7 @@ impl Home {
 
     /// Has what was put off written, and sees to what comes of it.
     fn commit(&mut self, cx: &mut Context, now: Time, sockets: &mut impl Sockets, out: &mut Outbox) {
-        let mut results = std::mem::take(&mut self.flushing.results);
+        let mut results = std::mem::take(&mut self.flush.results);
         sockets.commit(&mut results);
         for StagedWrite { connection: key, written, rest } in results.drain(..) {
             if let Some(connection) = self.connections.get_mut(key) {
@@ -364,7 +366,7 @@ impl Home {
                 self.after_write(cx, now, key, written, rest, out);
             }
         }
-        self.flushing.results = results;
+        self.flush.results = results;
     }
 
     /// Sees to what came of a write. `rest` are the bytes that were not taken.
@@ -377,10 +379,11 @@ impl Home {
         rest: Vec<u8>,
         out: &mut Outbox,
     ) {
+        // The connection ended while its write was staged.
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Written::Bytes(taken) = written else {
             connection.lose_peer();
-            self.flushing.finished.push_back(key);
+            self.flush.finished.push_back(key);
             return;
         };
         cx.metrics.count(Counter::Sends, 1);
@@ -398,17 +401,17 @@ impl Home {
         });
         if !rest.is_empty() {
             connection.written(now, taken, rest);
-            self.flushing.blocked.push(key);
+            self.flush.blocked.push(key);
         } else if !connection.pending().is_empty() {
             self.list_connection(key);
         } else if connection.is_closing() {
-            self.flushing.finished.push_back(key);
+            self.flush.finished.push_back(key);
         } else if more {
             self.list_connection(key);
         }
         if let Some(session_key) = session_key.filter(|_| rests) {
-            self.go_on_listing(session_key, out);
-            self.go_on_looking(cx, now, session_key, out);
+            self.continue_listing(session_key, out);
+            self.continue_lists(cx, now, session_key, out);
         }
     }
 }

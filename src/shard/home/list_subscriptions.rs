@@ -20,44 +20,44 @@ use crate::session::Holds;
 use crate::session::body::{EventBody, SharedBody};
 use crate::shard::context::Context;
 use crate::shard::home::Home;
-use crate::shard::home::memory_limit::Holding;
+use crate::shard::home::memory_limit::MemoryLimit;
 use crate::wire::event::EventName;
 
 /// What sessions here are shown of member lists.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct ListWindows {
     /// What of it is in memory.
-    held: Holding,
+    held: MemoryLimit,
     /// Windows that were lately shown to somebody who began to look.
     bodies: VecDeque<Weak<EventBody>>,
     /// Who waits for memory, the longest waiting first.
     waiting: VecDeque<(GuildId, Key)>,
     queued: BTreeSet<(GuildId, Key)>,
     /// Guilds in which it is to be worked out anew what sessions see, each once.
-    blinded: VecDeque<GuildId>,
+    stale: VecDeque<GuildId>,
 }
 
-impl Default for Shown {
-    fn default() -> Shown {
-        Shown {
-            held: Holding::new(Holds::WINDOWS, limits::LIST_BYTES_MAX),
+impl Default for ListWindows {
+    fn default() -> ListWindows {
+        ListWindows {
+            held: MemoryLimit::new(Holds::WINDOWS, limits::LIST_BYTES_MAX),
             bodies: VecDeque::new(),
             waiting: VecDeque::new(),
             queued: BTreeSet::new(),
-            blinded: VecDeque::new(),
+            stale: VecDeque::new(),
         }
     }
 }
 
-impl Shown {
+impl ListWindows {
     /// It is to be worked out anew what the sessions of a guild see.
-    pub(super) fn blind(&mut self, guild: GuildId) {
-        self.blinded.push_back(guild);
+    pub(super) fn mark_stale(&mut self, guild: GuildId) {
+        self.stale.push_back(guild);
     }
 
     /// Whether a turn has anything to do.
     pub(super) fn are_busy(&self) -> bool {
-        !self.blinded.is_empty()
+        !self.stale.is_empty()
     }
 
     /// The body of what has become of windows, the same for equal bytes.
@@ -88,34 +88,40 @@ impl Shown {
 impl Home {
     /// Whether a turn has subscriptions to check anew.
     pub(in crate::shard) fn has_stale_subscriptions(&self) -> bool {
-        self.shown.are_busy()
+        self.lists.are_busy()
     }
 
     /// Has windows take up so many bytes on this core at most, for the simulator.
     pub(in crate::shard) fn bound_windows(&mut self, bytes: u64) {
-        self.shown.held.bound(bytes);
+        self.lists.held.bound(bytes);
     }
 
     /// Whether somebody waits to be shown what he looks at until there is memory for it.
     pub(in crate::shard) fn has_waiting_lookers(&self) -> bool {
-        !self.shown.waiting.is_empty()
+        !self.lists.waiting.is_empty()
     }
 
     /// Whether a session that begins to look may be shown that at once.
-    pub(super) fn may_look(&mut self, key: Key) -> bool {
-        self.shown.waiting.is_empty() && self.is_to_be_served(key) && self.shown.held.has_room(&mut self.sessions)
+    pub(super) fn may_open_windows(&mut self, key: Key) -> bool {
+        self.lists.waiting.is_empty() && self.reads_along(key) && self.lists.held.has_room(&mut self.sessions)
     }
 
     /// Shows a session more of the lists of a guild that it has asked for, or notes that it waits for it.
-    pub(super) fn show_more(&mut self, cx: &mut Context, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
-        if self.may_look(key) {
+    pub(super) fn open_or_queue_windows(
+        &mut self,
+        cx: &mut Context,
+        now: Time,
+        (guild, key): (GuildId, Key),
+        out: &mut Outbox,
+    ) {
+        if self.may_open_windows(key) {
             return self.open_windows(cx, now, (guild, key), out);
         }
-        let served = self.is_to_be_served(key);
+        let served = self.reads_along(key);
         let Some(session) = self.sessions.get_mut(key).filter(|session| session.connection.is_some()) else { return };
         if served {
-            if self.shown.queued.insert((guild, key)) {
-                self.shown.waiting.push_back((guild, key));
+            if self.lists.queued.insert((guild, key)) {
+                self.lists.waiting.push_back((guild, key));
             }
         } else {
             let hungry = &mut session.rare.get_or_insert_default().pending_lists;
@@ -126,15 +132,16 @@ impl Home {
     }
 
     fn open_windows(&mut self, cx: &mut Context, now: Time, (guild, key): (GuildId, Key), out: &mut Outbox) {
+        // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Effects::default();
         relay.recheck(key, false, true, &mut self.sessions, &mut after);
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 
     /// A session has taken what it was sent: it may be shown more.
-    pub(super) fn go_on_looking(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
-        if !self.is_to_be_served(key) {
+    pub(super) fn continue_lists(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
+        if !self.reads_along(key) {
             return;
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
@@ -142,35 +149,35 @@ impl Home {
         let hungry = std::mem::take(&mut rare.pending_lists);
         session.release_rare();
         for guild in hungry {
-            self.show_more(cx, now, (guild, key), out);
+            self.open_or_queue_windows(cx, now, (guild, key), out);
         }
     }
 
     /// Shows some of those what they asked for who have waited for memory.
-    pub(super) fn show_waiting(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
-        self.shown.held.sweep(&mut self.sessions);
-        if !self.shown.waiting.is_empty() && !self.shown.held.has_room(&mut self.sessions) {
+    pub(super) fn open_waiting_windows(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
+        self.lists.held.sweep(&mut self.sessions);
+        if !self.lists.waiting.is_empty() && !self.lists.held.has_room(&mut self.sessions) {
             // What is still to be sent to those without a connection may never be: others do not wait for that.
-            for key in self.shown.held.held_by_absent(&self.sessions) {
+            for key in self.lists.held.held_by_absent(&self.sessions) {
                 self.end_session(cx, now, key, out);
             }
         }
-        for _ in 0..self.shown.waiting.len().min(limits::LIST_WAITING) {
-            if !self.shown.held.has_room(&mut self.sessions) {
+        for _ in 0..self.lists.waiting.len().min(limits::LIST_WAITING) {
+            if !self.lists.held.has_room(&mut self.sessions) {
                 return;
             }
-            let Some(waiting) = self.shown.waiting.pop_front() else { return };
-            self.shown.queued.remove(&waiting);
-            if self.is_to_be_served(waiting.1) {
+            let Some(waiting) = self.lists.waiting.pop_front() else { return };
+            self.lists.queued.remove(&waiting);
+            if self.reads_along(waiting.1) {
                 self.open_windows(cx, now, waiting, out);
             } else {
-                self.show_more(cx, now, waiting, out);
+                self.open_or_queue_windows(cx, now, waiting, out);
             }
         }
     }
 
     /// A session has lost its connection.
-    pub(super) fn close_eyes(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
+    pub(super) fn suspend_lists(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key).filter(|session| !session.bot) else { return };
         if let Some(rare) = &mut session.rare {
             rare.pending_lists.clear();
@@ -182,11 +189,11 @@ impl Home {
                 relay.suspend(key, &mut after);
             }
         }
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 
     /// A session has a connection again.
-    pub(super) fn open_eyes(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
+    pub(super) fn resume_lists(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get(key).filter(|session| !session.bot) else { return };
         let mut after = Effects::default();
         for guild in session.seats.iter().map(|seat| seat.guild).collect::<Vec<GuildId>>() {
@@ -194,44 +201,47 @@ impl Home {
                 relay.recheck(key, false, false, &mut self.sessions, &mut after);
             }
         }
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 
     /// Works out anew what some sessions see.
-    pub(in crate::shard) fn look_on(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
-        let Some(guild) = self.shown.blinded.pop_front() else { return };
+    pub(in crate::shard) fn recheck_lists(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
+        // Every subscription is up to date.
+        let Some(guild) = self.lists.stale.pop_front() else { return };
+        // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Effects::default();
         if relay.recheck_slice(&mut self.sessions, &mut after) {
-            self.shown.blind(guild);
+            self.lists.mark_stale(guild);
         }
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 
     /// The guild tells what has become of windows.
     pub(super) fn show_windows(&mut self, cx: &mut Context, now: Time, windows: &Arc<Windows>, out: &mut Outbox) {
+        // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&windows.guild) else { return };
         let room = match windows.to {
-            Addressee::Opener(..) => self.shown.held.has_room(&mut self.sessions),
+            Addressee::Opener(..) => self.lists.held.has_room(&mut self.sessions),
             Addressee::Block(_) | Addressee::Closer(..) => true,
         };
         let mut after = Effects::default();
-        let body = self.shown.body(windows);
+        let body = self.lists.body(windows);
         relay.update_windows(windows, &body, room, &mut self.sessions, &mut after);
         for key in &after.ready {
             if let Some(session) = self.sessions.get_mut(*key) {
-                self.shown.held.hold(*key, session);
+                self.lists.held.hold(*key, session);
             }
         }
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 
     /// Panics if something that must hold of what is shown does not.
-    pub(super) fn shown_invariants(&self) {
-        self.shown.held.invariants(&self.sessions);
-        let waiting: BTreeSet<(GuildId, Key)> = self.shown.waiting.iter().copied().collect();
-        assert_eq!(waiting.len(), self.shown.waiting.len(), "nobody waits twice");
-        assert_eq!(waiting, self.shown.queued);
+    pub(super) fn list_invariants(&self) {
+        self.lists.held.invariants(&self.sessions);
+        let waiting: BTreeSet<(GuildId, Key)> = self.lists.waiting.iter().copied().collect();
+        assert_eq!(waiting.len(), self.lists.waiting.len(), "nobody waits twice");
+        assert_eq!(waiting, self.lists.queued);
         for (_, session) in self.sessions.iter() {
             let hungry = session.rare.as_ref().is_some_and(|rare| !rare.pending_lists.is_empty());
             assert!(!hungry || session.connection.is_some(), "nobody waits to read without a connection");
@@ -248,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_window_that_many_open_is_one_text_and_counted_once() {
-        let mut shown = Shown::default();
+        let mut shown = ListWindows::default();
         let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 0 };
         let texts: Vec<bytes::Bytes> = (0..4).map(|_| vec![b'x'; 100].into()).collect();
         let windows = |text: usize, at| {

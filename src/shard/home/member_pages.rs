@@ -21,7 +21,7 @@ use crate::session::connection::Connection;
 use crate::session::member_requests::{Chunk, MembersWanted, RequestStep, Wanted};
 use crate::session::{Holds, Session};
 use crate::shard::context::Context;
-use crate::shard::home::memory_limit::Holding;
+use crate::shard::home::memory_limit::MemoryLimit;
 use crate::shard::home::{Home, Waiting};
 use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
@@ -36,12 +36,12 @@ pub(super) struct Pages {
     /// How many are being looked up.
     asked: usize,
     /// What of them is in memory.
-    pub(super) held: Holding,
+    pub(super) held: MemoryLimit,
 }
 
 impl Default for Pages {
     fn default() -> Pages {
-        let held = Holding::new(Holds::PAGES, limits::MEMBERS_BYTES_MAX);
+        let held = MemoryLimit::new(Holds::PAGES, limits::MEMBERS_BYTES_MAX);
         Pages { waiting: VecDeque::new(), asked: 0, held }
     }
 }
@@ -55,6 +55,7 @@ impl Home {
         mut request: MembersWanted,
         out: &mut Outbox,
     ) {
+        // The session has ended, or not begun: the command is dropped.
         let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get(key) else { return };
         if session.seat_in(request.guild).is_none() {
@@ -88,7 +89,7 @@ impl Home {
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
         if session.rare.get_or_insert_default().member_requests.push(request.clone()) {
-            self.go_on_listing(key, out);
+            self.continue_listing(key, out);
         } else {
             // It reads slower than it asks.
             refuse(session, now, &request, limits::MEMBERS_INTERVAL.as_secs_f64());
@@ -97,8 +98,8 @@ impl Home {
     }
 
     /// A session has taken what it was sent, or has asked for something: its next page may be due.
-    pub(super) fn go_on_listing(&mut self, key: Key, out: &mut Outbox) {
-        if !self.is_to_be_served(key) {
+    pub(super) fn continue_listing(&mut self, key: Key, out: &mut Outbox) {
+        if !self.reads_along(key) {
             return;
         }
         let Some(rare) = self.sessions.get_mut(key).and_then(|session| session.rare.as_mut()) else { return };
@@ -110,7 +111,7 @@ impl Home {
     }
 
     /// Whether the client reads, and has nearly read all that it was sent.
-    pub(super) fn is_to_be_served(&self, key: Key) -> bool {
+    pub(super) fn reads_along(&self, key: Key) -> bool {
         self.sessions.get(key).is_some_and(|session| {
             let connection = session.connection.and_then(|connection| self.connections.get(connection));
             connection.is_some_and(|connection| {
@@ -126,7 +127,7 @@ impl Home {
             && self.pages.held.has_room(&mut self.sessions)
         {
             let Some(key) = self.pages.waiting.pop_front() else { return };
-            let served = self.is_to_be_served(key);
+            let served = self.reads_along(key);
             let Some(session) = self.sessions.get_mut(key) else { continue };
             let seats = &session.seats;
             let Some(rare) = session.rare.as_mut() else { continue };

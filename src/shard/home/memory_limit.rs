@@ -14,7 +14,7 @@ use crate::session::{Holds, Session};
 
 /// What is held of one kind.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub(super) struct MemoryLimit {
     of: Holds,
     /// What is in memory.
     budget: ByteBudget,
@@ -26,9 +26,9 @@ pub(super) struct Holding {
     exhausted: bool,
 }
 
-impl Holding {
-    pub(super) fn new(of: Holds, bytes_max: u64) -> Holding {
-        Holding { of, budget: ByteBudget::default(), holders: VecDeque::new(), bytes_max, exhausted: false }
+impl MemoryLimit {
+    pub(super) fn new(of: Holds, bytes_max: u64) -> MemoryLimit {
+        MemoryLimit { of, budget: ByteBudget::default(), holders: VecDeque::new(), bytes_max, exhausted: false }
     }
 
     /// Other bounds than the usual, for the simulator.
@@ -83,6 +83,7 @@ impl Holding {
 
     fn visit(&mut self, sessions: &mut Slab<Session>, lets_go: bool) {
         let Some(key) = self.holders.pop_front() else { return };
+        // The session has ended, and what it held is freed.
         let Some(session) = sessions.get_mut(key) else { return };
         if lets_go {
             let sent = session.sent_s;

@@ -32,10 +32,10 @@ use crate::session::connection::Connection;
 use crate::session::{Session, Stage};
 use crate::shard::context::Context;
 use crate::shard::home::admission::{Admission, Pace};
-use crate::shard::home::flush::Flushing;
-use crate::shard::home::list_subscriptions::Shown;
+use crate::shard::home::flush::FlushQueues;
+use crate::shard::home::list_subscriptions::ListWindows;
 use crate::shard::home::member_pages::Pages;
-use crate::shard::home::sweep::Sweeping;
+use crate::shard::home::sweep::SweepCursors;
 use crate::shard::jobs::{Jobs, Side};
 use crate::store::{Found, Query, StoreError};
 
@@ -48,10 +48,10 @@ pub(super) struct Home {
     /// Users with revoked tokens, and from which Unix millisecond on tokens are good.
     revoked: IdMap<UserId, u64>,
     admission: Admission,
-    flushing: Flushing,
-    sweeping: Sweeping,
+    flush: FlushQueues,
+    sweep: SweepCursors,
     pages: Pages,
-    shown: Shown,
+    lists: ListWindows,
     /// Guilds in which something is unread, and when passive sessions are sent the marks.
     unread: VecDeque<(Time, GuildId)>,
     /// Sessions whose READY waits for their first guild, until the next tick.
@@ -79,10 +79,10 @@ impl Home {
             connections: Slab::default(),
             revoked: revoked.into_iter().collect(),
             admission: Admission::new(pace),
-            flushing: Flushing::default(),
-            sweeping: Sweeping::default(),
+            flush: FlushQueues::default(),
+            sweep: SweepCursors::default(),
             pages: Pages::default(),
-            shown: Shown::default(),
+            lists: ListWindows::default(),
             unread: VecDeque::new(),
             held: Vec::new(),
             jobs: Jobs::new(Side::Home),
@@ -171,6 +171,6 @@ impl Home {
             relay.invariants(&self.sessions);
         }
         self.page_invariants();
-        self.shown_invariants();
+        self.list_invariants();
     }
 }

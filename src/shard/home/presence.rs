@@ -27,6 +27,7 @@ impl Home {
         update: &PresenceUpdate,
         out: &mut Outbox,
     ) {
+        // The session has ended, or not begun: the command is dropped.
         let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         if !session.count_update(now) {
@@ -63,11 +64,12 @@ impl Home {
         self.members_found(cx, now, session, Ok(Some(*found)), Some(presences), out);
     }
 
-    /// Home: what presences have become, for whoever may know here.
+    /// What presences have become, for whoever may know here.
     pub(super) fn tell_presences(&mut self, cx: &mut Context, now: Time, presences: &Presences, out: &mut Outbox) {
+        // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&presences.guild) else { return };
         let mut after = Effects::default();
         relay.tell_presences(presences, &mut self.sessions, &mut after);
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 }

@@ -23,7 +23,7 @@ use crate::wire::intents::Intents;
 use crate::wire::model::arrival::Arrival;
 
 impl Home {
-    /// Home: the guild as it is, for one session; the relay is born with the first.
+    /// The guild as it is, for one session; the relay is born with the first.
     pub(super) fn seat(&mut self, cx: &mut Context, now: Time, snapshot: Snapshot, out: &mut Outbox) {
         let guild = snapshot.guild;
         if let Some(facts) = snapshot.facts {
@@ -47,7 +47,7 @@ impl Home {
             // The member may be removed and back before the guild hears of it, and the session be let in again.
             let (session, joined_ms) = (snapshot.session, Some(snapshot.member.member().joined_at_ms));
             out.post(cx.placement.owner(guild), ToGuild::Leave { guild, user, session, joined_ms });
-            self.let_go_if_empty(cx, guild, out);
+            self.unwatch_if_empty(cx, guild, out);
             return;
         };
         let session = self.sessions.get_mut(key).expect("found just now");
@@ -76,7 +76,7 @@ impl Home {
         }
         let mut after = Effects::default();
         relay.seat(key, &snapshot.member.member().roles, interest, first, &mut self.sessions, &mut after);
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
         if let Some(subscription) = asked {
             self.take_subscription(cx, now, key, guild, subscription, out);
         }
@@ -84,8 +84,9 @@ impl Home {
         self.list_session(key);
     }
 
-    /// Home: the guild does not know the member.
+    /// The guild does not know the member.
     pub(super) fn join_refused(&mut self, now: Time, guild: GuildId, id: SessionId, unavailable: bool) {
+        // The session has ended while it joined.
         let Some((key, session)) = self.session(id) else { return };
         if !session.came(guild) {
             return;
@@ -98,21 +99,22 @@ impl Home {
         self.list_session(key);
     }
 
-    /// Home: an event of a guild, for whoever may see it here.
+    /// An event of a guild, for whoever may see it here.
     pub(super) fn fan_out(&mut self, cx: &mut Context, now: Time, event: &Event, out: &mut Outbox) {
         let Some(guild) = event.guild() else { return }; // only guilds publish to relays
+        // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Effects::default();
         let lives = relay.publish(event, &mut self.sessions, &mut after);
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
         if lives {
-            self.let_go_if_empty(cx, guild, out);
+            self.unwatch_if_empty(cx, guild, out);
         } else {
             self.relays.remove(&guild);
         }
     }
 
-    /// Home: the guild sends no more events to this core.
+    /// The guild sends no more events to this core.
     pub(super) fn unwatched(&mut self, guild: GuildId) {
         if self.relays.get(&guild).is_some_and(|relay| relay.is_empty() && relay.leaving) {
             self.relays.remove(&guild);
@@ -120,7 +122,8 @@ impl Home {
     }
 
     /// Tells the guild when a relay has nobody left. It stays until the guild has said that nothing more comes.
-    pub(super) fn let_go_if_empty(&mut self, cx: &mut Context, guild: GuildId, out: &mut Outbox) {
+    pub(super) fn unwatch_if_empty(&mut self, cx: &mut Context, guild: GuildId, out: &mut Outbox) {
+        // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         if relay.is_empty() && !relay.leaving {
             relay.leaving = true;

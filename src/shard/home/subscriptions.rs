@@ -24,6 +24,7 @@ impl Home {
         subscription: Subscription,
         out: &mut Outbox,
     ) {
+        // The session has ended, or not begun: the command is dropped.
         let Some(key) = self.connections.get(connection).and_then(Connection::session) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
         // Bots get what their intents ask for.
@@ -38,7 +39,7 @@ impl Home {
         }
     }
 
-    /// Home: a seated session asks for this.
+    /// A seated session asks for this.
     pub(super) fn take_subscription(
         &mut self,
         cx: &mut Context,
@@ -48,7 +49,8 @@ impl Home {
         subscription: Subscription,
         out: &mut Outbox,
     ) {
-        let open = self.may_look(key);
+        let open = self.may_open_windows(key);
+        // The guild was deleted meanwhile.
         let Some(relay) = self.relays.get_mut(&guild) else { return };
         let mut after = Effects::default();
         let wanted = (subscription.typing, subscription.member_updates);
@@ -59,6 +61,6 @@ impl Home {
         if let Some(channels) = &subscription.channels {
             relay.subscribe_lists(key, channels, open, &mut self.sessions, &mut after);
         }
-        self.clear_up(cx, now, after, out);
+        self.apply_effects(cx, now, after, out);
     }
 }

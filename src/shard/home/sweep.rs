@@ -16,7 +16,7 @@ use crate::wire::close::CloseCode;
 
 /// How far the sweeps are.
 #[derive(Debug, Default)]
-pub(super) struct Sweeping {
+pub(super) struct SweepCursors {
     connections: u32,
     sessions: u32,
     journals: Vec<GuildId>,
@@ -26,19 +26,19 @@ impl Home {
     /// Time has passed. To be called about every [`limits::TICK`].
     pub(in crate::shard) fn tick(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         self.admission.review(now);
-        self.let_in(cx, now, out);
-        self.stop_holding();
+        self.admit_waiting(cx, now, out);
+        self.send_held();
         self.sweep_connections(cx, now, out);
         self.sweep_sessions(cx, now, out);
         self.sweep_journals(now);
         self.tell_unread(cx, now, out);
         self.pages.held.sweep(&mut self.sessions);
         self.ask_pages(out);
-        self.show_waiting(cx, now, out);
+        self.open_waiting_windows(cx, now, out);
     }
 
     /// A READY that still waits for a guild goes out alone.
-    fn stop_holding(&mut self) {
+    fn send_held(&mut self) {
         for key in std::mem::take(&mut self.held) {
             if self.sessions.get(key).is_some_and(|session| session.unsent() > 0) {
                 self.list_session(key);
@@ -48,7 +48,7 @@ impl Home {
 
     fn sweep_connections(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         let places = self.connections.places();
-        let (from, count) = slice(&mut self.sweeping.connections, places);
+        let (from, count) = slice(&mut self.sweep.connections, places);
         let zombies: Vec<Key> = self
             .connections
             .keys_in(from, count)
@@ -75,7 +75,7 @@ impl Home {
 
     fn sweep_sessions(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         let places = self.sessions.places();
-        let (from, count) = slice(&mut self.sweeping.sessions, places);
+        let (from, count) = slice(&mut self.sweep.sessions, places);
         let horizon = horizon(now);
         let keys: Vec<Key> = self.sessions.keys_in(from, count).collect();
         let mut over = Vec::new();
@@ -97,12 +97,12 @@ impl Home {
     }
 
     fn sweep_journals(&mut self, now: Time) {
-        if self.sweeping.journals.is_empty() {
-            self.sweeping.journals = self.relays.keys().copied().collect();
+        if self.sweep.journals.is_empty() {
+            self.sweep.journals = self.relays.keys().copied().collect();
         }
         let horizon = horizon(now);
         for _ in 0..limits::SWEEP_RELAYS {
-            let Some(guild) = self.sweeping.journals.pop() else { break };
+            let Some(guild) = self.sweep.journals.pop() else { break };
             if let Some(relay) = self.relays.get(&guild) {
                 for audience in relay.audiences() {
                     audience.journal.borrow_mut().trim(horizon);

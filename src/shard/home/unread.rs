@@ -13,10 +13,11 @@ impl Home {
     pub(super) fn tell_unread(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         while self.unread.front().is_some_and(|(due, _)| *due <= now) {
             let Some((_, guild)) = self.unread.pop_front() else { return };
+            // The guild was deleted, or its last session here has left it.
             let Some(relay) = self.relays.get_mut(&guild) else { continue };
             let mut after = Effects::default();
             relay.tell_unread(now, &mut after);
-            self.clear_up(cx, now, after, out);
+            self.apply_effects(cx, now, after, out);
         }
     }
 }

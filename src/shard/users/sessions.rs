@@ -51,7 +51,7 @@ impl Users {
         self.let_know(session, user, issued_ms, account.as_ref(), out);
     }
 
-    /// Owner: lets an attached session know who it is.
+    /// Lets an attached session know who it is.
     fn let_know(
         &mut self,
         session: SessionId,
@@ -76,6 +76,7 @@ impl Users {
     /// The store has answered about a user. Letters that came meanwhile are taken in the order in which they came, so a
     /// membership that was committed after the store was asked is not missed.
     pub(super) fn user_loaded(&mut self, user: UserId, result: Result<Option<Found>, StoreError>, out: &mut Outbox) {
+        // Never: a user is loaded once, and kept until then.
         let Some(slot @ UserSlot::Loading(_)) = self.users.get_mut(&user) else { return };
         match result {
             Ok(Some(Found::AccountWithGuilds(Some(found)))) => {
@@ -111,7 +112,9 @@ impl Users {
                 if let Err(error) = other {
                     tracing::error!(%user, %error, "a user could not be loaded");
                 }
-                let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else { return };
+                let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else {
+                    unreachable!("looked just now");
+                };
                 for early in *waiting {
                     if let Early::Attach { session, .. } = early {
                         out.post(session.home, ToHome::AttachRefused { session, bad_token });
