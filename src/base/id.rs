@@ -22,36 +22,36 @@ pub const EPOCH_MS: u64 = 1_420_070_400_000;
 pub mod kind {
     /// A guild.
     #[derive(Debug)]
-    pub enum Guild {}
+    pub enum GuildKind {}
     /// A channel.
     #[derive(Debug)]
-    pub enum Channel {}
+    pub enum ChannelKind {}
     /// A user account, of a person or a bot. A bot's application has the same id.
     #[derive(Debug)]
-    pub enum User {}
+    pub enum UserKind {}
     /// A role; the role that everybody has carries the guild's id.
     #[derive(Debug)]
-    pub enum Role {}
+    pub enum RoleKind {}
     /// A message.
     #[derive(Debug)]
-    pub enum Message {}
+    pub enum MessageKind {}
     /// A webhook.
     #[derive(Debug)]
-    pub enum Webhook {}
+    pub enum WebhookKind {}
 }
 
 /// Id of a guild.
-pub type GuildId = Id<kind::Guild>;
+pub type GuildId = Id<kind::GuildKind>;
 /// Id of a channel.
-pub type ChannelId = Id<kind::Channel>;
+pub type ChannelId = Id<kind::ChannelKind>;
 /// Id of a user.
-pub type UserId = Id<kind::User>;
+pub type UserId = Id<kind::UserKind>;
 /// Id of a role.
-pub type RoleId = Id<kind::Role>;
+pub type RoleId = Id<kind::RoleKind>;
 /// Id of a message.
-pub type MessageId = Id<kind::Message>;
+pub type MessageId = Id<kind::MessageKind>;
 /// Id of a webhook.
-pub type WebhookId = Id<kind::Webhook>;
+pub type WebhookId = Id<kind::WebhookKind>;
 
 /// A snowflake that names a `T`.
 pub struct Id<T>(u64, PhantomData<fn() -> T>);
@@ -177,8 +177,8 @@ impl<T> Serialize for Id<T> {
 }
 impl<'de, T> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Digits<T>(PhantomData<fn() -> T>);
-        impl<T> Visitor<'_> for Digits<T> {
+        struct SnowflakeDigits<T>(PhantomData<fn() -> T>);
+        impl<T> Visitor<'_> for SnowflakeDigits<T> {
             type Value = Id<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a snowflake as a decimal string")
@@ -193,7 +193,7 @@ impl<'de, T> Deserialize<'de> for Id<T> {
                 u64::try_from(raw).map(Id::new).map_err(|_| E::custom("not a snowflake"))
             }
         }
-        deserializer.deserialize_any(Digits(PhantomData))
+        deserializer.deserialize_any(SnowflakeDigits(PhantomData))
     }
 }
 
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn the_two_mints_never_meet() {
         let (mut inside, mut outside) = (Mint::inside(), Mint::outside());
-        let a: Vec<u64> = (0..4_096).map(|_| inside.mint::<kind::User>(EPOCH_MS + 5, 1).get()).collect();
-        assert!((0..4_096).all(|_| !a.contains(&outside.mint::<kind::User>(EPOCH_MS + 5, 1).get())));
+        let a: Vec<u64> = (0..4_096).map(|_| inside.mint::<kind::UserKind>(EPOCH_MS + 5, 1).get()).collect();
+        assert!((0..4_096).all(|_| !a.contains(&outside.mint::<kind::UserKind>(EPOCH_MS + 5, 1).get())));
     }
 
     #[test]

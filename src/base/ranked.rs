@@ -102,8 +102,8 @@ impl<K: Ord + Clone, const NODE: usize> Ranked<K, NODE> {
     }
 
     /// The keys from a place on, in order.
-    pub fn from(&self, rank: usize) -> Walk<'_, K> {
-        let mut walk = Walk { forks: SmallVec::new(), keys: [].iter() };
+    pub fn from(&self, rank: usize) -> RankedWalk<'_, K> {
+        let mut walk = RankedWalk { forks: SmallVec::new(), keys: [].iter() };
         let (mut node, mut left) = (&self.root, rank);
         loop {
             match node {
@@ -346,13 +346,13 @@ impl<K: Ord + Clone> Fork<K> {
 
 /// Keys from a place on.
 #[derive(Debug, Clone)]
-pub struct Walk<'a, K> {
+pub struct RankedWalk<'a, K> {
     /// What is still to come of each fork above.
     forks: SmallVec<[std::slice::Iter<'a, Node<K>>; 6]>,
     keys: std::slice::Iter<'a, K>,
 }
 
-impl<'a, K> Iterator for Walk<'a, K> {
+impl<'a, K> Iterator for RankedWalk<'a, K> {
     type Item = &'a K;
 
     fn next(&mut self) -> Option<&'a K> {

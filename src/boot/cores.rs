@@ -64,15 +64,15 @@ pub struct CoresPlan<'a> {
 }
 
 /// The running cores.
-pub struct Cores {
+pub struct CoreSet {
     /// Where each core takes its commands, by number.
     pub commands: Vec<Sender<CoreCommand>>,
     executors: Vec<ExecutorJoinHandle<Metrics>>,
 }
 
-impl Cores {
+impl CoreSet {
     /// Starts all cores and waits until they serve.
-    pub fn start(plan: CoresPlan<'_>) -> Result<Cores, Fatal> {
+    pub fn start(plan: CoresPlan<'_>) -> Result<CoreSet, Fatal> {
         let (count, private_tables) = (plan.config.cores, plan.laid == Laid::Private);
         let no_lanes = |error: io::Error| Fatal(format!("no descriptors for the lanes: {error}"));
         let lanes = mesh::connect(count).map_err(no_lanes)?;
@@ -80,7 +80,7 @@ impl Cores {
         let split = private_tables.then(|| Arc::new(Split::new(own_descriptors(&lanes, &passings, &plan.listeners))));
         let (ready, readiness) = flume::bounded(count);
         let parts = parts(plan, lanes, passings, split.as_ref(), &ready)?;
-        let mut cores = Cores { commands: Vec::with_capacity(count), executors: Vec::with_capacity(count) };
+        let mut cores = CoreSet { commands: Vec::with_capacity(count), executors: Vec::with_capacity(count) };
         for (parts, sender) in parts {
             cores.commands.push(sender);
             cores.executors.push(spawn(parts, count)?);

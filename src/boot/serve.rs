@@ -14,7 +14,7 @@ use crate::base::fatal::Fatal;
 use crate::base::id::UserId;
 use crate::base::metrics::Metrics;
 use crate::boot::config::{Config, LogFormat, ServeArgs};
-use crate::boot::cores::{Cores, CoresPlan};
+use crate::boot::cores::{CoreSet, CoresPlan};
 use crate::boot::signals::{self, Signal};
 use crate::boot::tables::Room;
 use crate::boot::{listener, preflight};
@@ -45,7 +45,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
     let signer = Signer::new(service.secret());
     let (recording, recorders) = begin_recording(&config)?;
     let room = Room::new(laid);
-    let cores = Cores::start(CoresPlan {
+    let cores = CoreSet::start(CoresPlan {
         config: &config,
         laid,
         room: room.clone(),
@@ -89,7 +89,7 @@ pub fn serve(args: ServeArgs) -> Result<(), Fatal> {
 }
 
 /// Writes histograms on demand until the process has to end. Returns the signal that ends it.
-fn await_stop(signals: &Receiver<Signal>, cores: &Cores, folder: &mut Folder, started: Time) -> Signal {
+fn await_stop(signals: &Receiver<Signal>, cores: &CoreSet, folder: &mut Folder, started: Time) -> Signal {
     for signal in signals.iter() {
         match signal {
             Signal::Dump => say_where(folder.snapshot(&dump(started, &cores.measure()))),

@@ -80,7 +80,7 @@ pub enum Deed {
         /// In which guild.
         guild: GuildId,
         /// The channel.
-        place: Place,
+        place: ChannelPlace,
         /// Of so many members it was counted who may view it.
         counted: u32,
     },
@@ -134,12 +134,12 @@ pub struct Declaration {
     /// Of so many members it was counted who may view what.
     pub counted: u32,
     /// Its channels, without categories, by id.
-    pub channels: Vec<Place>,
+    pub channels: Vec<ChannelPlace>,
 }
 
 /// A channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ChannelPlace {
     /// Which.
     pub channel: ChannelId,
     /// Whether one talks in it.

@@ -47,7 +47,7 @@ pub struct MembersWanted {
 
 /// A request, and how far it is answered.
 #[derive(Debug)]
-pub struct MemberRequest {
+pub struct PendingMemberRequest {
     request: MembersWanted,
     /// Chunks sent.
     index: u64,
@@ -80,7 +80,7 @@ pub enum RequestStep {
 #[derive(Debug, Default)]
 pub struct MemberRequests {
     /// The first is being answered.
-    queue: VecDeque<MemberRequest>,
+    queue: VecDeque<PendingMemberRequest>,
     /// How far that is.
     pub step: RequestStep,
 }
@@ -96,12 +96,12 @@ impl MemberRequests {
             users.sort_unstable();
             users.dedup();
         }
-        self.queue.push_back(MemberRequest { request, index: 0, after: UserId::new(0) });
+        self.queue.push_back(PendingMemberRequest { request, index: 0, after: UserId::new(0) });
         true
     }
 
     /// The request being answered.
-    pub fn first(&mut self) -> Option<&mut MemberRequest> {
+    pub fn first(&mut self) -> Option<&mut PendingMemberRequest> {
         self.queue.front_mut()
     }
 
@@ -121,7 +121,7 @@ impl MemberRequests {
     }
 }
 
-impl MemberRequest {
+impl PendingMemberRequest {
     /// Of which guild.
     pub fn guild(&self) -> GuildId {
         self.request.guild

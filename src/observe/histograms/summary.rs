@@ -29,9 +29,9 @@ struct Summary<'a> {
 /// What one core measured, or all together.
 #[derive(Serialize)]
 struct Part {
-    metrics: Named<Latency>,
-    routes: Named<Latency>,
-    counters: Named<u64>,
+    metrics: NamedHistogram<Latency>,
+    routes: NamedHistogram<Latency>,
+    counters: NamedHistogram<u64>,
 }
 
 #[derive(Serialize)]
@@ -47,9 +47,9 @@ struct Latency {
 }
 
 /// A JSON object whose members keep their order.
-struct Named<T>(Vec<(&'static str, T)>);
+struct NamedHistogram<T>(Vec<(&'static str, T)>);
 
-impl<T: Serialize> Serialize for Named<T> {
+impl<T: Serialize> Serialize for NamedHistogram<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -74,9 +74,13 @@ pub(super) fn json(dump: &Dump<'_>, merged: &Metrics) -> io::Result<Vec<u8>> {
 
 fn part(metrics: &Metrics) -> Part {
     Part {
-        metrics: Named(Metric::ALL.iter().map(|metric| (metric.name(), latency(metrics.histogram(*metric)))).collect()),
-        routes: Named(metrics.routes().map(|(route, histogram)| (route, latency(histogram))).collect()),
-        counters: Named(Counter::ALL.iter().map(|counter| (counter.name(), metrics.counter(*counter))).collect()),
+        metrics: NamedHistogram(
+            Metric::ALL.iter().map(|metric| (metric.name(), latency(metrics.histogram(*metric)))).collect(),
+        ),
+        routes: NamedHistogram(metrics.routes().map(|(route, histogram)| (route, latency(histogram))).collect()),
+        counters: NamedHistogram(
+            Counter::ALL.iter().map(|counter| (counter.name(), metrics.counter(*counter))).collect(),
+        ),
     }
 }
 

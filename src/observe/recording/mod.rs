@@ -277,7 +277,7 @@ impl RecorderThread {
 mod tests {
     use super::*;
     use crate::base::id::{ChannelId, GuildId, UserId};
-    use crate::mail::note::{Declaration, Place};
+    use crate::mail::note::{ChannelPlace, Declaration};
     use crate::store::scratch::Scratch;
     use serde_json::Value;
 
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn guild(at: Time) -> Note {
-        let channels = vec![Place { channel: CHANNEL, voice: false, viewers: None }];
+        let channels = vec![ChannelPlace { channel: CHANNEL, voice: false, viewers: None }];
         let guild = GuildId::new(7);
         let declaration = Declaration { guild, members: 1, online: 0, roles: 0, counted: 0, channels };
         Note { at, deed: Deed::Guild(Box::new(declaration)) }

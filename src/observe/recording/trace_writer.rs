@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, MessageId, UserId};
 use crate::limits;
-use crate::mail::note::{Declaration, Deed, Note, Place};
+use crate::mail::note::{ChannelPlace, Declaration, Deed, Note};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -31,7 +31,7 @@ pub struct TraceWriter {
     /// By the guild's number.
     tallies: Vec<Tally>,
     channels: HashMap<ChannelId, Spot>,
-    people: HashMap<(u32, UserId), SmallVec<[Seat; 1]>>,
+    people: HashMap<(u32, UserId), SmallVec<[TraceSeat; 1]>>,
     /// Where each user was met first.
     firsts: HashMap<UserId, (u32, u32)>,
     seats: usize,
@@ -54,7 +54,7 @@ struct Spot {
 
 /// One of the people: a member, or one of its sessions if it has several at once.
 #[derive(Debug, Clone, Copy)]
-struct Seat {
+struct TraceSeat {
     who: u32,
     /// The secret part of its id.
     session: Option<u64>,
@@ -107,7 +107,7 @@ enum Action {
         sessions: u64,
         present: u64,
         roles: u32,
-        channels: Vec<Channel>,
+        channels: Vec<TracedChannel>,
     },
     Message {
         guild: u32,
@@ -144,7 +144,7 @@ enum Action {
     ChannelCreate {
         guild: u32,
         #[serde(flatten)]
-        channel: Channel,
+        channel: TracedChannel,
     },
     ChannelDelete {
         guild: u32,
@@ -166,22 +166,22 @@ enum Action {
         guild: u32,
         who: u32,
     },
-    Lost {
+    Unwritable {
         lines: u64,
     },
 }
 
 #[derive(Serialize)]
-struct Channel {
+struct TracedChannel {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     share: Option<f64>,
 }
 
-impl Channel {
-    fn of(place: &Place, counted: u32) -> Channel {
+impl TracedChannel {
+    fn of(place: &ChannelPlace, counted: u32) -> TracedChannel {
         let share = |viewers: u32| (f64::from(viewers) / f64::from(counted.max(1)) * 10_000.0).round() / 10_000.0;
-        Channel { kind: if place.voice { "voice" } else { "text" }, share: place.viewers.map(share) }
+        TracedChannel { kind: if place.voice { "voice" } else { "text" }, share: place.viewers.map(share) }
     }
 }
 
@@ -222,7 +222,7 @@ impl TraceWriter {
                 self.put(action, to);
             }
             Ok(None) => {}
-            Err(Lost) => self.lost += 1,
+            Err(Unwritable) => self.lost += 1,
         }
     }
 
@@ -239,7 +239,7 @@ impl TraceWriter {
     fn say_lost(&mut self, to: &mut Vec<u8>) {
         let lines = std::mem::take(&mut self.lost);
         if lines > 0 {
-            self.put(Action::Lost { lines }, to);
+            self.put(Action::Unwritable { lines }, to);
         }
     }
 
@@ -250,7 +250,7 @@ impl TraceWriter {
     }
 
     /// What a deed is in numbers; `None` for what is not in a trace.
-    fn action(&mut self, deed: &Deed) -> Result<Option<Action>, Lost> {
+    fn action(&mut self, deed: &Deed) -> Result<Option<Action>, Unwritable> {
         Ok(Some(match deed {
             Deed::Guild(declaration) => return Ok(self.declare(declaration)),
             Deed::Message { channel, message, who, size } => {
@@ -289,7 +289,7 @@ impl TraceWriter {
                     return Ok(None);
                 }
                 self.add_channel(guild, place.channel);
-                Action::ChannelCreate { guild, channel: Channel::of(place, *counted) }
+                Action::ChannelCreate { guild, channel: TracedChannel::of(place, *counted) }
             }
             Deed::ChannelDelete { channel } => match self.channels.remove(channel) {
                 Some(Spot { guild, channel }) => Action::ChannelDelete { guild, channel },
@@ -339,7 +339,7 @@ impl TraceWriter {
             sessions: declaration.online,
             present: declaration.online,
             roles: declaration.roles,
-            channels: declaration.channels.iter().map(|place| Channel::of(place, declaration.counted)).collect(),
+            channels: declaration.channels.iter().map(|place| TracedChannel::of(place, declaration.counted)).collect(),
         })
     }
 
@@ -349,16 +349,16 @@ impl TraceWriter {
         tally.channels += 1;
     }
 
-    fn guild(&self, guild: GuildId) -> Result<u32, Lost> {
-        self.guilds.get(&guild).copied().ok_or(Lost)
+    fn guild(&self, guild: GuildId) -> Result<u32, Unwritable> {
+        self.guilds.get(&guild).copied().ok_or(Unwritable)
     }
 
-    fn spot(&self, channel: ChannelId) -> Result<Spot, Lost> {
-        self.channels.get(&channel).copied().ok_or(Lost)
+    fn spot(&self, channel: ChannelId) -> Result<Spot, Unwritable> {
+        self.channels.get(&channel).copied().ok_or(Unwritable)
     }
 
     /// The number of a member.
-    fn who(&mut self, guild: u32, user: UserId) -> Result<u32, Lost> {
+    fn who(&mut self, guild: u32, user: UserId) -> Result<u32, Unwritable> {
         match self.people.get(&(guild, user)).and_then(|seats| seats.first()) {
             Some(seat) => Ok(seat.who),
             None => self.add_seat(guild, user, None),
@@ -367,7 +367,7 @@ impl TraceWriter {
 
     /// The number of a member's session: a place of the member's that has none, or a new one. `None` if it sits
     /// already.
-    fn sit(&mut self, guild: u32, user: UserId, session: u64) -> Result<Option<u32>, Lost> {
+    fn sit(&mut self, guild: u32, user: UserId, session: u64) -> Result<Option<u32>, Unwritable> {
         if let Some(seats) = self.people.get_mut(&(guild, user)) {
             if seats.iter().any(|seat| seat.session == Some(session)) {
                 return Ok(None);
@@ -380,26 +380,26 @@ impl TraceWriter {
         self.add_seat(guild, user, Some(session)).map(Some)
     }
 
-    fn seat(&mut self, guild: u32, user: UserId, session: u64) -> Option<&mut Seat> {
+    fn seat(&mut self, guild: u32, user: UserId, session: u64) -> Option<&mut TraceSeat> {
         self.people.get_mut(&(guild, user))?.iter_mut().find(|seat| seat.session == Some(session))
     }
 
-    fn add_seat(&mut self, guild: u32, user: UserId, session: Option<u64>) -> Result<u32, Lost> {
+    fn add_seat(&mut self, guild: u32, user: UserId, session: Option<u64>) -> Result<u32, Unwritable> {
         if self.seats >= limits::RECORD_PEOPLE_MAX {
-            return Err(Lost);
+            return Err(Unwritable);
         }
         self.seats += 1;
         let tally = &mut self.tallies[guild as usize];
         let who = tally.people;
         tally.people += 1;
-        self.people.entry((guild, user)).or_default().push(Seat { who, session });
+        self.people.entry((guild, user)).or_default().push(TraceSeat { who, session });
         self.firsts.entry(user).or_insert((guild, who));
         Ok(who)
     }
 }
 
 /// A note that cannot be written: what it is about is not known, or there is no room to know it.
-struct Lost;
+struct Unwritable;
 
 #[cfg(test)]
 mod tests {
@@ -432,8 +432,11 @@ mod tests {
         }
 
         fn declare(&mut self, guild: GuildId, channels: &[(ChannelId, Option<u32>)]) {
-            let channels =
-                channels.iter().map(|(channel, viewers)| Place { channel: *channel, voice: false, viewers: *viewers });
+            let channels = channels.iter().map(|(channel, viewers)| ChannelPlace {
+                channel: *channel,
+                voice: false,
+                viewers: *viewers,
+            });
             let (members, online, roles, counted) = (10, 0, 2, 3);
             let channels = channels.collect();
             self.note(0, Deed::Guild(Box::new(Declaration { guild, members, online, roles, counted, channels })));
@@ -468,7 +471,7 @@ mod tests {
         desk.note(5, Deed::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
         desk.note(6, Deed::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
         desk.note(7, Deed::Edit { message: MessageId::new(5), size: 9 });
-        let new = Place { channel: ChannelId::new(9), voice: true, viewers: None };
+        let new = ChannelPlace { channel: ChannelId::new(9), voice: true, viewers: None };
         desk.note(8, Deed::ChannelCreate { guild: GUILD, place: new, counted: 3 });
         desk.note(9, Deed::ChannelDelete { channel: ChannelId::new(9) });
         let said = desk.said();

@@ -12,7 +12,7 @@ use crate::guild::plan::Plan;
 use crate::limits;
 use crate::mail::ask::Actor;
 use crate::mail::event::{Change, Scope};
-use crate::mail::note::{Declaration, Deed, Note, Place};
+use crate::mail::note::{ChannelPlace, Declaration, Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::model::channel::Channel;
@@ -139,10 +139,10 @@ fn counted(guild: &Guild) -> impl Iterator<Item = Member> {
     guild.known_members().take(limits::RECORD_COUNTED)
 }
 
-fn place(guild: &Guild, channel: &Arc<Channel>) -> Place {
+fn place(guild: &Guild, channel: &Arc<Channel>) -> ChannelPlace {
     let viewers = || counted(guild).filter(|member| views(guild, member, channel)).count() as u32;
     let viewers = is_hidden(guild, channel).then(viewers);
-    Place { channel: channel.id, voice: channel.kind.has_voice(), viewers }
+    ChannelPlace { channel: channel.id, voice: channel.kind.has_voice(), viewers }
 }
 
 /// Whether somebody without any role cannot view the channel.
