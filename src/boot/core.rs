@@ -20,7 +20,7 @@ use crate::boot::entrance::Entrance;
 use crate::boot::listener::Listener;
 use crate::boot::signals::Signal;
 use crate::boot::tables::{Room, Split};
-use crate::boot::turn::{Posted, Turns};
+use crate::boot::turn::{LaneMail, Turns};
 use crate::desk::Desk;
 use crate::desk::settings::Settings;
 use crate::gateway::door::Door;
@@ -64,7 +64,7 @@ pub struct CoreParts {
     /// The folder for files of requests under way.
     pub spool: PathBuf,
     /// The lanes' ends.
-    pub lanes: LaneEnds<Posted>,
+    pub lanes: LaneEnds<LaneMail>,
     /// Passes sockets to other cores.
     pub fd_passing: FdPassing,
     /// The listener.

@@ -23,7 +23,7 @@ use crate::boot::config::Config;
 use crate::boot::core::{self, CoreParts, PanicGuard};
 use crate::boot::signals::Signal;
 use crate::boot::tables::{Laid, Room, Split};
-use crate::boot::turn::Posted;
+use crate::boot::turn::LaneMail;
 use crate::guild::list::ListSettings;
 use crate::limits;
 use crate::mail::placement::Placement;
@@ -138,7 +138,7 @@ impl CoreSet {
 
 /// The descriptors that only one core may have, by core: its listener, and its ends of sockets that it alone reads.
 fn own_descriptors(
-    lanes: &[LaneEnds<Posted>],
+    lanes: &[LaneEnds<LaneMail>],
     passings: &[FdPassing],
     listeners: &[Socket],
 ) -> Vec<Vec<std::os::fd::RawFd>> {
@@ -152,7 +152,7 @@ fn own_descriptors(
 /// What each core is started with, and where it takes its commands.
 fn parts(
     plan: CoresPlan<'_>,
-    lanes: Vec<LaneEnds<Posted>>,
+    lanes: Vec<LaneEnds<LaneMail>>,
     passings: Vec<FdPassing>,
     split: Option<&Arc<Split>>,
     ready: &Sender<io::Result<()>>,

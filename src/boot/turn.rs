@@ -1,54 +1,66 @@
-//! Turns: letters in, letters out, a slice flushed, again.
+//! The executor's part of a turn: when to run one, when to wait, and what a turn's host is on a real core.
 //!
 //! Lives on: each core, as the one task that moves its shard.
-//! A turn is bounded ([`limits::TURN_LETTERS`], [`limits::FLUSH_SLICE`]); between two of them the core's other tasks
-//! run.
+//! The turn itself is [`shard::turn`](crate::shard::turn), which the simulator runs too. Between two turns the core's other tasks run.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures_lite::io::AsyncReadExt;
 
 use crate::base::clock::{self, Time};
 use crate::base::metrics::{Counter, Metric};
+use crate::base::slab::Key;
 use crate::desk::Desk;
 use crate::gateway::conversation::Conversation;
 use crate::gateway::door::Door;
 use crate::gateway::writer::SocketWriter;
 use crate::limits;
-use crate::mail::letter::Letter;
+use crate::mail::ask::{Answer, Ticket};
+use crate::mail::local::HandOver;
+use crate::mail::mailbox::{Mail, MailboxItem};
 use crate::mail::note::Note;
-use crate::mail::outbox::StoreJob;
+use crate::mail::outbox::Outbox;
+use crate::mail::site::Site;
 use crate::mesh::reactor::Rounds;
 use crate::mesh::wakeup::Wakeup;
 use crate::mesh::{IncomingLanes, LaneEnds, Lanes};
 use crate::observe::recording::Recorder;
-use crate::store::service::Job;
+use crate::shard::Shard;
+use crate::shard::turn::{Posted, Turn, TurnBudget, TurnHost};
+use crate::store::service::{Job, Work};
+use crate::store::{Found, StoreError};
 
-/// A letter on a lane, with the moment of its posting.
+const BUDGET: TurnBudget =
+    TurnBudget { letters: limits::TURN_LETTERS, sockets: limits::FLUSH_SLICE, finished: limits::FINISHED_SLICE };
+
+/// Mail on a lane, with the moment of its posting.
 #[derive(Debug)]
-pub struct Posted {
+pub struct LaneMail {
     /// When.
     pub at: Time,
     /// What.
-    pub letter: Letter,
+    pub mail: Mail,
 }
 
 /// Moves a core's shard.
 pub struct Turns {
+    turn: Turn,
+    host: CoreHost,
+    wakeup: Wakeup,
+    stop: Rc<Cell<bool>>,
+}
+
+/// What a turn needs of its core.
+struct CoreHost {
     desk: Desk,
     door: Door,
     /// The sockets of the door.
     writer: SocketWriter<Conversation>,
-    lanes: Lanes<Posted>,
-    inbox: IncomingLanes<Posted>,
-    wakeup: Wakeup,
-    /// Jobs that the store's queue had no room for.
-    jobs: VecDeque<StoreJob>,
+    lanes: Lanes<LaneMail>,
+    inbox: IncomingLanes<LaneMail>,
     /// While the shard records.
     recorder: Option<Recorder>,
-    stop: Rc<Cell<bool>>,
 }
 
 impl Turns {
@@ -57,159 +69,121 @@ impl Turns {
         desk: Desk,
         door: Door,
         writer: SocketWriter<Conversation>,
-        ends: LaneEnds<Posted>,
+        ends: LaneEnds<LaneMail>,
         recorder: Option<Recorder>,
         stop: Rc<Cell<bool>>,
     ) -> Turns {
         desk.shard().record(recorder.is_some());
         let LaneEnds { lanes, inbox, mut wakeup } = ends;
         glommio::spawn_local(listen(wakeup.listen(), desk.clone())).detach();
-        Turns { desk, door, writer, lanes, inbox, wakeup, jobs: VecDeque::new(), recorder, stop }
+        Turns { turn: Turn::default(), host: CoreHost { desk, door, writer, lanes, inbox, recorder }, wakeup, stop }
     }
 
-    /// Moves until told to stop.
+    /// Runs turns until `stop` is set.
     pub async fn run(mut self) {
         let mut rounds = Rounds::default();
         while !self.stop.get() {
-            while self.turn() && !self.stop.get() {
+            while self.turn.run(&mut self.host, BUDGET) && !self.stop.get() {
                 rounds.round().await;
             }
             self.wakeup.park();
-            if self.inbox.is_empty() && !self.lanes.can_go_on() {
-                self.desk.turn_requested().await;
+            if self.host.inbox.is_empty() && !self.host.lanes.can_go_on() {
+                self.host.desk.turn_requested().await;
             }
             self.wakeup.unpark();
         }
-        let out = self.desk.take_outbox();
-        self.record(out.notes);
-    }
-
-    /// One turn. Says whether there is more to do at once.
-    fn turn(&mut self) -> bool {
-        let began = clock::now();
-        self.receive();
-        let mut room = limits::TURN_LETTERS;
-        loop {
-            let taken = self.work(began, room);
-            self.send();
-            room -= taken;
-            // What it has written to itself belongs to the same turn: what comes of it goes out with the same write.
-            if room == 0 || self.desk.letters() == 0 {
-                break;
-            }
+        let records = self.host.with(|_, out| std::mem::take(&mut out.notes));
+        if !records.is_empty() {
+            self.host.record(records);
         }
-        // Once: what lists tell this core's own sessions are letters to itself.
-        if self.desk.shard().has_to_settle() {
-            self.desk.with(|shard, out| shard.attend_lists(began, out));
-            self.send();
-        }
-        let more = self.flush();
-        let took = clock::now().since(began);
-        self.desk.shard().metrics().record(Metric::TurnLength, took);
-        more || self.desk.letters() > 0 || !self.inbox.is_empty() || self.desk.shard().has_to_settle()
-    }
-
-    fn receive(&mut self) {
-        self.lanes.pump();
-        let desk = &self.desk;
-        // While letters to itself fill a turn, others wait in their lanes.
-        let room = limits::TURN_LETTERS.saturating_sub(desk.letters());
-        self.inbox.take(room, |Posted { at, letter }| {
-            // Not the turn's beginning: it may lie before the posting.
-            desk.shard().metrics().record(Metric::LaneHop, clock::now().since(at));
-            desk.deliver(at, letter);
-        });
-    }
-
-    /// Takes up to `room` letters out of the mailbox. Says how many there were.
-    fn work(&mut self, now: Time, room: usize) -> usize {
-        let mut taken = 0;
-        while taken < room
-            && let Some((_, letter)) = self.desk.next_letter()
-        {
-            self.desk.with(|shard, out| shard.receive(now, letter, out));
-            taken += 1;
-        }
-        if self.desk.shard().has_to_settle() {
-            self.desk.with(|shard, out| shard.settle(now, out));
-        }
-        taken
-    }
-
-    /// Sends what was left in the outbox, by letters received or by the doors.
-    fn send(&mut self) {
-        let out = self.desk.take_outbox();
-        let now = clock::now();
-        let (mut sent, mut full) = (0, 0);
-        for (to, letter) in out.letters {
-            if to == self.desk.me() {
-                self.desk.deliver(now, letter);
-            } else {
-                sent += 1;
-                let lane = self.desk.placement().local_core(to).expect("today all sites are of this node");
-                full += u64::from(self.lanes.send(lane, Posted { at: now, letter }));
-            }
-        }
-        if sent > 0 {
-            let mut shard = self.desk.shard();
-            shard.metrics().count(Counter::LettersSent, sent);
-            shard.metrics().count(Counter::LanesFull, full);
-        }
-        self.jobs.extend(out.jobs);
-        while let Some(StoreJob { id, work }) = self.jobs.pop_front() {
-            if let Err(job) = self.desk.store().try_submit(Job { core: self.desk.me().core.into(), id, work }) {
-                // The store's answers request a turn, so the rest is tried again when there is room.
-                self.jobs.push_front(StoreJob { id: job.id, work: job.work });
-                break;
-            }
-        }
-        for (ticket, answer) in out.answers {
-            self.desk.answered(ticket, answer);
-        }
-        for (ticket, finding) in out.findings {
-            self.desk.found(ticket, finding);
-        }
-        self.record(out.notes);
-        for hand_over in out.arrivals {
-            let Some(socket) = self.door.fd_passing().receive(hand_over.socket) else {
-                // The descriptor table is full. The client finds its connection closed, and its session waits for it.
-                self.desk.shard().metrics().count(Counter::HandOversLost, 1);
-                continue;
-            };
-            self.door.adopt(socket, hand_over);
-        }
-    }
-
-    fn record(&mut self, notes: Vec<Note>) {
-        if let Some(recorder) = &mut self.recorder
-            && !notes.is_empty()
-            && !recorder.take(notes)
-        {
-            // The recorder has ended.
-            self.recorder = None;
-            self.desk.shard().record(false);
-        }
-    }
-
-    fn flush(&mut self) -> bool {
-        let more = self.desk.flush(clock::now(), &mut self.writer, limits::FLUSH_SLICE);
-        let finished = {
-            let mut shard = self.desk.shard();
-            // A socket that was full becomes ready by itself when it can take more.
-            drop(shard.take_blocked());
-            shard.take_finished(limits::FINISHED_SLICE)
-        };
-        let more = more || finished.len() == limits::FINISHED_SLICE;
-        for key in finished {
-            self.door.finish(key);
-        }
-        // A tick is a turn, so no socket lingers much longer than it may.
-        let lingering = self.door.table.expire(clock::now());
-        more || lingering
     }
 }
 
-/// Asks for a turn whenever another core wakes this one.
+impl TurnHost for CoreHost {
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    fn with<R>(&mut self, act: impl FnOnce(&mut Shard, &mut Outbox) -> R) -> R {
+        self.desk.in_turn(act)
+    }
+
+    fn collect(&mut self, most: usize) {
+        self.lanes.pump();
+        let desk = &self.desk;
+        self.inbox.take(most, |LaneMail { at, mail }| {
+            // Not the turn's beginning: it may lie before the posting.
+            desk.shard().metrics().record(Metric::LaneHop, clock::now().since(at));
+            desk.deliver(mail.into());
+        });
+    }
+
+    fn has_more_to_collect(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    fn mailbox_len(&self) -> usize {
+        self.desk.mailbox_len()
+    }
+
+    fn next_item(&mut self) -> Option<MailboxItem> {
+        self.desk.next_item()
+    }
+
+    fn post(&mut self, to: Site, mail: Mail) -> Posted {
+        if to == self.desk.me() {
+            self.desk.deliver(mail.into());
+            return Posted::Here;
+        }
+        // The one place where a site becomes a lane. Mail to another node would leave here, over a link.
+        let lane = self.desk.placement().local_core(to).expect("today all sites are of this node");
+        Posted::Away { lane_full: self.lanes.send(lane, LaneMail { at: clock::now(), mail }) }
+    }
+
+    fn submit(&mut self, id: u64, work: Work) -> Result<(), (u64, Work)> {
+        let job = Job { core: self.desk.me().core.into(), id, work };
+        self.desk.store().try_submit(job).map_err(|job| (job.id, job.work))
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.desk.answered(ticket, answer);
+    }
+
+    fn found(&mut self, ticket: Ticket, finding: Result<Found, StoreError>) {
+        self.desk.found(ticket, finding);
+    }
+
+    fn record(&mut self, records: Vec<Note>) -> bool {
+        let writes = self.recorder.as_mut().is_none_or(|recorder| recorder.take(records));
+        if !writes {
+            self.recorder = None;
+        }
+        writes
+    }
+
+    fn adopt(&mut self, hand_over: HandOver) {
+        let Some(socket) = self.door.fd_passing().receive(hand_over.socket) else {
+            // The descriptor table is full. The client finds its connection closed, and its session waits for it.
+            return self.desk.shard().metrics().count(Counter::HandOversLost, 1);
+        };
+        self.door.adopt(socket, hand_over);
+    }
+
+    fn flush(&mut self, budget: usize) -> bool {
+        let writer = &mut self.writer;
+        self.desk.in_turn(|shard, out| shard.flush(clock::now(), writer, budget, out))
+    }
+
+    fn finish(&mut self, key: Key) {
+        self.door.finish(key);
+    }
+
+    fn expire(&mut self) -> bool {
+        self.door.table.expire(clock::now())
+    }
+}
+
+/// Requests a turn whenever another core wakes this one.
 async fn listen(mut wakeups: glommio::net::UnixStream, desk: Desk) {
     let mut bytes = [0; 64];
     while let Ok(1..) = wakeups.read(&mut bytes).await {

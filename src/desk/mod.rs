@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::base::clock::{self, Time};
+use crate::base::clock;
 use crate::base::id::{ChannelId, UserId};
 use crate::base::idmap::IdMap;
 use crate::base::metrics::Counter;
@@ -23,14 +23,13 @@ use crate::base::slab::Key;
 use crate::desk::settings::Settings;
 use crate::limits;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
-use crate::mail::letter::Letter;
 use crate::mail::local::Local;
+use crate::mail::mailbox::MailboxItem;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::{Placement, VirtualShard};
 use crate::mail::site::Site;
 use crate::session::connection::Connection;
 use crate::shard::Shard;
-use crate::shard::home::flush::Sockets;
 use crate::store::password::Password;
 use crate::store::service::{Job, Outcome, PasswordWork, StoreEnd, Work};
 use crate::store::token::Signer;
@@ -50,7 +49,7 @@ struct DeskState {
     store: StoreEnd,
     shard: RefCell<Shard>,
     outbox: RefCell<Outbox>,
-    mailbox: RefCell<VecDeque<(Time, Letter)>>,
+    mailbox: RefCell<VecDeque<MailboxItem>>,
     callers: RefCell<IdMap<u64, CallerState>>,
     next_ticket: Cell<u64>,
     turn_waker: RefCell<Option<Waker>>,
@@ -133,13 +132,9 @@ impl Desk {
         result
     }
 
-    /// Writes to about `budget` sockets. Says whether there is more to do.
-    pub fn flush(&self, now: Time, sockets: &mut impl Sockets, budget: usize) -> bool {
-        let mut outbox = self.0.outbox.borrow_mut();
-        let more = self.0.shard.borrow_mut().flush(now, sockets, budget, &mut outbox);
-        // A session that ended while flushing has letters to send; one that read its members has the next page looked
-        // up.
-        more || !outbox.letters.is_empty() || !outbox.jobs.is_empty()
+    /// Does something with the shard within the turn, which sees to what it leaves: no further turn is requested.
+    pub fn in_turn<R>(&self, act: impl FnOnce(&mut Shard, &mut Outbox) -> R) -> R {
+        act(&mut self.0.shard.borrow_mut(), &mut self.0.outbox.borrow_mut())
     }
 
     /// The shard, for the core's turn and its metrics.
@@ -147,19 +142,14 @@ impl Desk {
         self.0.shard.borrow_mut()
     }
 
-    /// Takes what a turn left, for the turn alone.
-    pub fn take_outbox(&self) -> Outbox {
-        std::mem::take(&mut self.0.outbox.borrow_mut())
-    }
-
-    /// A letter for this core; `sent` is when it was posted.
-    pub fn deliver(&self, sent: Time, letter: Letter) {
-        self.0.mailbox.borrow_mut().push_back((sent, letter));
+    /// Puts something into this core's mailbox.
+    pub fn deliver(&self, item: MailboxItem) {
+        self.0.mailbox.borrow_mut().push_back(item);
         self.request_turn();
     }
 
-    /// The next letter for this core.
-    pub fn next_letter(&self) -> Option<(Time, Letter)> {
+    /// Takes the next item out of this core's mailbox.
+    pub fn next_item(&self) -> Option<MailboxItem> {
         let mut mailbox = self.0.mailbox.borrow_mut();
         let next = mailbox.pop_front();
         if next.is_none() && mailbox.capacity() > limits::MAILBOX_KEPT {
@@ -169,8 +159,8 @@ impl Desk {
         next
     }
 
-    /// Letters that are waiting.
-    pub fn letters(&self) -> usize {
+    /// Items in this core's mailbox.
+    pub fn mailbox_len(&self) -> usize {
         self.0.mailbox.borrow().len()
     }
 
@@ -196,7 +186,7 @@ impl Desk {
 
     /// Asks an owner. The answer comes after what was written is committed.
     pub async fn ask(&self, actor: Actor, reason: Option<Box<str>>, request: Request) -> Answer {
-        let owner = self.owner(&request);
+        let owner = self.0.placement.owner_of(request.shard());
         let Some(waiter) = self.wait() else { return Err(Refusal::OVERLOADED) };
         let ask = Ask { from: self.0.me, ticket: waiter.ticket, actor, reason, request };
         self.with(|_, outbox| outbox.post(owner, ask));
@@ -300,7 +290,7 @@ impl Desk {
             Outcome::Found(found) => Some(found),
             Outcome::Committed | Outcome::Hashed(_) | Outcome::Checked(_) => None,
         });
-        self.deliver(clock::now(), Local::Stored { job: id, result }.into());
+        self.deliver(Local::Stored { job: id, result }.into());
     }
 
     async fn work(&self, work: Work) -> Result<Outcome, Refusal> {
@@ -313,10 +303,6 @@ impl Desk {
             Delivery::Outcome(Ok(outcome)) => Ok(outcome),
             Delivery::Outcome(Err(_)) | Delivery::Answer(_) | Delivery::Finding(_) => Err(Refusal::INTERNAL),
         }
-    }
-
-    fn owner(&self, request: &Request) -> Site {
-        self.0.placement.owner_of(request.shard())
     }
 
     fn wait(&self) -> Option<Wait> {

@@ -23,13 +23,10 @@ use crate::gateway::conversation::{Conversation, Next};
 use crate::gateway::handshake::{Objection, Opening};
 use crate::gateway::socket_table::{Detached, SocketTable, Spoken};
 use crate::limits;
-use crate::mail::local::{HandOver, Local};
+use crate::mail::local::HandOver;
 use crate::mesh::fd_passing::{FdPassing, Unsent};
 use crate::net::socket::{Readiness, Received, Written};
 use crate::session::connection::Connection;
-use crate::shard::home::admission::Resume;
-use crate::shard::home::connections::Resumption;
-use crate::wire::close::CloseCode;
 
 /// What the gateway door of one core shares between its connections.
 #[derive(Debug, Clone)]
@@ -152,14 +149,7 @@ impl Door {
     /// Serves a connection that another core has handed over for a resume.
     pub fn adopt(&self, socket: OwnedFd, hand_over: HandOver) {
         let now = clock::now();
-        let HandOver { session, user, seq, terms, unread, unsent, asked, conduct, .. } = hand_over;
-        let key = self.desk.with(|shard, _| shard.adopt(terms, unsent, conduct));
-        self.desk.with(|shard, out| {
-            match shard.resume(now, key, Resume { session: Some(session), user, seq, asked }, out) {
-                Resumption::FromTheFuture => shard.close_connection(now, key, CloseCode::InvalidSeq, None, out),
-                Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
-            }
-        });
+        let (key, unread) = self.desk.with(|shard, out| shard.adopt(now, hand_over, out));
         // If the client identifies anew here, READY names the host that is on its way with the socket: none. It is the
         // one case in which the settings' URL or the bare address must do.
         let host = match self.desk.settings().public_gateway_url {
@@ -291,14 +281,9 @@ impl Door {
 
     /// The socket was full: what is pending is written as far as it goes.
     fn write_blocked(&self, key: Key) -> Option<End> {
-        let mut pending = self.desk.with(|shard, _| shard.take_pending(key));
-        let taken = match self.table.write(key, &pending) {
-            Written::Bytes(taken) => taken,
-            Written::Gone => return Some(End::Gone),
-        };
-        let rest = pending.split_off(taken);
-        self.desk.with(|shard, _| shard.pending_written(clock::now(), key, taken, rest));
-        None
+        let write = |pending: &[u8]| self.table.write(key, pending);
+        let open = self.desk.with(|shard, _| shard.write_blocked(clock::now(), key, write));
+        (!open).then_some(End::Gone)
     }
 
     fn understand(&self, key: Key, bytes: &[u8]) -> Option<End> {
@@ -322,19 +307,8 @@ impl Door {
                 shard.drop_connection(asked, key, out);
             });
         };
-        let Some(released) = self.desk.with(|shard, _| shard.release(key)) else { return };
-        let Move { session, user, seq } = to;
-        let hand_over = Box::new(HandOver {
-            session,
-            socket: 0,
-            user,
-            seq,
-            terms: released.terms,
-            unread: spoken.unread(),
-            unsent: released.unsent,
-            asked,
-            conduct: released.conduct,
-        });
+        let (to, unread) = ((to.session, to.user, to.seq), spoken.unread());
+        let Some(hand_over) = self.desk.with(|shard, _| shard.hand_over(asked, key, to, unread)) else { return };
         if let Some((socket, hand_over)) = self.send(socket, hand_over) {
             glommio::spawn_local(send_later(self.clone(), socket, hand_over)).detach();
         }
@@ -347,7 +321,7 @@ impl Door {
         match self.fd_passing().send(core, socket) {
             Ok(ticket) => {
                 hand_over.socket = ticket;
-                self.desk.with(|_, out| out.post(home, Local::HandOver(hand_over)));
+                self.desk.with(|_, out| out.hand_overs.push(hand_over));
                 None
             }
             Err(Unsent::Later(socket)) => Some((socket, hand_over)),

@@ -5,7 +5,6 @@
 //! Read next: `to_guild`, `to_user`, `to_home` (each variant with its sender, its answer and what its loss would mean).
 
 use crate::mail::ask::{Answer, Ask, Request, Ticket};
-use crate::mail::local::Local;
 use crate::mail::to_guild::ToGuild;
 use crate::mail::to_home::ToHome;
 use crate::mail::to_user::ToUser;
@@ -21,8 +20,6 @@ pub enum Letter {
     ToHome(ToHome),
     /// Owner → door: the answer to a request. Lost: a REST call hangs until its door gives up.
     Answer(Ticket, Box<Answer>),
-    /// No letter, but brought in the same way as long as all cores are in one process.
-    Local(Local),
 }
 
 impl From<ToGuild> for Letter {
@@ -40,12 +37,6 @@ impl From<ToUser> for Letter {
 impl From<ToHome> for Letter {
     fn from(letter: ToHome) -> Letter {
         Letter::ToHome(letter)
-    }
-}
-
-impl From<Local> for Letter {
-    fn from(local: Local) -> Letter {
-        Letter::Local(local)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod letter;
 pub mod listing;
 pub mod local;
+pub mod mailbox;
 pub mod note;
 pub mod outbox;
 pub mod placement;

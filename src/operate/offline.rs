@@ -9,8 +9,8 @@ use crate::base::fatal::Fatal;
 use crate::base::prng::Prng;
 use crate::guild::list::ListSettings;
 use crate::mail::ask::{Actor, Answer, Ask, Request, Ticket};
-use crate::mail::letter::Letter;
 use crate::mail::local::Local;
+use crate::mail::mailbox::MailboxItem;
 use crate::mail::outbox::Outbox;
 use crate::mail::placement::Placement;
 use crate::mail::site::Site;
@@ -51,18 +51,21 @@ pub fn run(directory: &DataDir, command: &AdminCommand) -> Result<serde_json::Va
 /// Runs the shard until it answers.
 fn answer(shard: &mut Shard, caller: &Caller, me: Site, request: Request) -> Answer {
     let ticket = Ticket(1);
-    let mut letters: VecDeque<Letter> =
-        [Ask { from: me, ticket, actor: Actor::Operator, reason: None, request }.into()].into();
-    while let Some(letter) = letters.pop_front() {
+    let ask = Ask { from: me, ticket, actor: Actor::Operator, reason: None, request };
+    let mut mailbox = VecDeque::from([MailboxItem::Letter(ask.into())]);
+    while let Some(item) = mailbox.pop_front() {
         let mut out = Outbox::default();
-        shard.receive(clock::now(), letter, &mut out);
-        letters.extend(out.letters.into_iter().map(|(_, letter)| letter));
-        for job in out.jobs {
-            let result = caller.call(job.work).map(|outcome| match outcome {
+        match item {
+            MailboxItem::Letter(letter) => shard.receive(clock::now(), letter, &mut out),
+            MailboxItem::Local(local) => shard.receive_local(clock::now(), local, &mut out),
+        }
+        mailbox.extend(out.letters.into_iter().map(|(_, letter)| MailboxItem::Letter(letter)));
+        for (job, work) in out.jobs {
+            let result = caller.call(work).map(|outcome| match outcome {
                 Outcome::Found(found) => Some(found),
                 Outcome::Committed | Outcome::Hashed(_) | Outcome::Checked(_) => None,
             });
-            letters.push_back(Local::Stored { job: job.id, result }.into());
+            mailbox.push_back(Local::Stored { job, result }.into());
         }
         if let Some((_, answer)) = out.answers.into_iter().next() {
             return answer;

@@ -8,10 +8,12 @@ use crate::base::id::{ChannelId, GuildId, UserId};
 use crate::base::metrics::Metrics;
 use crate::base::slab::Key;
 use crate::mail::ask::Ticket;
+use crate::mail::local::HandOver;
 use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
-use crate::mail::terms::{Conduct, Terms};
+use crate::mail::terms::Terms;
+use crate::net::socket::Written;
 use crate::session::connection::{Connection, Released};
 use crate::session::member_requests::MembersWanted;
 use crate::shard::Shard;
@@ -30,9 +32,38 @@ impl Shard {
         self.home.open(&mut self.context, now, terms)
     }
 
-    /// A socket was handed over by another core. Its resume is not yet done.
-    pub fn adopt(&mut self, terms: Terms, unsent: Vec<u8>, conduct: Conduct) -> Key {
-        self.home.adopt(terms, unsent, conduct)
+    /// A socket was handed over by another core for a resume, which is done here. Returns the connection, and the bytes that
+    /// the other core has read but not understood.
+    pub fn adopt(&mut self, now: Time, hand_over: HandOver, out: &mut Outbox) -> (Key, Vec<u8>) {
+        let HandOver { session, socket: _, user, seq, terms, unread, unsent, asked, conduct } = hand_over;
+        let key = self.home.adopt(terms, unsent, conduct);
+        match self.resume(now, key, Resume { session: Some(session), user, seq, asked }, out) {
+            Resumption::FromTheFuture => self.close_connection(now, key, CloseCode::InvalidSeq, None, out),
+            Resumption::Resumed | Resumption::Refused | Resumption::Waits | Resumption::Elsewhere => {}
+        }
+        (key, unread)
+    }
+
+    /// Takes a connection out so that its socket can go to the home of the session that its client resumes. `unread` are bytes
+    /// that were read but not understood. The door adds the socket. `None` if the connection has ended meanwhile.
+    pub fn hand_over(
+        &mut self,
+        now: Time,
+        key: Key,
+        (session, user, seq): (SessionId, UserId, u64),
+        unread: Vec<u8>,
+    ) -> Option<Box<HandOver>> {
+        let Released { terms, unsent, conduct } = self.home.release(key)?;
+        Some(Box::new(HandOver { session, socket: 0, user, seq, terms, unread, unsent, asked: now, conduct }))
+    }
+
+    /// A full socket has room again: `write` gets what is pending. False when the peer is gone.
+    pub fn write_blocked(&mut self, now: Time, key: Key, write: impl FnOnce(&[u8]) -> Written) -> bool {
+        let mut pending = self.home.take_pending(key);
+        let Written::Bytes(taken) = write(&pending) else { return false };
+        let rest = pending.split_off(taken);
+        self.home.pending_written(now, key, taken, rest);
+        true
     }
 
     /// A connection, to look at.
@@ -80,11 +111,6 @@ impl Shard {
         self.home.beat(now, key, seq)
     }
 
-    /// Takes a connection out so that its socket can go to another core.
-    pub fn release(&mut self, key: Key) -> Option<Released> {
-        self.home.release(key)
-    }
-
     /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
     pub fn close_connection(&mut self, now: Time, key: Key, code: CloseCode, reason: Option<&str>, out: &mut Outbox) {
         self.home.close_connection(&mut self.context, now, key, code, reason, out)
@@ -116,19 +142,9 @@ impl Shard {
         self.home.has_to_flush()
     }
 
-    /// Connections whose sockets were full; the door lists them again with [`Shard::writable`] when they can take more.
-    pub fn take_blocked(&mut self) -> Vec<Key> {
-        self.home.take_blocked()
-    }
-
     /// Connections that have said their last, so many at most; the door shuts their sockets.
     pub fn take_finished(&mut self, most: usize) -> Vec<Key> {
         self.home.take_finished(most)
-    }
-
-    /// A socket that was full can take more.
-    pub fn writable(&mut self, key: Key) {
-        self.home.writable(key)
     }
 }
 

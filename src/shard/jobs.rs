@@ -4,7 +4,7 @@
 //! Invariant: a job's id says whose it is, so an answer is brought to its side without a search.
 
 use crate::base::idmap::IdMap;
-use crate::mail::outbox::{Outbox, StoreJob};
+use crate::mail::outbox::Outbox;
 use crate::store::service::Work;
 use crate::store::{Commit, Query};
 
@@ -41,13 +41,13 @@ impl<W> Jobs<W> {
     /// Asks the store; `waiting` is continued with the answer.
     pub(super) fn query(&mut self, query: Query, waiting: W, out: &mut Outbox) {
         let id = self.add(waiting);
-        out.jobs.push(StoreJob { id, work: Work::Query(query) });
+        out.jobs.push((id, Work::Query(query)));
     }
 
     /// Has the store write; `waiting` is continued when that is durable, or has failed.
     pub(super) fn commit(&mut self, commit: Commit, waiting: W, out: &mut Outbox) {
         let id = self.add(waiting);
-        out.jobs.push(StoreJob { id, work: Work::Commit(commit) });
+        out.jobs.push((id, Work::Commit(commit)));
     }
 
     /// A number that an answer from elsewhere will carry.

@@ -12,6 +12,7 @@ mod door;
 mod guilds;
 pub mod home;
 mod jobs;
+pub mod turn;
 mod users;
 
 use crate::base::clock::Time;
@@ -90,8 +91,14 @@ impl Shard {
             Letter::ToUser(letter) => self.users.receive(cx, now, letter, out),
             Letter::ToHome(letter) => self.home.receive(cx, now, letter, out),
             Letter::Answer(ticket, answer) => out.answers.push((ticket, *answer)),
-            Letter::Local(Local::Stored { job, result }) => self.stored(now, job, result, out),
-            Letter::Local(Local::HandOver(hand_over)) => out.arrivals.push(*hand_over),
+        }
+    }
+
+    /// Takes mail that only this host can bring.
+    pub fn receive_local(&mut self, now: Time, local: Local, out: &mut Outbox) {
+        match local {
+            Local::Stored { job, result } => self.stored(now, job, result, out),
+            Local::HandOver(hand_over) => out.arrivals.push(*hand_over),
         }
     }
 

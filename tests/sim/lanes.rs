@@ -4,14 +4,14 @@
 use std::collections::VecDeque;
 
 use guildhall::base::prng::Prng;
-use guildhall::mail::letter::Letter;
+use guildhall::mail::mailbox::{Mail, MailboxItem};
 
 /// The lane of one ordered pair of cores.
 #[derive(Debug)]
 pub struct Lane {
     capacity: usize,
-    inside: VecDeque<Letter>,
-    waiting: VecDeque<Letter>,
+    inside: VecDeque<Mail>,
+    waiting: VecDeque<Mail>,
 }
 
 impl Lane {
@@ -21,26 +21,26 @@ impl Lane {
     }
 
     /// Sends. Says whether the lane was full.
-    pub fn send(&mut self, letter: Letter) -> bool {
+    pub fn send(&mut self, mail: Mail) -> bool {
         if self.waiting.is_empty() && self.inside.len() < self.capacity {
-            self.inside.push_back(letter);
+            self.inside.push_back(mail);
             return false;
         }
-        self.waiting.push_back(letter);
+        self.waiting.push_back(mail);
         true
     }
 
     /// Brings some letters to the other end, and moves what waits into the lane.
-    pub fn proceed(&mut self, prng: &mut Prng, mailbox: &mut VecDeque<Letter>) {
+    pub fn proceed(&mut self, prng: &mut Prng, mailbox: &mut VecDeque<MailboxItem>) {
         if self.inside.is_empty() && self.waiting.is_empty() {
             return;
         }
         for _ in 0..prng.below(self.inside.len() as u64 + 1) {
-            mailbox.extend(self.inside.pop_front());
+            mailbox.extend(self.inside.pop_front().map(MailboxItem::from));
         }
         while self.inside.len() < self.capacity {
-            let Some(letter) = self.waiting.pop_front() else { break };
-            self.inside.push_back(letter);
+            let Some(mail) = self.waiting.pop_front() else { break };
+            self.inside.push_back(mail);
         }
     }
 

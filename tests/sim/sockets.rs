@@ -10,22 +10,12 @@ use guildhall::limits;
 use guildhall::net::socket::Written;
 use guildhall::shard::home::flush::{Sockets, StagedWrite};
 
-/// What the server's end of a wire is told to do, as by the real table of sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Signal {
-    #[default]
-    None,
-    Blocked,
-    Finish,
-}
-
 /// The server's end: the core that has the socket, and the conversation on it.
 #[derive(Debug)]
 pub struct ServerEnd {
     pub core: usize,
     pub key: Key,
     pub conversation: Conversation,
-    pub signal: Signal,
 }
 
 /// One connection, both ends.
@@ -82,11 +72,13 @@ pub struct CoreSockets<'a> {
     staged: Vec<(Key, Vec<u8>)>,
     /// Writes asked for, and their bytes.
     asked: (usize, usize),
+    /// Writes of which the socket took only a part.
+    pub blocked: u64,
 }
 
 impl<'a> CoreSockets<'a> {
     pub fn new(table: &'a BTreeMap<Key, usize>, wires: &'a mut Vec<Wire>, prng: &'a mut Prng) -> CoreSockets<'a> {
-        CoreSockets { table, wires, prng, staged: Vec::new(), asked: (0, 0) }
+        CoreSockets { table, wires, prng, staged: Vec::new(), asked: (0, 0), blocked: 0 }
     }
 
     /// Judges a flush that was allowed so many writes: nothing waits that could have been written, and nothing is put
@@ -100,10 +92,10 @@ impl<'a> CoreSockets<'a> {
     }
 
     fn write(&mut self, connection: Key, bytes: &[u8]) -> Written {
-        match self.table.get(&connection) {
-            Some(wire) => self.wires[*wire].take(bytes, self.prng),
-            None => Written::Gone,
-        }
+        let Some(wire) = self.table.get(&connection) else { return Written::Gone };
+        let written = self.wires[*wire].take(bytes, self.prng);
+        self.blocked += u64::from(matches!(written, Written::Bytes(taken) if taken < bytes.len()));
+        written
     }
 }
 

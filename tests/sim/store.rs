@@ -8,9 +8,7 @@ use std::collections::VecDeque;
 use guildhall::base::id::{GuildId, UserId};
 use guildhall::base::prng::Prng;
 use guildhall::base::virtual_shard::VirtualShard;
-use guildhall::mail::letter::Letter;
 use guildhall::mail::local::Local;
-use guildhall::mail::outbox::StoreJob;
 use guildhall::store::backend::Backend;
 use guildhall::store::database;
 use guildhall::store::service::Work;
@@ -40,7 +38,7 @@ pub struct SimStore {
     kept: Box<dyn Backend>,
     commits: VecDeque<(usize, u64, Commit)>,
     queries: Vec<Asked>,
-    answers: VecDeque<(usize, Letter)>,
+    answers: VecDeque<(usize, Local)>,
     /// Commits made that their cores have not heard of, in the order of making.
     pub unheard: VecDeque<Made>,
     /// Of a thousand commits so many fail.
@@ -73,16 +71,16 @@ impl SimStore {
     }
 
     /// Takes a job of a core's.
-    pub fn submit(&mut self, core: usize, job: StoreJob) {
-        match job.work {
-            Work::Commit(commit) => self.commits.push_back((core, job.id, commit)),
-            Work::Query(query) => self.queries.push(Asked { core, job: job.id, query, found: None }),
+    pub fn submit(&mut self, core: usize, job: u64, work: Work) {
+        match work {
+            Work::Commit(commit) => self.commits.push_back((core, job, commit)),
+            Work::Query(query) => self.queries.push(Asked { core, job, query, found: None }),
             Work::Password(_) => panic!("a shard has no passwords"),
         }
     }
 
     /// Does some of the work and gives some of the answers, each with the core that it is for.
-    pub fn proceed(&mut self, prng: &mut Prng, report: &mut Report, mut deliver: impl FnMut(usize, Letter)) {
+    pub fn proceed(&mut self, prng: &mut Prng, report: &mut Report, mut deliver: impl FnMut(usize, Local)) {
         if prng.chance(2, 3) {
             let group = (1 + prng.below(6) as usize).min(self.commits.len());
             self.commit(group, prng, report);
@@ -110,7 +108,7 @@ impl SimStore {
             if self.queries[index].found.is_some() {
                 let asked = self.queries.swap_remove(index);
                 let result = asked.found.expect("looked at just now").map(Some);
-                deliver(asked.core, Local::Stored { job: asked.job, result }.into());
+                deliver(asked.core, Local::Stored { job: asked.job, result });
             }
         }
         while !self.answers.is_empty() && prng.chance(2, 3) {
@@ -182,7 +180,7 @@ impl SimStore {
                 }
             }
             if core != usize::MAX {
-                self.answers.push_back((core, Local::Stored { job, result: result.map(|()| None) }.into()));
+                self.answers.push_back((core, Local::Stored { job, result: result.map(|()| None) }));
             }
         }
         self.commits.extend(late);

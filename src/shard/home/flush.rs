@@ -58,7 +58,6 @@ pub(super) struct FlushQueues {
     pub(super) begun: VecDeque<(GuildId, Key)>,
     /// Walks that go on.
     walks: VecDeque<(GuildId, Key)>,
-    blocked: Vec<Key>,
     finished: VecDeque<Key>,
     /// Who is visited in one go.
     visited: Vec<Key>,
@@ -183,11 +182,6 @@ impl Home {
     /// Whether [`Shard::flush`] has anything to do.
     pub(in crate::shard) fn has_to_flush(&self) -> bool {
         self.flush.is_busy()
-    }
-
-    /// Connections whose sockets were full; the door lists them again with [`Shard::writable`] when they can take more.
-    pub(in crate::shard) fn take_blocked(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.flush.blocked)
     }
 
     /// Connections that have said their last, so many at most; the door shuts their sockets.
@@ -401,7 +395,6 @@ impl Home {
         });
         if !rest.is_empty() {
             connection.written(now, taken, rest);
-            self.flush.blocked.push(key);
         } else if !connection.pending().is_empty() {
             self.list_connection(key);
         } else if connection.is_closing() {
