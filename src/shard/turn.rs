@@ -2,7 +2,7 @@
 //!
 //! Lives on: each core.
 //! Synchronous, and bounded by its [`TurnBudget`]. A [`TurnHost`] does what a shard cannot: it carries mail, submits store jobs,
-//! answers callers, owns sockets and the clock. `boot/turn.rs` is the host with an executor, `tests/sim/turn.rs` the simulated one.
+//! answers callers, owns sockets and the clock. `boot/turn.rs` is the host with an executor, `tests/sim/world/turn.rs` the simulated one.
 //! Invariant: everything that a turn puts into the outbox is sent by that turn or by the next, in order.
 
 use std::collections::VecDeque;
