@@ -21,12 +21,12 @@ use guildhall::mail::site::Site;
 use guildhall::mail::to_guild::ToGuild;
 use guildhall::mail::to_home::ToHome;
 use guildhall::mail::to_user::ToUser;
+use guildhall::model::channel::Channel;
 use guildhall::shard::Shard;
 use guildhall::shard::turn::{Posted, TurnBudget, TurnHost};
 use guildhall::store::service::Work;
 use guildhall::store::{Found, StoreError};
 use guildhall::wire::event::EventName;
-use guildhall::model::channel::Channel;
 use guildhall::wire::model::presence::Status;
 
 use crate::plant::Plant;
