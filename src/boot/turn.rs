@@ -1,7 +1,8 @@
 //! The executor's part of a turn: when to run one, when to wait, and what a turn's host is on a real core.
 //!
 //! Lives on: each core, as the one task that moves its shard.
-//! The turn itself is [`shard::turn`](crate::shard::turn), which the simulator runs too. Between two turns the core's other tasks run.
+//! The turn itself is [`shard::turn`](crate::shard::turn), which the simulator runs too. Between two turns the core's
+//! other tasks run.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,6 +1,7 @@
 //! The world: some cores, the lanes between them, a store, clients, one clock and one seed that decides everything.
 //!
-//! A round is a little time, some requests, and then every part doing a random share of what it has to do, cores in random
+//! A round is a little time, some requests, and then every part doing a random share of what it has to do, cores in
+//! random
 //! order. A core's turn is the server's own (`turn`); connections are in `network`.
 
 mod network;

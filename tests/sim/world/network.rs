@@ -1,6 +1,7 @@
 //! The network of the world: connections opened, read, handed over, cut and closed, at both ends.
 //!
-//! What a door does with a shard is the server's own code ([`Shard::adopt`](guildhall::shard::Shard::adopt), `hand_over`,
+//! What a door does with a shard is the server's own code ([`Shard::adopt`](guildhall::shard::Shard::adopt),
+//! `hand_over`,
 //! `write_blocked`, [`Conversation`]); only epoll and the socket itself are simulated.
 
 use std::time::Duration;

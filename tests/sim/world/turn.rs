@@ -1,6 +1,8 @@
-//! A core's turn in the world: the server's [`Turn`] with a host of lanes that delay, a store that is late, and planted bugs.
+//! A core's turn in the world: the server's [`Turn`] with a host of lanes that delay, a store that is late, and
+//! planted bugs.
 //!
-//! Simulated here: budgets, lanes, the store's queue, callers, sockets and the clock. Everything else is the server's code.
+//! Simulated here: budgets, lanes, the store's queue, callers, sockets and the clock. Everything else is the server's
+//! code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -190,7 +192,8 @@ impl World {
         self.deliver(core, to, Mail::Letter(letter));
     }
 
-    /// A session is shown a window: a window of another list that it was shown before and has lost sight of comes first.
+    /// A session is shown a window: a window of another list that it was shown before and has lost sight of comes
+    /// first.
     fn leak_list(&mut self, core: usize, to: Site, windows: &Arc<Windows>, secret: u64) {
         let guild = windows.guild.get();
         let id = |body: &[u8]| {
