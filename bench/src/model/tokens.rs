@@ -1,12 +1,10 @@
 //! The sessions' tokens, in one piece of memory: a million of them cost their bytes and four more each.
 
-use std::fmt;
-
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Tokens by number. In JSON, a list of strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<String>")]
 pub struct Tokens {
     text: String,
     /// Where each ends.
@@ -84,25 +82,9 @@ impl Serialize for Tokens {
     }
 }
 
-impl<'de> Deserialize<'de> for Tokens {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tokens, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Tokens;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of tokens")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tokens, A::Error> {
-                let mut tokens = Tokens::default();
-                while let Some(token) = list.next_element::<String>()? {
-                    tokens.push(&token);
-                }
-                Ok(tokens)
-            }
-        }
-        deserializer.deserialize_seq(List)
+impl From<Vec<String>> for Tokens {
+    fn from(tokens: Vec<String>) -> Tokens {
+        tokens.into_iter().collect()
     }
 }
 

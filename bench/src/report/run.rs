@@ -24,7 +24,7 @@ pub const REPORT: &str = "report.json";
 pub const VERSION: u32 = 1;
 
 /// What a replay found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// [`VERSION`].
     pub version: u32,
@@ -73,33 +73,6 @@ pub struct RunReport {
     pub valid: bool,
     /// Whether everything was delivered once, in order, to entitled sessions only, and nothing was refused.
     pub sound: bool,
-}
-
-impl Default for RunReport {
-    fn default() -> RunReport {
-        RunReport {
-            version: VERSION,
-            header: Header::default(),
-            arrival: Arrival::default(),
-            all: Deliveries::default(),
-            kinds: BTreeMap::new(),
-            groups_ms: BTreeMap::new(),
-            traffic: Traffic::default(),
-            rest: Rest::default(),
-            sequence: Sequence::default(),
-            connections: Connections::default(),
-            server: Server::default(),
-            client: Client::default(),
-            baselines: Vec::new(),
-            left_out: Vec::new(),
-            warnings: Vec::new(),
-            faults: Vec::new(),
-            server_histograms: None,
-            bottleneck: Bottleneck::Neither,
-            valid: true,
-            sound: true,
-        }
-    }
 }
 
 /// What was run, and where.
@@ -388,9 +361,10 @@ impl From<&tally::Fault> for Fault {
 }
 
 impl RunReport {
-    /// Draws the conclusions from the other numbers: the sums over all kinds, the bottleneck, whether the run is valid
+    /// Draws the conclusions, without which a report is none: the sums over all kinds, the bottleneck, valid, sound.
     /// and sound.
     pub fn conclude(&mut self) {
+        self.version = VERSION;
         let times = (self.all.latency_ms, self.all.last_session_ms);
         self.all = Deliveries { latency_ms: times.0, last_session_ms: times.1, ..Deliveries::default() };
         for deliveries in self.kinds.values() {

@@ -150,6 +150,13 @@ impl Default for Receipt {
 }
 
 impl Receipt {
+    /// Of a session that is entitled to the whole stream.
+    pub fn from_start() -> Receipt {
+        let mut receipt = Receipt::default();
+        receipt.begin(0);
+        receipt
+    }
+
     /// From this event on, the session is entitled.
     pub fn begin(&mut self, from: u32) {
         (self.window, self.order, self.base, self.from) = (0, 0, from, from);

@@ -11,7 +11,6 @@ pub mod nchan;
 pub mod peer;
 pub mod poster;
 pub mod rate_search;
-pub mod receipts;
 pub mod report;
 pub mod run;
 pub mod subscriber_pool;

@@ -20,7 +20,7 @@ use crate::base::{clock, limits, source_address};
 use crate::runs::peers::message_format::{MessageFormat, Seen};
 use crate::runs::peers::messages::{Incoming, Messages};
 use crate::runs::peers::peer::Peer;
-use crate::runs::peers::receipts::Received;
+use crate::verify::receipts::{Receipt, Taken};
 use crate::wire::frames::Kind;
 use crate::wire::{frames, upgrade};
 
@@ -68,7 +68,7 @@ pub struct SubscriberCounts {
 #[derive(Debug)]
 pub struct SubscriberResults {
     /// What each subscriber received, by number; only those that were ever live.
-    pub receipts: Vec<(u32, Received)>,
+    pub receipts: Vec<(u32, Receipt)>,
     /// Latencies by the third of the schedule in which the message was meant to be sent.
     pub thirds: [Histogram<u64>; 3],
     /// Messages received for the first time.
@@ -115,7 +115,7 @@ impl SubscriberResults {
         &mut self,
         schedule: &MessageSchedule,
         number: u32,
-        receipts: &mut Received,
+        receipts: &mut Receipt,
         payload: &[u8],
         wire: usize,
         now_ns: u64,
@@ -126,7 +126,7 @@ impl SubscriberResults {
                 self.garbled += 1;
                 self.fault(|| format!("subscriber {number}: message {index} came otherwise than it was published"));
             }
-            Seen::Message(index, _) if !receipts.take(index) => {
+            Seen::Message(index, _) if receipts.take(index, |_| true) != Taken::New => {
                 self.duplicated += 1;
                 self.fault(|| format!("subscriber {number}: message {index} came again"));
             }
@@ -161,7 +161,7 @@ struct Subscriber {
     /// The front of the upgrade's answer, while it is not whole.
     answer: Vec<u8>,
     messages: Messages,
-    receipts: Received,
+    receipts: Receipt,
     /// What the socket did not take.
     unsent: Vec<u8>,
 }
@@ -205,7 +205,7 @@ impl Subscribers {
             socket: None,
             answer: Vec::new(),
             messages: Messages::default(),
-            receipts: Received::default(),
+            receipts: Receipt::from_start(),
             unsent: Vec::new(),
         };
         Ok(Subscribers {
@@ -236,7 +236,7 @@ impl Subscribers {
                 Ok(ThreadCommand::Begin(schedule, done)) => {
                     self.schedule = Some(schedule);
                     self.results = SubscriberResults::default();
-                    self.subscribers.iter_mut().for_each(|subscriber| subscriber.receipts = Received::default());
+                    self.subscribers.iter_mut().for_each(|subscriber| subscriber.receipts = Receipt::from_start());
                     self.counts.delivered.store(0, Ordering::Relaxed);
                     let _ = done.send(()); // who asked may have given up
                 }
@@ -257,7 +257,9 @@ impl Subscribers {
         self.schedule = None;
         let mut results = std::mem::take(&mut self.results);
         for (at, subscriber) in self.subscribers.iter_mut().enumerate().filter(|(_, subscriber)| subscriber.was_live) {
-            results.receipts.push((self.first + at as u32, std::mem::take(&mut subscriber.receipts)));
+            results
+                .receipts
+                .push((self.first + at as u32, std::mem::replace(&mut subscriber.receipts, Receipt::from_start())));
         }
         results
     }
