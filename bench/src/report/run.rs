@@ -362,7 +362,6 @@ impl From<&tally::Fault> for Fault {
 
 impl RunReport {
     /// Draws the conclusions, without which a report is none: the sums over all kinds, the bottleneck, valid, sound.
-    /// and sound.
     pub fn conclude(&mut self) {
         self.version = VERSION;
         let times = (self.all.latency_ms, self.all.last_session_ms);
