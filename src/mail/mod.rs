@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod note;
 pub mod outbox;
 pub mod placement;
+pub mod plan;
 pub mod presence;
 pub mod session_id;
 pub mod site;

@@ -12,6 +12,7 @@ mod door;
 mod guilds;
 pub mod home;
 mod jobs;
+mod pipeline;
 pub mod turn;
 mod users;
 
@@ -106,7 +107,7 @@ impl Shard {
         let cx = &mut self.context;
         match Side::of(job) {
             Side::Guilds => self.guilds.stored(cx, now, job, result, out),
-            Side::Users => self.users.stored(cx, job, result, out),
+            Side::Users => self.users.stored(cx, now, job, result, out),
             Side::Home => self.home.stored(cx, now, job, result, out),
         }
     }

@@ -17,6 +17,18 @@ pub enum Claim {
     Message(MessageId),
     /// One `enforce_nonce`, hashed: a repeat waits for the first. Others of the same hash wait in vain, and not for long.
     Nonce(u64),
+    /// One account.
+    Account(UserId),
+}
+
+impl Claim {
+    /// Whether what is claimed is in the store alone: what was looked up before a change of it is stale after the change.
+    pub fn is_of_stored(self) -> bool {
+        match self {
+            Claim::Message(_) => true,
+            Claim::Structure | Claim::Member(_) | Claim::Nonce(_) | Claim::Account(_) => false,
+        }
+    }
 }
 
 /// All claims of one request.

@@ -54,7 +54,7 @@ impl Guilds {
         let guild = look.guild;
         // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        hosted.guild.look(look, self.lists.settings);
+        hosted.owner.guild.look(look, self.lists.settings);
         self.look_up_everybody(guild, out);
         self.lists.guilds.insert(guild);
         self.lists.busy(guild);
@@ -64,7 +64,7 @@ impl Guilds {
     fn look_up_everybody(&mut self, guild: GuildId, out: &mut Outbox) {
         // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        if hosted.guild.wants_all_members(self.lists.settings) {
+        if hosted.owner.guild.wants_all_members(self.lists.settings) {
             let limit = self.lists.settings.offline_up_to as u32;
             let query = Query::Members { guild, after: UserId::new(0), limit };
             self.jobs.query(query, Waiting::Everybody(guild), out);
@@ -83,7 +83,7 @@ impl Guilds {
                 None
             }
         };
-        hosted.guild.know_all_members(found);
+        hosted.owner.guild.know_all_members(found);
         self.lists.busy(guild);
     }
 
@@ -91,14 +91,14 @@ impl Guilds {
     pub(in crate::shard) fn begin_rounds(&mut self, now: Time, out: &mut Outbox) {
         let (guilds, settings) = (&mut self.guilds, self.lists.settings);
         self.lists.guilds.retain(|guild| match guilds.get_mut(guild) {
-            Some(GuildSlot::Here(hosted)) => hosted.guild.begin_round(now, settings),
+            Some(GuildSlot::Here(hosted)) => hosted.owner.guild.begin_round(now, settings),
             Some(GuildSlot::Loading(_)) | None => false,
         });
         for guild in self.lists.guilds.clone() {
             self.look_up_everybody(guild, out);
         }
         let guilds = &self.guilds;
-        let busy = |guild: &GuildId| matches!(&guilds.get(guild), Some(GuildSlot::Here(hosted)) if hosted.guild.lists_are_busy());
+        let busy = |guild: &GuildId| matches!(&guilds.get(guild), Some(GuildSlot::Here(hosted)) if hosted.owner.guild.lists_are_busy());
         let busy: Vec<GuildId> = self.lists.guilds.iter().copied().filter(busy).collect();
         for guild in busy {
             self.lists.busy(guild);
@@ -112,7 +112,7 @@ impl Guilds {
         let Some(guild) = self.lists.next() else { return };
         // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        let (posts, more) = hosted.guild.advance_lists(now, self.lists.settings);
+        let (posts, more) = hosted.owner.guild.advance_lists(now, self.lists.settings);
         for (core, windows) in posts {
             out.post(core, ToHome::Windows(windows));
         }

@@ -4,33 +4,35 @@
 //! Knows no session and no user but by id; it answers them with letters.
 //! Read next: `requests` (plans and commits), `visits` (sessions that see a guild), `lists`, `presence`, `records`.
 
+mod founder;
 mod lists;
+mod owner;
 mod presence;
 mod records;
 mod requests;
 mod visits;
 
-use std::collections::{BTreeSet, VecDeque};
-
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId};
 use crate::base::idmap::IdMap;
-use crate::guild::Guild;
 use crate::guild::list::ListSettings;
-use crate::mail::ask::Ask;
-use crate::mail::ask::claim::Claim;
+use crate::mail::ask::GuildRequest;
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::JoinRequest;
 use crate::mail::to_guild::ToGuild;
 use crate::shard::context::Context;
+use crate::shard::guilds::founder::Founder;
 use crate::shard::guilds::lists::Lists;
+use crate::shard::guilds::owner::GuildOwner;
 use crate::shard::jobs::{Jobs, Side};
-use crate::store::{Found, Query, StoreError};
+use crate::shard::pipeline::{Hosted, PendingAsk, PipelineJob, Slot};
+use crate::store::{Found, StoreError};
 
 /// The guilds that a core owns.
 #[derive(Debug)]
 pub(super) struct Guilds {
     guilds: IdMap<GuildId, GuildSlot>,
+    founder: Hosted<Founder>,
     /// In which guild a channel is, for those that were asked about.
     channels: IdMap<ChannelId, GuildId>,
     /// Guilds of whose members something has changed in this turn.
@@ -40,32 +42,12 @@ pub(super) struct Guilds {
 }
 
 /// A guild that this core owns, loaded or about to be.
-#[derive(Debug)]
-enum GuildSlot {
-    /// The store was asked; these wait.
-    Loading(VecDeque<Pending>),
-    /// In memory.
-    Here(Box<Hosted>),
-}
+type GuildSlot = Slot<GuildOwner, Pending>;
 
-/// A guild with what is under way in it.
-#[derive(Debug)]
-struct Hosted {
-    guild: Guild,
-    /// Changes being committed.
-    claims: BTreeSet<Claim>,
-    /// Requests that wait for one of them.
-    waiting: VecDeque<Pending>,
-    /// Changes of existing messages so far: what was looked up before one may be stale after it.
-    messages_changed: u64,
-    /// The recorder has the guild's declaration.
-    declared: bool,
-}
-
-/// Something for a guild that must wait.
+/// Something for a guild that must be loaded first.
 #[derive(Debug)]
 enum Pending {
-    Ask(Box<requests::PendingAsk>),
+    Ask(Box<PendingAsk<GuildRequest>>),
     Join(Box<JoinRequest>),
 }
 
@@ -74,20 +56,28 @@ enum Pending {
 enum Waiting {
     /// A guild to be loaded.
     Guild(GuildId),
-    /// A plan that needs something looked up.
-    Ask(Box<requests::PendingAsk>, Query),
+    /// A plan of a guild.
+    Plan(GuildId, PipelineJob<GuildOwner>),
+    /// A plan of a new guild.
+    Founding(PipelineJob<Founder>),
     /// A session that comes to see a guild, whose member, or all members, must be looked up.
     Join { guild: GuildId, coming: Box<JoinRequest> },
-    /// A plan being committed.
-    Commit(Box<requests::Committing>),
     /// A request about a channel whose guild must be looked up.
-    Channel(Box<Ask>),
-    /// A guild to be made, whose owner must be looked up.
-    Founding(Box<requests::Founding>),
-    /// A new guild being committed.
-    Founded(Box<requests::Founded>),
+    Channel(ChannelId, Box<PendingAsk<GuildRequest>>),
     /// Lists of a guild that show who is offline: all its members must be looked up.
     Everybody(GuildId),
+}
+
+impl From<(GuildId, PipelineJob<GuildOwner>)> for Waiting {
+    fn from((guild, job): (GuildId, PipelineJob<GuildOwner>)) -> Waiting {
+        Waiting::Plan(guild, job)
+    }
+}
+
+impl From<((), PipelineJob<Founder>)> for Waiting {
+    fn from(((), job): ((), PipelineJob<Founder>)) -> Waiting {
+        Waiting::Founding(job)
+    }
 }
 
 impl Guilds {
@@ -95,6 +85,7 @@ impl Guilds {
     pub(super) fn new(listing: ListSettings) -> Guilds {
         Guilds {
             guilds: IdMap::default(),
+            founder: Hosted::new(Founder),
             channels: IdMap::default(),
             changed: Vec::new(),
             lists: Lists::new(listing),
@@ -129,12 +120,10 @@ impl Guilds {
     ) {
         match self.jobs.take(job).expect("the store answers each job once") {
             Waiting::Guild(guild) => self.guild_loaded(cx, now, guild, result, out),
-            Waiting::Ask(pending, query) => self.looked_up(cx, now, *pending, query, result, out),
+            Waiting::Plan(guild, job) => self.guild_answered(cx, now, (guild, job), result, out),
             Waiting::Join { guild, coming } => self.member_loaded(cx, now, guild, *coming, result, out),
-            Waiting::Commit(committing) => self.committed(cx, now, *committing, result, out),
-            Waiting::Channel(ask) => self.channel_found(cx, now, *ask, result, out),
-            Waiting::Founding(founding) => self.found_guild(cx, now, *founding, result, out),
-            Waiting::Founded(founded) => self.founded(cx, *founded, result, out),
+            Waiting::Channel(channel, pending) => self.channel_found(cx, now, (channel, pending), result, out),
+            Waiting::Founding(job) => self.founder_answered(cx, now, job, result, out),
             Waiting::Everybody(guild) => self.everybody_found(guild, result),
         }
     }
@@ -148,7 +137,7 @@ impl Guilds {
     pub(super) fn invariants(&self) {
         for slot in self.guilds.values() {
             if let GuildSlot::Here(hosted) = slot {
-                hosted.guild.invariants();
+                hosted.owner.guild.invariants();
             }
         }
     }

@@ -20,7 +20,7 @@ impl Guilds {
     /// A session shows itself in another way.
     pub(super) fn show_in(&mut self, guild: GuildId, user: UserId, session: SessionId, showing: &Showing) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) {
-            hosted.guild.show(user, session, showing);
+            hosted.owner.guild.show(user, session, showing);
             self.changed.push(guild);
         }
     }
@@ -37,8 +37,8 @@ impl Guilds {
     ) {
         // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };
-        if let Some(presence) = hosted.guild.follow(core, user, follows) {
-            let answer = hosted.guild.answer_follower(now, user, presence);
+        if let Some(presence) = hosted.owner.guild.follow(core, user, follows) {
+            let answer = hosted.owner.guild.answer_follower(now, user, presence);
             out.post(core, ToHome::Presences(Arc::new(answer)));
         }
     }
@@ -46,7 +46,7 @@ impl Guilds {
     /// Members were found for a session on another core, whose presences it wants too.
     pub(super) fn find_presences(&mut self, guild: GuildId, core: Site, job: u64, users: &[UserId], out: &mut Outbox) {
         let presences = match self.guilds.get_mut(&guild) {
-            Some(GuildSlot::Here(hosted)) => hosted.guild.presences_among(users),
+            Some(GuildSlot::Here(hosted)) => hosted.owner.guild.presences_among(users),
             // The guild was deleted meanwhile: its members are shown offline, and the session gets GUILD_DELETE.
             Some(GuildSlot::Loading(_)) | None => Vec::new(),
         };
@@ -60,9 +60,9 @@ impl Guilds {
         for guild in std::mem::take(&mut self.changed) {
             // Deleted in the same turn.
             let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { continue };
-            let changed = hosted.guild.take_changes();
-            let small = is_small(hosted.guild.counts().0, cx.passivity.above);
-            for (core, presences) in hosted.guild.tell_presences(now, &changed, small) {
+            let changed = hosted.owner.guild.take_changes();
+            let small = is_small(hosted.owner.guild.counts().0, cx.passivity.above);
+            for (core, presences) in hosted.owner.guild.tell_presences(now, &changed, small) {
                 out.post(core, ToHome::Presences(presences));
             }
         }

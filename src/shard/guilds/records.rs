@@ -18,7 +18,6 @@ use crate::mail::session_id::SessionId;
 use crate::model::channel::Channel;
 use crate::model::member::Member;
 use crate::model::permissions::Permissions;
-use crate::shard::guilds::Hosted;
 use crate::store::Write;
 use crate::wire::event::EventName;
 
@@ -60,9 +59,7 @@ pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
 }
 
 /// Notes what a plan does, just before the guild takes it over.
-pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
-    declare(now, hosted, out);
-    let guild = &hosted.guild;
+pub(super) fn note_plan(now: Time, guild: &Guild, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
     let mut note = |deed| out.notes.push(Note { at: now, deed });
     deeds.into_iter().for_each(&mut note);
     for event in plan.events() {
@@ -102,8 +99,7 @@ pub(super) fn note_plan(now: Time, hosted: &mut Hosted, plan: &Plan, deeds: Vec<
 }
 
 /// Notes that a session comes to see a guild.
-pub(super) fn note_connect(now: Time, hosted: &Hosted, member: &Member, session: SessionId, out: &mut Outbox) {
-    let guild = &hosted.guild;
+pub(super) fn note_connect(now: Time, guild: &Guild, member: &Member, session: SessionId, out: &mut Outbox) {
     let seen = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
     let sees = seen.filter(|channel| is_hidden(guild, channel) && views(guild, member, channel));
     let deed = Deed::Connect {
@@ -116,11 +112,10 @@ pub(super) fn note_connect(now: Time, hosted: &Hosted, member: &Member, session:
 }
 
 /// Notes the guild as it is, once, before anything else is noted about it.
-pub(super) fn declare(now: Time, hosted: &mut Hosted, out: &mut Outbox) {
-    if std::mem::replace(&mut hosted.declared, true) {
+pub(super) fn declare(now: Time, guild: &Guild, declared: &mut bool, out: &mut Outbox) {
+    if std::mem::replace(declared, true) {
         return;
     }
-    let guild = &hosted.guild;
     let (members, online) = guild.counts();
     let channels = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
     let declaration = Declaration {

@@ -35,7 +35,7 @@ impl Guilds {
             }
             Some(GuildSlot::Here(hosted)) => hosted,
         };
-        let (member_count, _) = hosted.guild.counts();
+        let (member_count, _) = hosted.owner.guild.counts();
         if (2..=u64::from(coming.whole)).contains(&member_count) {
             let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(coming.whole) };
             self.jobs.query(query, Waiting::Join { guild, coming: Box::new(coming) }, out);
@@ -60,11 +60,12 @@ impl Guilds {
             return;
         };
         // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
-        let noted = cx.recording && !hosted.guild.sessions_of(user).any(|other| other == session);
+        let noted = cx.recording && !hosted.owner.guild.sessions_of(user).any(|other| other == session);
         if noted {
-            records::declare(now, hosted, out);
+            let owner = &mut hosted.owner;
+            records::declare(now, &owner.guild, &mut owner.declared, out);
         }
-        match hosted.guild.enter(&coming) {
+        match hosted.owner.guild.enter(&coming) {
             None => {
                 coming.whole = 0;
                 self.jobs.query(Query::Member(guild, user), Waiting::Join { guild, coming: Box::new(coming) }, out);
@@ -74,19 +75,20 @@ impl Guilds {
             }
             Some(JoinOutcome::Member { member, facts, showing }) => {
                 if noted {
-                    records::note_connect(now, hosted, &member.member(), session, out);
+                    records::note_connect(now, &hosted.owner.guild, &member.member(), session, out);
                 }
-                let (member_count, _) = hosted.guild.counts();
-                let common = hosted.guild.common();
+                let (member_count, _) = hosted.owner.guild.counts();
+                let common = hosted.owner.guild.common();
                 let (small, all) = (is_small(member_count, cx.passivity.above), limits::PRESENCES_MEMBERS_MAX);
                 let told = match onlooker {
                     Onlooker::Nobody => false,
                     Onlooker::Person => small,
                     Onlooker::Bot => member_count <= all,
                 };
-                let (mut here, presences) = if told { hosted.guild.all_present(user) } else { Default::default() };
+                let (mut here, presences) =
+                    if told { hosted.owner.guild.all_present(user) } else { Default::default() };
                 let members = match members {
-                    Some(found) => hosted.guild.renewed(found),
+                    Some(found) => hosted.owner.guild.renewed(found),
                     None if here.is_empty() => Arc::default(),
                     None => {
                         here.push(Arc::new(member.member()));
@@ -120,11 +122,11 @@ impl Guilds {
         };
         if let Found::Members(members) = found {
             let member = members.iter().find(|member| member.user.id == user);
-            hosted.guild.remember(user, member.map(|member| Arc::new(member.clone())), false);
+            hosted.owner.guild.remember(user, member.map(|member| Arc::new(member.clone())), false);
             self.admit(cx, now, guild, coming, Some(members), out);
             return;
         }
-        hosted.guild.learn(&Query::Member(guild, user), found);
+        hosted.owner.guild.learn(&Query::Member(guild, user), found);
         self.join(cx, now, guild, coming, out);
     }
 
@@ -139,11 +141,11 @@ impl Guilds {
         out: &mut Outbox,
     ) {
         if let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild)
-            && joined_ms.is_none_or(|joined_ms| hosted.guild.joined_ms(user) == Some(joined_ms))
-            && hosted.guild.leave(user, session)
+            && joined_ms.is_none_or(|joined_ms| hosted.owner.guild.joined_ms(user) == Some(joined_ms))
+            && hosted.owner.guild.leave(user, session)
         {
             self.changed.push(guild);
-            if cx.recording && !cx.draining && !hosted.guild.sessions_of(user).any(|other| other == session) {
+            if cx.recording && !cx.draining && !hosted.owner.guild.sessions_of(user).any(|other| other == session) {
                 out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
             }
         }
@@ -152,7 +154,7 @@ impl Guilds {
     /// A relay has nobody left.
     pub(super) fn unwatch(&mut self, guild: GuildId, core: Site, seen: u64, out: &mut Outbox) {
         let unwatched = match self.guilds.get_mut(&guild) {
-            Some(GuildSlot::Here(hosted)) => hosted.guild.unwatch(core, seen),
+            Some(GuildSlot::Here(hosted)) => hosted.owner.guild.unwatch(core, seen),
             Some(GuildSlot::Loading(_)) => false,
             None => true,
         };

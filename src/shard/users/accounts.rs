@@ -1,97 +1,153 @@
-//! Accounts made and tokens revoked.
+//! Accounts as an authority of the pipeline: made, and their tokens revoked.
 //!
-//! Lives on: the core that owns the user.
+//! Lives on: the core that owns the user; one authority for all users of the core.
+//! It holds the users in memory, so that a revocation and the sessions that it ends change at the same moment.
+
+use std::collections::BTreeMap;
 
 use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::base::virtual_shard::VirtualShard;
-use crate::mail::ask::{Answer, Ask, Reply, Request, Ticket};
-use crate::mail::letter::Letter;
+use crate::mail::ask::claim::{Claim, Claims};
+use crate::mail::ask::{Actor, Ask, Reply, Request};
 use crate::mail::outbox::Outbox;
-use crate::mail::site::Site;
+use crate::mail::plan::{OwnerPlan, PlanContext, Stop};
 use crate::mail::to_home::ToHome;
 use crate::model::account::Account;
 use crate::model::user::User;
 use crate::shard::context::Context;
-use crate::shard::users::{UserSlot, Users, Waiting};
-use crate::store::{Commit, Conflict, Found, StoreError, Write};
+use crate::shard::pipeline::{Authority, Committed, DurablePlan, Fate, PendingAsk, PipelineJob};
+use crate::shard::users::{UserSlot, Users};
+use crate::store::{Found, StoreError, Write};
 use crate::wire::refusal::{FormErrors, Refusal};
 
-/// A change of an account on its way to the disk.
-#[derive(Debug)]
-pub(super) struct AccountCommit {
-    from: Site,
-    ticket: Ticket,
-    what: AccountChange,
+/// The accounts that a core owns.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    /// Users in memory. A tree: a hash table that doubles stops its core meanwhile.
+    pub(super) users: BTreeMap<UserId, UserSlot>,
 }
 
+/// What is asked about accounts.
 #[derive(Debug)]
-enum AccountChange {
-    Created(Box<Account>),
-    Revoked { user: UserId, valid_from_ms: u64 },
+pub(super) enum AccountRequest {
+    /// A new one. → [`Reply::Account`]
+    Create {
+        shard: VirtualShard,
+        username: String,
+        global_name: Option<String>,
+        password: Option<String>,
+        bot: Option<u32>,
+        owner: Option<UserId>,
+    },
+    /// Void all tokens issued until now. → `Done`
+    RevokeTokens(UserId),
+}
+
+/// Tokens of a user are void.
+#[derive(Debug)]
+pub(super) struct Revocation {
+    user: UserId,
+    valid_from_ms: u64,
+}
+
+impl Authority for Accounts {
+    type Id = ();
+    type Request = AccountRequest;
+    type Effect = Revocation;
+
+    const GONE: Refusal = Refusal::UNKNOWN_USER;
+
+    fn id(&self) {}
+
+    fn shard(&self, request: &AccountRequest) -> VirtualShard {
+        match request {
+            AccountRequest::Create { shard, .. } => *shard,
+            AccountRequest::RevokeTokens(user) => VirtualShard::of(*user),
+        }
+    }
+
+    fn claims(_actor: Actor, request: &AccountRequest) -> Claims {
+        match request {
+            AccountRequest::Create { .. } => Claims::new(),
+            AccountRequest::RevokeTokens(user) => [Claim::Account(*user)].into_iter().collect(),
+        }
+    }
+
+    fn plan(&self, request: &AccountRequest, at: &mut PlanContext<'_>) -> Result<OwnerPlan<Revocation>, Stop> {
+        let now = at.now.millis();
+        match request {
+            AccountRequest::Create { shard, username, global_name, password, bot, owner } => {
+                let id: UserId = at.mint.mint(now, shard.number());
+                let (username, global_name) = (username.clone(), global_name.clone());
+                let account = Box::new(Account {
+                    user: User { id, username, global_name, avatar: None, bot: bot.is_some() },
+                    owner: *owner,
+                    privileged: bot.unwrap_or(0),
+                    tokens_valid_from_ms: 0,
+                });
+                let taken = FormErrors::one(&["username"], "USERNAME_ALREADY_TAKEN", "Username is taken.");
+                let write = Write::CreateAccount { account: account.clone(), password: password.clone() };
+                Ok(OwnerPlan::answer(Reply::Account(account)).write(write).if_taken(taken))
+            }
+            AccountRequest::RevokeTokens(user) => {
+                let (user, valid_from_ms) = (*user, now + 1);
+                let write = Write::RevokeTokens { user, valid_from_ms };
+                Ok(OwnerPlan::done().write(write).effect(Revocation { user, valid_from_ms }))
+            }
+        }
+    }
+
+    fn commit(&mut self, durable: DurablePlan<Revocation>, cx: &mut Context, out: &mut Outbox) -> Committed {
+        for Revocation { user, valid_from_ms } in durable.plan.effects() {
+            let (user, valid_from_ms) = (*user, *valid_from_ms);
+            if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
+                online.revoke(valid_from_ms);
+            }
+            for core in cx.placement.all() {
+                out.post(core, ToHome::Revoked { user, valid_from_ms });
+            }
+        }
+        let (_, reply) = durable.plan.into_outcome();
+        Committed { reply, fate: Fate::Stays }
+    }
 }
 
 impl Users {
     /// A door asks for a change of an account.
     pub(super) fn ask(&mut self, cx: &mut Context, now: Time, ask: Ask, out: &mut Outbox) {
-        let Ask { from, ticket, request, .. } = ask;
-        let (write, what) = match request {
+        let Ask { from, ticket, actor, reason, request } = ask;
+        let request = match request {
             Request::CreateAccount { shard, username, global_name, password, bot, owner } => {
-                let id: UserId = cx.mint.mint(now.millis(), shard.number());
-                let account = Box::new(Account {
-                    user: User { id, username, global_name, avatar: None, bot: bot.is_some() },
-                    owner,
-                    privileged: bot.unwrap_or(0),
-                    tokens_valid_from_ms: 0,
-                });
-                (Write::CreateAccount { account: account.clone(), password }, AccountChange::Created(account))
+                AccountRequest::Create { shard, username, global_name, password, bot, owner }
             }
-            Request::RevokeTokens(user) => {
-                let valid_from_ms = now.millis() + 1;
-                (Write::RevokeTokens { user, valid_from_ms }, AccountChange::Revoked { user, valid_from_ms })
-            }
+            Request::RevokeTokens(user) => AccountRequest::RevokeTokens(user),
             Request::Guild(..) | Request::Channel(..) | Request::FoundGuild { .. } => {
                 unreachable!("these are for a guild's owner")
             }
         };
-        let user = match &what {
-            AccountChange::Created(account) => account.user.id,
-            AccountChange::Revoked { user, .. } => *user,
-        };
-        let commit = AccountCommit { from, ticket, what };
-        let writes = Commit::of(VirtualShard::of(user), vec![write]);
-        self.jobs.commit(writes, Waiting::Commit(Box::new(commit)), out);
+        let pending = PendingAsk::new(from, ticket, actor, reason, request);
+        let fate = self.accounts.ask(cx, now, pending, &mut self.jobs, out);
+        assert_eq!(fate, Fate::Stays, "accounts do not end");
     }
 
-    /// A change of an account was committed, or was not.
-    pub(super) fn account_committed(
+    /// The store has answered about a plan.
+    pub(super) fn accounts_answered(
         &mut self,
-        cx: &Context,
-        commit: AccountCommit,
+        cx: &mut Context,
+        now: Time,
+        job: PipelineJob<Accounts>,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
     ) {
-        let AccountCommit { from, ticket, what } = commit;
-        let answer: Answer = match (result, what) {
-            (Ok(_), AccountChange::Created(account)) => Ok(Reply::Account(account)),
-            (Ok(_), AccountChange::Revoked { user, valid_from_ms }) => {
-                if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
-                    online.revoke(valid_from_ms);
-                }
-                for core in cx.placement.all() {
-                    out.post(core, ToHome::Revoked { user, valid_from_ms });
-                }
-                Ok(Reply::Done)
+        let fate = match job {
+            PipelineJob::LookUp(pending, query) => {
+                self.accounts.looked_up(cx, now, (pending, query), result, &mut self.jobs, out)
             }
-            (Err(StoreError::Conflict(Conflict::NameTaken)), _) => {
-                Err(FormErrors::one(&["username"], "USERNAME_ALREADY_TAKEN", "Username is taken."))
-            }
-            (Err(StoreError::Conflict(Conflict::Gone)), _) => Err(Refusal::UNKNOWN_USER),
-            (Err(error @ StoreError::Failed(_)), _) => {
-                tracing::error!(%error, "a commit failed");
-                Err(Refusal::INTERNAL)
+            PipelineJob::Commit(committing) => {
+                self.accounts.committed(cx, now, *committing, result, &mut self.jobs, out)
             }
         };
-        out.post(from, Letter::Answer(ticket, Box::new(answer)));
+        assert_eq!(fate, Fate::Stays, "accounts do not end");
     }
 }

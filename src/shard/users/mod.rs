@@ -7,8 +7,6 @@
 mod accounts;
 mod sessions;
 
-use std::collections::BTreeMap;
-
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::mail::outbox::Outbox;
@@ -16,14 +14,15 @@ use crate::mail::session_id::SessionId;
 use crate::mail::to_user::ToUser;
 use crate::shard::context::Context;
 use crate::shard::jobs::{Jobs, Side};
+use crate::shard::pipeline::{Hosted, PipelineJob};
+use crate::shard::users::accounts::Accounts;
 use crate::store::{Found, StoreError};
 use crate::user::OnlineUser;
 
 /// The users that a core owns.
 #[derive(Debug)]
 pub(super) struct Users {
-    /// A tree: a hash table that doubles stops its core meanwhile.
-    users: BTreeMap<UserId, UserSlot>,
+    accounts: Hosted<Accounts>,
     jobs: Jobs<Waiting>,
 }
 
@@ -52,14 +51,20 @@ enum Waiting {
     User(UserId),
     /// Another session of a user, whose account must be looked up.
     Attach { session: SessionId, user: UserId, issued_ms: u64 },
-    /// A new account, or revoked tokens, being committed.
-    Commit(Box<accounts::AccountCommit>),
+    /// A plan of accounts.
+    Plan(PipelineJob<Accounts>),
+}
+
+impl From<((), PipelineJob<Accounts>)> for Waiting {
+    fn from(((), job): ((), PipelineJob<Accounts>)) -> Waiting {
+        Waiting::Plan(job)
+    }
 }
 
 impl Users {
     /// No user so far.
     pub(super) fn new() -> Users {
-        Users { users: BTreeMap::new(), jobs: Jobs::new(Side::Users) }
+        Users { accounts: Hosted::new(Accounts::default()), jobs: Jobs::new(Side::Users) }
     }
 
     /// Takes a letter.
@@ -76,7 +81,8 @@ impl Users {
     /// The store has answered.
     pub(super) fn stored(
         &mut self,
-        cx: &Context,
+        cx: &mut Context,
+        now: Time,
         job: u64,
         result: Result<Option<Found>, StoreError>,
         out: &mut Outbox,
@@ -84,7 +90,7 @@ impl Users {
         match self.jobs.take(job).expect("the store answers each job once") {
             Waiting::User(user) => self.user_loaded(user, result, out),
             Waiting::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
-            Waiting::Commit(commit) => self.account_committed(cx, *commit, result, out),
+            Waiting::Plan(job) => self.accounts_answered(cx, now, job, result, out),
         }
     }
 

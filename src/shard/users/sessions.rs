@@ -16,10 +16,10 @@ use crate::user::OnlineUser;
 impl Users {
     /// The owner of a user hears of a new session.
     pub(super) fn attach(&mut self, session: SessionId, user: UserId, issued_ms: u64, out: &mut Outbox) {
-        match self.users.get_mut(&user) {
+        match self.accounts.owner.users.get_mut(&user) {
             None => {
                 let attach = Early::Attach { session, issued_ms };
-                self.users.insert(user, UserSlot::Loading(Box::new(vec![attach])));
+                self.accounts.owner.users.insert(user, UserSlot::Loading(Box::new(vec![attach])));
                 self.jobs.query(Query::AccountWithGuilds(user), Waiting::User(user), out);
             }
             Some(UserSlot::Loading(waiting)) => waiting.push(Early::Attach { session, issued_ms }),
@@ -60,7 +60,7 @@ impl Users {
         account: Option<&Arc<Account>>,
         out: &mut Outbox,
     ) {
-        let guilds = match self.users.get(&user) {
+        let guilds = match self.accounts.owner.users.get(&user) {
             Some(UserSlot::Here(online)) => online.admit(issued_ms),
             // It ended while the store was asked, and with it the user's last session.
             Some(UserSlot::Loading(_)) | None => None,
@@ -77,7 +77,7 @@ impl Users {
     /// membership that was committed after the store was asked is not missed.
     pub(super) fn user_loaded(&mut self, user: UserId, result: Result<Option<Found>, StoreError>, out: &mut Outbox) {
         // Never: a user is loaded once, and kept until then.
-        let Some(slot @ UserSlot::Loading(_)) = self.users.get_mut(&user) else { return };
+        let Some(slot @ UserSlot::Loading(_)) = self.accounts.owner.users.get_mut(&user) else { return };
         match result {
             Ok(Some(Found::AccountWithGuilds(Some(found)))) => {
                 let (account, guilds) = *found;
@@ -96,15 +96,15 @@ impl Users {
                     }
                 }
                 for (session, issued_ms) in attaches {
-                    if let Some(UserSlot::Here(online)) = self.users.get_mut(&user) {
+                    if let Some(UserSlot::Here(online)) = self.accounts.owner.users.get_mut(&user) {
                         online.attach(session);
                     }
                     self.let_know(session, user, issued_ms, Some(&account), out);
                 }
-                if let Some(UserSlot::Here(online)) = self.users.get(&user)
+                if let Some(UserSlot::Here(online)) = self.accounts.owner.users.get(&user)
                     && online.is_idle()
                 {
-                    self.users.remove(&user);
+                    self.accounts.owner.users.remove(&user);
                 }
             }
             other => {
@@ -112,7 +112,7 @@ impl Users {
                 if let Err(error) = other {
                     tracing::error!(%user, %error, "a user could not be loaded");
                 }
-                let Some(UserSlot::Loading(waiting)) = self.users.remove(&user) else {
+                let Some(UserSlot::Loading(waiting)) = self.accounts.owner.users.remove(&user) else {
                     unreachable!("looked just now");
                 };
                 for early in *waiting {
@@ -126,11 +126,11 @@ impl Users {
 
     /// The owner of a user hears that a session is over.
     pub(super) fn detach(&mut self, session: SessionId, user: UserId) {
-        match self.users.get_mut(&user) {
+        match self.accounts.owner.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 let nobody_left = online.detach(session);
                 if nobody_left {
-                    self.users.remove(&user);
+                    self.accounts.owner.users.remove(&user);
                 }
             }
             Some(UserSlot::Loading(waiting)) => {
@@ -142,7 +142,7 @@ impl Users {
 
     /// The owner of a user hears of a new membership.
     pub(super) fn gained(&mut self, user: UserId, guild: GuildId, out: &mut Outbox) {
-        match self.users.get_mut(&user) {
+        match self.accounts.owner.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => {
                 for session in online.gain(guild) {
                     out.post(session.home, ToHome::JoinNow { session: *session, guild });
@@ -155,7 +155,7 @@ impl Users {
 
     /// The owner of a user hears that a membership has ended.
     pub(super) fn parted(&mut self, user: UserId, guild: GuildId) {
-        match self.users.get_mut(&user) {
+        match self.accounts.owner.users.get_mut(&user) {
             Some(UserSlot::Here(online)) => online.part(guild),
             Some(UserSlot::Loading(waiting)) => waiting.push(Early::Parted(guild)),
             None => {}
