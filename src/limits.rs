@@ -62,6 +62,8 @@ pub const MEMBERS_PAGE_MAX: u32 = 1_000;
 pub const GUILDS_PAGE_MAX: u32 = 200;
 /// Messages in one answer of the store (documented).
 pub const MESSAGES_PAGE_MAX: u32 = 100;
+/// Pins in one answer of the store (documented).
+pub const PINS_PAGE_MAX: u32 = 50;
 /// Rows per transaction when members are filled in for load tests.
 pub const STORE_FILL_ROWS: u64 = 10_000;
 /// Rows after which an import commits: some 15 MiB of changes, of which a crash loses the last.
@@ -88,6 +90,8 @@ pub const GUILD_ROLES_MAX: usize = 250;
 pub const GUILD_CHANNELS_MAX: usize = 500;
 /// Overwrites of a channel.
 pub const CHANNEL_OVERWRITES_MAX: usize = 1_000;
+/// Pins of a channel (documented). The guild keeps 16 bytes of each in memory: at most 2 MB with all channels full.
+pub const CHANNEL_PINS_MAX: usize = 250;
 /// Invites of a guild.
 pub const GUILD_INVITES_MAX: usize = 1_000;
 /// Guilds that a person founds or joins (documented). Bots are added by the operator, without a bound.

@@ -44,10 +44,11 @@ impl Guild {
         channels.into_iter()
     }
 
-    /// A channel with its newest message, which is not kept in the record.
+    /// A channel with its newest message and pin, which are not kept in the record.
     pub(super) fn with_newest(&self, channel: &Channel) -> Channel {
         let last_message_id = self.last_messages.get(&channel.id).copied();
-        Channel { last_message_id, ..channel.clone() }
+        let last_pin_ms = self.pins.last_ms(channel.id);
+        Channel { last_message_id, last_pin_ms, ..channel.clone() }
     }
 
     fn plan_list_channels(&self, at: &PlanContext<'_>) -> Result<Plan, Stop> {

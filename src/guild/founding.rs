@@ -118,7 +118,7 @@ pub fn lay_out(shard: VirtualShard, owner: UserId, design: Design, unix_ms: u64,
         channels.push(channel);
     }
     let guild = Guild { system_channel_id, ..Guild::new(id, design.name, owner) };
-    GuildRecord { guild, channels, roles, member_count: 0 }
+    GuildRecord { guild, channels, roles, pins: Vec::new(), member_count: 0 }
 }
 
 /// Hidden from `@everyone`, shown to these roles.

@@ -9,6 +9,7 @@ use crate::base::id::{ChannelId, MessageId, UserId};
 use crate::guild::acting::Acting;
 use crate::guild::mention::{self, Named};
 use crate::guild::nonce::Sent;
+use crate::guild::pin::PIN_NOTICE;
 use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
 use crate::guild::{Guild, json};
 use crate::mail::ask::message::MessageRequest;
@@ -42,6 +43,10 @@ impl Guild {
             R::BulkDelete(channel, messages) => self.plan_bulk_delete(*channel, messages, at),
             R::Get(channel, message) => self.plan_get_message(*channel, *message, at),
             R::List { channel, anchor, limit } => self.plan_list_messages(*channel, *anchor, *limit, at),
+            R::Pin(channel, message) => self.plan_pin(*channel, *message, at),
+            R::Unpin(channel, message) => self.plan_unpin(*channel, *message, at),
+            R::Pins { channel, before_ms, limit } => self.plan_list_pins(*channel, *before_ms, *limit, at),
+            R::PinnedMessages(channel) => self.plan_list_pinned_messages(*channel, at),
             R::Typing(channel) => self.plan_typing(*channel, at),
         }
     }
@@ -127,6 +132,9 @@ impl Guild {
         let acting = self.acting(at)?;
         let place = self.channel_for(&acting, channel, Permissions::empty())?;
         let before = self.message(channel, id, at)?;
+        if before.extra.kind == PIN_NOTICE {
+            return Err(Refusal::SYSTEM_MESSAGE.into());
+        }
         let granted = self.in_channel(&acting, channel);
         let author = acting.user() == Some(before.author.id);
         if !author {
@@ -182,7 +190,7 @@ impl Guild {
         let body = json!({ "id": id, "channel_id": channel, "guild_id": self.id() });
         let event = self.event(EventName::MessageDelete, Scope::Channel(channel), &body);
         let plan = Plan::done().if_gone(Refusal::UNKNOWN_MESSAGE);
-        Ok(plan.write(Write::DeleteMessage(channel, id)).event(event))
+        Ok(plan.write(Write::DeleteMessage(channel, id)).event(event).effect(Effect::Unpinned(channel, id)))
     }
 
     fn plan_bulk_delete(&self, channel: ChannelId, ids: &[MessageId], at: &PlanContext<'_>) -> Result<Plan, Stop> {
@@ -203,7 +211,7 @@ impl Guild {
                 unreachable!("a message was asked for")
             };
             if found.is_some() && !gone.contains(id) {
-                plan = plan.write(Write::DeleteMessage(channel, *id));
+                plan = plan.write(Write::DeleteMessage(channel, *id)).effect(Effect::Unpinned(channel, *id));
                 gone.push(*id);
             }
         }
@@ -235,14 +243,20 @@ impl Guild {
     }
 
     /// Refuses who does not see the channel.
-    fn may_read_history(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<bool, Stop> {
+    pub(super) fn may_read_history(&self, channel: ChannelId, at: &PlanContext<'_>) -> Result<bool, Stop> {
         let acting = self.acting(at)?;
         self.channel_for(&acting, channel, Permissions::empty())?;
         Ok(self.in_channel(&acting, channel).contains(Permissions::READ_MESSAGE_HISTORY))
     }
 
     /// An event with a message in it: the full rendering, and the blank one for those who may not read the text.
-    fn message_event(&self, name: EventName, view: MessageView<'_>, member: &Member, kind: ChannelKind) -> Event {
+    pub(super) fn message_event(
+        &self,
+        name: EventName,
+        view: MessageView<'_>,
+        member: &Member,
+        kind: ChannelKind,
+    ) -> Event {
         let message = view.message;
         let gateway = MessageView { gateway: Some((member, kind)), ..view };
         let blank = json(&MessageView { blank: true, ..gateway });
@@ -326,14 +340,19 @@ impl Guild {
         Ok(())
     }
 
-    fn message<'a>(&self, channel: ChannelId, id: MessageId, at: &'a PlanContext<'_>) -> Result<&'a Message, Stop> {
+    pub(super) fn message<'a>(
+        &self,
+        channel: ChannelId,
+        id: MessageId,
+        at: &'a PlanContext<'_>,
+    ) -> Result<&'a Message, Stop> {
         match at.look_up(Query::Message(channel, id))? {
             Found::Message(Some(message)) => Ok(message),
             _ => Err(Refusal::UNKNOWN_MESSAGE.into()),
         }
     }
 
-    fn author_member(&self, acting: &Acting, message: &Message) -> Result<Member, Stop> {
+    pub(super) fn author_member(&self, acting: &Acting, message: &Message) -> Result<Member, Stop> {
         if acting.user() == Some(message.author.id) {
             return Ok((**acting.member()?).clone());
         }

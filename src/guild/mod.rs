@@ -19,6 +19,7 @@ pub mod mention;
 pub mod message;
 pub mod nonce;
 pub mod overwrite;
+pub mod pin;
 pub mod plan;
 pub mod presence;
 pub mod role;
@@ -36,6 +37,7 @@ use smallvec::SmallVec;
 use crate::base::id::{ChannelId, GuildId, Id, MessageId, UserId};
 use crate::guild::cached_member::CachedMember;
 use crate::guild::list::MemberLists;
+use crate::guild::pin::GuildPins;
 use crate::guild::plan::{Plan, PlanContext, Stop};
 use crate::guild::presence::{Changes, Onlookers};
 use crate::mail::ask::GuildRequest;
@@ -53,6 +55,7 @@ use crate::wire::model::presence::Activities;
 pub struct Guild {
     facts: Facts,
     last_messages: BTreeMap<ChannelId, MessageId>,
+    pins: GuildPins,
     member_count: u64,
     /// Members in memory.
     cached: BTreeMap<UserId, CachedMember>,
@@ -83,6 +86,7 @@ impl Guild {
                 channels: record.channels.into_iter().map(|channel| (channel.id, Arc::new(channel))).collect(),
             },
             last_messages,
+            pins: GuildPins::load(&record.pins),
             member_count: record.member_count,
             cached: BTreeMap::new(),
             offline_cached: VecDeque::new(),
@@ -170,6 +174,7 @@ impl Guild {
                 }
                 Change::ChannelGone(channel) => {
                     self.last_messages.remove(channel);
+                    self.pins.remove_channel(*channel);
                 }
                 Change::Guild(_) | Change::Role(_) | Change::RoleGone(_) => self.lists.regroup(&self.facts),
                 Change::Channel(_) | Change::Deleted => {}
@@ -190,6 +195,7 @@ impl Guild {
             assert!(cached.member.is_some(), "only members have sessions");
         }
         assert!(self.facts.roles.contains_key(&self.id().cast()), "@everyone is there");
+        self.pins.invariants(|channel| self.facts.channels.contains_key(&channel));
         assert!(self.last_messages.keys().all(|channel| self.facts.channels.contains_key(channel)));
     }
 

@@ -10,6 +10,7 @@ use crate::guild::nonce::Sent;
 use crate::mail::plan::OwnerPlan;
 pub use crate::mail::plan::{PlanContext, Stop};
 use crate::mail::to_user::ToUser;
+use crate::model::pin::Pin;
 
 /// A plan of a guild.
 pub type Plan = OwnerPlan<Effect>;
@@ -19,6 +20,10 @@ pub type Plan = OwnerPlan<Effect>;
 pub enum Effect {
     /// A message is then its channel's newest.
     Newest(ChannelId, MessageId),
+    /// A message is pinned.
+    Pinned(Pin),
+    /// A message is not pinned any more, if it was.
+    Unpinned(ChannelId, MessageId),
     /// A message to be remembered for `enforce_nonce`.
     Sent(Sent),
     /// A user became a member; the user's owner must know.
@@ -37,6 +42,8 @@ impl Effect {
     pub(super) fn apply(&self, guild: &mut Guild) -> Option<(UserId, ToUser)> {
         match self {
             Effect::Newest(channel, message) => guild.note_newest(*channel, *message),
+            Effect::Pinned(pin) => guild.note_pinned(pin),
+            Effect::Unpinned(channel, message) => guild.note_unpinned(*channel, *message),
             Effect::Sent(sent) => guild.remember_sent(sent),
             Effect::MemberJoined(user) => return Some((*user, ToUser::Gained { user: *user, guild: guild.id() })),
             Effect::MemberLeft(user) => return Some((*user, ToUser::Parted { user: *user, guild: guild.id() })),

@@ -165,6 +165,9 @@ pub struct Channel {
     /// Newest message. Not kept: looked up when the guild is loaded.
     #[serde(skip)]
     pub last_message_id: Option<MessageId>,
+    /// When its newest pin was made, in Unix milliseconds. Not kept: looked up when the guild is loaded.
+    #[serde(skip)]
+    pub last_pin_ms: Option<u64>,
 }
 
 impl Channel {
@@ -184,6 +187,7 @@ impl Channel {
             user_limit: 0,
             overwrites: Vec::new(),
             last_message_id: None,
+            last_pin_ms: None,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Extra {
-    /// 0 default, 19 reply.
+    /// 0 default, 6 a message was pinned, 19 reply.
     #[serde(rename = "type", skip_serializing_if = "is_default")]
     pub kind: u32,
     /// Bits.
@@ -56,7 +56,10 @@ pub struct Extra {
     /// Components, as given after checking.
     #[serde(skip_serializing_if = "is_default")]
     pub components: Vec<Value>,
-    /// The message replied to.
+    /// Pinned: it has its row among the pins.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pinned: bool,
+    /// The message replied to, or that the system message is about.
     #[serde(skip_serializing_if = "is_default")]
     pub replies_to: Option<MessageId>,
 }

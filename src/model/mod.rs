@@ -1,4 +1,4 @@
-//! Records: what the server knows of a user, a guild, a channel, a role, a member, a message, an invite.
+//! Records: what the server knows of a user, a guild, a channel, a role, a member, a message, a pin, an invite.
 //!
 //! Lives on: every core and the store's threads.
 //! Invariant: a record's serde form is what is kept on disk, and nothing else. It leaves out what has its default, and
@@ -13,6 +13,7 @@ pub mod member;
 pub mod message;
 pub mod permission_rules;
 pub mod permissions;
+pub mod pin;
 pub mod role;
 pub mod user;
 

@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use percent_encoding::percent_decode;
 use serde_json::Value;
 
+use crate::base::clock;
 use crate::base::id::{ChannelId, GuildId, Id, UserId};
 use crate::desk::Desk;
 use crate::limits;
@@ -25,6 +26,7 @@ use crate::wire::intents::Intents;
 use crate::wire::model::account::allows;
 use crate::wire::model::member::MemberView;
 use crate::wire::model::message::MessageView;
+use crate::wire::model::pin::{PinView, PinsView};
 use crate::wire::model::rendered;
 use crate::wire::refusal::{FormErrors, Refusal};
 
@@ -179,12 +181,25 @@ impl Call {
                 let views: Vec<MessageView<'_>> = messages.iter().map(|message| reader.view(message)).collect();
                 respond::json(200, &views)
             }
+            (Shape::Messages, Found::Pins(page)) => {
+                let reader = Reader::of(&*self.account().await?);
+                let views: Vec<MessageView<'_>> = page.items.iter().map(|(_, message)| reader.view(message)).collect();
+                respond::json(200, &views)
+            }
+            (Shape::Pins, Found::Pins(page)) => {
+                let reader = Reader::of(&*self.account().await?);
+                let items = page.items.iter().map(|(pinned_at_ms, message)| PinView {
+                    pinned_at: clock::iso8601(*pinned_at_ms),
+                    message: reader.view(message),
+                });
+                respond::json(200, &PinsView { items: items.collect(), has_more: page.has_more })
+            }
             (Shape::Message, Found::Message(Some(message))) => {
                 let reader = Reader::of(&*self.account().await?);
                 respond::json(200, &reader.view(&message))
             }
             (Shape::Message, Found::Message(None)) => Err(Refusal::UNKNOWN_MESSAGE),
-            (Shape::Members | Shape::Messages | Shape::Message, _) => Err(Refusal::INTERNAL),
+            (Shape::Members | Shape::Messages | Shape::Pins | Shape::Message, _) => Err(Refusal::INTERNAL),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::rest::call::Call;
 use crate::rest::ratelimit::Rate;
 use crate::rest::respond::HandlerResult;
 use crate::rest::routes::{
-    auth, channels, gateway, guilds, invites, members, messages, overwrites, roles, site, users,
+    auth, channels, gateway, guilds, invites, members, messages, overwrites, pins, roles, site, users,
 };
 use crate::rest::tree::{self, Lookup, Methods, RouteTree, Spans};
 use crate::wire::refusal::Refusal;
@@ -136,9 +136,13 @@ table! { API:
     DELETE "/channels/{channel.id}/permissions/{overwrite.id}" caller none [10 / 10000] => overwrites::delete;
     GET "/channels/{channel.id}/invites" caller none [10 / 1000] => invites::of_channel;
     POST "/channels/{channel.id}/invites" caller form [5 / 10000] => invites::create;
-    GET "/channels/{channel.id}/pins" caller none [10 / 1000] => messages::pins;
+    GET "/channels/{channel.id}/pins" caller none [10 / 1000] => pins::list;
+    PUT "/channels/{channel.id}/pins/{message.id}" caller none [5 / 5000] => pins::pin;
+    DELETE "/channels/{channel.id}/pins/{message.id}" caller none [5 / 5000] => pins::unpin;
     POST "/channels/{channel.id}/typing" caller none [5 / 5000] => messages::typing;
-    GET "/channels/{channel.id}/messages/pins" caller none [10 / 1000] => messages::pins_page;
+    GET "/channels/{channel.id}/messages/pins" caller none [10 / 1000] => pins::page;
+    PUT "/channels/{channel.id}/messages/pins/{message.id}" caller none [5 / 5000] => pins::pin;
+    DELETE "/channels/{channel.id}/messages/pins/{message.id}" caller none [5 / 5000] => pins::unpin;
     GET "/channels/{channel.id}/messages" caller none [10 / 1000] => messages::list;
     POST "/channels/{channel.id}/messages" caller multipart(0, 0) [5 / 5000] => messages::create;
     POST "/channels/{channel.id}/messages/bulk-delete" caller json [1 / 1000] => messages::bulk_delete;

@@ -24,7 +24,7 @@ use std::fmt;
 use crate::base::fatal::Fatal;
 
 pub use backend::Store;
-pub use query::{Anchor, Found, GuildRecord, MembersPage, Query};
+pub use query::{Anchor, Found, GuildRecord, MembersPage, PinsPage, Query};
 pub use write::{Commit, Epoch, Write};
 
 /// Why a commit was not carried out although the store is well.

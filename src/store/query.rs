@@ -9,6 +9,7 @@ use crate::model::guild::Guild;
 use crate::model::invite::Invite;
 use crate::model::member::Member;
 use crate::model::message::Message;
+use crate::model::pin::Pin;
 use crate::model::role::Role;
 use crate::model::user::User;
 
@@ -88,6 +89,15 @@ pub enum Query {
         /// 1 to 100.
         limit: u32,
     },
+    /// Pinned messages, the newest pin first. → [`Found::Pins`]
+    Pins {
+        /// Of which channel.
+        channel: ChannelId,
+        /// Pinned before this Unix millisecond.
+        before_ms: Option<u64>,
+        /// 1 to 50.
+        limit: u32,
+    },
     /// One invite, spent or not. → [`Found::Invite`]
     Invite(String),
     /// Invites of a guild. → [`Found::Invites`]
@@ -117,6 +127,7 @@ impl Query {
             | Query::GuildOfChannel(_)
             | Query::Message(..)
             | Query::Messages { .. }
+            | Query::Pins { .. }
             | Query::Invite(_)
             | Query::Invites(_)
             | Query::Login(_)
@@ -141,6 +152,7 @@ impl Query {
             | Query::MembersAmong(..)
             | Query::GuildsOf { .. }
             | Query::Messages { .. }
+            | Query::Pins { .. }
             | Query::Invites(_)
             | Query::Login(_)
             | Query::Revocations
@@ -158,6 +170,8 @@ pub struct GuildRecord {
     pub channels: Vec<Channel>,
     /// Roles, `@everyone` among them.
     pub roles: Vec<Role>,
+    /// Pins, by channel, oldest first.
+    pub pins: Vec<Pin>,
     /// How many members.
     pub member_count: u64,
 }
@@ -173,6 +187,15 @@ pub struct MembersPage {
     pub more: bool,
     /// Members of the guild.
     pub member_count: u64,
+}
+
+/// A page of pinned messages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PinsPage {
+    /// With the Unix millisecond of the pin; newest pin first.
+    pub items: Vec<(u64, Message)>,
+    /// There are older ones.
+    pub has_more: bool,
 }
 
 /// The answer to a [`Query`].
@@ -198,6 +221,8 @@ pub enum Found {
     Message(Option<Box<Message>>),
     #[allow(missing_docs)]
     Messages(Vec<Message>),
+    #[allow(missing_docs)]
+    Pins(PinsPage),
     #[allow(missing_docs)]
     Invite(Option<Box<Invite>>),
     #[allow(missing_docs)]

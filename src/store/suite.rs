@@ -17,6 +17,7 @@ use crate::model::invite::Invite;
 use crate::model::member::Member;
 use crate::model::message::{Extra, Message};
 use crate::model::permissions::Permissions;
+use crate::model::pin::Pin;
 use crate::model::role::Role;
 use crate::model::user::User;
 use crate::store::backend::{Backend, Bulk, Store, fill_members};
@@ -66,6 +67,7 @@ fn channel(id: ChannelId, guild: GuildId, name: &str, kind: ChannelKind) -> Chan
         user_limit: 0,
         overwrites: Vec::new(),
         last_message_id: None,
+        last_pin_ms: None,
     }
 }
 
@@ -467,6 +469,7 @@ pub(super) fn messages_come_back_whole_are_edited_and_go(open: Open) {
         mention_roles: vec![RoleId::new(6)],
         embeds: vec![json!({"title": "x"})],
         components: vec![json!({"type": 1})],
+        pinned: true,
         replies_to: Some(MessageId::new(99)),
     };
     commit(&mut *store, vec![Write::CreateMessage(Box::new(full.clone())), post(101)]);
@@ -568,6 +571,36 @@ pub(super) fn names_are_found_by_their_start(open: Open) {
     assert_eq!(search("a_", 100), [] as [u64; 0]);
     assert_eq!(search("bob", 100), [] as [u64; 0], "has left");
     assert_eq!(search("", 100), [ANN, 10, 11, 12, 13, 14]);
+}
+
+pub(super) fn pins_are_listed_newest_first_and_go_with_their_messages(open: Open) {
+    let mut store = world(open);
+    let pin = |id: u64| Pin { channel_id: CHANNEL, message_id: MessageId::new(id), pinned_at_ms: 1_000 - id };
+    commit(&mut *store, (1..=4).map(post).collect());
+    commit(&mut *store, (1..=4).map(|id| Write::Pin(pin(id))).collect());
+    let page = |store: &mut dyn Backend, before_ms, limit| {
+        let page = ask!(store, Query::Pins { channel: CHANNEL, before_ms, limit } => Pins);
+        let items: Vec<(u64, u64)> = page.items.iter().map(|(at, message)| (message.id.get(), *at)).collect();
+        (items, page.has_more)
+    };
+    assert_eq!(page(&mut *store, None, 3), (vec![(1, 999), (2, 998), (3, 997)], true));
+    assert_eq!(page(&mut *store, Some(997), 3), (vec![(4, 996)], false));
+    let loaded = |store: &mut dyn Backend| {
+        let record = ask!(store, Query::Guild(GUILD) => Guild).unwrap();
+        (record.pins, record.channels[0].last_pin_ms)
+    };
+    assert_eq!(loaded(&mut *store), (vec![pin(4), pin(3), pin(2), pin(1)], Some(999)));
+    assert!(matches!(try_commit(&mut *store, vec![Write::Pin(pin(1))]), Err(StoreError::Failed(_))), "pinned twice");
+    commit(&mut *store, vec![Write::DeleteMessage(CHANNEL, MessageId::new(1))]);
+    commit(&mut *store, vec![Write::Unpin(CHANNEL, MessageId::new(3))]);
+    assert_eq!(try_commit(&mut *store, vec![Write::Unpin(CHANNEL, MessageId::new(3))]), GONE);
+    assert_eq!(loaded(&mut *store), (vec![pin(4), pin(2)], Some(998)));
+    commit(&mut *store, vec![Write::DeleteChannel(GUILD, CHANNEL)]);
+    assert_eq!(page(&mut *store, None, 3), (vec![], false));
+    assert_eq!(try_commit(&mut *store, vec![Write::Pin(pin(4))]), GONE);
+    let again = channel(CHANNEL, GUILD, "again", ChannelKind::Text);
+    commit(&mut *store, vec![Write::PutChannel(Box::new(again))]);
+    assert_eq!(loaded(&mut *store), (vec![], None));
 }
 
 pub(super) fn load_members_are_added_twice_with_names_of_their_own(open: Open) {
@@ -708,6 +741,7 @@ macro_rules! instantiate {
             the_guilds_of_a_user_are_listed_by_id
             messages_are_found_before_after_and_around
             messages_come_back_whole_are_edited_and_go
+            pins_are_listed_newest_first_and_go_with_their_messages
             invites_are_used_up_end_and_go
             a_conflict_undoes_its_own_commit_and_no_other
             names_are_found_by_their_start

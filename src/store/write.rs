@@ -11,6 +11,7 @@ use crate::model::guild::Guild;
 use crate::model::invite::Invite;
 use crate::model::member::Member;
 use crate::model::message::Message;
+use crate::model::pin::Pin;
 use crate::model::role::Role;
 
 /// One change to what is kept.
@@ -52,8 +53,15 @@ pub enum Write {
     CreateMessage(Box<Message>),
     /// A changed message. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) when it is not there any more.
     EditMessage(Box<Message>),
-    /// A deleted message. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) when it is not there any more.
+    /// A deleted message, and its pin. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) when it is not
+    /// there any more.
+    /// any more.
     DeleteMessage(ChannelId, MessageId),
+    /// A message is pinned; its flag goes with an [`Write::EditMessage`]. Refused with
+    /// [`Conflict::Gone`](crate::store::Conflict::Gone) without the channel.
+    Pin(Pin),
+    /// A message is not pinned any more. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) if it was not.
+    Unpin(ChannelId, MessageId),
     /// A new invite.
     PutInvite(Box<Invite>),
     /// One more use. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) when the invite is gone, has ended

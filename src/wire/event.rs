@@ -76,6 +76,7 @@ events! {
     ChannelCreate = "CHANNEL_CREATE", [GUILDS], _, _, Always;
     ChannelUpdate = "CHANNEL_UPDATE", [GUILDS], _, _, Always;
     ChannelDelete = "CHANNEL_DELETE", [GUILDS], _, _, Always;
+    ChannelPinsUpdate = "CHANNEL_PINS_UPDATE", [GUILDS], [DIRECT_MESSAGES], _, Always;
     GuildRoleCreate = "GUILD_ROLE_CREATE", [GUILDS], _, _, Always;
     GuildRoleUpdate = "GUILD_ROLE_UPDATE", [GUILDS], _, _, Always;
     GuildRoleDelete = "GUILD_ROLE_DELETE", [GUILDS], _, _, Always;

@@ -58,6 +58,7 @@ refusals! {
     ONLY_BOTS_MAY = 403, 20002, "Only bots can use this endpoint";
     OWNER_ONLY = 403, 20018, "Only the owner of this account can perform this action";
     TOO_MANY_GUILDS = 400, 30001, "Maximum number of guilds reached (200)";
+    TOO_MANY_PINS = 400, 30003, "Maximum number of pins reached for the channel (250)";
     TOO_MANY_ROLES = 400, 30005, "Maximum number of guild roles reached (250)";
     TOO_MANY_CHANNELS = 400, 30013, "Maximum number of guild channels reached (500)";
     TOO_MANY_INVITES = 400, 30016, "Maximum number of invites reached (1000)";
@@ -69,6 +70,7 @@ refusals! {
     EMPTY_MESSAGE = 400, 50006, "Cannot send an empty message";
     NOT_A_TEXT_CHANNEL = 400, 50008, "Cannot send messages in a non-text channel";
     MISSING_PERMISSIONS = 403, 50013, "Missing Permissions";
+    SYSTEM_MESSAGE = 403, 50021, "Cannot execute action on a system message";
     INVALID_ROLE = 400, 50028, "Invalid Role";
     INVALID_FORM_BODY = 400, 50035, "Invalid Form Body";
     INVALID_API_VERSION = 400, 50041, "Invalid API version";

@@ -26,9 +26,23 @@ pub fn member(name: &str, id: u64, member: &MemberModel) -> String {
     format!("{name} {id} nick={:?} roles={:?}", member.nick, member.roles)
 }
 
+/// What else is compared of a message.
+pub struct MessageMarks {
+    pub kind: u64,
+    pub pinned: bool,
+    pub refers_to: Option<u64>,
+}
+
 /// The line of a message's event; without text for those who may not read it.
-pub fn message(name: &str, id: u64, channel: u64, author: u64, content: &str) -> String {
-    format!("{name} {id} in {channel} by {author}: {}", shortened(content))
+pub fn message(name: &str, id: u64, channel: u64, author: u64, marks: &MessageMarks, content: &str) -> String {
+    let MessageMarks { kind, pinned, refers_to } = marks;
+    let text = shortened(content);
+    format!("{name} {id} in {channel} by {author} type {kind} pinned {pinned} to {refers_to:?}: {text}")
+}
+
+/// The line of a channel's pins having changed. A deletion on its way makes the time uncertain.
+pub fn pins_update(channel: u64) -> String {
+    format!("CHANNEL_PINS_UPDATE in {channel}")
 }
 
 /// The line of messages being deleted.
@@ -42,7 +56,7 @@ pub fn guild_create(guild: &GuildModel, user: u64) -> String {
     let own: Vec<u64> = guild.roles_of(user).into_iter().collect();
     let _ = write!(text, " me={user} with {own:?}; ");
     for (id, channel) in &guild.channels {
-        let _ = write!(text, "{}; ", channel_text(*id, channel));
+        let _ = write!(text, "{} last pin {:?}; ", channel_text(*id, channel), channel.last_pin);
     }
     for (id, role) in &guild.roles {
         let _ = write!(text, "{}; ", role_text(*id, role));
@@ -79,6 +93,7 @@ pub fn of_dispatch(name: &str, d: &Value, me: u64) -> (Option<u64>, String) {
         "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "CHANNEL_DELETE" => {
             (guild, channel(name, id(&d["id"]).unwrap_or(0), &channel_of(d)))
         }
+        "CHANNEL_PINS_UPDATE" => (guild, pins_update(id(&d["channel_id"]).unwrap_or(0))),
         "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" => {
             (guild, role(name, id(&d["role"]["id"]).unwrap_or(0), &role_of(&d["role"])))
         }
@@ -90,7 +105,13 @@ pub fn of_dispatch(name: &str, d: &Value, me: u64) -> (Option<u64>, String) {
         "MESSAGE_CREATE" | "MESSAGE_UPDATE" => {
             let number = |value: &Value| id(value).unwrap_or(0);
             let content = d["content"].as_str().unwrap_or("?");
-            (guild, message(name, number(&d["id"]), number(&d["channel_id"]), number(&d["author"]["id"]), content))
+            let marks = MessageMarks {
+                kind: d["type"].as_u64().unwrap_or(99),
+                pinned: d["pinned"] == true,
+                refers_to: id(&d["message_reference"]["message_id"]),
+            };
+            let (channel, author) = (number(&d["channel_id"]), number(&d["author"]["id"]));
+            (guild, message(name, number(&d["id"]), channel, author, &marks, content))
         }
         "MESSAGE_DELETE" => (guild, messages_gone(id(&d["channel_id"]).unwrap_or(0), &[id(&d["id"]).unwrap_or(0)])),
         "MESSAGE_DELETE_BULK" => {
@@ -156,7 +177,8 @@ fn channel_of(value: &Value) -> ChannelModel {
             deny: id(&entry["deny"]).unwrap_or(0),
         })
         .collect();
-    ChannelModel { name: text(&value["name"]), kind: value["type"].as_u64().unwrap_or(99) as u8, overwrites }
+    let last_pin = value["last_pin_timestamp"].as_str().map(str::to_owned);
+    ChannelModel { name: text(&value["name"]), kind: value["type"].as_u64().unwrap_or(99) as u8, overwrites, last_pin }
 }
 
 fn role_of(value: &Value) -> RoleModel {

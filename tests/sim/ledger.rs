@@ -3,7 +3,7 @@
 //! It knows nothing of commits: it believes the answers. Every message's text begins with a tag of its own, so that it
 //! is found again whatever became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guildhall::base::id::{ChannelId, GuildId, UserId};
 use guildhall::mail::ask::{Answer, Reply};
@@ -12,6 +12,9 @@ use guildhall::store::{Anchor, Found, Query};
 use crate::model::{ChannelModel, GuildModel, MemberModel, RoleModel};
 use crate::report::Report;
 use crate::store::SimStore;
+
+/// Message type: says that a message was pinned.
+const PIN_NOTICE: u32 = 6;
 
 /// What was asked, as far as the ledger follows it.
 #[derive(Debug, Clone)]
@@ -171,7 +174,7 @@ impl Ledger {
         }
         let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         for channel in guilds.values().flat_map(|guild| guild.channels.keys()) {
-            for content in texts(*channel, store) {
+            for content in texts(*channel, store, report) {
                 let tag = content.split(' ').next().and_then(|tag| tag.strip_prefix('t')?.parse().ok());
                 let tag = tag.unwrap_or_else(|| panic!("judge durability: nobody wrote {content:?}"));
                 found.entry(tag).or_default().push(content);
@@ -199,14 +202,38 @@ impl Ledger {
     }
 }
 
-fn texts(channel: u64, store: &mut SimStore) -> Vec<String> {
+/// The texts of a channel's messages, those left out that say of a pin. Compares the flags with the pins.
+fn texts(channel: u64, store: &mut SimStore, report: &mut Report) -> Vec<String> {
     let (mut all, mut anchor) = (Vec::new(), Anchor::Newest);
+    let pinned = pins(channel, store);
+    let mut flagged = BTreeSet::new();
     loop {
         let query = Query::Messages { channel: ChannelId::new(channel), anchor, limit: 100 };
         let Found::Messages(page) = store.look(&query) else { unreachable!("messages were asked for") };
-        let Some(last) = page.last() else { return all };
+        let Some(last) = page.last() else { break };
         anchor = Anchor::Before(last.id);
-        all.extend(page.into_iter().map(|message| message.content));
+        flagged.extend(page.iter().filter(|message| message.extra.pinned).map(|message| message.id.get()));
+        let written = page.into_iter().filter(|message| message.extra.kind != PIN_NOTICE);
+        all.extend(written.map(|message| message.content));
+    }
+    assert_eq!(flagged, pinned, "judge durability: messages of channel {channel} with the flag are its pins");
+    report.pins_found += pinned.len() as u64;
+    all
+}
+
+/// All pins of a channel, page by page.
+fn pins(channel: u64, store: &mut SimStore) -> BTreeSet<u64> {
+    let (mut all, mut before_ms) = (BTreeSet::new(), None);
+    loop {
+        let query = Query::Pins { channel: ChannelId::new(channel), before_ms, limit: 2 };
+        let Found::Pins(page) = store.look(&query) else { unreachable!("pins were asked for") };
+        for (pinned_at_ms, message) in page.items {
+            assert!(all.insert(message.id.get()), "judge durability: {} is pinned twice", message.id);
+            before_ms = Some(pinned_at_ms);
+        }
+        if !page.has_more {
+            return all;
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use guildhall::base::clock::iso8601;
 use guildhall::model::channel::{Channel, OverwriteKind};
 use guildhall::model::guild::Guild;
 use guildhall::model::member::Member;
@@ -30,6 +31,8 @@ pub struct ChannelModel {
     pub name: String,
     pub kind: u8,
     pub overwrites: Vec<OverwriteModel>,
+    /// When its newest pin was made, as clients read it.
+    pub last_pin: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +72,8 @@ impl From<&Channel> for ChannelModel {
                 deny: entry.deny.bits(),
             })
             .collect();
-        ChannelModel { name: channel.name.clone(), kind: channel.kind as u8, overwrites }
+        let last_pin = channel.last_pin_ms.map(iso8601);
+        ChannelModel { name: channel.name.clone(), kind: channel.kind as u8, overwrites, last_pin }
     }
 }
 

@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use guildhall::base::clock::iso8601;
 use guildhall::store::Write;
 
-use crate::essence;
+use crate::essence::{self, MessageMarks};
 use crate::lists::list_id;
 use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleModel};
 use crate::passive::{self, Item};
@@ -118,6 +119,8 @@ pub struct Oracle {
     /// For which sessions, by secret and guild, the guild was small, always and ever.
     small: BTreeMap<(u64, u64), (bool, bool)>,
     bots: BTreeSet<u64>,
+    /// By channel: pinned messages, and since when.
+    pins: BTreeMap<u64, BTreeMap<u64, u64>>,
     /// Who joined or left which guild, or 0 for a guild that went, in order.
     pub changes: Vec<(u64, u64)>,
     /// Usernames.
@@ -240,6 +243,9 @@ impl Oracle {
                 let expected = Expected::plain(GUILD_MESSAGES, essence::messages_gone(channel, &ids));
                 self.happen(guild, Reach::Viewers(channel), expected, report, |_| ());
             }
+            for (channel, message) in gone {
+                report.pins_deleted += u64::from(self.unpin(channel, message));
+            }
             return;
         }
         for write in writes {
@@ -292,6 +298,33 @@ impl Oracle {
         }
     }
 
+    /// Messages pinned in a channel.
+    pub fn pins_in(&self, channel: u64) -> BTreeSet<u64> {
+        self.pins.get(&channel).map(|pins| pins.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// A message is not pinned any more. Says whether it was.
+    fn unpin(&mut self, channel: u64, message: u64) -> bool {
+        let Some(pins) = self.pins.get_mut(&channel) else { return false };
+        let was = pins.remove(&message).is_some();
+        let last_pin = pins.values().max().copied().map(iso8601);
+        if let Some(model) = self.guilds.values_mut().find_map(|guild| guild.channels.get_mut(&channel)) {
+            model.last_pin = last_pin;
+        }
+        was
+    }
+
+    fn pins_changed(&mut self, channel: u64, report: &mut Report) {
+        let Some(guild) = self.guild_of(channel) else { return };
+        let last_pin = self.pins.get(&channel).and_then(|pins| pins.values().max().copied()).map(iso8601);
+        let expected = Expected::plain(GUILDS, essence::pins_update(channel));
+        self.happen(guild, Reach::Viewers(channel), expected, report, |model| {
+            if let Some(model) = model.channels.get_mut(&channel) {
+                model.last_pin = last_pin;
+            }
+        });
+    }
+
     fn guild_of(&self, channel: u64) -> Option<u64> {
         self.guilds.values().find(|guild| guild.channels.contains_key(&channel)).map(|guild| guild.id)
     }
@@ -338,7 +371,9 @@ impl Oracle {
                 let (guild, id) = (channel.guild_id.get(), channel.id.get());
                 let Some(model) = self.guilds.get(&guild) else { return };
                 let name = if model.channels.contains_key(&id) { "CHANNEL_UPDATE" } else { "CHANNEL_CREATE" };
-                let after = ChannelModel::from(&**channel);
+                // A pin may have been made since the change was planned.
+                let last_pin = model.channels.get(&id).and_then(|before| before.last_pin.clone());
+                let after = ChannelModel { last_pin, ..ChannelModel::from(&**channel) };
                 let expected = Expected::plain(GUILDS, essence::channel(name, id, &after));
                 self.happen(guild, Reach::Viewers(id), expected, report, |model| {
                     model.channels.insert(id, after);
@@ -402,8 +437,13 @@ impl Oracle {
             Write::CreateMessage(message) | Write::EditMessage(message) => {
                 let name = if matches!(write, Write::CreateMessage(_)) { "MESSAGE_CREATE" } else { "MESSAGE_UPDATE" };
                 let (id, channel, author) = (message.id.get(), message.channel_id.get(), message.author.id.get());
-                let line = essence::message(name, id, channel, author, &message.content);
-                let blank = essence::message(name, id, channel, author, "");
+                let marks = MessageMarks {
+                    kind: u64::from(message.extra.kind),
+                    pinned: message.extra.pinned,
+                    refers_to: message.extra.replies_to.map(|id| id.get()),
+                };
+                let line = essence::message(name, id, channel, author, &marks, &message.content);
+                let blank = essence::message(name, id, channel, author, &marks, "");
                 let mut open: Vec<u64> = message.extra.mentions.iter().map(|user| user.id.get()).collect();
                 open.push(author);
                 let mark = matches!(write, Write::CreateMessage(_)).then(|| Mark {
@@ -414,6 +454,23 @@ impl Oracle {
                 });
                 let expected = Expected { blank: Some((blank, open)), mark, ..Expected::plain(GUILD_MESSAGES, line) };
                 self.happen(message.guild_id.get(), Reach::Viewers(channel), expected, report, |_| ());
+            }
+            Write::Pin(pin) => {
+                let (channel, message) = (pin.channel_id.get(), pin.message_id.get());
+                // The channel may have been deleted meanwhile.
+                if self.guild_of(channel).is_none() {
+                    return;
+                }
+                let before = self.pins.entry(channel).or_default().insert(message, pin.pinned_at_ms);
+                assert!(before.is_none(), "judge oracle: message {message} is pinned twice");
+                report.pins += 1;
+                self.pins_changed(channel, report);
+            }
+            Write::Unpin(channel, message) => {
+                if self.unpin(channel.get(), message.get()) {
+                    report.unpins += 1;
+                    self.pins_changed(channel.get(), report);
+                }
             }
             Write::PutInvite(invite) => {
                 let expected = Expected::plain(GUILD_INVITES, format!("INVITE_CREATE {}", invite.code));

@@ -87,6 +87,14 @@ report! {
     crashes,
     /// Acknowledged messages found in the store.
     messages_found,
+    /// Pins made.
+    pins,
+    /// Pins taken away.
+    unpins,
+    /// Pins that went with their messages.
+    pins_deleted,
+    /// Pins at rest, found with the flag of their message.
+    pins_found,
     /// Guilds compared with the store.
     guilds_compared,
     /// Tokens revoked.

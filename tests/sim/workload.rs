@@ -487,8 +487,9 @@ impl World {
             0..40 => self.message(&model, member),
             40..47 => self.edit(&model),
             47..53 => self.delete(&model),
-            53..56 => self.typing(&model, member),
-            56..68 => self.overwrite(&model, actor),
+            53..55 => self.typing(&model, member),
+            55..60 => self.pin(&model, actor),
+            60..68 => self.overwrite(&model, actor),
             68..73 => self.channel(&model, actor),
             73..81 => self.role(&model, actor),
             81..90 => self.member_roles(&model, actor, member),
@@ -658,6 +659,19 @@ impl World {
             (MessageRequest::Delete(place, ids[0]), vec![tag])
         };
         self.ask_channel(model.owner, channel, request, Asked::Delete { tags });
+    }
+
+    /// Somebody pins a message, or takes a pin away: mostly the owner, others without the permission too.
+    fn pin(&mut self, model: &GuildModel, actor: u64) {
+        let Some((_, channel, id)) = self.some_message(model) else { return };
+        let pinned: Vec<u64> = self.oracle.pins_in(channel).into_iter().collect();
+        let pinned = self.pick(&pinned).filter(|_| self.prng.chance(2, 5));
+        let (place, id) = (ChannelId::new(channel), MessageId::new(pinned.unwrap_or(id)));
+        let request = match pinned {
+            Some(_) => MessageRequest::Unpin(place, id),
+            None => MessageRequest::Pin(place, id),
+        };
+        self.ask_channel(actor, channel, request, Asked::Other);
     }
 
     fn typing(&mut self, model: &GuildModel, member: u64) {

@@ -4,7 +4,7 @@
 
 use smallvec::SmallVec;
 
-use crate::base::id::{MessageId, UserId};
+use crate::base::id::{ChannelId, MessageId, UserId};
 
 /// Changes that must not overtake each other: while one is being committed, others with the same claim wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,8 @@ pub enum Claim {
     Member(UserId),
     /// One message.
     Message(MessageId),
+    /// The pins of a channel, of which there may be only so many.
+    Pins(ChannelId),
     /// One `enforce_nonce`, hashed: a repeat waits for the first. Others of the same hash wait in vain, and not for long.
     Nonce(u64),
     /// One account.
@@ -26,7 +28,7 @@ impl Claim {
     pub fn is_of_stored(self) -> bool {
         match self {
             Claim::Message(_) => true,
-            Claim::Structure | Claim::Member(_) | Claim::Nonce(_) | Claim::Account(_) => false,
+            Claim::Structure | Claim::Member(_) | Claim::Pins(_) | Claim::Nonce(_) | Claim::Account(_) => false,
         }
     }
 }

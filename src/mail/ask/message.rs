@@ -32,6 +32,21 @@ pub enum MessageRequest {
         /// 1 to 100.
         limit: u32,
     },
+    /// PIN_MESSAGES; nothing happens if it is pinned. → `Done`.
+    Pin(ChannelId, MessageId),
+    /// PIN_MESSAGES; nothing happens if it is not pinned. → `Done`.
+    Unpin(ChannelId, MessageId),
+    /// → `Read`; without READ_MESSAGE_HISTORY `Json` 200 with none.
+    Pins {
+        /// Of which channel.
+        channel: ChannelId,
+        /// Pinned before this Unix millisecond.
+        before_ms: Option<u64>,
+        /// 1 to 50.
+        limit: u32,
+    },
+    /// The newest 50 pinned messages, as the old route has them. → as `Pins`
+    PinnedMessages(ChannelId),
     /// SEND_MESSAGES. → `Done`.
     Typing(ChannelId),
 }
@@ -44,9 +59,14 @@ impl MessageRequest {
             MessageRequest::Edit(_, message, _) | MessageRequest::Delete(_, message) => {
                 [Claim::Message(*message)].into_iter().collect()
             }
+            MessageRequest::Pin(channel, message) | MessageRequest::Unpin(channel, message) => {
+                [Claim::Message(*message), Claim::Pins(*channel)].into_iter().collect()
+            }
             MessageRequest::BulkDelete(..)
             | MessageRequest::Get(..)
             | MessageRequest::List { .. }
+            | MessageRequest::Pins { .. }
+            | MessageRequest::PinnedMessages(_)
             | MessageRequest::Typing(_) => Claims::new(),
         }
     }

@@ -156,8 +156,10 @@ pub enum Reply {
 pub enum Shape {
     /// One message; refused as unknown if there is none.
     Message,
-    /// An array of messages.
+    /// An array of messages, or of those that are pinned.
     Messages,
+    /// A page of pins.
+    Pins,
     /// An array of members.
     Members,
 }

@@ -2,14 +2,11 @@
 //!
 //! Lives on: every core.
 
-use serde_json::json;
-
 use crate::base::id::{ChannelId, MessageId};
-use crate::mail::ask::channel::ChannelRequest;
 use crate::mail::ask::message::MessageRequest;
 use crate::rest::call::Call;
 use crate::rest::form;
-use crate::rest::respond::{self, HandlerResult};
+use crate::rest::respond::HandlerResult;
 use crate::store::Anchor;
 
 /// `GET /channels/{channel.id}/messages`.
@@ -67,20 +64,4 @@ pub async fn bulk_delete(call: Call) -> HandlerResult {
 pub async fn typing(call: Call) -> HandlerResult {
     let channel: ChannelId = call.id(0)?;
     call.ask_channel(channel, MessageRequest::Typing(channel)).await
-}
-
-/// Nothing can be pinned here: an empty list for those who may see the channel.
-/// `GET /channels/{channel.id}/pins`.
-pub async fn pins(call: Call) -> HandlerResult {
-    let channel: ChannelId = call.id(0)?;
-    call.ask_channel(channel, ChannelRequest::Get(channel)).await?;
-    respond::json(200, &json!([]))
-}
-
-/// Nothing can be pinned here.
-/// `GET /channels/{channel.id}/messages/pins`.
-pub async fn pins_page(call: Call) -> HandlerResult {
-    let channel: ChannelId = call.id(0)?;
-    call.ask_channel(channel, ChannelRequest::Get(channel)).await?;
-    respond::json(200, &json!({ "items": [], "has_more": false }))
 }

@@ -10,6 +10,7 @@ pub mod invites;
 pub mod members;
 pub mod messages;
 pub mod overwrites;
+pub mod pins;
 pub mod roles;
 pub mod site;
 pub mod users;

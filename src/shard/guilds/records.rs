@@ -44,6 +44,9 @@ pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
             | Write::DeleteRole(..)
             | Write::PutMember(..)
             | Write::RemoveMember(..)
+            // Recorded as the edit and the message that come with them.
+            | Write::Pin(_)
+            | Write::Unpin(..)
             | Write::PutInvite(_)
             | Write::UseInvite { .. }
             | Write::DeleteInvite(_) => None,

@@ -1,17 +1,25 @@
-//! What goes with a guild or a channel.
+//! What goes with a guild, a channel or a message.
 //!
 //! Lives on: the store's writer, the operator's commands, the simulator.
-//! What there is little of goes in the commit: the own row, channels, roles, invites. Members and messages are swept
-//! later.
+//! What there is little of goes in the commit: the own row, channels, roles, invites. Members, messages and pins
+//! are swept later.
 
 use rusqlite::Connection;
 
 use super::statement::key;
-use super::{channels, guilds, invites, members, messages, roles, sweep};
-use crate::base::id::{ChannelId, GuildId};
+use super::sweep::Sweep;
+use super::{channels, guilds, invites, members, messages, pins, roles, sweep};
+use crate::base::id::{ChannelId, GuildId, MessageId};
 use crate::model::channel::Channel;
 use crate::model::guild::Guild;
 use crate::store::StoreError;
+
+/// Tables whose rows are found only through their channel's row.
+const OF_CHANNEL: &[&Sweep] = &[&messages::SWEEP, &pins::SWEEP];
+
+fn mark_rows_of_channel(connection: &Connection, channel: ChannelId) -> Result<(), StoreError> {
+    OF_CHANNEL.iter().try_for_each(|sweep| sweep::mark(connection, sweep, key(channel)))
+}
 
 pub(super) fn put_guild(connection: &Connection, guild: &Guild) -> Result<(), StoreError> {
     sweep::finish(connection, &members::SWEEP, key(guild.id))?;
@@ -24,7 +32,7 @@ pub(super) fn delete_guild(connection: &Connection, guild: GuildId) -> Result<()
     }
     sweep::mark(connection, &members::SWEEP, key(guild))?;
     for channel in channels::ids_of(connection, guild)? {
-        sweep::mark(connection, &messages::SWEEP, key(channel))?;
+        mark_rows_of_channel(connection, channel)?;
     }
     channels::delete_all(connection, guild)?;
     roles::delete_all(connection, guild)?;
@@ -32,7 +40,9 @@ pub(super) fn delete_guild(connection: &Connection, guild: GuildId) -> Result<()
 }
 
 pub(super) fn put_channel(connection: &Connection, channel: &Channel) -> Result<(), StoreError> {
-    sweep::finish(connection, &messages::SWEEP, key(channel.id))?;
+    for sweep in OF_CHANNEL {
+        sweep::finish(connection, sweep, key(channel.id))?;
+    }
     channels::put(connection, channel)
 }
 
@@ -40,6 +50,15 @@ pub(super) fn delete_channel(connection: &Connection, guild: GuildId, channel: C
     if !channels::delete(connection, guild, channel)? {
         return Ok(());
     }
-    sweep::mark(connection, &messages::SWEEP, key(channel))?;
+    mark_rows_of_channel(connection, channel)?;
     invites::delete_into(connection, guild, channel)
+}
+
+pub(super) fn delete_message(
+    connection: &Connection,
+    channel: ChannelId,
+    message: MessageId,
+) -> Result<(), StoreError> {
+    messages::delete(connection, channel, message)?;
+    pins::remove_if_any(connection, channel, message)
 }

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, params};
 
 use super::statement::{Cells, all, asked, change, exists as any, json, key, one, run};
-use super::{channels, roles};
+use super::{channels, pins, roles};
 use crate::base::id::{GuildId, UserId};
 use crate::limits;
 use crate::model::guild::Guild;
@@ -68,9 +68,13 @@ pub(super) fn load(connection: &Connection, guild: GuildId) -> Result<Option<Gui
         Ok((cells.record()?, cells.number()?))
     })?;
     let Some((settings, member_count)) = settings else { return Ok(None) };
-    let channels = channels::of_guild(connection, guild)?;
+    let mut channels = channels::of_guild(connection, guild)?;
+    let pins = pins::of_guild(connection, guild)?;
+    for channel in &mut channels {
+        channel.last_pin_ms = pins.iter().rfind(|pin| pin.channel_id == channel.id).map(|pin| pin.pinned_at_ms);
+    }
     let roles = roles::of_guild(connection, guild)?;
-    Ok(Some(GuildRecord { guild: settings, channels, roles, member_count }))
+    Ok(Some(GuildRecord { guild: settings, channels, roles, pins, member_count }))
 }
 
 /// By ascending id.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::meta::{self, Migration};
 use super::sweep::{self, Sweep};
-use super::{accounts, cascade, channels, guilds, invites, members, messages, roles};
+use super::{accounts, cascade, channels, guilds, invites, members, messages, pins, roles};
 use crate::store::{Found, Query, StoreError, Write};
 
 /// From an empty database to the current one. A migration that was released is never edited; changes are appended.
@@ -27,10 +27,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     &[channels::BY_ID],
     &[sweep::TABLE],
     &[guilds::RECORDS, channels::RECORDS, roles::RECORDS],
+    &[pins::TABLE],
 ];
 
 /// Tables whose rows go with a guild or a channel, too many of them for one transaction.
-pub(super) const SWEEPS: &[&Sweep] = &[&members::SWEEP, &messages::SWEEP];
+pub(super) const SWEEPS: &[&Sweep] = &[&members::SWEEP, &messages::SWEEP, &pins::SWEEP];
 
 /// Carries out one change, within the caller's transaction.
 pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreError> {
@@ -47,7 +48,9 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreE
         Write::RemoveMember(guild, user) => members::remove(connection, *guild, *user),
         Write::CreateMessage(message) => messages::create(connection, message),
         Write::EditMessage(message) => messages::edit(connection, message),
-        Write::DeleteMessage(channel, message) => messages::delete(connection, *channel, *message),
+        Write::DeleteMessage(channel, message) => cascade::delete_message(connection, *channel, *message),
+        Write::Pin(pin) => pins::put(connection, pin),
+        Write::Unpin(channel, message) => pins::remove(connection, *channel, *message),
         Write::PutInvite(invite) => invites::put(connection, invite),
         Write::UseInvite { code, unix_ms } => invites::use_once(connection, code, *unix_ms),
         Write::DeleteInvite(code) => invites::delete(connection, code),
@@ -83,6 +86,7 @@ pub(super) fn find(connection: &Connection, query: &Query) -> Result<Found, Stor
         Query::Messages { channel, anchor, limit } => {
             Found::Messages(messages::page(connection, *channel, *anchor, *limit)?)
         }
+        Query::Pins { channel, before_ms, limit } => Found::Pins(pins::page(connection, *channel, *before_ms, *limit)?),
         Query::Invite(code) => Found::Invite(invites::by_code(connection, code)?.map(Box::new)),
         Query::Invites(guild) => Found::Invites(invites::of_guild(connection, *guild)?),
         Query::Login(username) => Found::Login(accounts::login(connection, username)?.map(Box::new)),

@@ -6,9 +6,11 @@
 use rusqlite::Connection;
 
 use super::{SqliteStore, schema};
+use crate::base::id::MessageId;
 use crate::base::virtual_shard::VirtualShard;
 use crate::limits;
 use crate::model::message::Message;
+use crate::model::pin::Pin;
 use crate::store::backend::Backend;
 use crate::store::scratch::Scratch;
 use crate::store::suite::{self, ANN, CHANNEL, GUILD, account, ask, commit, count, ids, message, post, small_world};
@@ -33,16 +35,18 @@ fn a_sweep_deletes_a_bounded_number_of_rows_in_each_slice() {
     commit(&mut store, small_world());
     let slice = limits::STORE_SWEEP_ROWS;
     commit(&mut store, (1..=u64::from(slice) + 10).map(post).collect());
-    commit(&mut store, vec![Write::DeleteGuild(GUILD)]);
+    let pin = Pin { channel_id: CHANNEL, message_id: MessageId::new(1), pinned_at_ms: 5 };
+    commit(&mut store, vec![Write::Pin(pin), Write::DeleteGuild(GUILD)]);
     let left = |store: &SqliteStore| (rows(store, "members"), rows(store, "messages"), rows(store, "sweeps"));
-    assert_eq!(left(&store), (4, slice + 10, 2));
+    assert_eq!(left(&store), (4, slice + 10, 3));
+    assert_eq!(rows(&store, "pins"), 1);
     for table in ["channels", "roles", "invites"] {
         assert_eq!(rows(&store, table), 0, "{table}");
     }
     assert!(store.sweep().unwrap());
-    assert_eq!(left(&store), (2, 12, 1));
+    assert_eq!(left(&store), (2, 12, 2));
     assert!(!store.sweep().unwrap());
-    assert_eq!(left(&store), (2, 0, 0));
+    assert_eq!((left(&store), rows(&store, "pins")), ((2, 0, 0), 0));
     assert_eq!(rows(&store, "guilds"), 1);
 }
 
@@ -131,4 +135,21 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     }
     set(schema::VERSION);
     SqliteStore::open(&path).unwrap();
+}
+
+#[test]
+fn a_database_from_before_pins_gets_their_table() {
+    let scratch = Scratch::new();
+    let path = scratch.join("db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    commit(&mut store, small_world());
+    commit(&mut store, vec![post(1)]);
+    drop(store);
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE pins; PRAGMA user_version = 4;").unwrap();
+    drop(old);
+    let mut store = SqliteStore::open(&path).unwrap();
+    let pin = Pin { channel_id: CHANNEL, message_id: MessageId::new(1), pinned_at_ms: 5 };
+    commit(&mut store, vec![Write::Pin(pin)]);
+    assert_eq!(ask!(store, Query::Guild(GUILD) => Guild).unwrap().pins, [pin]);
 }

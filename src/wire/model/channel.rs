@@ -5,6 +5,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::base::clock;
 use crate::base::id::{Id, kind};
 use crate::model::channel::{Channel, Overwrite};
 use crate::wire::model::rendered;
@@ -47,7 +48,7 @@ impl Serialize for ChannelView<'_> {
         if channel.kind.has_messages() {
             map.serialize_entry("last_message_id", &channel.last_message_id)?;
             map.serialize_entry("rate_limit_per_user", &channel.rate_limit_per_user)?;
-            map.serialize_entry("last_pin_timestamp", &())?;
+            map.serialize_entry("last_pin_timestamp", &channel.last_pin_ms.map(clock::iso8601))?;
         }
         if channel.kind.has_voice() {
             map.serialize_entry("bitrate", &channel.bitrate)?;

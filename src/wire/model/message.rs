@@ -63,7 +63,7 @@ impl Serialize for MessageView<'_> {
             map.serialize_entry("embeds", &extra.embeds)?;
             map.serialize_entry("components", &extra.components)?;
         }
-        map.serialize_entry("pinned", &false)?;
+        map.serialize_entry("pinned", &extra.pinned)?;
         map.serialize_entry("type", &extra.kind)?;
         map.serialize_entry("flags", &extra.flags)?;
         if let Some(replied) = extra.replies_to {

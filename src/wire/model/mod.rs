@@ -12,6 +12,7 @@ pub mod invite;
 pub mod listing;
 pub mod member;
 pub mod message;
+pub mod pin;
 pub mod presence;
 pub mod role;
 pub mod user;

@@ -29,7 +29,7 @@ const heard = [];
 let waiting = null;
 for (const name of ["messageCreate", "messageUpdate", "messageDelete", "messageDeleteBulk", "shardResume", "channelCreate",
   "channelUpdate", "channelDelete", "roleCreate", "roleUpdate", "roleDelete", "guildMemberUpdate", "inviteCreate",
-  "inviteDelete", "guildUpdate", "typingStart", "presenceUpdate"]) {
+  "inviteDelete", "guildUpdate", "typingStart", "presenceUpdate", "channelPinsUpdate"]) {
   client.on(name, (...what) => {
     heard.push([name, what]);
     waiting?.();
@@ -150,6 +150,18 @@ async function day() {
   assert.equal((await guild.members.fetch({ user: client.user.id, force: true })).nickname, "Bobby");
   assert.deepEqual([...(await guild.members.list({ limit: 10 })).keys()].sort(), [annId, client.user.id].sort());
   assert.deepEqual([...(await guild.members.fetch({ query: "ann", limit: 5 })).keys()], [annId]);
+  const pinned = await channel.send("to be pinned");
+  assert.equal((await expect("messageCreate"))[0].id, pinned.id);
+  await pinned.pin("keep it");
+  assert.equal((await expect("channelPinsUpdate"))[0].id, channel.id);
+  assert.equal((await expect("messageUpdate"))[1].pinned, true);
+  const [notice] = await expect("messageCreate");
+  assert.deepEqual([notice.type, notice.reference.messageId], [discord.MessageType.ChannelPinnedMessage, pinned.id]);
+  const pins = await channel.messages.fetchPins({ cache: false });
+  assert.deepEqual([pins.hasMore, pins.items.map((pin) => pin.message.id)], [false, [pinned.id]]);
+  await pinned.unpin();
+  await expect("channelPinsUpdate");
+  assert.equal((await expect("messageUpdate"))[1].pinned, false);
   const doomed = [];
   for (let number = 0; number < 3; number += 1) doomed.push(await channel.send(`doomed ${number}`));
   for (const message of doomed) assert.equal((await expect("messageCreate"))[0].id, message.id);

@@ -36,7 +36,8 @@ def say(word):
 for name in ("message", "message_edit", "raw_message_delete", "resumed", "guild_channel_create",
              "guild_channel_update", "guild_channel_delete", "guild_role_create", "guild_role_update",
              "guild_role_delete", "member_update", "member_join", "member_remove", "guild_update",
-             "invite_create", "invite_delete", "typing", "bulk_message_delete", "presence_update"):
+             "invite_create", "invite_delete", "typing", "bulk_message_delete", "presence_update",
+             "guild_channel_pins_update"):
     def listen(name):
         async def heard_it(*arguments):
             await heard.put((name, arguments))
@@ -164,6 +165,21 @@ async def day():
     members = [member.id async for member in guild.fetch_members(limit=None)]
     assert sorted(members) == sorted([ann_id, client.user.id])
     assert [member.id for member in await guild.query_members("ann")] == [ann_id]
+    pinned = await channel.send("to be pinned")
+    await expect("message")
+    await pinned.pin(reason="keep it")
+    where, last = await expect("guild_channel_pins_update")
+    assert where.id == channel.id and last is not None, (where, last)
+    _, changed = await expect("message_edit")
+    assert changed.id == pinned.id and changed.pinned
+    (notice,) = await expect("message")
+    assert notice.type is discord.MessageType.pins_add and notice.reference.message_id == pinned.id
+    assert [message.id async for message in channel.pins()] == [pinned.id]
+    await pinned.unpin()
+    _, last = await expect("guild_channel_pins_update")
+    assert last is None, last
+    _, changed = await expect("message_edit")
+    assert not changed.pinned and [message async for message in channel.pins()] == []
     doomed = [await channel.send(f"doomed {number}") for number in range(3)]
     for _ in doomed:
         await expect("message")

@@ -360,3 +360,59 @@ fn multipart_takes_fields_in_any_order_and_refuses_files() {
     let (status, refusal) = post("/api/v10/guilds", &[part("name=\"name\"", "guild")]);
     assert_eq!((status, &refusal["errors"]["_errors"][0]["code"]), (400, &json!("CONTENT_TYPE_INVALID")), "{refusal}");
 }
+
+#[test]
+fn pins_are_made_listed_in_pages_and_taken_away() {
+    let town = Town::found();
+    let server = town.serve(2);
+    let (ann, bot) = (town.ann(&server), town.bot(&server));
+    let channel = format!("/channels/{}", town.channel);
+    let id = |message: &Value| message["id"].as_str().expect("messages have ids").to_owned();
+    let messages: Vec<String> = (0..3).map(|number| id(&town.say(&ann, &format!("message {number}")))).collect();
+    for (message, path) in messages.iter().zip(["pins", "messages/pins", "messages/pins"]) {
+        assert_eq!(ann.call("PUT", &format!("{channel}/{path}/{message}"), None), (204, Value::Null));
+    }
+    let again = format!("{channel}/messages/pins/{}", messages[0]);
+    assert_eq!(ann.call("PUT", &again, None).0, 204, "it is pinned");
+    let (status, refusal) = bot.call("PUT", &again, None);
+    assert_eq!((status, &refusal["code"]), (403, &json!(50_013)), "{refusal}");
+    let (status, refusal) = ann.call("PUT", &format!("{channel}/pins/1"), None);
+    assert_eq!((status, &refusal["code"]), (404, &json!(10_008)), "{refusal}");
+
+    let listed = bot.done("GET", &format!("{channel}/pins"), None);
+    let ids: Vec<String> = listed.as_array().expect("an array").iter().map(id).collect();
+    assert_eq!(ids, messages.iter().rev().cloned().collect::<Vec<_>>(), "newest pin first");
+    assert!(listed.as_array().expect("an array").iter().all(|message| message["pinned"] == true), "{listed}");
+    let page = bot.done("GET", &format!("{channel}/messages/pins?limit=2"), None);
+    assert_eq!((page["items"].as_array().map(Vec::len), &page["has_more"]), (Some(2), &json!(true)), "{page}");
+    assert_eq!(id(&page["items"][0]["message"]), messages[2]);
+    let newest = page["items"][0]["pinned_at"].as_str().expect("a time");
+    assert_eq!(ann.done("GET", &channel, None)["last_pin_timestamp"], newest);
+    let before = page["items"][1]["pinned_at"].as_str().expect("a time").replace('+', "%2B");
+    let rest = bot.done("GET", &format!("{channel}/messages/pins?limit=2&before={before}"), None);
+    assert_eq!((rest["items"].as_array().map(Vec::len), &rest["has_more"]), (Some(1), &json!(false)), "{rest}");
+    assert_eq!(id(&rest["items"][0]["message"]), messages[0]);
+    assert_eq!(bot.call("GET", &format!("{channel}/messages/pins?limit=51"), None).1["code"], 50_035);
+    assert_eq!(bot.call("GET", &format!("{channel}/messages/pins?before=soon"), None).1["code"], 50_035);
+
+    // The notices of three pins lie above the messages.
+    let history = ann.done("GET", &format!("{channel}/messages?limit=3"), None);
+    for (notice, message) in history.as_array().expect("an array").iter().zip(messages.iter().rev()) {
+        assert_eq!((&notice["type"], &notice["author"]["id"]), (&json!(6), &json!(town.ann.0)), "{notice}");
+        assert_eq!(notice["message_reference"]["message_id"], *message, "{notice}");
+    }
+    let (status, refusal) = ann.call("PUT", &format!("{channel}/pins/{}", id(&history[0])), None);
+    assert_eq!((status, &refusal["code"]), (403, &json!(50_021)), "{refusal}");
+
+    assert_eq!(ann.call("DELETE", &format!("{channel}/pins/{}", messages[2]), None).0, 204);
+    assert_eq!(ann.call("DELETE", &format!("{channel}/messages/pins/{}", messages[2]), None).0, 204, "not pinned");
+    assert_eq!(ann.done("GET", &format!("{channel}/messages/{}", messages[2]), None)["pinned"], false);
+    ann.done("DELETE", &format!("{channel}/messages/{}", messages[1]), None);
+    let left = bot.done("GET", &format!("{channel}/pins"), None);
+    assert_eq!(left.as_array().expect("an array").iter().map(id).collect::<Vec<_>>(), messages[..1]);
+    // Kept, in the channel too.
+    let last = bot.done("GET", &format!("{channel}/messages/pins"), None)["items"][0]["pinned_at"].clone();
+    drop(server);
+    let server = town.serve(1);
+    assert_eq!(town.bot(&server).done("GET", &channel, None)["last_pin_timestamp"], last);
+}
