@@ -1,4 +1,4 @@
-"""Broadcasts by uWebSockets (C++, through socketify): whoever connects to /sub gets what is sent in frames to /pub."""
+"""Broadcasts by uWebSockets (C++, through socketify): a client of /sub receives the frames sent to /pub."""
 
 import sys
 
