@@ -55,7 +55,6 @@ pub enum Write {
     EditMessage(Box<Message>),
     /// A deleted message, and its pin. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) when it is not
     /// there any more.
-    /// any more.
     DeleteMessage(ChannelId, MessageId),
     /// A message is pinned; its flag goes with an [`Write::EditMessage`]. Refused with
     /// [`Conflict::Gone`](crate::store::Conflict::Gone) without the channel.
