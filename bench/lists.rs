@@ -21,7 +21,7 @@ use guildhall::mail::facts::Facts;
 use guildhall::mail::listing::{Look, Viewers};
 use guildhall::mail::session_id::SessionId;
 use guildhall::mail::site::Site;
-use guildhall::model::guild::Guild;
+use guildhall::model::guild::GuildSettings;
 use guildhall::model::kept_member::KeptMember;
 use guildhall::model::member::Member;
 use guildhall::model::role::Role;
@@ -127,7 +127,7 @@ fn main() {
     let mut roles = BTreeMap::new();
     roles.insert(GUILD.cast(), Arc::new(Role::everyone(GUILD)));
     roles.insert(role, Arc::new(Role { id: role, hoist: true, position: 1, ..Role::everyone(GUILD) }));
-    let guild = Arc::new(Guild::new(GUILD, "hall".to_owned(), UserId::new(1)));
+    let guild = Arc::new(GuildSettings::new(GUILD, "hall".to_owned(), UserId::new(1)));
     let members = (1..=count).map(|id| {
         let username = format!("person-{:08x}", prng.next_u64() as u32);
         let user = User { id: UserId::new(id), username, global_name: None, avatar: None, bot: false };

@@ -22,36 +22,36 @@ pub const EPOCH_MS: u64 = 1_420_070_400_000;
 pub mod kind {
     /// A guild.
     #[derive(Debug)]
-    pub enum GuildKind {}
+    pub enum OfGuild {}
     /// A channel.
     #[derive(Debug)]
-    pub enum ChannelKind {}
+    pub enum OfChannel {}
     /// A user account, of a person or a bot. A bot's application has the same id.
     #[derive(Debug)]
-    pub enum UserKind {}
+    pub enum OfUser {}
     /// A role; the role that everybody has carries the guild's id.
     #[derive(Debug)]
-    pub enum RoleKind {}
+    pub enum OfRole {}
     /// A message.
     #[derive(Debug)]
-    pub enum MessageKind {}
+    pub enum OfMessage {}
     /// A webhook.
     #[derive(Debug)]
-    pub enum WebhookKind {}
+    pub enum OfWebhook {}
 }
 
 /// Id of a guild.
-pub type GuildId = Id<kind::GuildKind>;
+pub type GuildId = Id<kind::OfGuild>;
 /// Id of a channel.
-pub type ChannelId = Id<kind::ChannelKind>;
+pub type ChannelId = Id<kind::OfChannel>;
 /// Id of a user.
-pub type UserId = Id<kind::UserKind>;
+pub type UserId = Id<kind::OfUser>;
 /// Id of a role.
-pub type RoleId = Id<kind::RoleKind>;
+pub type RoleId = Id<kind::OfRole>;
 /// Id of a message.
-pub type MessageId = Id<kind::MessageKind>;
+pub type MessageId = Id<kind::OfMessage>;
 /// Id of a webhook.
-pub type WebhookId = Id<kind::WebhookKind>;
+pub type WebhookId = Id<kind::OfWebhook>;
 
 /// A snowflake that names a `T`.
 pub struct Id<T>(u64, PhantomData<fn() -> T>);
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn the_two_mints_never_meet() {
         let (mut inside, mut outside) = (Mint::inside(), Mint::outside());
-        let a: Vec<u64> = (0..4_096).map(|_| inside.mint::<kind::UserKind>(EPOCH_MS + 5, 1).get()).collect();
-        assert!((0..4_096).all(|_| !a.contains(&outside.mint::<kind::UserKind>(EPOCH_MS + 5, 1).get())));
+        let a: Vec<u64> = (0..4_096).map(|_| inside.mint::<kind::OfUser>(EPOCH_MS + 5, 1).get()).collect();
+        assert!((0..4_096).all(|_| !a.contains(&outside.mint::<kind::OfUser>(EPOCH_MS + 5, 1).get())));
     }
 
     #[test]

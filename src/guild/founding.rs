@@ -5,7 +5,7 @@
 use crate::base::id::{ChannelId, GuildId, Mint, RoleId, UserId};
 use crate::mail::placement::VirtualShard;
 use crate::model::channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::member::Member;
 use crate::model::permissions::Permissions;
 use crate::model::role::Role;
@@ -117,7 +117,7 @@ pub fn lay_out(shard: VirtualShard, owner: UserId, design: Design, unix_ms: u64,
         }
         channels.push(channel);
     }
-    let guild = Guild { system_channel_id, ..Guild::new(id, design.name, owner) };
+    let guild = GuildSettings { system_channel_id, ..GuildSettings::new(id, design.name, owner) };
     GuildRecord { guild, channels, roles, pins: Vec::new(), member_count: 0 }
 }
 

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
 use crate::model::channel::Channel;
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::member::Member;
 use crate::model::permissions::Permissions;
 use crate::model::role::Role;
@@ -166,7 +166,7 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// New settings.
-    Guild(Arc<Guild>),
+    Guild(Arc<GuildSettings>),
     /// A new or changed channel.
     Channel(Arc<Channel>),
     /// A channel is gone.

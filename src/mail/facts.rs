@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
 use crate::mail::event::Change;
 use crate::model::channel::{Channel, OverwriteKind};
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::permission_rules;
 use crate::model::permissions::Permissions;
 use crate::model::role::Role;
@@ -18,7 +18,7 @@ use crate::model::role::Role;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// The guild's settings, its owner among them.
-    pub guild: Arc<Guild>,
+    pub guild: Arc<GuildSettings>,
     /// All roles, `@everyone` under the guild's id.
     pub roles: BTreeMap<RoleId, Arc<Role>>,
     /// All channels.

@@ -118,11 +118,11 @@ mod snowflake {
     use crate::base::id::{Id, kind};
 
     pub(super) fn serialize<S: Serializer>(raw: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        Id::<kind::UserKind>::new(*raw).serialize(serializer)
+        Id::<kind::OfUser>::new(*raw).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        Id::<kind::UserKind>::deserialize(deserializer).map(Id::get)
+        Id::<kind::OfUser>::deserialize(deserializer).map(Id::get)
     }
 }
 

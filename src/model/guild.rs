@@ -9,7 +9,7 @@ use crate::model::is_default;
 
 /// A guild's own settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guild {
+pub struct GuildSettings {
     /// Id.
     pub id: GuildId,
     /// 2 to 100 characters.
@@ -65,10 +65,10 @@ fn locale() -> String {
     "en-US".to_owned()
 }
 
-impl Guild {
+impl GuildSettings {
     /// A new guild with the usual settings.
-    pub fn new(id: GuildId, name: String, owner_id: UserId) -> Guild {
-        Guild {
+    pub fn new(id: GuildId, name: String, owner_id: UserId) -> GuildSettings {
+        GuildSettings {
             id,
             name,
             icon: None,

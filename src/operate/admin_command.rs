@@ -183,7 +183,7 @@ fn fill(context: &mut AdminContext<'_>, guild: GuildId, members: u64) -> Result<
     let mut store = database::open(context.database)?;
     let minted = || -> UserId {
         let shard = VirtualShard::hashed(prng.next_u64());
-        let id: Id<kind::UserKind> = mint.mint(now, shard.number());
+        let id: Id<kind::OfUser> = mint.mint(now, shard.number());
         id
     };
     let users = match backend::fill_members(&mut *store, guild, members, now, minted) {

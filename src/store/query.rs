@@ -5,7 +5,7 @@
 use crate::base::id::{ChannelId, GuildId, MessageId, UserId};
 use crate::model::account::Account;
 use crate::model::channel::Channel;
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::invite::Invite;
 use crate::model::member::Member;
 use crate::model::message::Message;
@@ -165,7 +165,7 @@ impl Query {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GuildRecord {
     /// Settings.
-    pub guild: Guild,
+    pub guild: GuildSettings,
     /// Channels, each with its newest message.
     pub channels: Vec<Channel>,
     /// Roles, `@everyone` among them.
@@ -214,7 +214,7 @@ pub enum Found {
     #[allow(missing_docs)]
     AccountWithGuilds(Option<Box<(Account, Vec<GuildId>)>>),
     #[allow(missing_docs)]
-    Guilds(Vec<Guild>),
+    Guilds(Vec<GuildSettings>),
     #[allow(missing_docs)]
     GuildOf(Option<GuildId>),
     #[allow(missing_docs)]

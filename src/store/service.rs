@@ -511,7 +511,7 @@ mod tests {
     use crate::base::id::{ChannelId, GuildId, MessageId, UserId};
     use crate::base::virtual_shard::VirtualShard;
     use crate::model::channel::{Channel, ChannelKind};
-    use crate::model::guild::Guild;
+    use crate::model::guild::GuildSettings;
     use crate::model::message::{Extra, Message};
     use crate::model::user::User;
     use crate::store::backend::Bulk;
@@ -791,7 +791,7 @@ mod tests {
     fn dropping_every_end_stops_the_threads() {
         let scratch = Scratch::new();
         let (service, ends) = Service::start(fresh(&scratch), 1).unwrap();
-        let guild = Guild::new(GuildId::new(5), "five".into(), UserId::new(1));
+        let guild = GuildSettings::new(GuildId::new(5), "five".into(), UserId::new(1));
         let put = commit(vec![Write::PutGuild(Box::new(guild))]);
         ends[0].try_submit(Job { core: 0, id: 1, work: put }).unwrap();
         let Service { writer, queues, .. } = service;

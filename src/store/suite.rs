@@ -12,7 +12,7 @@ use crate::base::virtual_shard::VirtualShard;
 use crate::limits;
 use crate::model::account::Account;
 use crate::model::channel::{Channel, ChannelKind, Overwrite, OverwriteKind};
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::invite::Invite;
 use crate::model::member::Member;
 use crate::model::message::{Extra, Message};
@@ -107,8 +107,8 @@ pub(super) fn small_world() -> Vec<Write> {
         create(account(ANN, "Ann", false)),
         create(account(BOB, "bob", false)),
         create(account(ROBOT, "Robot", true)),
-        Write::PutGuild(Box::new(Guild::new(GUILD, "first".into(), UserId::new(ANN)))),
-        Write::PutGuild(Box::new(Guild::new(OTHER, "second".into(), UserId::new(BOB)))),
+        Write::PutGuild(Box::new(GuildSettings::new(GUILD, "first".into(), UserId::new(ANN)))),
+        Write::PutGuild(Box::new(GuildSettings::new(OTHER, "second".into(), UserId::new(BOB)))),
         Write::PutRole(GUILD, Box::new(Role::everyone(GUILD))),
         Write::PutChannel(Box::new(channel(CHANNEL, GUILD, "talk", ChannelKind::Text))),
         put(GUILD, member(ANN, "Ann")),
@@ -219,7 +219,7 @@ pub(super) fn revocations_are_listed_and_only_move_forward(open: Open) {
 
 pub(super) fn a_guild_is_loaded_with_channels_roles_and_newest_messages(open: Open) {
     let mut store = world(open);
-    let mut guild = Guild::new(GUILD, "renamed".into(), UserId::new(BOB));
+    let mut guild = GuildSettings::new(GUILD, "renamed".into(), UserId::new(BOB));
     guild.features = vec!["COMMUNITY".into()];
     guild.afk_channel_id = Some(CHANNEL);
     let mut voice = channel(ChannelId::new(1_002), GUILD, "voice", ChannelKind::Voice);
@@ -321,7 +321,7 @@ pub(super) fn ids_and_codes_of_a_deleted_guild_can_be_used_again_at_once(open: O
     let mut store = world(open);
     let again = vec![
         Write::DeleteGuild(GUILD),
-        Write::PutGuild(Box::new(Guild::new(GUILD, "again".into(), UserId::new(BOB)))),
+        Write::PutGuild(Box::new(GuildSettings::new(GUILD, "again".into(), UserId::new(BOB)))),
         Write::PutChannel(Box::new(channel(CHANNEL, GUILD, "talk", ChannelKind::Text))),
         put(GUILD, member(BOB, "bob")),
         Write::PutInvite(Box::new(invite("code"))),
@@ -379,7 +379,7 @@ pub(super) fn the_count_of_members_changes_only_with_rows(open: Open) {
     assert_eq!(count(&mut *store, GUILD), 2);
     assert_eq!(try_commit(&mut *store, vec![put(GuildId::new(5), member(ANN, "Ann"))]), GONE);
     // A new text of the guild keeps the count.
-    commit(&mut *store, vec![Write::PutGuild(Box::new(Guild::new(GUILD, "again".into(), UserId::new(ANN))))]);
+    commit(&mut *store, vec![Write::PutGuild(Box::new(GuildSettings::new(GUILD, "again".into(), UserId::new(ANN))))]);
     assert_eq!(count(&mut *store, GUILD), 2);
     assert_eq!(count(&mut *store, OTHER), 2);
 }
@@ -419,7 +419,7 @@ pub(super) fn the_guilds_of_a_user_are_listed_by_id(open: Open) {
     assert_eq!(account.user.username, "Ann");
     assert_eq!(guilds, [GUILD, OTHER]);
     let page = |after, limit| Query::GuildsOf { user: UserId::new(ANN), after, limit };
-    let names = |guilds: Vec<Guild>| guilds.into_iter().map(|guild| guild.name).collect::<Vec<_>>();
+    let names = |guilds: Vec<GuildSettings>| guilds.into_iter().map(|guild| guild.name).collect::<Vec<_>>();
     assert_eq!(names(ask!(store, page(GuildId::new(0), 200) => Guilds)), ["first", "second"]);
     assert_eq!(names(ask!(store, page(GuildId::new(0), 1) => Guilds)), ["first"]);
     assert_eq!(names(ask!(store, page(GUILD, 200) => Guilds)), ["second"]);
@@ -674,7 +674,7 @@ fn user_ids(range: std::ops::Range<u64>) -> Vec<UserId> {
 
 fn bulk_world(open: Open) -> Box<dyn Backend> {
     let mut store = open(None);
-    let guild = Guild::new(GUILD, "guild".into(), UserId::new(1));
+    let guild = GuildSettings::new(GUILD, "guild".into(), UserId::new(1));
     let mut bulk = store.bulk();
     bulk.create_users("Ann", 0, &user_ids(1..4)).unwrap();
     let role = Role { id: MODS, ..Role::everyone(GUILD) };

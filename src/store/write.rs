@@ -7,7 +7,7 @@ use crate::base::id::{ChannelId, GuildId, MessageId, RoleId, UserId};
 use crate::base::virtual_shard::VirtualShard;
 use crate::model::account::Account;
 use crate::model::channel::Channel;
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::invite::Invite;
 use crate::model::member::Member;
 use crate::model::message::Message;
@@ -33,7 +33,7 @@ pub enum Write {
         valid_from_ms: u64,
     },
     /// A new or changed guild.
-    PutGuild(Box<Guild>),
+    PutGuild(Box<GuildSettings>),
     /// A guild and everything in it: no query finds any of it after the commit. Its rows are swept later.
     DeleteGuild(GuildId),
     /// A new or changed channel.

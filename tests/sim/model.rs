@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guildhall::base::clock::iso8601;
 use guildhall::model::channel::{Channel, OverwriteKind};
-use guildhall::model::guild::Guild;
+use guildhall::model::guild::GuildSettings;
 use guildhall::model::member::Member;
 use guildhall::model::role::Role;
 
@@ -92,7 +92,7 @@ impl From<&Member> for MemberModel {
 
 impl GuildModel {
     /// A guild of which only the settings are known yet.
-    pub fn new(guild: &Guild) -> GuildModel {
+    pub fn new(guild: &GuildSettings) -> GuildModel {
         GuildModel {
             id: guild.id.get(),
             name: guild.name.clone(),

@@ -16,7 +16,11 @@ struct Floored {
 
 const FLOORED: &[Floored] = &[
     // The three sides of a shard: only `shard/mod.rs` sees two of them.
-    Floored { folder: "src/shard", path: "crate::shard::", floors: &[] },
+    Floored {
+        folder: "src/shard",
+        path: "crate::shard::",
+        floors: &[&["context", "jobs"], &["pipeline"], &["guilds", "home", "users"], &["door", "turn"]],
+    },
     Floored {
         folder: "bench/src",
         path: "crate::",
@@ -35,7 +39,7 @@ const FLOORED: &[Floored] = &[
 ];
 
 /// Imports that close a cycle today, as `importer -> imported`. A cycle that needs none of them is not allowed.
-const CYCLES: &[&str] = &["src/shard/home/admission -> src/shard/home/connections"];
+const CYCLES: &[&str] = &[];
 
 /// Files by their path without `.rs` and `/mod`, and the files that each imports.
 ///

@@ -27,7 +27,7 @@ const LONG_COMMENTS: &[&str] = &[
 ];
 
 /// Names that several types have and that wait to become one type's.
-const SHARED_NAMES: &[&str] = &["ChannelKind", "Guild", "Only", "Reference", "Waiting"];
+const SHARED_NAMES: &[&str] = &[];
 
 /// Words that hide a comment's subject.
 const HIDING_WORDS: &[&str] = &["whoever", "nobody", "somebody", "is told", "are told"];

@@ -11,7 +11,7 @@ use crate::base::slab::Key;
 use crate::gateway::commands::{Gate, Verdict};
 use crate::mail::outbox::Outbox;
 use crate::shard::Shard;
-use crate::shard::home::connections::Identify;
+use crate::shard::home::handshake::Identify;
 use crate::wire::close::CloseCode;
 use crate::wire::intents::Intents;
 use crate::wire::model::presence::Platform;

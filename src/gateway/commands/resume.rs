@@ -12,8 +12,7 @@ use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::session::connection::Connection;
 use crate::shard::Shard;
-use crate::shard::home::admission::Resume;
-use crate::shard::home::connections::Resumption;
+use crate::shard::home::handshake::{Resume, Resumption};
 use crate::wire::close::CloseCode;
 
 #[derive(Deserialize)]

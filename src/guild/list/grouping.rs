@@ -122,7 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::guild::Guild;
+    use crate::model::guild::GuildSettings;
     use crate::model::role::Role;
 
     const GUILD: GuildId = GuildId::new(1);
@@ -138,7 +138,7 @@ mod tests {
         let with = |roles: &[(u64, bool, Permissions)]| {
             let mut all = BTreeMap::from([role(GUILD.get(), false, Permissions::VIEW_CHANNEL)]);
             all.extend(roles.iter().map(|(id, hoist, permissions)| role(*id, *hoist, *permissions)));
-            let guild = Arc::new(Guild::new(GUILD, "g".to_owned(), UserId::new(2)));
+            let guild = Arc::new(GuildSettings::new(GUILD, "g".to_owned(), UserId::new(2)));
             let facts = Facts { guild, roles: all, channels: BTreeMap::new() };
             [&Viewers::Everyone, &hidden].map(|viewers| Grouping::of(&facts, viewers, false))
         };

@@ -16,7 +16,7 @@ use crate::mail::event::Change;
 use crate::mail::listing::{Addressee, Exception};
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
-use crate::model::guild::Guild as Settings;
+use crate::model::guild::GuildSettings;
 use crate::model::kept_member::KeptMember;
 use crate::model::permissions::Permissions;
 use crate::model::role::Role;
@@ -149,7 +149,7 @@ fn role(id: u64, position: i32, hoist: bool, permissions: Permissions) -> Arc<Ro
 }
 
 fn facts(prng: &mut Prng) -> Facts {
-    let guild = Arc::new(Settings::new(GuildId::new(GUILD), "g".to_owned(), UserId::new(OWNER)));
+    let guild = Arc::new(GuildSettings::new(GuildId::new(GUILD), "g".to_owned(), UserId::new(OWNER)));
     let mut roles = BTreeMap::new();
     roles.insert(RoleId::new(GUILD), role(GUILD, 0, false, Permissions::VIEW_CHANNEL));
     for (place, id) in ROLES.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use crate::rest::respond::HandlerResult;
 /// `PUT /channels/{channel.id}/permissions/{overwrite.id}`.
 pub async fn put(call: Call) -> HandlerResult {
     let channel = call.id(0)?;
-    let id: Id<kind::UserKind> = call.id(1)?;
+    let id: Id<kind::OfUser> = call.id(1)?;
     let overwrite = form::overwrite::overwrite(id.get(), &call.body)?;
     call.ask_channel(channel, ChannelRequest::PutOverwrite(channel, overwrite)).await
 }
@@ -19,6 +19,6 @@ pub async fn put(call: Call) -> HandlerResult {
 /// `DELETE /channels/{channel.id}/permissions/{overwrite.id}`.
 pub async fn delete(call: Call) -> HandlerResult {
     let channel = call.id(0)?;
-    let id: Id<kind::UserKind> = call.id(1)?;
+    let id: Id<kind::OfUser> = call.id(1)?;
     call.ask_channel(channel, ChannelRequest::DeleteOverwrite(channel, id.get())).await
 }

@@ -12,7 +12,7 @@ use crate::guild::list::ListSettings;
 use crate::mail::listing::Look;
 use crate::mail::outbox::Outbox;
 use crate::mail::to_home::ToHome;
-use crate::shard::guilds::{GuildSlot, Guilds, Waiting};
+use crate::shard::guilds::{GuildJob, GuildSlot, Guilds};
 use crate::store::{Found, Query, StoreError};
 
 /// Guilds with member lists that somebody looks at.
@@ -67,7 +67,7 @@ impl Guilds {
         if hosted.owner.guild.wants_all_members(self.lists.settings) {
             let limit = self.lists.settings.offline_up_to as u32;
             let query = Query::Members { guild, after: UserId::new(0), limit };
-            self.jobs.query(query, Waiting::Everybody(guild), out);
+            self.jobs.query(query, GuildJob::Everybody(guild), out);
         }
     }
 

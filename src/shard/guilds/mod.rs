@@ -38,7 +38,7 @@ pub(super) struct Guilds {
     /// Guilds of whose members something has changed in this turn.
     changed: Vec<GuildId>,
     lists: Lists,
-    jobs: Jobs<Waiting>,
+    jobs: Jobs<GuildJob>,
 }
 
 /// A guild that this core owns, loaded or about to be.
@@ -53,7 +53,7 @@ enum Pending {
 
 /// What waits for the store.
 #[derive(Debug)]
-enum Waiting {
+enum GuildJob {
     /// A guild to be loaded.
     Guild(GuildId),
     /// A plan of a guild.
@@ -68,15 +68,15 @@ enum Waiting {
     Everybody(GuildId),
 }
 
-impl From<(GuildId, PipelineJob<GuildOwner>)> for Waiting {
-    fn from((guild, job): (GuildId, PipelineJob<GuildOwner>)) -> Waiting {
-        Waiting::Plan(guild, job)
+impl From<(GuildId, PipelineJob<GuildOwner>)> for GuildJob {
+    fn from((guild, job): (GuildId, PipelineJob<GuildOwner>)) -> GuildJob {
+        GuildJob::Plan(guild, job)
     }
 }
 
-impl From<((), PipelineJob<Founder>)> for Waiting {
-    fn from(((), job): ((), PipelineJob<Founder>)) -> Waiting {
-        Waiting::Founding(job)
+impl From<((), PipelineJob<Founder>)> for GuildJob {
+    fn from(((), job): ((), PipelineJob<Founder>)) -> GuildJob {
+        GuildJob::Founding(job)
     }
 }
 
@@ -119,12 +119,12 @@ impl Guilds {
         out: &mut Outbox,
     ) {
         match self.jobs.take(job).expect("the store answers each job once") {
-            Waiting::Guild(guild) => self.guild_loaded(cx, now, guild, result, out),
-            Waiting::Plan(guild, job) => self.guild_answered(cx, now, (guild, job), result, out),
-            Waiting::Join { guild, coming } => self.member_loaded(cx, now, guild, *coming, result, out),
-            Waiting::Channel(channel, pending) => self.channel_found(cx, now, (channel, pending), result, out),
-            Waiting::Founding(job) => self.founder_answered(cx, now, job, result, out),
-            Waiting::Everybody(guild) => self.everybody_found(guild, result),
+            GuildJob::Guild(guild) => self.guild_loaded(cx, now, guild, result, out),
+            GuildJob::Plan(guild, job) => self.guild_answered(cx, now, (guild, job), result, out),
+            GuildJob::Join { guild, coming } => self.member_loaded(cx, now, guild, *coming, result, out),
+            GuildJob::Channel(channel, pending) => self.channel_found(cx, now, (channel, pending), result, out),
+            GuildJob::Founding(job) => self.founder_answered(cx, now, job, result, out),
+            GuildJob::Everybody(guild) => self.everybody_found(guild, result),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::mail::to_home::ToHome;
 use crate::shard::context::Context;
 use crate::shard::guilds::founder::{Founder, FoundingRequest};
 use crate::shard::guilds::owner::GuildOwner;
-use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting};
+use crate::shard::guilds::{GuildJob, GuildSlot, Guilds, Pending};
 use crate::shard::pipeline::{Fate, Hosted, PendingAsk, PipelineJob};
 use crate::store::{Found, Query, StoreError};
 use crate::wire::refusal::Refusal;
@@ -31,7 +31,7 @@ impl Guilds {
                     Some(guild) => self.ask_guild(cx, now, *guild, pending, out),
                     None => {
                         let query = Query::GuildOfChannel(channel);
-                        self.jobs.query(query, Waiting::Channel(channel, pending), out);
+                        self.jobs.query(query, GuildJob::Channel(channel, pending), out);
                     }
                 }
             }
@@ -87,7 +87,7 @@ impl Guilds {
         match self.guilds.get_mut(&guild) {
             None => {
                 self.guilds.insert(guild, GuildSlot::Loading([Pending::Ask(pending)].into()));
-                self.jobs.query(Query::Guild(guild), Waiting::Guild(guild), out);
+                self.jobs.query(Query::Guild(guild), GuildJob::Guild(guild), out);
             }
             Some(GuildSlot::Loading(waiting)) if waiting.len() < limits::GUILD_WAITING_MAX => {
                 waiting.push_back(Pending::Ask(pending));

@@ -17,7 +17,7 @@ use crate::mail::site::Site;
 use crate::mail::to_home::{Snapshot, ToHome};
 use crate::model::member::Member;
 use crate::shard::context::Context;
-use crate::shard::guilds::{GuildSlot, Guilds, Pending, Waiting, records};
+use crate::shard::guilds::{GuildJob, GuildSlot, Guilds, Pending, records};
 use crate::store::{Found, Query, StoreError};
 
 impl Guilds {
@@ -26,7 +26,7 @@ impl Guilds {
         let hosted = match self.guilds.get_mut(&guild) {
             None => {
                 self.guilds.insert(guild, GuildSlot::Loading([Pending::Join(Box::new(coming))].into()));
-                self.jobs.query(Query::Guild(guild), Waiting::Guild(guild), out);
+                self.jobs.query(Query::Guild(guild), GuildJob::Guild(guild), out);
                 return;
             }
             Some(GuildSlot::Loading(waiting)) => {
@@ -38,7 +38,7 @@ impl Guilds {
         let (member_count, _) = hosted.owner.guild.counts();
         if (2..=u64::from(coming.whole)).contains(&member_count) {
             let query = Query::Members { guild, after: UserId::new(0), limit: u32::from(coming.whole) };
-            self.jobs.query(query, Waiting::Join { guild, coming: Box::new(coming) }, out);
+            self.jobs.query(query, GuildJob::Join { guild, coming: Box::new(coming) }, out);
         } else {
             self.admit(cx, now, guild, coming, None, out);
         }
@@ -68,7 +68,7 @@ impl Guilds {
         match hosted.owner.guild.enter(&coming) {
             None => {
                 coming.whole = 0;
-                self.jobs.query(Query::Member(guild, user), Waiting::Join { guild, coming: Box::new(coming) }, out);
+                self.jobs.query(Query::Member(guild, user), GuildJob::Join { guild, coming: Box::new(coming) }, out);
             }
             Some(JoinOutcome::Stranger) => {
                 out.post(session.home, ToHome::JoinRefused { guild, session, unavailable: false })

@@ -13,15 +13,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::clock::Time;
-use crate::base::id::UserId;
 use crate::base::metrics::Counter;
 use crate::base::slab::Key;
 use crate::limits;
 use crate::mail::outbox::Outbox;
-use crate::mail::session_id::SessionId;
 use crate::shard::context::Context;
 use crate::shard::home::Home;
-use crate::shard::home::connections::{Identify, Resumption};
+use crate::shard::home::handshake::{Identify, Resume, Resumption};
 use crate::wire::close::CloseCode;
 
 /// How many may come, as far as the operator decides it.
@@ -131,19 +129,6 @@ struct Queued<T> {
     connection: Key,
     since: Time,
     request: T,
-}
-
-/// A resume, its form checked and its token verified.
-#[derive(Debug, Clone, Copy)]
-pub struct Resume {
-    /// Which session.
-    pub session: Option<SessionId>,
-    /// Whose token.
-    pub user: UserId,
-    /// The last number that the client saw.
-    pub seq: u64,
-    /// When the client's words were read.
-    pub asked: Time,
 }
 
 /// One core's admission.

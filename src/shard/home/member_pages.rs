@@ -22,7 +22,7 @@ use crate::session::member_requests::{Chunk, MembersWanted, RequestStep, Wanted}
 use crate::session::{Holds, Session};
 use crate::shard::context::Context;
 use crate::shard::home::memory_limit::MemoryLimit;
-use crate::shard::home::{Home, Waiting};
+use crate::shard::home::{Home, HomeJob};
 use crate::store::{Found, StoreError};
 use crate::wire::event::EventName;
 use crate::wire::intents::Intents;
@@ -145,7 +145,7 @@ impl Home {
             if let Some(query) = query.filter(|_| served) {
                 rare.member_requests.step = RequestStep::Asks;
                 self.pages.asked += 1;
-                self.jobs.query(query, Waiting::Members(key), out);
+                self.jobs.query(query, HomeJob::Members(key), out);
             } else {
                 session.release_rare();
             }
@@ -176,7 +176,7 @@ impl Home {
                 Ok(Some(found)) if asks => {
                     let users = listed_users(&found);
                     self.pages.asked += 1;
-                    let job = self.jobs.add(Waiting::Presences(key, Box::new(found)));
+                    let job = self.jobs.add(HomeJob::Presences(key, Box::new(found)));
                     let core = cx.me;
                     return out.post(cx.placement.owner(guild), ToGuild::FindPresences { guild, core, job, users });
                 }
@@ -208,9 +208,9 @@ impl Home {
 
     /// Panics if something that must hold of the pages does not.
     pub(super) fn page_invariants(&self) {
-        let asking = |waiting: &Waiting| match waiting {
-            Waiting::Members(key) | Waiting::Presences(key, _) => Some(*key),
-            Waiting::Door(_) => None,
+        let asking = |waiting: &HomeJob| match waiting {
+            HomeJob::Members(key) | HomeJob::Presences(key, _) => Some(*key),
+            HomeJob::Door(_) => None,
         };
         let asked = self.jobs.values().filter_map(asking).count();
         assert_eq!(asked, self.pages.asked);

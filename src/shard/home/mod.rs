@@ -9,6 +9,7 @@ mod attach;
 pub mod connections;
 mod effects;
 pub mod flush;
+pub mod handshake;
 mod list_subscriptions;
 mod member_pages;
 mod memory_limit;
@@ -56,12 +57,12 @@ pub(super) struct Home {
     unread: VecDeque<(Time, GuildId)>,
     /// Sessions whose READY waits for their first guild, until the next tick.
     held: Vec<Key>,
-    jobs: Jobs<Waiting>,
+    jobs: Jobs<HomeJob>,
 }
 
 /// What waits for the store.
 #[derive(Debug)]
-enum Waiting {
+enum HomeJob {
     /// A session that asked for members.
     Members(Key),
     /// Members found for a session, whose presences the guild was asked for.
@@ -108,7 +109,7 @@ impl Home {
 
     /// Asks the store on behalf of a caller at this core's door; the finding comes with the ticket.
     pub(super) fn read(&mut self, ticket: Ticket, query: Query, out: &mut Outbox) {
-        self.jobs.query(query, Waiting::Door(ticket), out);
+        self.jobs.query(query, HomeJob::Door(ticket), out);
     }
 
     /// The store has answered.
@@ -121,9 +122,9 @@ impl Home {
         out: &mut Outbox,
     ) {
         match self.jobs.take(job).expect("the store answers each job once") {
-            Waiting::Members(session) => self.members_found(cx, now, session, result, None, out),
-            Waiting::Presences(..) => unreachable!("the guild answers this, not the store"),
-            Waiting::Door(ticket) => {
+            HomeJob::Members(session) => self.members_found(cx, now, session, result, None, out),
+            HomeJob::Presences(..) => unreachable!("the guild answers this, not the store"),
+            HomeJob::Door(ticket) => {
                 let finding = result.and_then(|found| found.ok_or(StoreError::Failed("no finding".to_owned())));
                 out.findings.push((ticket, finding));
             }

@@ -13,7 +13,7 @@ use crate::relay::Effects;
 use crate::session::Stage;
 use crate::session::connection::Connection;
 use crate::shard::context::Context;
-use crate::shard::home::{Home, Waiting};
+use crate::shard::home::{Home, HomeJob};
 use crate::wire::model::presence::PresenceOf;
 use crate::wire::request::presence::PresenceUpdate;
 
@@ -58,7 +58,7 @@ impl Home {
         presences: &[PresenceOf],
         out: &mut Outbox,
     ) {
-        let Some(Waiting::Presences(session, found)) = self.jobs.take(job) else {
+        let Some(HomeJob::Presences(session, found)) = self.jobs.take(job) else {
             unreachable!("a guild answers each question about presences once");
         };
         self.members_found(cx, now, session, Ok(Some(*found)), Some(presences), out);

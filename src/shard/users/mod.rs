@@ -23,7 +23,7 @@ use crate::user::OnlineUser;
 #[derive(Debug)]
 pub(super) struct Users {
     accounts: Hosted<Accounts>,
-    jobs: Jobs<Waiting>,
+    jobs: Jobs<UserJob>,
 }
 
 /// A user that this core owns, loaded or about to be.
@@ -46,7 +46,7 @@ enum Early {
 
 /// What waits for the store.
 #[derive(Debug)]
-enum Waiting {
+enum UserJob {
     /// A user to be loaded.
     User(UserId),
     /// Another session of a user, whose account must be looked up.
@@ -55,9 +55,9 @@ enum Waiting {
     Plan(PipelineJob<Accounts>),
 }
 
-impl From<((), PipelineJob<Accounts>)> for Waiting {
-    fn from(((), job): ((), PipelineJob<Accounts>)) -> Waiting {
-        Waiting::Plan(job)
+impl From<((), PipelineJob<Accounts>)> for UserJob {
+    fn from(((), job): ((), PipelineJob<Accounts>)) -> UserJob {
+        UserJob::Plan(job)
     }
 }
 
@@ -88,9 +88,9 @@ impl Users {
         out: &mut Outbox,
     ) {
         match self.jobs.take(job).expect("the store answers each job once") {
-            Waiting::User(user) => self.user_loaded(user, result, out),
-            Waiting::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
-            Waiting::Plan(job) => self.accounts_answered(cx, now, job, result, out),
+            UserJob::User(user) => self.user_loaded(user, result, out),
+            UserJob::Attach { session, user, issued_ms } => self.account_loaded(session, user, issued_ms, result, out),
+            UserJob::Plan(job) => self.accounts_answered(cx, now, job, result, out),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::to_home::ToHome;
 use crate::model::account::Account;
-use crate::shard::users::{Early, UserSlot, Users, Waiting};
+use crate::shard::users::{Early, UserJob, UserSlot, Users};
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
 
@@ -20,12 +20,12 @@ impl Users {
             None => {
                 let attach = Early::Attach { session, issued_ms };
                 self.accounts.owner.users.insert(user, UserSlot::Loading(Box::new(vec![attach])));
-                self.jobs.query(Query::AccountWithGuilds(user), Waiting::User(user), out);
+                self.jobs.query(Query::AccountWithGuilds(user), UserJob::User(user), out);
             }
             Some(UserSlot::Loading(waiting)) => waiting.push(Early::Attach { session, issued_ms }),
             Some(UserSlot::Here(online)) => {
                 online.attach(session);
-                self.jobs.query(Query::Account(user), Waiting::Attach { session, user, issued_ms }, out);
+                self.jobs.query(Query::Account(user), UserJob::Attach { session, user, issued_ms }, out);
             }
         }
     }

@@ -11,7 +11,7 @@ use super::sweep::Sweep;
 use super::{channels, guilds, invites, members, messages, pins, roles, sweep};
 use crate::base::id::{ChannelId, GuildId, MessageId};
 use crate::model::channel::Channel;
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::store::StoreError;
 
 /// Tables whose rows are found only through their channel's row.
@@ -21,7 +21,7 @@ fn mark_rows_of_channel(connection: &Connection, channel: ChannelId) -> Result<(
     OF_CHANNEL.iter().try_for_each(|sweep| sweep::mark(connection, sweep, key(channel)))
 }
 
-pub(super) fn put_guild(connection: &Connection, guild: &Guild) -> Result<(), StoreError> {
+pub(super) fn put_guild(connection: &Connection, guild: &GuildSettings) -> Result<(), StoreError> {
     sweep::finish(connection, &members::SWEEP, key(guild.id))?;
     guilds::put(connection, guild)
 }

@@ -9,7 +9,7 @@ use super::statement::{Cells, all, asked, change, exists as any, json, key, one,
 use super::{channels, pins, roles};
 use crate::base::id::{GuildId, UserId};
 use crate::limits;
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::store::{GuildRecord, StoreError};
 
 pub(super) const TABLE: &str = "
@@ -34,7 +34,7 @@ pub(super) const RECORDS: &str = "
 
 // ── writes ──
 
-pub(super) fn put(connection: &Connection, guild: &Guild) -> Result<(), StoreError> {
+pub(super) fn put(connection: &Connection, guild: &GuildSettings) -> Result<(), StoreError> {
     let sql = "INSERT INTO guilds (id, data) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET data = excluded.data";
     run(connection, sql, params![key(guild.id), json(guild)?]).map(drop)
 }
@@ -83,7 +83,7 @@ pub(super) fn of_user(
     user: UserId,
     after: GuildId,
     limit: u32,
-) -> Result<Vec<Guild>, StoreError> {
+) -> Result<Vec<GuildSettings>, StoreError> {
     let sql = "SELECT g.data FROM members m CROSS JOIN guilds g ON g.id = m.guild_id
                WHERE m.user_id = ?1 AND m.guild_id > ?2 ORDER BY m.guild_id LIMIT ?3";
     let limit = limit.clamp(1, limits::GUILDS_PAGE_MAX);

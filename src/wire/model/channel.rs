@@ -18,7 +18,7 @@ impl Serialize for OverwriteView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(4))?;
         // Of a role or a user: their ids are written alike.
-        map.serialize_entry("id", &Id::<kind::UserKind>::new(self.0.id))?;
+        map.serialize_entry("id", &Id::<kind::OfUser>::new(self.0.id))?;
         map.serialize_entry("type", &self.0.kind)?;
         map.serialize_entry("allow", &self.0.allow)?;
         map.serialize_entry("deny", &self.0.deny)?;

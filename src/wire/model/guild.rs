@@ -5,13 +5,13 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::role::Role;
 use crate::wire::model::rendered;
 use crate::wire::model::role::RoleView;
 
 /// Writes all keys of the REST guild except `roles`.
-pub fn fields<M: SerializeMap>(guild: &Guild, map: &mut M) -> Result<(), M::Error> {
+pub fn fields<M: SerializeMap>(guild: &GuildSettings, map: &mut M) -> Result<(), M::Error> {
     map.serialize_entry("id", &guild.id)?;
     map.serialize_entry("name", &guild.name)?;
     map.serialize_entry("icon", &guild.icon)?;
@@ -61,7 +61,7 @@ pub fn fields<M: SerializeMap>(guild: &Guild, map: &mut M) -> Result<(), M::Erro
 
 /// A guild without its roles, as user's lists of guilds and GUILD_UPDATE begin.
 #[derive(Debug, Clone, Copy)]
-pub struct GuildView<'a>(pub &'a Guild);
+pub struct GuildView<'a>(pub &'a GuildSettings);
 
 impl Serialize for GuildView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -75,7 +75,7 @@ impl Serialize for GuildView<'_> {
 #[derive(Debug)]
 pub struct RestGuild<'a> {
     /// The guild.
-    pub guild: &'a Guild,
+    pub guild: &'a GuildSettings,
     /// Its roles, ordered by position.
     pub roles: Vec<&'a Role>,
     /// `(members, online)` if asked for.

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::base::clock;
 use crate::model::channel::Channel;
-use crate::model::guild::Guild;
+use crate::model::guild::GuildSettings;
 use crate::model::invite::Invite;
 use crate::wire::model::user::UserView;
 
 /// The full object with metadata. `counts`: `(members, online)` if asked for.
-pub fn render(invite: &Invite, guild: &Guild, channel: &Channel, counts: Option<(u64, u64)>) -> Value {
+pub fn render(invite: &Invite, guild: &GuildSettings, channel: &Channel, counts: Option<(u64, u64)>) -> Value {
     let mut object = json!({
         "type": 0,
         "code": invite.code,

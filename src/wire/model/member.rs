@@ -76,13 +76,13 @@ impl Serialize for Listed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         struct Shown<'a>(UserId, &'a Presence);
         #[derive(Serialize)]
-        struct Only {
+        struct ListedUser {
             id: UserId,
         }
         impl Serialize for Shown<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("user", &Only { id: self.0 })?;
+                map.serialize_entry("user", &ListedUser { id: self.0 })?;
                 self.1.fields(&mut map)?;
                 map.end()
             }

@@ -68,7 +68,7 @@ impl Serialize for MessageView<'_> {
         map.serialize_entry("flags", &extra.flags)?;
         if let Some(replied) = extra.replies_to {
             #[derive(Serialize)]
-            struct Reference {
+            struct ReferenceView {
                 r#type: u8,
                 message_id: MessageId,
                 channel_id: ChannelId,
@@ -76,7 +76,7 @@ impl Serialize for MessageView<'_> {
             }
             map.serialize_entry(
                 "message_reference",
-                &Reference {
+                &ReferenceView {
                     r#type: 0,
                     message_id: replied,
                     channel_id: message.channel_id,

@@ -245,11 +245,11 @@ pub struct PresenceOf {
 impl Serialize for PresenceOf {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Only {
+        struct UserKey {
             id: UserId,
         }
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("user", &Only { id: self.user })?;
+        map.serialize_entry("user", &UserKey { id: self.user })?;
         map.serialize_entry("guild_id", &self.guild)?;
         self.presence.fields(&mut map)?;
         map.end()
