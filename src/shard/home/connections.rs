@@ -367,10 +367,14 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::id::UserId;
     use crate::base::prng::Prng;
     use crate::mail::placement::Placement;
     use crate::mail::site::Site;
     use crate::shard::{Shard, ShardSettings};
+    use crate::wire::intents::Intents;
+    use crate::wire::model::presence::Platform;
+    use crate::wire::request::presence::PresenceUpdate;
 
     const NOW: Time = Time::from_millis(1_700_000_000_000);
 
