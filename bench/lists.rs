@@ -1,8 +1,8 @@
 //! What the member list of a million online members costs its guild's core: `cargo bench --bench lists`.
 //!
-//! The questions: how long does it take to make the list, and for how long do others wait meanwhile? How many bytes is a member? What does it cost when
-//! one member comes or goes while 100 windows are looked at, and while 10,000 are? What does it cost to scroll to a window? Beside it, in the
-//! same run, what the simplest list would do: sort everybody again.
+//! The questions: how long does it take to make the list, and how long do others wait meanwhile? How many bytes is a
+//! member? What does a join or a leave cost while 100 windows are subscribed, and 10,000? What does it cost to scroll
+//! to a window? Beside it, in the same run, the simplest list: sort all members again.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

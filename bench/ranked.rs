@@ -1,8 +1,8 @@
 //! What an ordered set with ranks costs: `cargo bench --bench ranked`.
 //!
-//! The question: how long does it take to insert a member into a list of 250 thousand, 1 and 16 million online members, to remove one,
-//! and to find its rank? Beside it, in the same run with the same keys, a `BTreeSet` (which knows no ranks) and a sorted vector (which
-//! cannot insert). Discord gives 3.7 µs as the worst case of its own sorted set at a million entries.
+//! The question: how long does it take to insert a member into a list of 250 thousand, 1 and 16 million online members,
+//! to remove one, and to find its rank? Beside it, with the same keys, a `BTreeSet` (which knows no ranks) and a sorted
+//! vector (which cannot insert). Discord gives 3.7 µs as the worst case of its own sorted set at a million entries.
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -51,7 +51,7 @@ fn resident_bytes() -> u64 {
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
-/// Makes a set and says how long it took and how many bytes it took for each entry. In a process of its own, where nothing was freed before.
+/// Makes a set; returns its time and its bytes per entry. In a process of its own, where nothing was freed before.
 fn make(what: &str, size: u64) -> String {
     let (began, before) = (Instant::now(), resident_bytes());
     let ascending = (0..size).map(|number| line(2 * number));

@@ -18,7 +18,7 @@ use crate::wire::refusal::Refusal;
 /// A place in the hierarchy; greater is higher.
 type Rank = (i32, Reverse<RoleId>);
 
-/// Somebody who asks something of the guild.
+/// The actor of a request to the guild.
 #[derive(Debug, Clone)]
 pub(super) enum Acting {
     /// The operator, or the server itself: everything is permitted.
@@ -120,7 +120,7 @@ impl Guild {
         self.above(acting, (role.position, Reverse(role.id)))
     }
 
-    /// Refuses unless `acting` stands above a member. Nobody stands above the owner.
+    /// Refuses unless `acting` stands above a member. No actor stands above the owner.
     pub(super) fn above_member(&self, acting: &Acting, member: &Member) -> Result<(), Refusal> {
         if member.user.id == self.facts.guild.owner_id && !matches!(acting, Acting::Operator) {
             return Err(Refusal::MISSING_PERMISSIONS);

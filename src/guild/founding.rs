@@ -67,7 +67,7 @@ fn usual(name: String) -> Design {
     Design { name, roles: Vec::new(), channels }
 }
 
-/// What is to be written for a new guild, and the guild as it will be: `@everyone`, a category and channel for text, one for
+/// The writes for a new guild, and the guild as it will be: `@everyone`, a category and channel for text, one for
 /// voice, and its owner as the only member.
 pub fn found(
     shard: VirtualShard,
@@ -82,7 +82,7 @@ pub fn found(
     (record, writes)
 }
 
-/// A guild of this design, still without members. The roles follow `@everyone`, roles and channels are in the design's order.
+/// A guild of this design, still without members. Roles follow `@everyone`; roles and channels keep the design's order.
 ///
 /// # Panics
 /// If the design names a role or a category that is not in it.

@@ -87,7 +87,7 @@ impl Guild {
         true
     }
 
-    /// A relay has nobody left. Says whether it will get no more events: not if a snapshot is on its way to it.
+    /// A relay has no session left. Returns whether it will get no more events: not if a snapshot is on its way to it.
     pub fn unwatch(&mut self, core: Site, seen: u64) -> bool {
         if self.watchers.get(&core) == Some(&seen) {
             self.watchers.remove(&core);

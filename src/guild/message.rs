@@ -170,7 +170,7 @@ impl Guild {
             let content = message.content.clone();
             self.fill_mentions(&mut message.extra, &content, &patch.allowed_mentions, None, granted, at)?;
         }
-        // The author's membership goes with the event; whoever has left is shown as a bare user's member.
+        // The author's membership goes with the event; an author who has left is shown as a bare user's member.
         let member = self.author_member(&acting, &message)?;
         let view = MessageView::rest(&message);
         let reply = Reply::Json(200, json(&view));

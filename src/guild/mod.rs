@@ -1,8 +1,8 @@
 //! A guild: the one authority for its channels, roles, members and messages.
 //!
 //! Lives on: the core that owns its virtual shard.
-//! A request becomes a [`Plan`] (`plan.rs`). When its writes are committed the events are applied to the guild and published, in
-//! the order in which the commits were made. So memory never holds what the store does not, and what was published is durable.
+//! A request becomes a [`Plan`] (`plan.rs`). When its writes are committed, its events are applied and published, in
+//! the order of the commits. So memory never holds what the store does not, and published events are durable.
 //! Members who are neither online nor lately active are not in memory (`cached_member.rs`).
 //! Read next: `plan` (what a request comes to), `acting` (who may do what), `message` (the main thing done).
 
@@ -124,8 +124,8 @@ impl Guild {
         }
     }
 
-    /// Takes over what has happened. Called once per plan, in order, when its writes are committed. Returns letters to the
-    /// owners of users, to be sent after the events are published.
+    /// Applies a committed plan. Called once per plan, in order. Returns letters to the owners of users, to be sent
+    /// after the events are published.
     pub fn commit(&mut self, plan: &Plan) -> SmallVec<[(UserId, ToUser); 1]> {
         let letters = plan.effects().iter().filter_map(|effect| effect.apply(self)).collect();
         for event in plan.events() {

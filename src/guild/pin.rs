@@ -1,8 +1,8 @@
 //! Pins: what is pinned in which channel, and requests about it. Source: Discord docs, Resources/Message (pins).
 //!
 //! Lives on: the guild's core. When and what is pinned is in memory; the messages are in the store.
-//! Requests that pin or unpin in one channel are committed one after the other (`Claim::Pins`), so the bound holds and no
-//! two pins of a channel have the same time, by which pages are cut.
+//! Requests that pin or unpin in one channel are committed one after the other (`Claim::Pins`), so the bound holds and
+//! no two pins of a channel have the same time, by which pages are cut.
 
 use std::collections::BTreeMap;
 

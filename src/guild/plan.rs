@@ -1,8 +1,8 @@
 //! What follows from a guild's plan besides its events.
 //!
 //! Lives on: the guild's core.
-//! When the writes of a plan are committed, [`Guild::commit`] applies the events and the effects. A new kind of effect is a
-//! variant of [`Effect`], a producer, and an arm of [`Effect::apply`].
+//! When the writes of a plan are committed, [`Guild::commit`] applies the events and the effects. A new kind of effect
+//! is a variant of [`Effect`], a producer, and an arm of [`Effect::apply`].
 
 use crate::base::id::{ChannelId, MessageId, UserId};
 use crate::guild::Guild;

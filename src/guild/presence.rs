@@ -1,10 +1,10 @@
 //! Presences of members: their sessions added up, who asked for them, and what has changed since it was last told.
 //!
 //! Lives on: the guild's core.
-//! A session that is online and does nothing is two bytes beside its id; only activities are kept elsewhere. Changes are gathered
-//! during a turn and told at its end, so a member who flips back and forth within one is told of once, or not at all. A core
-//! hears of a presence only if somebody there may know it: it has bots that asked for presences, or a session that follows the
-//! member, or the guild is small. So a flip in a large guild costs the same however many sessions look elsewhere.
+//! An idle online session is two bytes beside its id; only activities are kept elsewhere. Changes are gathered during a
+//! turn and sent at its end, so a member who flips back and forth within one is sent once, or not at all. A core gets a
+//! presence only if a session there may know it: it has bots that asked for presences, or a session that follows the
+//! member, or the guild is small. So a flip in a large guild costs the same with any number of sessions.
 //! Invariant: what is not among the changes is what was last told.
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ struct Noted {
     member: bool,
 }
 
-/// Somebody of whom something has changed.
+/// A member whose presence or row has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// Who.
@@ -110,7 +110,7 @@ impl Guild {
         self.note_seen(user, before, is);
     }
 
-    /// A core has the first session that follows a user, or has lost the last. The first is told how things stand.
+    /// A core has the first session that follows a user, or has lost the last. The first gets the present state.
     pub fn follow(&mut self, core: Site, user: UserId, follows: bool) -> Option<Presence> {
         let cores = self.onlookers.followed.entry(user).or_default();
         cores.retain(|other| *other != core);
@@ -156,7 +156,7 @@ impl Guild {
         let changed = noted.into_iter().filter_map(|(user, noted)| {
             let presence = noted.presence.and_then(|(before, at)| {
                 let after = self.presence_of(user);
-                // Somebody may have been given what it was in between.
+                // A session may have been given the state in between.
                 (after != before || at != given).then_some(after)
             });
             (presence.is_some() || noted.member).then_some(Changed { user, presence, member: noted.member })
@@ -164,7 +164,7 @@ impl Guild {
         changed.collect()
     }
 
-    /// What each core is to be told of these changes.
+    /// What each core gets of these changes.
     pub fn tell_presences(&self, now: Time, changed: &[Changed], small: bool) -> Vec<(Site, Arc<Presences>)> {
         let guild = self.id();
         let body = |user: UserId, presence: &Presence| -> Bytes {

@@ -68,7 +68,7 @@ impl Guild {
             id: self.mint(at),
             name: "new role".to_owned(),
             permissions: everyone.permissions,
-            // New roles come in at the bottom; ties are ordered by id, so nobody else moves.
+            // New roles come in at the bottom; ties are ordered by id, so no other role moves.
             position: 1,
             ..Role::everyone(self.id())
         };
@@ -168,7 +168,7 @@ fn patched(role: &mut Role, patch: &RolePatch) {
     set(&mut role.unicode_emoji, &patch.unicode_emoji);
 }
 
-/// Nobody puts into a role what it does not have itself.
+/// An actor grants only permissions that it has itself.
 fn may_grant(acting: &Acting, permissions: Permissions) -> Result<(), Refusal> {
     acting.require(permissions)
 }

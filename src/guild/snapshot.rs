@@ -1,6 +1,7 @@
 //! GUILD_CREATE: the guild as a session first sees it. Source: Discord docs, Gateway Events/Guild Create.
 //!
-//! Lives on: the common part on the guild's core, rendered once per change (`wire/model/arrival.rs` has the session's part).
+//! Lives on: the guild's core, for the common part, rendered once per change; `wire/model/arrival.rs` has the
+//! session's.
 
 use bytes::Bytes;
 use serde::Serialize;

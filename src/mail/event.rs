@@ -101,8 +101,8 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A session gets such an event from here if it asked for any of these intents; empty: without asking. `None`: there is
-    /// no such event here.
+    /// A session gets such an event from here if it asked for any of these intents; empty: without asking. `None`:
+    /// there is no such event here.
     pub fn intents(self, name: EventName) -> Option<Intents> {
         match self {
             Origin::Guild(_) => name.guild_intents(),
@@ -123,8 +123,8 @@ pub struct Text {
     pub mark: Option<Mark>,
 }
 
-/// A new message, as those need it who get no messages: an unread mark, and whom it mentions besides single users, who are
-/// in [`Text::open_to`].
+/// A new message for sessions that get no messages: an unread mark, and the mentions besides single users, who are in
+/// [`Text::open_to`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The message, which is then its channel's newest.

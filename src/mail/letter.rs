@@ -1,7 +1,7 @@
 //! Letters: everything that one core can say to another, or to itself, by addressee.
 //!
 //! Lives on: every core.
-//! A letter to the same core takes the same path as one to another. Letters are plain data and carry no type of the store's.
+//! A letter to the same core takes the same path as any other. Letters are plain data without types of the store.
 //! Read next: `to_guild`, `to_user`, `to_home` (each variant with its sender, its answer and what its loss would mean).
 
 use crate::mail::ask::{Answer, Ask, Request, Ticket};

@@ -1,8 +1,8 @@
 //! Member lists between cores: which list a channel has, which windows of it are looked at, and what is in them.
 //!
 //! Lives on: every core.
-//! A window is a block of [`limits::LIST_BLOCK`] rows, so that no two of a session overlap, and sessions that look at the same rows
-//! look at the same window.
+//! A window is a block of [`limits::LIST_BLOCK`] rows: no two of a session overlap, and sessions that show the same
+//! rows have the same window.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::model::permissions::Permissions;
 
 /// Who may view a channel, so far as the channel decides it. Channels with equal ones have one member list.
 ///
-/// Not the list's id on the wire, which is a hash that anybody can find twins of: a list must not be had through another channel.
+/// Not the list's id on the wire, which is a hash with twins: a list must not be had through another channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Viewers {
     /// Everybody.
@@ -84,13 +84,13 @@ pub struct Look {
     pub session: SessionId,
     /// Comes back with what the session gets by this.
     pub number: u32,
-    /// A channel that has the list, by which the session knows of it. Comes back with what it is told for looking away.
+    /// The channel by which the session knows the list. Comes back with the answer to an unsubscription.
     pub through: ChannelId,
-    /// Windows that it did not look at so far: it gets their rows. With how many sessions of this core look at them now.
+    /// New windows, whose rows it gets, each with the number of this core's sessions that have it now.
     pub opened: SmallVec<[(u32, u32); 4]>,
-    /// Windows that it has looked at, and is told that it gets no more of.
+    /// Windows that it had, to be confirmed as closed.
     pub closed: SmallVec<[u32; 4]>,
-    /// Windows that nobody on this core looks at any more.
+    /// Windows that no session on this core has any more.
     pub unseen: SmallVec<[u32; 4]>,
 }
 
@@ -116,8 +116,8 @@ pub enum Addressee {
     Block(u32),
     /// One session, which begins to look at this window by its look of this number.
     Opener(SessionId, u32, u32),
-    /// One session, which has looked away from a list that it knew through this channel: there are no rows in it, but the numbers of
-    /// the list, so it is for those alone who still see it.
+    /// One session that has closed a list known through this channel. It holds the list's numbers and no rows, so only
+    /// a session that still views the channel gets it.
     Closer(SessionId, ChannelId),
 }
 

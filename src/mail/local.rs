@@ -1,4 +1,4 @@
-//! Mail inside one process: answers of the store, and sockets that change their core. Not letters: they cannot leave the host.
+//! Mail inside one process: store answers, and sockets that change their core. Not letters: they cannot leave the host.
 //!
 //! Lives on: every core.
 
@@ -11,7 +11,7 @@ use crate::store::{Found, StoreError};
 /// Mail inside one process.
 #[derive(Debug)]
 pub enum Local {
-    /// The store → the core that gave it the job. Lost: whoever waits, waits for ever.
+    /// The store → the core that gave it the job. Lost: its requester waits without end.
     Stored {
         /// The job.
         job: u64,

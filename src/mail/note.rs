@@ -1,8 +1,8 @@
 //! Notes: what a recording is made of. Who did what, where and when; never what was said.
 //!
 //! Lives on: made on the core that decides, left in the outbox; the turn gives them to the recorder.
-//! A note holds ids and lengths and nothing else, so no text can get into a recording. Notes are made only while the shard is
-//! told to ([`crate::shard::Shard::record`]); nothing waits for one, and one that is lost changes nothing but the recording.
+//! A note holds ids and lengths only, so no text can get into a recording. Notes are made only while the shard records
+//! ([`crate::shard::Shard::record`]); nothing waits for one, and a lost one changes nothing but the recording.
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, MessageId, UserId};
@@ -17,10 +17,10 @@ pub struct Note {
     pub deed: Deed,
 }
 
-/// What somebody did. Channels say in which guild it was.
+/// What happened. Channels say in which guild it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
-    /// Nobody's: a guild as it is when it is first met, before all other notes about it.
+    /// A guild as it is when it is first met, before all other notes about it. No user's act.
     Guild(Box<Declaration>),
     /// Wrote a message.
     Message {

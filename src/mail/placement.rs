@@ -1,8 +1,8 @@
 //! Who owns an id: the one file that knows.
 //!
 //! Lives on: every core.
-//! Ten bits of every id are the virtual shard of the guild or user that it belongs to. A table maps each virtual shard to the
-//! [`Site`] that decides for it: changing the number of cores moves virtual shards, never ids. No caller may assume that an
+//! Ten bits of every id are the virtual shard of its guild or user. A table maps each virtual shard to the [`Site`]
+//! that decides for it: changing the number of cores moves virtual shards, never ids. No caller may assume that an
 //! owner is on this node; [`Placement::local_core`] alone turns a site into a core of this process.
 
 use std::sync::Arc;

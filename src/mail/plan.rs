@@ -1,8 +1,9 @@
 //! What a request comes to: a plan of writes, events and effects; and what a plan is made from.
 //!
 //! Lives on: the owner's core.
-//! Planning borrows the owner's state and changes nothing, so a plan can be made again after a look-up, and one that panics
-//! leaves the state whole. The effects are the owner's own: for guilds see `guild/plan.rs`, for users `shard/users/accounts.rs`.
+//! Planning borrows the owner's state and changes nothing: a plan can be made again after a look-up, and one that
+//! panics leaves the state whole. Effects are the owner's: `guild/plan.rs` for guilds, `shard/users/accounts.rs` for
+//! users.
 
 use serde::Serialize;
 use smallvec::SmallVec;

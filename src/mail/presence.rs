@@ -24,7 +24,7 @@ pub struct JoinRequest {
     pub showing: Showing,
 }
 
-/// What a session may be told of the presences of others.
+/// What a session may know of the presences of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Onlooker {
     /// Nothing: it did not ask for GUILD_PRESENCES.
@@ -48,7 +48,7 @@ pub struct Presences {
     pub published: Time,
 }
 
-/// Who may know presences that a guild tells, besides intents. Whoever follows the member may always.
+/// Which sessions may know presences of a guild, besides intents. A follower of the member always may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// Who follows the member.

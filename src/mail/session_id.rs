@@ -1,8 +1,8 @@
 //! Ids of sessions.
 //!
 //! Lives on: every core.
-//! A session id says where the session lives (its home core and its place there) and carries 64 bits that nobody can guess,
-//! so that resuming needs no table and a stale or invented id finds nothing. 32 hexadecimal digits on the wire.
+//! A session id says where the session lives (its home core and its place there) and carries 64 bits that cannot be
+//! guessed: resuming needs no table, and a stale or invented id finds nothing. 32 hexadecimal digits on the wire.
 
 use std::fmt;
 use std::str::FromStr;

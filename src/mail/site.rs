@@ -1,7 +1,7 @@
 //! Where something lives: a node and one of its cores.
 //!
 //! Lives on: every core.
-//! 16 bits, so that a session id carries its home in four hexadecimal digits. A node is one process; today there is one, number 0.
+//! 16 bits, so that a session id carries its home in four hexadecimal digits. A node is one process; the only one is 0.
 //! Read next: `placement`, which maps owners to sites.
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Letters to the owner of a guild.
 //!
 //! Lives on: the guild's core reads them; homes and doors write them.
-//! Each variant says who sends it, what answers it, and what its loss would mean. Lanes never lose a letter, so a loss is a bug.
+//! Each variant says its sender, its answer, and what its loss would mean. Lanes never lose a letter: a loss is a bug.
 
 use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::Ask;
@@ -24,7 +24,7 @@ pub enum ToGuild {
         /// Which session, and how it shows itself.
         coming: JoinRequest,
     },
-    /// Home → guild: a session of a member is over or has left the guild. Lost: the member would count as online for ever.
+    /// Home → guild: a session of a member is over or has left the guild. Lost: the member would stay online.
     Leave {
         /// Which guild.
         guild: GuildId,
@@ -32,7 +32,7 @@ pub enum ToGuild {
         user: UserId,
         /// The session.
         session: SessionId,
-        /// A snapshot was of no use: when its member had joined. Whoever has joined anew since is not meant.
+        /// When the member had joined, if a snapshot was of no use. A member that has joined anew since is not meant.
         joined_ms: Option<u64>,
     },
     /// Home → guild: a session that sees it shows itself in another way. Lost: others go on seeing what it was like.
@@ -47,7 +47,7 @@ pub enum ToGuild {
         showing: Showing,
     },
     /// Relay → guild: the first session here follows a user, which `Presences` answers, or the last one does no more.
-    /// Lost: followers hear nothing, or letters come for nobody.
+    /// Lost: followers get nothing, or letters come for no session.
     Follow {
         /// Which guild.
         guild: GuildId,
@@ -58,7 +58,7 @@ pub enum ToGuild {
         /// Or no more.
         follows: bool,
     },
-    /// Home → guild: members were found for a session that may know their presences too. Answered by `PresencesFound`.
+    /// Home → guild: members were found for a session that may know their presences. Answered by `PresencesFound`.
     /// Lost: the session's requests for members hang.
     FindPresences {
         /// Which guild.
@@ -70,11 +70,11 @@ pub enum ToGuild {
         /// The members.
         users: Vec<UserId>,
     },
-    /// Relay → guild: somebody looks at windows of a member list, or away. Answered by `Windows`.
-    /// Lost: a client waits for its member list for ever, or windows are told of that nobody looks at.
+    /// Relay → guild: a session subscribes to windows of a member list, or unsubscribes. Answered by `Windows`. Lost: a
+    /// client waits for its list without end, or windows are sent that no session has.
     Look(Box<Look>),
-    /// Relay → guild: nobody is left here. `seen` counts the snapshots that came, so that one on its way is noticed.
-    /// Answered by `Unwatched` unless one is. Lost: events go on coming for nobody.
+    /// Relay → guild: no session is left here. `seen` counts the snapshots that came, so that one on its way is
+    /// noticed. Answered by `Unwatched` unless one is. Lost: events go on coming for no session.
     Unwatch {
         /// Which guild.
         guild: GuildId,

@@ -1,7 +1,7 @@
 //! Letters to the home of sessions, and to the relays there.
 //!
 //! Lives on: every core reads them; owners of guilds and users write them.
-//! Each variant says who sends it, what answers it, and what its loss would mean. Lanes never lose a letter, so a loss is a bug.
+//! Each variant says its sender, its answer, and what its loss would mean. Lanes never lose a letter: a loss is a bug.
 
 use std::sync::Arc;
 
@@ -44,11 +44,11 @@ pub enum ToHome {
         /// Which guild.
         guild: GuildId,
     },
-    /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed and nothing comes
-    /// twice. Lost: as `Join`, and the relay would not be born.
+    /// Guild → home: the guild as it is now, on the same lane as its events, so that nothing is missed or repeated.
+    /// Lost: as `Join`, and the relay would not be created.
     Snapshot(Box<Snapshot>),
-    /// Guild → home: not a member, no such guild, or it could not be read. Lost: the session shows an unavailable guild for
-    /// ever.
+    /// Guild → home: not a member, no such guild, or it could not be read. Lost: the session shows an unavailable guild
+    /// until it ends.
     JoinRefused {
         /// Which guild.
         guild: GuildId,
@@ -57,8 +57,8 @@ pub enum ToHome {
         /// It could not be read: nothing is known about the membership.
         unavailable: bool,
     },
-    /// Guild → each core where somebody may know: what presences have become, once a turn, behind what was published in it.
-    /// Lost: somebody is seen as he no longer is.
+    /// Guild → each core with a session that may know: changed presences, once a turn, behind the turn's events. Lost:
+    /// sessions show an outdated presence.
     Presences(Arc<Presences>),
     /// Guild → home: the presences of those who are to be seen. Lost: as `FindPresences`.
     PresencesFound {
@@ -69,8 +69,8 @@ pub enum ToHome {
     },
     /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
     Publish(Arc<Event>),
-    /// Guild → relay: what has become of windows that are looked at there. Lost: clients would apply what follows to rows that
-    /// they do not have.
+    /// Guild → relay: changes of windows that are subscribed there. Lost: clients would apply later changes to rows
+    /// that they do not have.
     Windows(Arc<Windows>),
     /// Guild → relay: no more events will come. Lost: an empty relay stays in memory.
     Unwatched {

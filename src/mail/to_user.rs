@@ -1,7 +1,7 @@
 //! Letters to the owner of a user.
 //!
 //! Lives on: the user's core reads them; homes, guilds and doors write them.
-//! Each variant says who sends it, what answers it, and what its loss would mean. Lanes never lose a letter, so a loss is a bug.
+//! Each variant says its sender, its answer, and what its loss would mean. Lanes never lose a letter: a loss is a bug.
 
 use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::Ask;
@@ -10,7 +10,8 @@ use crate::mail::session_id::SessionId;
 /// Letters to the owner of a user.
 #[derive(Debug)]
 pub enum ToUser {
-    /// Door → owner of the user: a request. Answered by `Letter::Answer`. Lost: a REST call hangs until its door gives up.
+    /// Door → owner of the user: a request. Answered by `Letter::Answer`. Lost: a REST call hangs until its door gives
+    /// up.
     Ask(Box<Ask>),
     /// Home → owner of the user: a session wants to start. Answered by `Attached` or `AttachRefused`.
     /// Lost: identify hangs; the client gives up and tries again.
@@ -22,21 +23,22 @@ pub enum ToUser {
         /// When its token was issued, in Unix milliseconds.
         issued_ms: u64,
     },
-    /// Home → owner of the user: a session is over. Lost: the owner would announce new guilds to nobody; a leak.
+    /// Home → owner of the user: a session is over. Lost: the owner would announce new guilds to an ended session; a
+    /// leak.
     Detach {
         /// The session.
         session: SessionId,
         /// Whose.
         user: UserId,
     },
-    /// Guild → owner of the user: the user has become a member. Lost: running sessions do not see the guild until they start anew.
+    /// Guild → owner of the user: the user has become a member. Lost: running sessions do not see the guild.
     Gained {
         /// Whose.
         user: UserId,
         /// Which guild.
         guild: GuildId,
     },
-    /// Guild → owner of the user: the user is no member any more. Lost: a later READY lists the guild, which then refuses.
+    /// Guild → owner of the user: the user is no member any more. Lost: a later READY lists the guild, which refuses.
     Parted {
         /// Whose.
         user: UserId,

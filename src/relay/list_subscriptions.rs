@@ -1,8 +1,8 @@
 //! Which sessions have subscribed to which windows of member lists, and what they are sent of them.
 //!
 //! Lives on: every core with a relay.
-//! The guild knows cores and windows; only the relay knows sessions. The relay's own facts, changed in the guild's order, decide
-//! what a session may view, so a session that loses a channel gets nothing of its list from the hiding event on.
+//! The guild knows cores and windows; only the relay knows sessions. The relay's own facts, changed in the guild's
+//! order, decide what a session may view: a session that loses a channel gets nothing of its list from then on.
 //!
 //! ```text
 //! session ── op 14/37 ──▶ requested ── may view? ──▶ open windows ── first of this core ──▶ guild (owner)

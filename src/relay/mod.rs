@@ -78,7 +78,7 @@ pub struct Relay {
     pub seen: u64,
     /// An Unwatch letter was sent to the guild.
     pub leaving: bool,
-    /// Those who get no messages are to be told of some.
+    /// Sessions that get no messages have unread marks to get.
     unread: bool,
 }
 

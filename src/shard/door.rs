@@ -31,8 +31,8 @@ impl Shard {
         self.home.open(&mut self.context, now, terms)
     }
 
-    /// A socket was handed over by another core for a resume, which is done here. Returns the connection, and the bytes that
-    /// the other core has read but not understood.
+    /// Takes a socket that another core handed over, and resumes its session here. Returns the connection, and the
+    /// bytes that the other core has read but not understood.
     pub fn adopt(&mut self, now: Time, hand_over: HandOver, out: &mut Outbox) -> (Key, Vec<u8>) {
         let HandOver { session, socket: _, user, seq, terms, unread, unsent, asked, conduct } = hand_over;
         let key = self.home.adopt(terms, unsent, conduct);
@@ -43,7 +43,7 @@ impl Shard {
         (key, unread)
     }
 
-    /// Takes a connection out so that its socket can go to the home of the session that its client resumes. `unread` are bytes
+    /// Takes a connection out: its socket goes to the home of the session that its client resumes. `unread` are bytes
     /// that were read but not understood. The door adds the socket. `None` if the connection has ended meanwhile.
     pub fn hand_over(
         &mut self,
@@ -110,7 +110,7 @@ impl Shard {
         self.home.beat(now, key, seq)
     }
 
-    /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
+    /// The server closes. Pending bytes are still sent; the session, if any, is kept or ended as the code says.
     pub fn close_connection(&mut self, now: Time, key: Key, code: CloseCode, reason: Option<&str>, out: &mut Outbox) {
         self.home.close_connection(&mut self.context, now, key, code, reason, out)
     }
@@ -131,7 +131,7 @@ impl Shard {
         self.home.drain(&mut self.context, now, count, out)
     }
 
-    /// Writes to `budget` sockets at most, and leaves nothing to be written if that is enough. Says whether there is more to do.
+    /// Writes to `budget` sockets at most. Returns whether there is more to write.
     pub fn flush(&mut self, now: Time, sockets: &mut impl Sockets, budget: usize, out: &mut Outbox) -> bool {
         self.home.flush(&mut self.context, now, sockets, budget, out)
     }
@@ -196,7 +196,7 @@ impl Shard {
         self.home.bound_windows(bytes)
     }
 
-    /// Whether somebody waits to be shown what he looks at until there is memory for it.
+    /// Whether a session waits for memory to be shown its list windows.
     pub fn has_waiting_lookers(&self) -> bool {
         self.home.has_waiting_lookers()
     }

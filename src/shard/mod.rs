@@ -1,8 +1,8 @@
 //! The shard: everything that one core owns, as a synchronous state machine with three sides.
 //!
 //! Lives on: its core.
-//! The sides are the owners of guilds (`guilds`), the owners of users (`users`) and the sessions that live here (`home`). None
-//! names another: they send letters, also to their own core, and this file only brings letters, store answers and ticks to them.
+//! The sides are the owners of guilds (`guilds`), the owners of users (`users`) and the sessions that live here
+//! (`home`). No side names another: they send letters, also to their own core; this file passes letters and answers on.
 //! [`Shard::receive`] takes a letter and leaves letters, store jobs and answers in the outbox; it reads no clock, touches no
 //! socket and draws no randomness of its own. The doors and the simulator drive it in the same way.
 //! Read next: `door` (what gateway and REST call), then the sides.
@@ -128,8 +128,8 @@ impl Shard {
         self.guilds.settle(&mut self.context, now, out);
     }
 
-    /// Advances member lists: once in a turn, not in each of its passes. What lists have for sessions of this core comes back as
-    /// letters, and lists that were advanced for each of those would fill the turn.
+    /// Advances member lists: once in a turn, not in each of its passes. What lists have for sessions of this core
+    /// comes back as letters, and lists that were advanced for each of those would fill the turn.
     pub fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
         self.home.recheck_lists(&mut self.context, now, out);
         self.guilds.attend_lists(now, out);

@@ -1,10 +1,10 @@
 //! The pipeline of an owner: load, look up, plan, claim, commit, publish, answer.
 //!
 //! Lives on: the owner's core.
-//! An [`Authority`] decides; [`Hosted`] brings requests to it. A request waits for what its plan looks up, for claims that it
-//! must not overtake, and for its own commit; each step is a turn of its own, and nothing blocks. Exactly one answer is sent.
-//! Guilds, users and the founder of guilds run through it. A private channel will be an authority with a [`Slot`] for each, as a
-//! guild is; an application one whose requests are interactions and whose effects are letters to the users' owners.
+//! An [`Authority`] decides; [`Hosted`] brings requests to it. A request waits for what its plan looks up, for claims
+//! that it must not overtake, and for its own commit; nothing blocks. Exactly one answer is sent. Guilds, users and the
+//! founder of guilds run through it. A private channel will be an authority with a [`Slot`] for each, as a guild is; an
+//! application one whose effects are letters to the users' owners.
 //! Invariant: what is claimed is being committed, and is freed when the store has answered.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -188,7 +188,7 @@ impl<A: Authority> Hosted<A> {
             }
             return Fate::Stays;
         }
-        // A message that was looked up for an edit may have been edited since: what this one does not touch would be undone.
+        // A message that was looked up for an edit may have been edited since: the other edit would be undone.
         let of_stored = claims.iter().any(|claim| claim.is_of_stored());
         if pending.loaded.is_empty() || (of_stored && pending.loaded_at != self.stored_changes) {
             pending.loaded.clear();
@@ -275,8 +275,8 @@ impl<A: Authority> Hosted<A> {
         Fate::Stays
     }
 
-    /// Planning borrows, so a plan that panics leaves the authority whole: only this request fails. Ids that it minted are
-    /// minted again; they were not used.
+    /// Planning borrows, so a plan that panics leaves the authority whole: only this request fails. Ids that it minted
+    /// are minted again; they were not used.
     fn plan(
         &self,
         cx: &mut Context,

@@ -1,8 +1,8 @@
-//! One turn of a core: mail in, mail out, member lists, a slice of writes. The server and the simulator run this same code.
+//! One turn of a core: mail in, mail out, member lists, a slice of writes. Server and simulator run the same code.
 //!
 //! Lives on: each core.
-//! Synchronous, and bounded by its [`TurnBudget`]. A [`TurnHost`] does what a shard cannot: it carries mail, submits store jobs,
-//! answers callers, owns sockets and the clock. `boot/turn.rs` is the host with an executor, `tests/sim/world/turn.rs` the simulated one.
+//! Synchronous, and bounded by its [`TurnBudget`]. A [`TurnHost`] carries mail, submits store jobs, answers callers,
+//! owns sockets and the clock. `boot/turn.rs` is the server's host, `tests/sim/world/turn.rs` the simulated one.
 //! Invariant: everything that a turn puts into the outbox is sent by that turn or by the next, in order.
 
 use std::collections::VecDeque;
@@ -189,7 +189,7 @@ fn receive(host: &mut impl TurnHost, now: Time, room: usize) -> usize {
 /// Writes a slice and closes what is finished. Says whether there is more to do.
 fn flush(host: &mut impl TurnHost, budget: TurnBudget) -> bool {
     let more = host.flush(budget.sockets);
-    // Sessions that ended while flushing have letters to send, and a session that has read its members has more looked up.
+    // Sessions that ended while flushing have letters to send; one that has read its members has more looked up.
     let (posts, finished) = host.with(|shard, out| (out.has_mail(), shard.take_finished(budget.finished)));
     let all_closed = finished.len() < budget.finished;
     for key in finished {

@@ -21,7 +21,7 @@ const PASSES: u32 = 2;
 /// Lanes: one, because one thread hashes.
 const LANES: u32 = 1;
 
-/// A password as somebody typed it. Not shown by `Debug`, so it stays out of logs.
+/// A password as the user typed it. Not shown by `Debug`, so it stays out of logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(pub String);
 

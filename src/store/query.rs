@@ -52,8 +52,8 @@ pub enum Query {
         /// 1 to 1,000.
         limit: u32,
     },
-    /// The next [`crate::limits::MEMBERS_CHUNK`] members by ascending user id, after one, for somebody who wants all of
-    /// them.
+    /// The next [`crate::limits::MEMBERS_CHUNK`] members by ascending user id, after one, for a reader of the whole
+    /// guild.
     /// → [`Found::Listed`]
     MembersListed {
         /// Of which guild.
@@ -111,9 +111,8 @@ pub enum Query {
 }
 
 impl Query {
-    /// Whether somebody reads his way through a guild of any size by it: page after page, made into JSON, or a search
-    /// that may walk through all the names. The others do not wait behind such questions; none of them reads more than
-    /// a thousand rows.
+    /// Whether the query may read a guild of any size: pages of it, made into JSON, or a search through all names.
+    /// Other queries read at most a thousand rows and do not wait behind these.
     pub fn is_long(&self) -> bool {
         match self {
             Query::MembersListed { .. } | Query::MembersByPrefix { .. } => true,

@@ -1,11 +1,11 @@
-//! Tokens: who somebody is, signed by this server, so that no look-up is needed to believe it.
+//! Tokens: a user id signed by this server, so that no look-up is needed to believe it.
 //!
 //! Lives on: every core, and the operator's commands.
 //! A token is `base64url(decimal user id) . base64url(issue time, 6 bytes of Unix milliseconds) . base64url(HMAC-SHA256
 //! of the text before)`: the shape of Discord's own, whose first part client libraries decode to learn the
 //! application's id.
 //! A token does not end by itself. It is revoked by moving the moment from which the user's tokens are good past its
-//! issue; whoever verifies a token compares the two.
+//! issue; verification compares the two.
 
 use std::fmt;
 

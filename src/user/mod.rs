@@ -1,8 +1,8 @@
 //! A user as its owner knows it: the account, the guilds, the running sessions.
 //!
 //! Lives on: the core that owns the user's virtual shard; in memory only while the user has sessions.
-//! Here it is decided which sessions hear of a new membership, so that a guild joined while a session starts is not missed:
-//! the session is on the list before the guilds are read, or it reads them after.
+//! A session is listed before the guilds are read, or it reads them after: a guild joined while it starts is not
+//! missed.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::base::id::GuildId;
 use crate::mail::session_id::SessionId;
 use crate::model::account::Account;
 
-/// A user with running sessions. The account is not kept: it is read again for the next session, which most users never have.
+/// A user with running sessions. The account is not kept: most users never start another session.
 #[derive(Debug)]
 pub struct OnlineUser {
     /// Tokens issued before this Unix millisecond are void.
@@ -51,8 +51,8 @@ impl OnlineUser {
         self.sessions.is_empty()
     }
 
-    /// A new membership; the sessions to be told. They are told also when it was known: it may have been read from the store
-    /// before the guild itself had heard that it was committed, and the guild may have refused them then.
+    /// A new membership; returns the sessions to inform. A known guild counts too: it may have been read from the store
+    /// before the guild had its commit, and the guild may have refused them then.
     pub fn gain(&mut self, guild: GuildId) -> &[SessionId] {
         if let Err(place) = self.guilds.as_slice().binary_search(&guild) {
             self.guilds.insert(place, guild);

@@ -1,7 +1,8 @@
 //! Names of dispatched events, the intents that ask for them, and which limited sessions get them.
 //!
 //! Lives on: every core. Source: Discord docs, Gateway/Gateway Events and Gateway/List of Intents.
-//! One line per event. Read next: `session/interest.rs` for what limits a session, `mail/event.rs` for where events come from.
+//! One line per event. Read next: `session/interest.rs` (what limits a session), `mail/event.rs` (where events come
+//! from).
 
 use crate::wire::intents::Intents;
 

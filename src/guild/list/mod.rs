@@ -5,7 +5,7 @@
 //! as members change; what that means for the windows is worked out once per round, for those windows alone that may
 //! have changed, and told once for everybody who looks. This file has which lists there are, and whose turn it is.
 //! Invariant: what a window was told, followed by all that came since, is what a client sees.
-//! Read next: `round` (one list, and what its windows are told), `order` and `name_key` (the order), `grouping` (the
+//! Read next: `round` (one list, and what its windows are sent), `order` and `name_key` (the order), `grouping` (the
 //! headings), `window` (the way from rows to other rows), `roster` (the guild's side), `all_members` (offline members).
 
 mod all_members;

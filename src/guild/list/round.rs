@@ -324,7 +324,7 @@ impl List {
         }
     }
 
-    /// Compares a window with what it was told, and tells those who look what has become of it.
+    /// Compares a window with what was last sent of it, and sends its subscribers the difference.
     fn compare_one<R: Roster>(
         &mut self,
         block: u32,

@@ -403,7 +403,7 @@ fn look(viewers: &Viewers, opened: impl IntoIterator<Item = u32>, lookers: u32) 
     Look { guild, viewers, session, number, through, opened, closed: Default::default(), unseen: Default::default() }
 }
 
-/// Looks away from windows, the last to do so.
+/// Unsubscribes from windows, as their last subscriber.
 fn look_away(viewers: &Viewers, unseen: impl IntoIterator<Item = u32>) -> Look {
     Look { unseen: unseen.into_iter().collect(), ..look(viewers, [], 0) }
 }

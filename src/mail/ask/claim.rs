@@ -17,14 +17,14 @@ pub enum Claim {
     Message(MessageId),
     /// The pins of a channel, of which there may be only so many.
     Pins(ChannelId),
-    /// One `enforce_nonce`, hashed: a repeat waits for the first. Others of the same hash wait in vain, and not for long.
+    /// One `enforce_nonce`, hashed: a repeat waits for the first. Another nonce of the same hash waits too, briefly.
     Nonce(u64),
     /// One account.
     Account(UserId),
 }
 
 impl Claim {
-    /// Whether what is claimed is in the store alone: what was looked up before a change of it is stale after the change.
+    /// Whether the claimed thing is in the store alone: a look-up from before its change is then stale.
     pub fn is_of_stored(self) -> bool {
         match self {
             Claim::Message(_) => true,

@@ -26,7 +26,8 @@ pub enum MemberRequest {
         /// 1 to 1,000.
         limit: u32,
     },
-    /// By field: MANAGE_NICKNAMES / CHANGE_NICKNAME, MANAGE_ROLES, MUTE_MEMBERS, DEAFEN_MEMBERS, MODERATE_MEMBERS. → `Json` 200.
+    /// By field: MANAGE_NICKNAMES / CHANGE_NICKNAME, MANAGE_ROLES, MUTE_MEMBERS, DEAFEN_MEMBERS, MODERATE_MEMBERS. →
+    /// `Json` 200.
     Modify(UserId, MemberPatch),
     /// KICK_MEMBERS and hierarchy. → `Done`.
     Kick(UserId),

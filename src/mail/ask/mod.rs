@@ -1,8 +1,8 @@
 //! What a door asks an owner to do, and the answers.
 //!
 //! Lives on: every core.
-//! An [`Ask`] goes to the core that owns its target; exactly one [`Answer`] with the same ticket comes back, after what was
-//! written is committed. A door that gave up waiting ignores the answer.
+//! An [`Ask`] goes to the core that owns its target; exactly one [`Answer`] with the same ticket comes back, after the
+//! writes are committed. A door that gave up waiting ignores the answer.
 //! Requests to a guild are grouped by resource, each with its claims: one file a resource.
 
 pub mod actor;
@@ -57,7 +57,7 @@ pub struct Ask {
 pub enum Request {
     /// Something about one guild. → as [`GuildRequest`] says
     Guild(GuildId, GuildRequest),
-    /// Something about the guild that this channel is in: the channel's id says who owns it. → as [`GuildRequest`] says
+    /// Something about this channel's guild; the channel's id says who owns it. → as [`GuildRequest`] says
     Channel(ChannelId, GuildRequest),
     /// A new guild, at a virtual shard chosen by hash, owned by the actor (or `owner` when the operator asks).
     /// → [`Reply::Json`] 201 with the guild

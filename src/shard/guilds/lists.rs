@@ -1,8 +1,8 @@
-//! Member lists: looked at, kept, told.
+//! Member lists: subscribed, kept up to date, sent.
 //!
-//! Lives on: the guild's core. What sessions are shown of them is seen to by `looking`, on their homes.
-//! At each tick a *round* begins for every guild that has lists: what has changed since the last one is worked out, in slices that
-//! are part of the turns, and told. Whoever begins to look is answered as soon as the list is there.
+//! Lives on: the guild's core. `home/list_subscriptions.rs` decides what sessions are shown of them.
+//! At each tick a *round* begins for every guild that has lists: changes since the last one are worked out, in slices
+//! that are parts of turns, and sent. A new subscription is answered as soon as the list is there.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,7 +15,7 @@ use crate::mail::to_home::ToHome;
 use crate::shard::guilds::{GuildJob, GuildSlot, Guilds};
 use crate::store::{Found, Query, StoreError};
 
-/// Guilds with member lists that somebody looks at.
+/// Guilds with member lists that have subscribers.
 #[derive(Debug)]
 pub(super) struct Lists {
     settings: ListSettings,
@@ -105,8 +105,8 @@ impl Guilds {
         }
     }
 
-    /// Does some of what is to be done in lists: once in a turn, not in each of its passes. What it tells sessions of this core comes
-    /// back as letters, and lists that were attended for each of those would fill the turn.
+    /// Advances member lists: once in a turn, not in each of its passes. What lists have for sessions of this core
+    /// comes back as letters, and lists that were advanced for each of those would fill the turn.
     pub(in crate::shard) fn attend_lists(&mut self, now: Time, out: &mut Outbox) {
         // No list has anything to do.
         let Some(guild) = self.lists.next() else { return };

@@ -1,4 +1,4 @@
-//! A guild as an authority of the pipeline: what is committed is applied, recorded and published to the cores that watch.
+//! A guild as an authority of the pipeline: commits are applied, recorded and published to the cores that watch.
 //!
 //! Lives on: the guild's core.
 

@@ -53,7 +53,7 @@ impl Guilds {
         out.post(core, ToHome::PresencesFound { job, presences });
     }
 
-    /// The end of a pass of a turn. What has changed of members is told to whoever may know.
+    /// The end of a pass of a turn: sends the changed presences to the cores that may know them.
     pub(in crate::shard) fn settle(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         self.changed.sort_unstable();
         self.changed.dedup();

@@ -1,7 +1,7 @@
-//! Noting: what a recording is made of is left in the outbox, one note for each thing that was done, however many hear of it.
+//! What a recording is made of: one record in the outbox for each thing that was done, for any number of receivers.
 //!
-//! Lives on: the guild's core, where plans are carried out and sessions come and go; cuts are noted on the session's home.
-//! Only while the shard records; while it does not, each place costs one branch. What is noted holds ids and lengths, no text.
+//! Lives on: the guild's core, where plans are committed and sessions come and go; cuts are recorded on the home.
+//! Only while the shard records; while it does not, each place costs one branch. Records hold ids and lengths, no text.
 
 use std::sync::Arc;
 
@@ -143,7 +143,7 @@ fn place(guild: &Guild, channel: &Arc<Channel>) -> ChannelPlace {
     ChannelPlace { channel: channel.id, voice: channel.kind.has_voice(), viewers }
 }
 
-/// Whether somebody without any role cannot view the channel.
+/// Whether a member without any role cannot view the channel.
 fn is_hidden(guild: &Guild, channel: &Channel) -> bool {
     let nobody = UserId::new(0);
     !guild.facts().granted(nobody, &[], channel).contains(Permissions::VIEW_CHANNEL)

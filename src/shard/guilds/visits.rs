@@ -59,7 +59,7 @@ impl Guilds {
             out.post(session.home, ToHome::JoinRefused { guild, session, unavailable: false });
             return;
         };
-        // It may be on its way in twice: because it began, and because its user joined meanwhile. The home lets go of one.
+        // It may be joining twice: it began, and its user joined meanwhile. The home drops one of the two.
         let noted = cx.recording && !hosted.owner.guild.sessions_of(user).any(|other| other == session);
         if noted {
             let owner = &mut hosted.owner;
@@ -151,7 +151,7 @@ impl Guilds {
         }
     }
 
-    /// A relay has nobody left.
+    /// A relay has no session left.
     pub(super) fn unwatch(&mut self, guild: GuildId, core: Site, seen: u64, out: &mut Outbox) {
         let unwatched = match self.guilds.get_mut(&guild) {
             Some(GuildSlot::Here(hosted)) => hosted.owner.guild.unwatch(core, seen),

@@ -1,12 +1,12 @@
-//! Admission: who may begin or continue a session now, who waits for a moment, and who is told to come back.
+//! Admission: which clients may begin or continue a session now, which wait a moment, and which must come back later.
 //!
 //! Lives on: every core, for the sessions that begin or go on there.
-//! A core takes as many identifies and resumes a second as it manages, by a token bucket for each. The rates follow what is
-//! measured: they fall while READY takes long or the core's ticks come late, and rise while somebody had to wait without that.
-//! Resumes are cheap and lose much if they wait, so identifies give way first. Whoever finds the bucket empty waits in line, for
-//! some seconds; when the line is full or the wait was too long, it gets Invalid Session at a time drawn at random (for a resume:
-//! one that may be tried again), since many libraries come back at once. Before that line is endless, the door refuses upgrades.
-//! Invariant: whoever waits here has a connection that carries no session.
+//! A core takes as many identifies and resumes a second as it manages, by a token bucket for each. The rates fall while
+//! READY takes long or the core's ticks come late, and rise while a client had to wait without that. Resumes are cheap
+//! and lose much if they wait, so identifies give way first. A client that finds the bucket empty waits in line, for
+//! some seconds; when the line is full or the wait was too long, it gets Invalid Session at a random time (resumable,
+//! for a resume), since many libraries come back at once. Before that line is endless, the door refuses upgrades.
+//! Invariant: a connection that waits here carries no session.
 //! Source: Discord docs, Gateway/Invalid Session, Gateway/Rate Limiting.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -56,7 +56,7 @@ pub struct Bucket {
     filled_at: Time,
     /// Tokens taken since the last review.
     taken: u64,
-    /// Somebody found it empty since the last review.
+    /// A client found it empty since the last review.
     short: bool,
 }
 
@@ -104,7 +104,8 @@ impl Bucket {
         self.taken > 0
     }
 
-    /// Follows what the core manages: a third less under strain, a sixteenth more where the bucket alone held somebody back.
+    /// Follows what the core manages: a third less under strain, a sixteenth more where the bucket alone made clients
+    /// wait.
     fn review(&mut self, strained: bool) {
         if strained {
             self.rate = (self.rate * 2 / 3).max(self.least);
@@ -139,7 +140,7 @@ pub(super) struct Admission {
     line: usize,
     identifying: VecDeque<Queued<Identify>>,
     resuming: VecDeque<Queued<Resume>>,
-    /// Who will be told to come back, by when; true: with the session.
+    /// Clients that get Invalid Session, by due time; true: resumable.
     deferred: BTreeSet<(Time, Key, bool)>,
     /// Sessions that have identified and are not yet ready.
     pub(super) underway: usize,
@@ -254,7 +255,8 @@ impl Home {
         Resumption::Waits
     }
 
-    /// Lets in whose turn it is, resumes first, and sends away who was told to go. A part of a turn, and bounded.
+    /// Admits clients whose turn it is, resumes first, and sends the due Invalid Sessions. A part of a turn, and
+    /// bounded.
     pub(super) fn admit_waiting(&mut self, cx: &mut Context, now: Time, out: &mut Outbox) {
         for _ in 0..limits::ADMISSION_SLICE {
             let Some(first) = self.admission.resuming.front() else { break };

@@ -134,8 +134,8 @@ impl Home {
     pub(super) fn join_now(&mut self, cx: &mut Context, id: SessionId, guild: GuildId, out: &mut Outbox) {
         // The session has ended; its `Detach` is on the way to the owner.
         let Some((_, session)) = self.session(id) else { return };
-        // It may be seated still: that it was removed travels on another lane, and may come later than that it is back. The
-        // guild's answer comes behind the removal; whoever is seated then ignores it.
+        // It may be seated still: its removal travels on another lane, and may come later than its return. The guild's
+        // answer comes behind the removal; a session that is seated then ignores it.
         if session.covers(guild) && session.stage == Stage::Ready {
             let coming = coming(session);
             out.post(cx.placement.owner(guild), ToGuild::Join { guild, coming });
@@ -179,7 +179,7 @@ fn whole_up_to(session: &Session) -> u16 {
     if told { session.large_threshold } else { 0 }
 }
 
-/// What READY has room for at first; that of somebody in one guild fits.
+/// The first capacity of READY; that of a user in one guild fits.
 const READY_BYTES: usize = 1_024;
 
 /// READY, as far as it goes. Source: Discord docs, Gateway Events/Ready.

@@ -191,8 +191,8 @@ impl Home {
             return Resumption::FromTheFuture;
         }
         if seq + 1 < session.replay.next_s() && !session.replay.reaches_back_to(seq + 1) {
-            // The session itself stays: this may be an old resume, late on its way from another core, and the client may long
-            // since have gone on with a newer one.
+            // The session itself stays: this may be an old resume, late on its way from another core, and the client
+            // may long since have gone on with a newer one.
             return self.refuse(cx, key);
         }
         cx.metrics.count(Counter::Resumes, 1);
@@ -214,7 +214,7 @@ impl Home {
         session.dispatch(EventBody::new(EventName::Resumed, br#"{"_trace":["guildhall"]}"#.as_slice().into(), now));
         if let Some(older) = older {
             self.note_cut(cx, now, session_key, out);
-            // At once: it may be full, and nobody reads what it holds.
+            // At once: it may be full, and its reader is gone.
             self.shut(older);
         }
         if let Some(connection) = self.connections.get_mut(key) {
@@ -231,7 +231,7 @@ impl Home {
         self.connections.remove(key).map(Connection::release)
     }
 
-    /// The server closes. What is pending is still sent; the session, if there is one, is kept or ended as the code says.
+    /// The server closes. Pending bytes are still sent; the session, if any, is kept or ended as the code says.
     pub(in crate::shard) fn close_connection(
         &mut self,
         cx: &mut Context,
@@ -292,7 +292,7 @@ impl Home {
         }
     }
 
-    /// A session is over: everybody who knows of it is told, and its connection, if it has one, may identify anew.
+    /// A session is over: the owner and its guilds get letters, and its connection, if any, may identify anew.
     pub(super) fn end_session(&mut self, cx: &mut Context, now: Time, key: Key, out: &mut Outbox) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let (id, user) = (session.id, session.user);

@@ -1,12 +1,11 @@
 //! Flushing: what sessions have to say goes to their sockets, in slices.
 //!
 //! Lives on: the sessions' homes.
-//! An event costs one journal entry per audience; only here is there work per session, and it is one write for everything a
-//! session has. A walk over a large audience proceeds in slices with a cursor, other work gets its turns in between, and
-//! events that come meanwhile are picked up by the walk or by the next one: under load they coalesce by themselves. Nothing waits:
-//! whatever there is to write is written by the turn that finds it, or by the next ones if it is more than a slice.
-//! A slice serves, in this order: sessions with something of their own, walks that have just begun, walks that go on. So a small
-//! audience is written to at once, however large the others are; and a part of each slice is for those that go on.
+//! An event costs one journal entry per audience; only here is there work per session, and it is one write for all that
+//! a session has. A walk over a large audience proceeds in slices with a cursor, other work gets its turns in between,
+//! and events that come meanwhile join the walk or the next one: under load they coalesce. Nothing is delayed on
+//! purpose. A slice serves, in this order: sessions with something of their own, walks that have just begun, walks that
+//! go on. So a small audience is written to at once; and a part of each slice is for walks that go on.
 
 use std::collections::VecDeque;
 
@@ -35,8 +34,8 @@ pub struct StagedWrite {
 
 /// The sockets of a core, as the shard sees them.
 pub trait Sockets {
-    /// Writes without waiting, and says what came of it; or copies the bytes to write them with others, which is done by
-    /// [`Sockets::commit`]. A connection with a write that was put off is given no other one before.
+    /// Writes without waiting, and returns the outcome; or copies the bytes to write them with others, at
+    /// [`Sockets::commit`]. A connection with a deferred write gets no other one before.
     fn send(&mut self, connection: Key, bytes: &[u8]) -> Option<Written>;
 
     /// Does what was put off.
@@ -117,7 +116,7 @@ impl FlushQueues {
 }
 
 impl Home {
-    /// Writes to `budget` sockets at most, and leaves nothing to be written if that is enough. Says whether there is more to do.
+    /// Writes to `budget` sockets at most. Returns whether there is more to write.
     pub(in crate::shard) fn flush(
         &mut self,
         cx: &mut Context,
@@ -142,9 +141,9 @@ impl Home {
         self.flush.is_busy()
     }
 
-    /// Writes to whoever has something to say, as far as a slice goes; what is put off is not yet written.
+    /// Writes to sessions that have something to send, up to a slice; a deferred write is not yet written.
     fn serve(&mut self, cx: &mut Context, now: Time, sockets: &mut impl Sockets, slice: &mut Slice, out: &mut Outbox) {
-        // Newcomers have much to be told, and all at once. While there are walks too they get half, so that nobody waits for them.
+        // New sessions have much to get, all at once. While there are walks they get half, so that walks go on.
         let walks = !self.flush.begun.is_empty() || !self.flush.walks.is_empty();
         let kept = walks.then(|| slice.set_aside(limits::WALKS_PART));
         while !slice.is_over()
@@ -217,7 +216,7 @@ impl Home {
         out: &mut Outbox,
     ) {
         while !slice.is_over() {
-            // Looked up anew after each handful: whoever is found to be lost ends, and that may end the audience.
+            // Looked up anew after each handful: a lost session ends, and that may end the audience.
             let Some(audience) = self.relays.get_mut(&guild).and_then(|relay| relay.audience_mut(audience_key)) else {
                 return;
             };
@@ -225,7 +224,7 @@ impl Home {
             let count = slice.sockets.min(slice.visits).min(HANDFUL);
             let (mut visited, mut seen) = (std::mem::take(&mut self.flush.visited), 0);
             audience.sessions.each_from(walk.at, count, |place| {
-                // Whoever comes to a place before the cursor meanwhile has nothing of what this walk brings.
+                // A session seated before the cursor meanwhile has nothing of what this walk brings.
                 (walk.at, seen) = (place + 1, seen + 1);
                 visited.extend(self.sessions.key_at(place));
             });
@@ -254,8 +253,8 @@ impl Home {
         self.flush.walks.push_back((guild, audience_key));
     }
 
-    /// Dispatches to the connection's session what its journals, or the one of a guild, have gathered, within the bounds of its
-    /// backlog.
+    /// Dispatches to the connection's session what its journals, or the one of a guild, have gathered, within the
+    /// bounds of its backlog.
     fn absorb_for(&mut self, cx: &mut Context, now: Time, key: Key, guild: Option<GuildId>, out: &mut Outbox) {
         // The connection was closed since it was listed.
         let Some(connection) = self.connections.get(key) else { return };
@@ -386,8 +385,8 @@ impl Home {
         let session = session_key.and_then(|session| self.sessions.get_mut(session));
         let mut rests = false;
         let more = session.is_some_and(|session| {
-            // Nobody resumes a session whose READY has not arrived: its name is in there. So READY, which is as
-            // large as everything else about an idle session, need not be kept.
+            // A session cannot be resumed before its READY arrives: its id is in there. So READY, which is as large as
+            // everything else about an idle session, need not be kept.
             session.replay.trim(FIRST_REPLAYED.min(session.sent_s));
             session.replay.shed(limits::REPLAY_OWN_BYTES_MAX, session.sent_s);
             rests = session.wants_members();

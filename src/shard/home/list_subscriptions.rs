@@ -1,9 +1,9 @@
-//! Sessions look at member lists, and are shown them as fast as they read.
+//! Sessions subscribe to member lists, and are shown them as fast as they read.
 //!
-//! Lives on: the sessions' homes. The lists themselves are kept by `listing`, on the guild's core.
-//! A look has no answer that a client would wait for, so one that only scrolls could have windows pile up for it. It is shown more when
-//! it has nearly taken all that it was sent; until then only what it asked for last is remembered. The windows of all are bounded
-//! together: past that whoever begins to look waits. A session without a connection is shown nothing, and everything anew when it resumes.
+//! Lives on: the sessions' homes. `guilds/lists.rs` keeps the lists themselves, on the guild's core.
+//! A client that only scrolls could have windows pile up. It is shown more when it has nearly taken all that it was
+//! sent; until then only its last request is remembered. The windows of all sessions are bounded together: past that a
+//! new subscription waits. A session without a connection is shown nothing, and everything anew when it resumes.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
@@ -28,7 +28,7 @@ use crate::wire::event::EventName;
 pub(super) struct ListWindows {
     /// What of it is in memory.
     held: MemoryLimit,
-    /// Windows that were lately shown to somebody who began to look.
+    /// Windows that were lately shown to new subscribers.
     bodies: VecDeque<Weak<EventBody>>,
     /// Who waits for memory, the longest waiting first.
     waiting: VecDeque<(GuildId, Key)>,
@@ -68,7 +68,7 @@ impl ListWindows {
             Addressee::Block(_) => EventBody::counted(name, json.clone(), published, self.held.budget()),
             Addressee::Closer(..) => EventBody::new(name, json.clone(), published),
             Addressee::Opener(..) => {
-                // The same bytes in memory, which nobody else is given as long as that body lives.
+                // The same bytes in memory: the address is not used again as long as that body lives.
                 let same = |body: &SharedBody| std::ptr::eq(&**body.json().0, &**json);
                 let known = self.bodies.iter().position(|body| body.upgrade().is_some_and(|body| same(&body)));
                 let known = known.and_then(|at| self.bodies.remove(at)).and_then(|body| body.upgrade());
@@ -96,7 +96,7 @@ impl Home {
         self.lists.held.bound(bytes);
     }
 
-    /// Whether somebody waits to be shown what he looks at until there is memory for it.
+    /// Whether a session waits for memory to be shown its list windows.
     pub(in crate::shard) fn has_waiting_lookers(&self) -> bool {
         !self.lists.waiting.is_empty()
     }

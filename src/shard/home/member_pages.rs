@@ -1,8 +1,8 @@
-//! Members for whoever asks: GUILD_MEMBERS_CHUNK, from the store, page by page.
+//! Requested members: GUILD_MEMBERS_CHUNK, from the store, page by page.
 //!
 //! Lives on: the session's home. Source: Discord docs, Gateway Events/Request Guild Members and Guild Members Chunk.
-//! A client is served as fast as it reads: its next page is looked up when it has nearly taken all that it was sent. A session
-//! without a connection is not served; what it asked for goes on when it is resumed.
+//! A client is served as fast as it reads: its next page is looked up when it has nearly taken all that it was sent. A
+//! session without a connection is not served; its request goes on when it is resumed.
 //! Invariant: of a session at most one page is being looked up, of a core at most [`limits::MEMBERS_PAGES_MAX`].
 
 use std::collections::VecDeque;

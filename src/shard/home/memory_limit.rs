@@ -1,8 +1,8 @@
 //! Bodies that many sessions could each have others of: counted, and bounded for all sessions of a core together.
 //!
 //! Lives on: the sessions' homes. Pages of members and windows of member lists, each by itself.
-//! What a client is still to be sent is held in any case, so whoever hands out more asks first whether there is room. What was sent is held
-//! for the case of a resume; where room is short, sessions let go of that, the one first that did so longest ago.
+//! Unsent bodies are held in any case, so a caller asks for room before it hands out more. Sent ones are held for a
+//! resume; where room is short, sessions release those, the least recent first.
 //! Invariant: who is on the list says so, and is on it once.
 
 use std::collections::VecDeque;

@@ -1,7 +1,6 @@
-//! Presences: sessions show themselves, guilds hear of it, and tell whoever may know.
+//! Presences: sessions show themselves; guilds send the change to the sessions that may know it.
 //!
-//! Lives on: `present`, `tell_presences`, `presences_found` on the sessions' homes; `show_in`, `follow`, `find_presences`, `settle` on the
-//! guild's core.
+//! Lives on: the sessions' homes; the guild's side is in `guilds/presence.rs`.
 //! Source: Discord docs, Gateway Events/Update Presence and Presence Update.
 
 use crate::base::clock::Time;
@@ -64,7 +63,7 @@ impl Home {
         self.members_found(cx, now, session, Ok(Some(*found)), Some(presences), out);
     }
 
-    /// What presences have become, for whoever may know here.
+    /// Changed presences, for the sessions here that may know them.
     pub(super) fn tell_presences(&mut self, cx: &mut Context, now: Time, presences: &Presences, out: &mut Outbox) {
         // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&presences.guild) else { return };

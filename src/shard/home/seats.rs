@@ -99,7 +99,7 @@ impl Home {
         self.list_session(key);
     }
 
-    /// An event of a guild, for whoever may see it here.
+    /// An event of a guild, for the sessions here that may see it.
     pub(super) fn fan_out(&mut self, cx: &mut Context, now: Time, event: &Event, out: &mut Outbox) {
         let Some(guild) = event.guild() else { return }; // only guilds publish to relays
         // The guild was deleted, or its last session here has left it.
@@ -121,7 +121,8 @@ impl Home {
         }
     }
 
-    /// Tells the guild when a relay has nobody left. It stays until the guild has said that nothing more comes.
+    /// Informs the guild when a relay has no session left. It stays until the guild has answered that nothing more
+    /// comes.
     pub(super) fn unwatch_if_empty(&mut self, cx: &mut Context, guild: GuildId, out: &mut Outbox) {
         // The guild was deleted, or its last session here has left it.
         let Some(relay) = self.relays.get_mut(&guild) else { return };

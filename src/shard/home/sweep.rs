@@ -1,7 +1,7 @@
-//! What happens because time has passed: zombies, sessions that nobody resumed, events that nobody can ask for any more.
+//! What happens because time has passed: zombies, sessions without a resume, events that no resume can need any more.
 //!
 //! Lives on: every core.
-//! A tick looks at a part of everything, so that a core with half a million sessions does not stop to look at all of them.
+//! A tick visits a part of all sessions, so that a core with half a million does not stop to visit each of them.
 
 use crate::base::clock::Time;
 use crate::base::id::GuildId;
@@ -112,7 +112,7 @@ impl Home {
     }
 }
 
-/// What happened before this, nobody can still ask for.
+/// No resume can need events from before this.
 fn horizon(now: Time) -> Time {
     Time::from_nanos(now.nanos().saturating_sub(limits::JOURNAL_TIME.as_nanos() as u64))
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::base::id::{GuildId, UserId};
 use crate::limits;
 
-/// How present somebody is. The more present comes first; of a member's sessions the most present one counts.
+/// How present a user is. The more present comes first; of a member's sessions the most present one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum Status {
@@ -52,7 +52,7 @@ impl Status {
     }
 }
 
-/// What somebody is present with: a key of `client_status`.
+/// The kind of client that a user is present with: a key of `client_status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum Platform {
@@ -87,7 +87,7 @@ impl Platform {
     }
 }
 
-/// What somebody does: activities as others get them, rendered. None is the rule, and takes a pointer's space.
+/// A user's activities as others get them, rendered. None is the rule, and takes a pointer's space.
 #[derive(Debug, Clone, Default)]
 pub struct Activities(Option<Arc<Vec<Box<RawValue>>>>);
 
@@ -161,11 +161,11 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Nobody there, or nobody to be seen.
+    /// Offline, or invisible.
     pub const OFFLINE: Presence =
         Presence { status: Status::Offline, on: [Status::Offline; 3], activities: Activities(None) };
 
-    /// Somebody of whom it is known only that he is there.
+    /// Online, with nothing else known.
     pub const ONLINE: Presence =
         Presence { status: Status::Online, on: [Status::Offline; 3], activities: Activities(None) };
 

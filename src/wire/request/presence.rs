@@ -1,8 +1,8 @@
 //! Presence updates by clients: op 3, and `presence` of op 2. Source: Discord docs, Gateway Events/Update Presence.
 //!
 //! Lives on: the session's home.
-//! It is parsed here and not in `rest/form`: it comes through the gateway, where a malformed one closes the connection and has
-//! no error tree, and the session keeps it as it was sent.
+//! Parsed here and not in `rest/form`: a malformed one closes the connection and has no error tree, and the session
+//! keeps it as it was sent.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -16,12 +16,12 @@ use crate::wire::model::presence::{Activities, Status};
 pub struct PresenceUpdate {
     /// How present it is.
     pub status: Status,
-    /// What it does: the JSON of what may be shown of each, within the bounds of what is shown. Text, since a client may wait with it.
+    /// The JSON of each activity, reduced to what may be shown. Text, since a client may wait with it.
     activities: Vec<Box<str>>,
 }
 
 impl PresenceUpdate {
-    /// Reads it; `None` if it is none. Libraries send `since` as whatever, lists that are null, and `game` in place of a list.
+    /// Reads it; `None` if it is none. Libraries send any `since`, lists that are null, and `game` in place of a list.
     pub fn parse(d: &Value) -> Option<PresenceUpdate> {
         let d = d.as_object()?;
         let status = match d.get("status") {

@@ -1,4 +1,5 @@
-//! The events and list ranges of a guild that a person's client subscribes to. Source: the gateway's ops 14 and 37, as people's clients send them.
+//! The events and list ranges of a guild that a person's client subscribes to. Source: ops 14 and 37 as clients send
+//! them.
 //!
 //! Lives on: the session's home.
 
@@ -8,8 +9,8 @@ use serde::Deserialize;
 
 use crate::base::id::{ChannelId, GuildId, UserId};
 
-/// What is asked of one guild; what is left out stays as it was. Other keys (`activities`, `threads`, `thread_member_lists`) are
-/// about things that are not there.
+/// What is asked of one guild; what is left out stays as it was. Other keys (`activities`, `threads`,
+/// `thread_member_lists`) are about things that this server does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Subscription {
