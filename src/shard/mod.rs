@@ -3,8 +3,8 @@
 //! Lives on: its core.
 //! The sides are the owners of guilds (`guilds`), the owners of users (`users`) and the sessions that live here
 //! (`home`). No side names another: they send letters, also to their own core; this file passes letters and answers on.
-//! [`Shard::receive`] takes a letter and leaves letters, store jobs and answers in the outbox; it reads no clock, touches no
-//! socket and draws no randomness of its own. The doors and the simulator drive it in the same way.
+//! [`Shard::receive`] takes a letter and leaves letters, store jobs and answers in the outbox. It reads no clock, owns
+//! no socket and draws no randomness of its own. The doors and the simulator drive it in the same way.
 //! Read next: `door` (what gateway and REST call), then the sides.
 
 mod context;

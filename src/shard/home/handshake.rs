@@ -1,6 +1,7 @@
 //! What identifies and resumes ask for once their form is checked, and what becomes of a resume.
 //!
-//! Lives on: the core that has the socket. Read next: `admission` (when it is their turn), `connections` (what is done).
+//! Lives on: the core that has the socket.
+//! Read next: `admission` (when it is their turn), `connections` (what is done).
 
 use crate::base::clock::Time;
 use crate::base::id::UserId;
