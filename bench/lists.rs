@@ -18,7 +18,7 @@ use guildhall::guild::list::name_key::NameKey;
 use guildhall::guild::list::{ListSettings, MemberLists, MemberState, Roster};
 use guildhall::limits;
 use guildhall::mail::facts::Facts;
-use guildhall::mail::listing::{Look, Viewers};
+use guildhall::mail::listing::{ListSubscription, Viewers};
 use guildhall::mail::session_id::SessionId;
 use guildhall::mail::site::Site;
 use guildhall::model::guild::GuildSettings;
@@ -94,7 +94,7 @@ impl Bench {
         let opened = opened.iter().map(|block| (*block, 1)).collect();
         let (viewers, number, through) = (Viewers::Everyone, 1, ChannelId::new(1));
         let (closed, unseen) = Default::default();
-        let look = Look { guild: GUILD, viewers, session, number, through, opened, closed, unseen };
+        let look = ListSubscription { guild: GUILD, viewers, session, number, through, opened, closed, unseen };
         self.lists.look(look, &self.facts, self.hall.counts(), ListSettings::default());
     }
 

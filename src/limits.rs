@@ -103,6 +103,8 @@ pub const GUILD_WAITING_MAX: usize = 4_096;
 pub const CHANNELS_KNOWN_MAX: usize = 1 << 20;
 /// Things looked up for one request: a bulk deletion names a hundred messages.
 pub const LOOKUPS_MAX: usize = 128;
+/// Members in memory who are not online, per guild: users that write over REST, and known non-members.
+pub const GUILD_VISITORS_MAX: usize = 4_096;
 
 // ── messages (documented) ──
 
@@ -110,6 +112,10 @@ pub const LOOKUPS_MAX: usize = 128;
 pub const CONTENT_CHARS_MAX: usize = 2_000;
 /// Users, and roles, that one message can mention with effect.
 pub const MENTIONS_MAX: usize = 100;
+/// Embeds of a message.
+pub const EMBEDS_MAX: usize = 10;
+/// Characters over all embeds of a message.
+pub const EMBED_CHARS_MAX: usize = 6_000;
 /// Members above which a guild is large for people: their sessions get messages when they subscribe. Documented of
 /// Discord's.
 pub const PASSIVE_ABOVE: u64 = 75_000;
@@ -118,6 +124,9 @@ pub const PASSIVE_ABOVE: u64 = 75_000;
 pub const PASSIVE_UPDATE_TIME: Duration = Duration::from_secs(30);
 /// Earlier messages remembered for `enforce_nonce`, per guild: a few minutes of one busy channel.
 pub const NONCES_MAX: usize = 1_024;
+
+// ── presences ──
+
 /// Members up to which people get the presences of everybody: what costs the square of them stays small, and no client
 /// calls such a guild large (`large_threshold` is 250 at most).
 pub const PRESENCES_TO_ALL: u64 = 250;
@@ -138,6 +147,9 @@ pub const ACTIVITY_EXTRA_BYTES_MAX: usize = 1_024;
 pub const ACTIVITY_BYTES_MAX: usize = 4 * 6 * ACTIVITY_CHARS_MAX + ACTIVITY_EXTRA_BYTES_MAX + 256;
 /// Members that a session follows in one guild, by op 14 or 37: as many as their payload has room for, roughly.
 pub const FOLLOWED_MAX: usize = 500;
+
+// ── member lists ──
+
 /// Rows of a window of a member list: what clients ask for at once.
 pub const LIST_BLOCK: u32 = 100;
 /// The last block whose rows all have numbers. Ranges beyond it are passed over.
@@ -190,12 +202,6 @@ pub const LIST_WAITING: usize = 1_024;
 pub const LIST_BODIES: usize = 8;
 /// How long a list without subscribers is kept. To build one of a million members takes a second.
 pub const LIST_UNSEEN_TIME: Duration = Duration::from_secs(60);
-/// Members in memory who are not online, per guild: users that write over REST, and known non-members.
-pub const GUILD_VISITORS_MAX: usize = 4_096;
-/// Embeds of a message.
-pub const EMBEDS_MAX: usize = 10;
-/// Characters over all embeds of a message.
-pub const EMBED_CHARS_MAX: usize = 6_000;
 
 // ── forms (documented: Discord docs, the resources' pages) ──
 

@@ -20,8 +20,8 @@ use crate::limits;
 use crate::mail::ask::{Answer, Ticket};
 use crate::mail::local::HandOver;
 use crate::mail::mailbox::{Mail, MailboxItem};
-use crate::mail::note::Note;
 use crate::mail::outbox::Outbox;
+use crate::mail::record::TraceRecord;
 use crate::mail::site::Site;
 use crate::mesh::reactor::Rounds;
 use crate::mesh::wakeup::Wakeup;
@@ -154,7 +154,7 @@ impl TurnHost for CoreHost {
         self.desk.found(ticket, finding);
     }
 
-    fn record(&mut self, records: Vec<Note>) -> bool {
+    fn record(&mut self, records: Vec<TraceRecord>) -> bool {
         let writes = self.recorder.as_mut().is_none_or(|recorder| recorder.take(records));
         if !writes {
             self.recorder = None;

@@ -75,7 +75,7 @@ impl Viewers {
 
 /// What a session, and its core, look at from now on in one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct ListSubscription {
     /// Of which guild.
     pub guild: GuildId,
     /// Which list.
@@ -121,7 +121,7 @@ pub enum Addressee {
     Closer(SessionId, ChannelId),
 }
 
-impl Look {
+impl ListSubscription {
     /// The session's home.
     pub fn core(&self) -> Site {
         self.session.home

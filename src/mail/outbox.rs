@@ -6,7 +6,7 @@
 use crate::mail::ask::{Answer, Ticket};
 use crate::mail::letter::Letter;
 use crate::mail::local::HandOver;
-use crate::mail::note::Note;
+use crate::mail::record::TraceRecord;
 use crate::mail::site::Site;
 use crate::store::service::Work;
 use crate::store::{Found, StoreError};
@@ -27,7 +27,7 @@ pub struct Outbox {
     /// Sockets handed over to this core.
     pub arrivals: Vec<HandOver>,
     /// For the recorder, in order; only while the shard records.
-    pub notes: Vec<Note>,
+    pub notes: Vec<TraceRecord>,
 }
 
 impl Outbox {

@@ -5,7 +5,7 @@
 
 use crate::base::id::{GuildId, UserId};
 use crate::mail::ask::Ask;
-use crate::mail::listing::Look;
+use crate::mail::listing::ListSubscription;
 use crate::mail::presence::JoinRequest;
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
@@ -72,7 +72,7 @@ pub enum ToGuild {
     },
     /// Relay → guild: a session subscribes to windows of a member list, or unsubscribes. Answered by `Windows`. Lost: a
     /// client waits for its list without end, or windows are sent that no session has.
-    Look(Box<Look>),
+    ListSubscription(Box<ListSubscription>),
     /// Relay → guild: no session is left here. `seen` counts the snapshots that came, so that one on its way is
     /// noticed. Answered by `Unwatched` unless one is. Lost: events go on coming for no session.
     Unwatch {

@@ -76,7 +76,7 @@ impl Relay {
         users.dedup();
         let before = self.following.sessions.remove(&key).unwrap_or_default();
         for gone in before.iter().filter(|user| users.binary_search(user).is_err()) {
-            self.let_go_of(*gone, key, effects);
+            self.release_follower(*gone, key, effects);
         }
         for user in users.iter().filter(|user| before.binary_search(user).is_err()) {
             let followed = self.following.members.entry(*user).or_default();
@@ -96,7 +96,7 @@ impl Relay {
     /// Ends all follows of a session.
     pub(super) fn follow_nobody(&mut self, key: Key, effects: &mut Effects) {
         for user in self.following.sessions.remove(&key).unwrap_or_default() {
-            self.let_go_of(user, key, effects);
+            self.release_follower(user, key, effects);
         }
     }
 
@@ -137,7 +137,7 @@ impl Relay {
         }
     }
 
-    fn let_go_of(&mut self, user: UserId, key: Key, effects: &mut Effects) {
+    fn release_follower(&mut self, user: UserId, key: Key, effects: &mut Effects) {
         let Some(followed) = self.following.members.get_mut(&user) else { return };
         followed.sessions.remove(&key);
         if followed.sessions.is_empty() {

@@ -26,7 +26,7 @@ use crate::base::slab::{Key, Slab};
 use crate::limits;
 use crate::mail::event::Change;
 use crate::mail::facts::Facts;
-use crate::mail::listing::{Addressee, Look, Viewers, Windows};
+use crate::mail::listing::{Addressee, ListSubscription, Viewers, Windows};
 use crate::mail::session_id::SessionId;
 use crate::relay::audience::Audience;
 use crate::relay::{Effects, Relay, dispatch_to};
@@ -129,17 +129,17 @@ fn list_of<'a>(
 
 /// What one session tells the guild, by list.
 struct LookBatch {
-    of: SmallVec<[Look; 1]>,
+    of: SmallVec<[ListSubscription; 1]>,
     guild: GuildId,
     session: SessionId,
     number: u32,
 }
 
 impl LookBatch {
-    fn of(&mut self, view: &ListWindow) -> &mut Look {
+    fn of(&mut self, view: &ListWindow) -> &mut ListSubscription {
         let LookBatch { of, guild, session, number } = self;
         let at = of.iter().position(|look| look.viewers == view.viewers).unwrap_or_else(|| {
-            of.push(Look {
+            of.push(ListSubscription {
                 guild: *guild,
                 viewers: view.viewers.clone(),
                 session: *session,

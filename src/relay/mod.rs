@@ -25,7 +25,7 @@ use crate::base::id::{ChannelId, GuildId, RoleId, UserId};
 use crate::base::slab::{Key, Slab};
 use crate::mail::event::{Change, Event, Scope};
 use crate::mail::facts::Facts;
-use crate::mail::listing::Look;
+use crate::mail::listing::ListSubscription;
 use crate::mail::presence::Reach;
 use crate::model::channel::{Channel, OverwriteKind};
 use crate::model::permissions::Permissions;
@@ -53,7 +53,7 @@ pub struct Effects {
     /// A guild in which something has become unread for those who get no messages, the first since they were told.
     pub unread: Option<GuildId>,
     /// Windows of member lists that are looked at from now on, or no more.
-    pub looks: Vec<Look>,
+    pub looks: Vec<ListSubscription>,
     /// Sessions that may see windows which they have not been shown.
     pub pending: Vec<(GuildId, Key)>,
     /// A guild in which it is to be worked out anew what those see who look at member lists: [`Relay::recheck_slice`].

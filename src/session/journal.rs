@@ -42,14 +42,14 @@ impl Journal {
         self.entries.push_back((self.total, body));
         self.total += length;
         while self.entries.len() > limits::JOURNAL_EVENTS_MAX || self.bytes() > limits::JOURNAL_BYTES_MAX {
-            self.let_go();
+            self.release();
         }
     }
 
     /// Releases entries published before `horizon`: no session can resume from there.
     pub fn trim(&mut self, horizon: Time) {
         while self.entries.front().is_some_and(|(_, body)| body.published < horizon) {
-            self.let_go();
+            self.release();
         }
         if self.entries.capacity() > 4 * self.entries.len() + 16 {
             self.entries.shrink_to(2 * self.entries.len());
@@ -77,7 +77,7 @@ impl Journal {
         self.entries.get(index).map_or(self.total, |(before, _)| *before)
     }
 
-    fn let_go(&mut self) {
+    fn release(&mut self) {
         if self.entries.pop_front().is_some() {
             self.first += 1;
         }

@@ -122,7 +122,7 @@ impl Replay {
         }
         self.first_s = s;
         while self.runs.front().is_some_and(|run| run.end() <= s) {
-            self.let_go();
+            self.release();
         }
         if let Some(Run { s: start, events: Events::Shared { from, count, .. } }) = self.runs.front_mut() {
             let gone = s.saturating_sub(*start);
@@ -153,7 +153,7 @@ impl Replay {
 
     fn shed_while(&mut self, sent: u64, too_much: impl Fn(&Replay, &Run) -> bool) {
         while self.runs.front().is_some_and(|run| run.end() <= sent && too_much(self, run)) {
-            if let Some(end) = self.let_go() {
+            if let Some(end) = self.release() {
                 self.first_s = end;
             }
         }
@@ -179,7 +179,7 @@ impl Replay {
     }
 
     /// Lets go of the oldest run, and says where it ended.
-    fn let_go(&mut self) -> Option<u64> {
+    fn release(&mut self) -> Option<u64> {
         let run = self.runs.pop_front()?;
         if let Events::Own(body) = &run.events {
             self.own_bytes -= weight(body);

@@ -9,8 +9,8 @@ use crate::base::metrics::Metrics;
 use crate::base::slab::Key;
 use crate::mail::ask::Ticket;
 use crate::mail::local::HandOver;
-use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
+use crate::mail::record::{TraceEvent, TraceRecord};
 use crate::mail::session_id::SessionId;
 use crate::mail::terms::Terms;
 use crate::net::socket::Written;
@@ -252,7 +252,7 @@ impl Shard {
     /// A door has answered a user with a channel's newest messages.
     pub fn note_history(&self, now: Time, channel: ChannelId, who: UserId, limit: u32, out: &mut Outbox) {
         if self.context.recording {
-            out.notes.push(Note { at: now, deed: Deed::History { channel, who, limit } });
+            out.notes.push(TraceRecord { at: now, deed: TraceEvent::History { channel, who, limit } });
         }
     }
 }

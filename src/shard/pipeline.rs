@@ -17,9 +17,9 @@ use crate::limits;
 use crate::mail::ask::claim::{Claim, Claims};
 use crate::mail::ask::{Actor, Answer, Reply, Ticket};
 use crate::mail::letter::Letter;
-use crate::mail::note::Deed;
 use crate::mail::outbox::Outbox;
 use crate::mail::plan::{Loaded, OwnerPlan, PlanContext, Stop};
+use crate::mail::record::TraceEvent;
 use crate::mail::site::Site;
 use crate::shard::context::Context;
 use crate::shard::jobs::Jobs;
@@ -54,7 +54,7 @@ pub(super) trait Authority: RefUnwindSafe + Debug {
     fn learn(&mut self, _query: &Query, _found: &Found) {}
 
     /// What the recorder is to know of a plan, while its writes are still with it.
-    fn records(_actor: Actor, _plan: &OwnerPlan<Self::Effect>) -> Vec<Deed> {
+    fn records(_actor: Actor, _plan: &OwnerPlan<Self::Effect>) -> Vec<TraceEvent> {
         Vec::new()
     }
 
@@ -70,7 +70,7 @@ pub(super) struct DurablePlan<E> {
     /// The rest of it.
     pub(super) plan: OwnerPlan<E>,
     /// Nothing unless the shard records.
-    pub(super) records: Vec<Deed>,
+    pub(super) records: Vec<TraceEvent>,
 }
 
 /// What a commit comes to.
@@ -144,7 +144,7 @@ pub(super) struct Committing<E> {
     claims: Claims,
     plan: OwnerPlan<E>,
     /// Nothing unless the shard records.
-    records: Vec<Deed>,
+    records: Vec<TraceEvent>,
 }
 
 impl<R> PendingAsk<R> {

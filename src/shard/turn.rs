@@ -13,8 +13,8 @@ use crate::base::slab::Key;
 use crate::mail::ask::{Answer, Ticket};
 use crate::mail::local::HandOver;
 use crate::mail::mailbox::{Mail, MailboxItem};
-use crate::mail::note::Note;
 use crate::mail::outbox::Outbox;
+use crate::mail::record::TraceRecord;
 use crate::mail::site::Site;
 use crate::shard::Shard;
 use crate::store::service::Work;
@@ -70,7 +70,7 @@ pub trait TurnHost {
     /// Delivers what the store found for a caller at this core's door.
     fn found(&mut self, ticket: Ticket, finding: Result<Found, StoreError>);
     /// Writes records; false when nothing writes them any more.
-    fn record(&mut self, records: Vec<Note>) -> bool;
+    fn record(&mut self, records: Vec<TraceRecord>) -> bool;
 
     /// Takes a socket in that another core has handed over.
     fn adopt(&mut self, hand_over: HandOver);

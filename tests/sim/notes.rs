@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guildhall::mail::note::{Deed, Note};
+use guildhall::mail::record::{TraceEvent, TraceRecord};
 
 /// The notes of all cores since the start.
 #[derive(Debug, Default)]
@@ -15,34 +15,36 @@ pub struct Notes {
 
 impl Notes {
     /// Takes what a turn has left. Panics if it cannot be.
-    pub fn take(&mut self, notes: Vec<Note>) {
+    pub fn take(&mut self, notes: Vec<TraceRecord>) {
         for note in notes {
             match note.deed {
-                Deed::Guild(guild) => {
+                TraceEvent::Guild(guild) => {
                     assert!(self.declared.insert(guild.guild.get()), "judge notes: {} was declared twice", guild.guild);
                 }
-                Deed::Connect { guild, who, session, .. } => {
+                TraceEvent::Connect { guild, who, session, .. } => {
                     assert!(self.declared.contains(&guild.get()), "judge notes: {guild} was not declared");
                     let before = self.seeing.insert((guild.get(), session.secret), who.get());
                     assert_eq!(before, None, "judge notes: {session} came to see {guild} twice");
                 }
-                Deed::Close { guild, who, session } => {
+                TraceEvent::Close { guild, who, session } => {
                     let before = self.seeing.remove(&(guild.get(), session.secret));
                     assert_eq!(before, Some(who.get()), "judge notes: {session} did not see {guild}");
                 }
-                Deed::Message { message, .. } => {
+                TraceEvent::Message { message, .. } => {
                     assert!(self.messages.insert(message.get()), "judge notes: {message} was written twice");
                 }
-                Deed::Join { guild, .. } | Deed::Leave { guild, .. } | Deed::ChannelCreate { guild, .. } => {
+                TraceEvent::Join { guild, .. }
+                | TraceEvent::Leave { guild, .. }
+                | TraceEvent::ChannelCreate { guild, .. } => {
                     assert!(self.declared.contains(&guild.get()), "judge notes: {guild} was not declared");
                 }
                 // Edits and deletions may be of older messages; cuts are noted on another core.
-                Deed::Edit { .. }
-                | Deed::Delete { .. }
-                | Deed::Typing { .. }
-                | Deed::History { .. }
-                | Deed::ChannelDelete { .. }
-                | Deed::Cut { .. } => {}
+                TraceEvent::Edit { .. }
+                | TraceEvent::Delete { .. }
+                | TraceEvent::Typing { .. }
+                | TraceEvent::History { .. }
+                | TraceEvent::ChannelDelete { .. }
+                | TraceEvent::Cut { .. } => {}
             }
         }
     }

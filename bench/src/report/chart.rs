@@ -69,7 +69,7 @@ const TIME_STEPS: [f64; 18] = [
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct ListSubscription {
     /// Its colour.
     pub colour: RGBColor,
     /// Its width in pixels.
@@ -78,51 +78,51 @@ pub(super) struct Look {
     pub dashed: bool,
 }
 
-impl Look {
+impl ListSubscription {
     /// A plain line.
-    pub(super) const fn plain(colour: RGBColor) -> Look {
-        Look { colour, width: 2, dashed: false }
+    pub(super) const fn plain(colour: RGBColor) -> ListSubscription {
+        ListSubscription { colour, width: 2, dashed: false }
     }
 
     /// A dashed line.
-    pub(super) const fn dashed(colour: RGBColor) -> Look {
-        Look { colour, width: 2, dashed: true }
+    pub(super) const fn dashed(colour: RGBColor) -> ListSubscription {
+        ListSubscription { colour, width: 2, dashed: true }
     }
 
     /// A kind's line: it looks the same on every page. What undoes or follows something has its colour, and is dashed.
-    pub(super) const fn of(kind: Kind) -> Look {
+    pub(super) const fn of(kind: Kind) -> ListSubscription {
         match kind {
-            Kind::Message => Look::plain(BLUE),
-            Kind::Edit => Look::plain(ORANGE),
-            Kind::Delete => Look::plain(VERMILION),
-            Kind::React => Look::plain(SEA),
-            Kind::Unreact => Look::dashed(SEA),
-            Kind::Typing => Look::plain(PINK),
-            Kind::Presence => Look::plain(SKY),
-            Kind::Join => Look::plain(PURPLE),
-            Kind::Leave => Look::dashed(PURPLE),
-            Kind::ChannelCreate => Look::plain(BROWN),
-            Kind::ChannelDelete => Look::dashed(BROWN),
-            Kind::Voice => Look::plain(OLIVE),
+            Kind::Message => ListSubscription::plain(BLUE),
+            Kind::Edit => ListSubscription::plain(ORANGE),
+            Kind::Delete => ListSubscription::plain(VERMILION),
+            Kind::React => ListSubscription::plain(SEA),
+            Kind::Unreact => ListSubscription::dashed(SEA),
+            Kind::Typing => ListSubscription::plain(PINK),
+            Kind::Presence => ListSubscription::plain(SKY),
+            Kind::Join => ListSubscription::plain(PURPLE),
+            Kind::Leave => ListSubscription::dashed(PURPLE),
+            Kind::ChannelCreate => ListSubscription::plain(BROWN),
+            Kind::ChannelDelete => ListSubscription::dashed(BROWN),
+            Kind::Voice => ListSubscription::plain(OLIVE),
         }
     }
 
     /// The line of all kinds together.
-    pub(super) const ALL: Look = Look { colour: INK, width: 3, dashed: false };
+    pub(super) const ALL: ListSubscription = ListSubscription { colour: INK, width: 3, dashed: false };
 }
 
 /// A curve.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     /// How it looks.
-    pub look: Look,
+    pub look: ListSubscription,
     /// Its parts: between two of them there was nothing to measure.
     pub parts: Vec<Vec<(f64, f64)>>,
 }
 
 impl Line {
     /// The percentile curve of a histogram of microseconds; y is the logarithm of milliseconds.
-    pub(super) fn of_histogram(look: Look, histogram: &Histogram<u64>) -> Line {
+    pub(super) fn of_histogram(look: ListSubscription, histogram: &Histogram<u64>) -> Line {
         // Past 1 - 1/n there is only the maximum, shown as a last step.
         let end = (2.0 * histogram.len().max(1) as f64).log10();
         let at = |index: u32| {
@@ -134,7 +134,7 @@ impl Line {
     }
 
     /// The same of a distribution that was read from a file.
-    pub(super) fn of_steps(look: Look, steps: &[Step]) -> Line {
+    pub(super) fn of_steps(look: ListSubscription, steps: &[Step]) -> Line {
         let count = steps.last().map_or(1, |last| last.count.max(1));
         let end = (2.0 * count as f64).log10();
         let x = |quantile: f64| (1.0 / (1.0 - quantile)).log10().min(end);
@@ -142,7 +142,7 @@ impl Line {
     }
 
     /// Values over time; where there is none, the line has a gap.
-    pub(super) fn over_time(look: Look, values: impl Iterator<Item = (f64, Option<f64>)>) -> Line {
+    pub(super) fn over_time(look: ListSubscription, values: impl Iterator<Item = (f64, Option<f64>)>) -> Line {
         let mut parts = vec![Vec::new()];
         for (x, y) in values {
             match y.filter(|y| y.is_finite() && x.is_finite()) {
@@ -340,7 +340,7 @@ pub(super) struct Chart<'a> {
     /// Its curves; the first are drawn first.
     pub lines: &'a [Line],
     /// Names of lines, to the right of the title.
-    pub legend: &'a [(&'a str, Look)],
+    pub legend: &'a [(&'a str, ListSubscription)],
 }
 
 impl Chart<'_> {
@@ -417,7 +417,7 @@ impl Chart<'_> {
 }
 
 /// A short piece of a line, for a legend.
-pub(super) fn swatch(area: &Area<'_>, look: Look, (x, y): (i32, i32), length: i32) -> Result<(), Failed> {
+pub(super) fn swatch(area: &Area<'_>, look: ListSubscription, (x, y): (i32, i32), length: i32) -> Result<(), Failed> {
     let style = look.colour.stroke_width(look.width + 1);
     if look.dashed {
         let half = length / 2 - 3;
@@ -534,7 +534,7 @@ mod tests {
     use super::*;
 
     fn line(ys: &[f64]) -> Line {
-        Line::over_time(Look::ALL, ys.iter().enumerate().map(|(x, y)| (x as f64, Some(*y))))
+        Line::over_time(ListSubscription::ALL, ys.iter().enumerate().map(|(x, y)| (x as f64, Some(*y))))
     }
 
     #[test]
@@ -584,7 +584,7 @@ mod tests {
         assert!(line.points().count() <= 2 * TIME_POINTS);
         assert!(line.points().any(|point| point == (5_003.0, 99.0)));
         let gaps = [(0.0, Some(1.0)), (1.0, None), (2.0, Some(f64::NAN)), (3.0, Some(2.0)), (4.0, Some(2.0))];
-        let line = Line::over_time(Look::ALL, gaps.into_iter());
+        let line = Line::over_time(ListSubscription::ALL, gaps.into_iter());
         assert_eq!(line.parts, [vec![(0.0, 1.0)], vec![(3.0, 2.0), (4.0, 2.0)]]);
     }
 

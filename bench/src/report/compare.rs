@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::base::times::Times;
-use crate::report::chart::{Area, Axis, BLUE, Chart, Failed, Line, Look, ORANGE, Writing, picture, put};
+use crate::report::chart::{Area, Axis, BLUE, Chart, Failed, Line, ListSubscription, ORANGE, Writing, picture, put};
 use crate::report::folder::{ALL, last_file, latency_file};
 use crate::report::hgrm;
 use crate::report::hgrm::Step;
@@ -275,7 +275,7 @@ impl Comparison {
             }
         }
         let rows = pairs.len().div_ceil(COLUMNS).max(1) as u32;
-        let (before, after) = (Look::plain(ORANGE), Look::plain(BLUE));
+        let (before, after) = (ListSubscription::plain(ORANGE), ListSubscription::plain(BLUE));
         let width = SIZE.0 * COLUMNS as u32;
         picture((width, HEAD + rows * SIZE.1 + 10), |page| {
             let (head, body) = page.split_vertically(HEAD);
@@ -299,8 +299,9 @@ impl Comparison {
     }
 }
 
-fn draw_pair(area: &Area<'_>, title: &str, pair: [(&Option<Vec<Step>>, Look); 2]) -> Result<(), Failed> {
-    let line = |(steps, look): (&Option<Vec<Step>>, Look)| steps.as_ref().map(|steps| Line::of_steps(look, steps));
+fn draw_pair(area: &Area<'_>, title: &str, pair: [(&Option<Vec<Step>>, ListSubscription); 2]) -> Result<(), Failed> {
+    let line =
+        |(steps, look): (&Option<Vec<Step>>, ListSubscription)| steps.as_ref().map(|steps| Line::of_steps(look, steps));
     let lines: Vec<Line> = pair.into_iter().filter_map(line).collect();
     let (width, height) = area.dim_in_pixel();
     let x = Axis::percentiles(&lines, width - Chart::LEFT - Chart::RIGHT);

@@ -5,8 +5,8 @@ use std::io;
 use plotters::prelude::*;
 
 use crate::report::chart::{
-    Area, Axis, BLUE, Chart, Failed, GREEN, Line, Look, ORANGE, PALE, RED, SEA, VERMILION, Writing, picture, put,
-    swatch, told,
+    Area, Axis, BLUE, Chart, Failed, GREEN, Line, ListSubscription, ORANGE, PALE, RED, SEA, VERMILION, Writing,
+    picture, put, swatch, told,
 };
 use crate::report::findings::{Findings, Histograms, merged};
 use crate::report::run::{Deliveries, RunReport, name};
@@ -223,9 +223,9 @@ fn tile_texts(report: &RunReport) -> Vec<Tile> {
 pub(super) fn curves(histograms: &Histograms) -> Vec<Line> {
     let some: Vec<_> = histograms.iter().filter(|(_, histogram)| !histogram.is_empty()).collect();
     let sum = (some.len() > 1).then(|| merged(histograms)).flatten();
-    let sum = sum.map(|all| Line::of_histogram(Look::ALL, &all));
+    let sum = sum.map(|all| Line::of_histogram(ListSubscription::ALL, &all));
     sum.into_iter()
-        .chain(some.iter().map(|(kind, histogram)| Line::of_histogram(Look::of(**kind), histogram)))
+        .chain(some.iter().map(|(kind, histogram)| Line::of_histogram(ListSubscription::of(**kind), histogram)))
         .collect()
 }
 
@@ -254,8 +254,8 @@ fn table(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
     for (name, right) in COLUMNS {
         put(area, name, (right, 46), &heading.to_the_left())?;
     }
-    let kinds = report.kinds.iter().map(|(kind, of)| (name(*kind), Look::of(*kind), of));
-    let all = (report.kinds.len() != 1).then_some(("all", Look::ALL, &report.all));
+    let kinds = report.kinds.iter().map(|(kind, of)| (name(*kind), ListSubscription::of(*kind), of));
+    let all = (report.kinds.len() != 1).then_some(("all", ListSubscription::ALL, &report.all));
     for ((name, look, of), y) in all.into_iter().chain(kinds).zip((72..).step_by(25)) {
         let Deliveries { latency_ms, last_session_ms, received, optional, .. } = of;
         swatch(area, look, (4, y), 26)?;
@@ -277,21 +277,21 @@ fn table(area: &Area<'_>, report: &RunReport) -> Result<(), Failed> {
 
 /// The charts over time.
 fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
-    let over = |look: Look, value: fn(&Point) -> Option<f64>| {
+    let over = |look: ListSubscription, value: fn(&Point) -> Option<f64>| {
         Line::over_time(look, points.iter().map(move |point| (point.seconds, value(point))))
     };
     // Latencies go onto a log axis.
-    let log = |look: Look, value: fn(&Point) -> Option<f64>| {
+    let log = |look: ListSubscription, value: fn(&Point) -> Option<f64>| {
         let logs = points.iter().map(move |point| (point.seconds, value(point).map(crate::report::chart::height)));
         Line::over_time(look, logs)
     };
     const PALE_LINE: RGBColor = RGBColor(0xb0, 0xb0, 0xb0);
-    let (blue, orange) = (Look::plain(BLUE), Look::plain(ORANGE));
+    let (blue, orange) = (ListSubscription::plain(BLUE), ListSubscription::plain(ORANGE));
     // Most of the time both lines are one: what is below must be seen, too.
-    let under = Look { width: 5, ..orange };
+    let under = ListSubscription { width: 5, ..orange };
     let rates = [over(blue, |point| Some(point.deliveries_per_second))];
     let times = [
-        log(Look::plain(PALE_LINE), |point| point.max_ms),
+        log(ListSubscription::plain(PALE_LINE), |point| point.max_ms),
         log(orange, |point| point.p99_ms),
         log(blue, |point| point.p50_ms),
     ];
@@ -299,7 +299,7 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
         [over(under, |point| Some(f64::from(point.connected))), over(blue, |point| Some(f64::from(point.live)))];
     let cpus = [over(orange, |point| point.client_cpus), over(blue, |point| point.server_cpus)];
     let memory = [
-        over(Look::plain(SEA), |point| point.kernel_bytes.map(|bytes| bytes as f64)),
+        over(ListSubscription::plain(SEA), |point| point.kernel_bytes.map(|bytes| bytes as f64)),
         over(blue, |point| point.server_bytes.map(|bytes| bytes as f64)),
     ];
     let most = points.iter().map(|point| point.posts_per_second).filter(|rate| rate.is_finite()).fold(1.0, f64::max);
@@ -310,7 +310,7 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
             "Latency of each second",
             Axis::times(&times, Chart::inner_height(COURSE)),
             &times[..],
-            &[("p50", blue), ("p99", orange), ("max", Look::plain(PALE_LINE))][..],
+            &[("p50", blue), ("p99", orange), ("max", ListSubscription::plain(PALE_LINE))][..],
         ),
         ("Sessions", Axis::counts(&sessions, ""), &sessions[..], &[("live", blue), ("connected", under)][..]),
         ("CPUs used", Axis::counts(&cpus, ""), &cpus[..], &[("server", blue), ("load generator", orange)][..]),
@@ -318,7 +318,7 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
             "Memory",
             Axis::bytes(&memory),
             &memory[..],
-            &[("server, anonymous", blue), ("kernel, whole machine", Look::plain(SEA))][..],
+            &[("server, anonymous", blue), ("kernel, whole machine", ListSubscription::plain(SEA))][..],
         ),
         (
             "Requests per second",
@@ -335,7 +335,7 @@ fn course(area: &Area<'_>, points: &[Point]) -> Result<(), Failed> {
     Ok(())
 }
 
-const FAULTS: Look = Look::plain(VERMILION);
+const FAULTS: ListSubscription = ListSubscription::plain(VERMILION);
 
 /// An upright line for each second with faults: next to thousands of requests, a few would not be seen.
 fn faulty_seconds(points: &[Point], height: f64) -> Line {

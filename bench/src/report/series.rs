@@ -96,7 +96,7 @@ pub struct Point {
 
 /// What a run knows about itself at a moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Look<'a> {
+pub struct ListSubscription<'a> {
     /// Since the traffic began, in seconds; below 0 before.
     pub seconds: f64,
     /// Open connections.
@@ -145,7 +145,7 @@ impl Sampler {
     }
 
     /// The point between the last look and this one.
-    pub fn sample(&mut self, look: Look<'_>) -> Point {
+    pub fn sample(&mut self, look: ListSubscription<'_>) -> Point {
         let wall = look.seconds - self.seconds;
         let server = self.server.and_then(proc::process);
         let client = proc::process(std::process::id() as i32);
@@ -206,13 +206,28 @@ mod tests {
     fn a_sample_is_what_was_added_since_the_last_one() {
         let mut sampler = Sampler::new(None, -1.0);
         let mut latency = microseconds();
-        let look = Look { seconds: 0.0, connected: 5, live: 4, delivered: 0, latency: &latency, posts: 0, errors: 1 };
+        let look = ListSubscription {
+            seconds: 0.0,
+            connected: 5,
+            live: 4,
+            delivered: 0,
+            latency: &latency,
+            posts: 0,
+            errors: 1,
+        };
         let first = sampler.sample(look);
         assert_eq!((first.p50_ms, first.errors, first.deliveries_per_second), (None, 1, 0.0));
         assert_eq!((first.server_cpus, first.server_bytes), (None, None));
         latency.record(2_000).expect("it is in the bounds");
-        let look =
-            Look { seconds: 2.0, connected: 5, live: 5, delivered: 100, latency: &latency, posts: 10, errors: 1 };
+        let look = ListSubscription {
+            seconds: 2.0,
+            connected: 5,
+            live: 5,
+            delivered: 100,
+            latency: &latency,
+            posts: 10,
+            errors: 1,
+        };
         let second = sampler.sample(look);
         assert_eq!((second.deliveries_per_second, second.posts_per_second, second.errors), (50.0, 5.0, 0));
         assert_eq!((second.p50_ms, second.max_ms), (Some(2.0), Some(2.0)));
@@ -221,7 +236,7 @@ mod tests {
             second.to_string().starts_with("connected 5 live 5  50 deliveries/s  p50 2.0 ms p99 2.0 ms  5 posts/s")
         );
         // Twice at the same moment: no rate, and not an infinite one.
-        let third = sampler.sample(Look { delivered: 200, ..look });
+        let third = sampler.sample(ListSubscription { delivered: 200, ..look });
         assert_eq!(third.deliveries_per_second, 0.0);
     }
 
@@ -230,7 +245,15 @@ mod tests {
         let me = std::process::id() as i32;
         let mut sampler = Sampler::new(Some(me), 0.0);
         let latency = microseconds();
-        let look = Look { seconds: 1.0, connected: 0, live: 0, delivered: 0, latency: &latency, posts: 0, errors: 0 };
+        let look = ListSubscription {
+            seconds: 1.0,
+            connected: 0,
+            live: 0,
+            delivered: 0,
+            latency: &latency,
+            posts: 0,
+            errors: 0,
+        };
         let point = sampler.sample(look);
         assert!(point.server_cpus.is_some() && point.server_bytes.is_some_and(|bytes| bytes > 0));
         let csv = Series { points: vec![point] }.csv();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::base::progress::ProgressLine;
 use crate::generate::clients::pool::ClientPool;
 use crate::generate::rest_driver::DriverProgress;
-use crate::report::series::{Look, Sampler, Series};
+use crate::report::series::{ListSubscription, Sampler, Series};
 
 /// Between two looks.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ impl Watch {
         let failed = self.advance.errors.load(Ordering::Relaxed);
         let (ahead, since) =
             (self.zero.saturating_duration_since(self.last), self.last.saturating_duration_since(self.zero));
-        let point = self.sampler.sample(Look {
+        let point = self.sampler.sample(ListSubscription {
             seconds: since.as_secs_f64() - ahead.as_secs_f64(),
             connected: standing.connected,
             live: standing.live,

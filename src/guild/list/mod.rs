@@ -30,7 +30,7 @@ use crate::guild::list::grouping::Grouping;
 use crate::guild::list::round::{List, RenderBudget, RenderContext};
 use crate::limits;
 use crate::mail::facts::Facts;
-use crate::mail::listing::{Look, Viewers, Windows};
+use crate::mail::listing::{ListSubscription, Viewers, Windows};
 use crate::mail::site::Site;
 use crate::model::member::Member;
 
@@ -80,7 +80,7 @@ impl MemberLists {
     }
 
     /// A session looks at windows, or away. `counts`: members, and those seen online.
-    pub fn look(&mut self, mut look: Look, facts: &Facts, counts: (u64, u64), listing: ListSettings) {
+    pub fn look(&mut self, mut look: ListSubscription, facts: &Facts, counts: (u64, u64), listing: ListSettings) {
         look.opened.retain(|(block, _)| *block <= limits::LIST_BLOCK_LAST);
         if self.of.is_empty() && !look.opened.is_empty() {
             let all = counts.0 <= listing.offline_up_to;

@@ -8,7 +8,7 @@ use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::guild::Guild;
 use crate::guild::list::{ListSettings, Post};
-use crate::mail::listing::Look;
+use crate::mail::listing::ListSubscription;
 use crate::model::kept_member::KeptMember;
 use crate::model::member::Member;
 use crate::wire::model::presence::Presence;
@@ -40,7 +40,7 @@ pub(in crate::guild) struct StateBefore(Option<(KeptMember, bool)>);
 /// A guild and its lists.
 impl Guild {
     /// A session looks at windows, or away.
-    pub fn look(&mut self, look: Look, listing: ListSettings) {
+    pub fn look(&mut self, look: ListSubscription, listing: ListSettings) {
         let counts = self.counts();
         self.lists.look(look, &self.facts, counts, listing);
     }

@@ -23,7 +23,7 @@ use crate::guild::list::order::{MovedRows, RowKey, RowOrder, Rows, range};
 use crate::guild::list::roster::{MemberState, Roster};
 use crate::guild::list::window::{LastSent, RowChange, Window, steps};
 use crate::limits;
-use crate::mail::listing::{Addressee, Look, Viewers, Windows};
+use crate::mail::listing::{Addressee, ListSubscription, Viewers, Windows};
 use crate::mail::site::Site;
 use crate::model::kept_member::KeptMember;
 use crate::wire::model::listing::{Group, GroupId, Update};
@@ -43,7 +43,7 @@ pub(super) struct List {
     pub waits: bool,
     pub windows: BTreeMap<u32, Window>,
     /// Who has not been answered yet.
-    pub looks: VecDeque<Look>,
+    pub looks: VecDeque<ListSubscription>,
     /// Windows that may have changed since the last round.
     touched: BTreeSet<u32>,
     /// Rows from here on may have moved since the last round.

@@ -304,7 +304,7 @@ fn what_clients_see_is_the_list() {
                 let other = &clients[(which as usize + 2) % 4];
                 let unseen = closed.iter().filter(|block| !other.looks.contains_key(&(viewers.clone(), **block)));
                 let unseen = unseen.copied().collect();
-                let look = Look {
+                let look = ListSubscription {
                     guild: GuildId::new(GUILD),
                     viewers,
                     session,
@@ -396,16 +396,25 @@ fn what_clients_see_is_the_list() {
 }
 
 /// Looks at windows, each of which so many sessions look at.
-fn look(viewers: &Viewers, opened: impl IntoIterator<Item = u32>, lookers: u32) -> Look {
+fn look(viewers: &Viewers, opened: impl IntoIterator<Item = u32>, lookers: u32) -> ListSubscription {
     let session = SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret: 0 };
     let opened = opened.into_iter().map(|block| (block, lookers)).collect();
     let (guild, viewers, number, through) = (GuildId::new(GUILD), viewers.clone(), 1, ChannelId::new(1));
-    Look { guild, viewers, session, number, through, opened, closed: Default::default(), unseen: Default::default() }
+    ListSubscription {
+        guild,
+        viewers,
+        session,
+        number,
+        through,
+        opened,
+        closed: Default::default(),
+        unseen: Default::default(),
+    }
 }
 
 /// Unsubscribes from windows, as their last subscriber.
-fn look_away(viewers: &Viewers, unseen: impl IntoIterator<Item = u32>) -> Look {
-    Look { unseen: unseen.into_iter().collect(), ..look(viewers, [], 0) }
+fn look_away(viewers: &Viewers, unseen: impl IntoIterator<Item = u32>) -> ListSubscription {
+    ListSubscription { unseen: unseen.into_iter().collect(), ..look(viewers, [], 0) }
 }
 
 /// A guild of so many members who are online.
@@ -425,7 +434,7 @@ impl Guildhall {
         Guildhall { hall, facts, lists: MemberLists::default(), now: Time::from_millis(1), posts: Vec::new() }
     }
 
-    fn look(&mut self, look: Look, listing: ListSettings) {
+    fn look(&mut self, look: ListSubscription, listing: ListSettings) {
         self.lists.look(look, &self.facts, self.hall.counts(), listing);
     }
 

@@ -22,14 +22,14 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use crate::base::clock::{self, Time};
 use crate::base::fatal::Fatal;
 use crate::limits;
-use crate::mail::note::{Deed, Note};
+use crate::mail::record::{TraceEvent, TraceRecord};
 use crate::observe::recording::sink::TraceSink;
 use crate::observe::recording::trace_writer::TraceWriter;
 
 /// What goes through a ring.
 #[derive(Debug)]
 enum Entry {
-    Note(Note),
+    TraceRecord(TraceRecord),
     /// So many notes had no room before this moment.
     Lost(Time, u64),
 }
@@ -37,7 +37,7 @@ enum Entry {
 impl Entry {
     fn at(&self) -> Time {
         match self {
-            Entry::Note(note) => note.at,
+            Entry::TraceRecord(note) => note.at,
             Entry::Lost(at, _) => *at,
         }
     }
@@ -48,14 +48,14 @@ impl Entry {
 pub struct Recorder {
     ring: Producer<Entry>,
     /// Declarations that the ring had no room for: without them nothing about their guilds could be written.
-    owed: VecDeque<Note>,
+    owed: VecDeque<TraceRecord>,
     lost: u64,
     last: Time,
 }
 
 impl Recorder {
     /// Takes what a turn has noted. Says whether anybody still writes.
-    pub fn take(&mut self, notes: Vec<Note>) -> bool {
+    pub fn take(&mut self, notes: Vec<TraceRecord>) -> bool {
         if self.ring.is_abandoned() {
             return false;
         }
@@ -71,7 +71,7 @@ impl Recorder {
         for note in notes {
             self.last = note.at;
             match self.push(note) {
-                Some(note) if matches!(note.deed, Deed::Guild(_)) => self.owed.push_back(note),
+                Some(note) if matches!(note.deed, TraceEvent::Guild(_)) => self.owed.push_back(note),
                 Some(_) => self.lost += 1,
                 None => {}
             }
@@ -80,11 +80,11 @@ impl Recorder {
     }
 
     /// Hands the note back if there is no room.
-    fn push(&mut self, note: Note) -> Option<Note> {
+    fn push(&mut self, note: TraceRecord) -> Option<TraceRecord> {
         if !self.has_room() {
             return Some(note);
         }
-        match self.ring.push(Entry::Note(note)) {
+        match self.ring.push(Entry::TraceRecord(note)) {
             Ok(()) => None,
             Err(_) => unreachable!("only this end fills it, and there was room"),
         }
@@ -246,7 +246,7 @@ impl RecorderThread {
         {
             let Some(Reverse(Held { entry, .. })) = self.held.pop() else { break };
             match entry {
-                Entry::Note(note) => self.writer.write(&note, &mut self.plain),
+                Entry::TraceRecord(note) => self.writer.write(&note, &mut self.plain),
                 Entry::Lost(_, count) => self.writer.lose(count),
             }
             if self.plain.len() >= limits::RECORD_FRAME_BYTES {
@@ -277,7 +277,7 @@ impl RecorderThread {
 mod tests {
     use super::*;
     use crate::base::id::{ChannelId, GuildId, UserId};
-    use crate::mail::note::{ChannelPlace, Declaration};
+    use crate::mail::record::{ChannelPlace, Declaration};
     use crate::store::scratch::Scratch;
     use serde_json::Value;
 
@@ -301,15 +301,15 @@ mod tests {
         text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn guild(at: Time) -> Note {
+    fn guild(at: Time) -> TraceRecord {
         let channels = vec![ChannelPlace { channel: CHANNEL, voice: false, viewers: None }];
         let guild = GuildId::new(7);
         let declaration = Declaration { guild, members: 1, online: 0, roles: 0, counted: 0, channels };
-        Note { at, deed: Deed::Guild(Box::new(declaration)) }
+        TraceRecord { at, deed: TraceEvent::Guild(Box::new(declaration)) }
     }
 
-    fn typing(at: Time, who: u64) -> Note {
-        Note { at, deed: Deed::Typing { channel: CHANNEL, who: UserId::new(who) } }
+    fn typing(at: Time, who: u64) -> TraceRecord {
+        TraceRecord { at, deed: TraceEvent::Typing { channel: CHANNEL, who: UserId::new(who) } }
     }
 
     fn after(began: Time, millis: u64) -> Time {

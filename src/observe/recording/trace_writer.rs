@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, MessageId, UserId};
 use crate::limits;
-use crate::mail::note::{ChannelPlace, Declaration, Deed, Note};
+use crate::mail::record::{ChannelPlace, Declaration, TraceEvent, TraceRecord};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -213,7 +213,7 @@ impl TraceWriter {
     }
 
     /// Writes what a note says, if it can be said.
-    pub fn write(&mut self, note: &Note, to: &mut Vec<u8>) {
+    pub fn write(&mut self, note: &TraceRecord, to: &mut Vec<u8>) {
         let at = (note.at.since(self.began).as_micros() as u64).max(self.last);
         match self.action(&note.deed) {
             Ok(Some(action)) => {
@@ -250,40 +250,40 @@ impl TraceWriter {
     }
 
     /// What a deed is in numbers; `None` for what is not in a trace.
-    fn action(&mut self, deed: &Deed) -> Result<Option<Action>, Unwritable> {
+    fn action(&mut self, deed: &TraceEvent) -> Result<Option<Action>, Unwritable> {
         Ok(Some(match deed {
-            Deed::Guild(declaration) => return Ok(self.declare(declaration)),
-            Deed::Message { channel, message, who, size } => {
+            TraceEvent::Guild(declaration) => return Ok(self.declare(declaration)),
+            TraceEvent::Message { channel, message, who, size } => {
                 let Spot { guild, channel } = self.spot(*channel)?;
                 let who = self.who(guild, *who)?;
                 self.messages.add(*message);
                 Action::Message { guild, channel, who, size: *size }
             }
-            Deed::Edit { message, size } => match self.messages.numbers.get(message) {
+            TraceEvent::Edit { message, size } => match self.messages.numbers.get(message) {
                 Some(of) => Action::Edit { of: *of, size: *size },
                 None => return Ok(None),
             },
-            Deed::Delete { message } => match self.messages.numbers.remove(message) {
+            TraceEvent::Delete { message } => match self.messages.numbers.remove(message) {
                 Some(of) => Action::Delete { of },
                 None => return Ok(None),
             },
-            Deed::Typing { channel, who } => {
+            TraceEvent::Typing { channel, who } => {
                 let Spot { guild, channel } = self.spot(*channel)?;
                 Action::Typing { guild, channel, who: self.who(guild, *who)? }
             }
-            Deed::History { channel, who, limit } => {
+            TraceEvent::History { channel, who, limit } => {
                 let Spot { guild, channel } = self.spot(*channel)?;
                 Action::History { guild, channel, who: self.who(guild, *who)?, limit: *limit }
             }
-            Deed::Join { guild, who } => {
+            TraceEvent::Join { guild, who } => {
                 let guild = self.guild(*guild)?;
                 Action::Join { guild, who: self.who(guild, *who)? }
             }
-            Deed::Leave { guild, who } => {
+            TraceEvent::Leave { guild, who } => {
                 let guild = self.guild(*guild)?;
                 Action::Leave { guild, who: self.who(guild, *who)? }
             }
-            Deed::ChannelCreate { guild, place, counted } => {
+            TraceEvent::ChannelCreate { guild, place, counted } => {
                 let guild = self.guild(*guild)?;
                 if self.channels.contains_key(&place.channel) {
                     return Ok(None);
@@ -291,19 +291,19 @@ impl TraceWriter {
                 self.add_channel(guild, place.channel);
                 Action::ChannelCreate { guild, channel: TracedChannel::of(place, *counted) }
             }
-            Deed::ChannelDelete { channel } => match self.channels.remove(channel) {
+            TraceEvent::ChannelDelete { channel } => match self.channels.remove(channel) {
                 Some(Spot { guild, channel }) => Action::ChannelDelete { guild, channel },
                 // A category, for example.
                 None => return Ok(None),
             },
-            Deed::Connect { guild, who, session, sees } => {
+            TraceEvent::Connect { guild, who, session, sees } => {
                 let guild = self.guild(*guild)?;
                 let Some(number) = self.sit(guild, *who, session.secret)? else { return Ok(None) };
                 let same = self.firsts.get(who).copied().filter(|first| *first != (guild, number));
                 let sees = sees.iter().filter_map(|channel| Some(self.channels.get(channel)?.channel)).collect();
                 Action::Connect { guild, who: number, same, sees }
             }
-            Deed::Close { guild, who, session } => {
+            TraceEvent::Close { guild, who, session } => {
                 let guild = self.guild(*guild)?;
                 match self.seat(guild, *who, session.secret) {
                     Some(seat) => {
@@ -313,7 +313,7 @@ impl TraceWriter {
                     None => return Ok(None),
                 }
             }
-            Deed::Cut { guild, who, session } => {
+            TraceEvent::Cut { guild, who, session } => {
                 let guild = self.guild(*guild)?;
                 match self.seat(guild, *who, session.secret) {
                     Some(seat) => Action::Cut { guild, who: seat.who },
@@ -426,8 +426,8 @@ mod tests {
             Desk { writer, lines }
         }
 
-        fn note(&mut self, millis: u64, deed: Deed) {
-            let note = Note { at: Time::from_millis(1_700_000_000_000 + millis), deed };
+        fn note(&mut self, millis: u64, deed: TraceEvent) {
+            let note = TraceRecord { at: Time::from_millis(1_700_000_000_000 + millis), deed };
             self.writer.write(&note, &mut self.lines);
         }
 
@@ -439,7 +439,7 @@ mod tests {
             });
             let (members, online, roles, counted) = (10, 0, 2, 3);
             let channels = channels.collect();
-            self.note(0, Deed::Guild(Box::new(Declaration { guild, members, online, roles, counted, channels })));
+            self.note(0, TraceEvent::Guild(Box::new(Declaration { guild, members, online, roles, counted, channels })));
         }
 
         fn said(&mut self) -> Vec<Value> {
@@ -456,8 +456,8 @@ mod tests {
         SessionId { home: Site::new(0, 0), key: Key { index: 0, generation: 0 }, secret }
     }
 
-    fn message(number: u64, who: UserId) -> Deed {
-        Deed::Message { channel: OPEN, message: MessageId::new(4_444_444_444_444_444_440 + number), who, size: 5 }
+    fn message(number: u64, who: UserId) -> TraceEvent {
+        TraceEvent::Message { channel: OPEN, message: MessageId::new(4_444_444_444_444_444_440 + number), who, size: 5 }
     }
 
     #[test]
@@ -465,15 +465,15 @@ mod tests {
         let mut desk = Desk::open();
         desk.declare(GUILD, &[(OPEN, None), (HIDDEN, Some(1))]);
         desk.note(1, message(0, BOB));
-        desk.note(2, Deed::Typing { channel: HIDDEN, who: ANN });
+        desk.note(2, TraceEvent::Typing { channel: HIDDEN, who: ANN });
         desk.note(3, message(1, ANN));
-        desk.note(4, Deed::Edit { message: MessageId::new(4_444_444_444_444_444_441), size: 9 });
-        desk.note(5, Deed::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
-        desk.note(6, Deed::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
-        desk.note(7, Deed::Edit { message: MessageId::new(5), size: 9 });
+        desk.note(4, TraceEvent::Edit { message: MessageId::new(4_444_444_444_444_444_441), size: 9 });
+        desk.note(5, TraceEvent::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
+        desk.note(6, TraceEvent::Delete { message: MessageId::new(4_444_444_444_444_444_440) });
+        desk.note(7, TraceEvent::Edit { message: MessageId::new(5), size: 9 });
         let new = ChannelPlace { channel: ChannelId::new(9), voice: true, viewers: None };
-        desk.note(8, Deed::ChannelCreate { guild: GUILD, place: new, counted: 3 });
-        desk.note(9, Deed::ChannelDelete { channel: ChannelId::new(9) });
+        desk.note(8, TraceEvent::ChannelCreate { guild: GUILD, place: new, counted: 3 });
+        desk.note(9, TraceEvent::ChannelDelete { channel: ChannelId::new(9) });
         let said = desk.said();
         let channels = json!([{ "kind": "text" }, { "kind": "text", "share": 0.3333 }]);
         assert_eq!(
@@ -499,7 +499,7 @@ mod tests {
         desk.declare(GUILD, &[(OPEN, None), (HIDDEN, Some(1))]);
         let other = GuildId::new(7);
         desk.declare(other, &[]);
-        let connect = |guild, secret, sees: &[ChannelId]| Deed::Connect {
+        let connect = |guild, secret, sees: &[ChannelId]| TraceEvent::Connect {
             guild,
             who: ANN,
             session: session(secret),
@@ -508,9 +508,9 @@ mod tests {
         desk.note(1, connect(GUILD, 1, &[HIDDEN]));
         desk.note(1, connect(other, 1, &[]));
         desk.note(2, connect(GUILD, 2, &[HIDDEN]));
-        desk.note(3, Deed::Cut { guild: GUILD, who: ANN, session: session(2) });
-        desk.note(4, Deed::Close { guild: GUILD, who: ANN, session: session(1) });
-        desk.note(5, Deed::Close { guild: GUILD, who: ANN, session: session(1) });
+        desk.note(3, TraceEvent::Cut { guild: GUILD, who: ANN, session: session(2) });
+        desk.note(4, TraceEvent::Close { guild: GUILD, who: ANN, session: session(1) });
+        desk.note(5, TraceEvent::Close { guild: GUILD, who: ANN, session: session(1) });
         desk.note(6, message(0, ANN));
         desk.note(7, connect(GUILD, 3, &[]));
         let said = desk.said();
@@ -532,9 +532,9 @@ mod tests {
     fn what_cannot_be_said_is_counted_and_time_never_goes_back() {
         let mut desk = Desk::open();
         desk.note(1, message(0, ANN));
-        desk.note(2, Deed::Join { guild: GUILD, who: ANN });
+        desk.note(2, TraceEvent::Join { guild: GUILD, who: ANN });
         desk.declare(GUILD, &[(OPEN, None)]);
-        desk.note(9, Deed::Join { guild: GUILD, who: ANN });
+        desk.note(9, TraceEvent::Join { guild: GUILD, who: ANN });
         desk.note(3, message(1, ANN));
         desk.writer.lose(4);
         desk.writer.end(&mut desk.lines);
@@ -564,11 +564,11 @@ mod tests {
         let mut desk = Desk::open();
         desk.declare(GUILD, &[(OPEN, None), (HIDDEN, Some(2))]);
         desk.note(1, message(0, ANN));
-        let deed = Deed::Connect { guild: GUILD, who: BOB, session: session(u64::MAX), sees: [HIDDEN].into() };
+        let deed = TraceEvent::Connect { guild: GUILD, who: BOB, session: session(u64::MAX), sees: [HIDDEN].into() };
         desk.note(2, deed);
-        desk.note(3, Deed::History { channel: HIDDEN, who: BOB, limit: 50 });
-        desk.note(4, Deed::Cut { guild: GUILD, who: BOB, session: session(u64::MAX) });
-        desk.note(5, Deed::Leave { guild: GUILD, who: BOB });
+        desk.note(3, TraceEvent::History { channel: HIDDEN, who: BOB, limit: 50 });
+        desk.note(4, TraceEvent::Cut { guild: GUILD, who: BOB, session: session(u64::MAX) });
+        desk.note(5, TraceEvent::Leave { guild: GUILD, who: BOB });
         let text = String::from_utf8(desk.lines.clone()).unwrap();
         // `began` has 13 digits; ids have 17 and more.
         let longest = text.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max();

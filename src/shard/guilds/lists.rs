@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::guild::list::ListSettings;
-use crate::mail::listing::Look;
+use crate::mail::listing::ListSubscription;
 use crate::mail::outbox::Outbox;
 use crate::mail::to_home::ToHome;
 use crate::shard::guilds::{GuildJob, GuildSlot, Guilds};
@@ -50,7 +50,7 @@ impl Lists {
 
 impl Guilds {
     /// A session, or the last on its core, looks at windows or away.
-    pub(super) fn look(&mut self, look: Look, out: &mut Outbox) {
+    pub(super) fn look(&mut self, look: ListSubscription, out: &mut Outbox) {
         let guild = look.guild;
         // The guild was deleted meanwhile.
         let Some(GuildSlot::Here(hosted)) = self.guilds.get_mut(&guild) else { return };

@@ -104,7 +104,7 @@ impl Guilds {
             ToGuild::Show { guild, user, session, showing } => self.show_in(guild, user, session, &showing),
             ToGuild::Follow { guild, core, user, follows } => self.follow(now, guild, core, user, follows, out),
             ToGuild::FindPresences { guild, core, job, users } => self.find_presences(guild, core, job, &users, out),
-            ToGuild::Look(look) => self.look(*look, out),
+            ToGuild::ListSubscription(look) => self.look(*look, out),
             ToGuild::Unwatch { guild, core, seen } => self.unwatch(guild, core, seen, out),
         }
     }

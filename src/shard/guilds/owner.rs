@@ -12,8 +12,8 @@ use crate::guild::plan::{Effect, Plan, PlanContext, Stop};
 use crate::mail::ask::claim::Claims;
 use crate::mail::ask::{Actor, GuildRequest};
 use crate::mail::event::Change;
-use crate::mail::note::Deed;
 use crate::mail::outbox::Outbox;
+use crate::mail::record::TraceEvent;
 use crate::mail::to_home::ToHome;
 use crate::mail::to_user::ToUser;
 use crate::shard::context::Context;
@@ -59,7 +59,7 @@ impl Authority for GuildOwner {
         self.guild.learn(query, found);
     }
 
-    fn records(actor: Actor, plan: &Plan) -> Vec<Deed> {
+    fn records(actor: Actor, plan: &Plan) -> Vec<TraceEvent> {
         records::deeds(actor, plan)
     }
 

@@ -12,8 +12,8 @@ use crate::guild::plan::Plan;
 use crate::limits;
 use crate::mail::ask::Actor;
 use crate::mail::event::{Change, Scope};
-use crate::mail::note::{ChannelPlace, Declaration, Deed, Note};
 use crate::mail::outbox::Outbox;
+use crate::mail::record::{ChannelPlace, Declaration, TraceEvent, TraceRecord};
 use crate::mail::session_id::SessionId;
 use crate::model::channel::Channel;
 use crate::model::member::Member;
@@ -22,19 +22,19 @@ use crate::store::Write;
 use crate::wire::event::EventName;
 
 /// What a plan does that is worth a note, while its writes are still with it.
-pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
+pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<TraceEvent> {
     let mut deeds = Vec::new();
     for write in plan.writes() {
         deeds.extend(match write {
-            Write::CreateMessage(message) => Some(Deed::Message {
+            Write::CreateMessage(message) => Some(TraceEvent::Message {
                 channel: message.channel_id,
                 message: message.id,
                 who: message.author.id,
                 size: characters(&message.content),
             }),
-            Write::EditMessage(message) => Some(Deed::Edit { message: message.id, size: characters(&message.content) }),
-            Write::DeleteMessage(_, message) => Some(Deed::Delete { message: *message }),
-            Write::DeleteChannel(_, channel) => Some(Deed::ChannelDelete { channel: *channel }),
+            Write::EditMessage(message) => Some(TraceEvent::Edit { message: message.id, size: characters(&message.content) }),
+            Write::DeleteMessage(_, message) => Some(TraceEvent::Delete { message: *message }),
+            Write::DeleteChannel(_, channel) => Some(TraceEvent::ChannelDelete { channel: *channel }),
             Write::CreateAccount { .. }
             | Write::RevokeTokens { .. }
             | Write::PutGuild(_)
@@ -56,35 +56,35 @@ pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<Deed> {
     if let (Actor::User(who), [event]) = (actor, plan.events())
         && let (EventName::TypingStart, Scope::Channel(channel)) = (event.name, &event.scope)
     {
-        deeds.push(Deed::Typing { channel: *channel, who });
+        deeds.push(TraceEvent::Typing { channel: *channel, who });
     }
     deeds
 }
 
 /// Notes what a plan does, just before the guild takes it over.
-pub(super) fn note_plan(now: Time, guild: &Guild, plan: &Plan, deeds: Vec<Deed>, out: &mut Outbox) {
-    let mut note = |deed| out.notes.push(Note { at: now, deed });
+pub(super) fn note_plan(now: Time, guild: &Guild, plan: &Plan, deeds: Vec<TraceEvent>, out: &mut Outbox) {
+    let mut note = |deed| out.notes.push(TraceRecord { at: now, deed });
     deeds.into_iter().for_each(&mut note);
     for event in plan.events() {
         if let (EventName::ChannelCreate, Some(Change::Channel(channel))) = (event.name, &event.change)
             && channel.kind.has_messages()
         {
             let (place, counted) = (place(guild, channel), counted(guild).count() as u32);
-            note(Deed::ChannelCreate { guild: guild.id(), place, counted });
+            note(TraceEvent::ChannelCreate { guild: guild.id(), place, counted });
         }
     }
     for event in plan.events() {
         match &event.change {
             Some(Change::Member(member)) if event.name == EventName::GuildMemberAdd => {
-                note(Deed::Join { guild: guild.id(), who: member.user.id });
+                note(TraceEvent::Join { guild: guild.id(), who: member.user.id });
             }
             Some(Change::MemberLeft(who)) => {
-                note(Deed::Leave { guild: guild.id(), who: *who });
+                note(TraceEvent::Leave { guild: guild.id(), who: *who });
                 let mut sessions = guild.sessions_of(*who).collect::<Vec<_>>();
                 sessions.sort_unstable();
                 sessions.dedup();
                 for session in sessions {
-                    note(Deed::Close { guild: guild.id(), who: *who, session });
+                    note(TraceEvent::Close { guild: guild.id(), who: *who, session });
                 }
             }
             Some(
@@ -105,13 +105,13 @@ pub(super) fn note_plan(now: Time, guild: &Guild, plan: &Plan, deeds: Vec<Deed>,
 pub(super) fn note_connect(now: Time, guild: &Guild, member: &Member, session: SessionId, out: &mut Outbox) {
     let seen = guild.facts().channels.values().filter(|channel| channel.kind.has_messages());
     let sees = seen.filter(|channel| is_hidden(guild, channel) && views(guild, member, channel));
-    let deed = Deed::Connect {
+    let deed = TraceEvent::Connect {
         guild: guild.id(),
         who: member.user.id,
         session,
         sees: sees.map(|channel| channel.id).collect(),
     };
-    out.notes.push(Note { at: now, deed });
+    out.notes.push(TraceRecord { at: now, deed });
 }
 
 /// Notes the guild as it is, once, before anything else is noted about it.
@@ -129,7 +129,7 @@ pub(super) fn declare(now: Time, guild: &Guild, declared: &mut bool, out: &mut O
         counted: counted(guild).count() as u32,
         channels: channels.map(|channel| place(guild, channel)).collect(),
     };
-    out.notes.push(Note { at: now, deed: Deed::Guild(Box::new(declaration)) });
+    out.notes.push(TraceRecord { at: now, deed: TraceEvent::Guild(Box::new(declaration)) });
 }
 
 /// The members who are asked what they may view.

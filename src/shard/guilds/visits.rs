@@ -9,9 +9,9 @@ use crate::base::id::{GuildId, UserId};
 use crate::guild::joining::JoinOutcome;
 use crate::guild::presence::is_small;
 use crate::limits;
-use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
 use crate::mail::presence::{JoinRequest, Onlooker};
+use crate::mail::record::{TraceEvent, TraceRecord};
 use crate::mail::session_id::SessionId;
 use crate::mail::site::Site;
 use crate::mail::to_home::{Snapshot, ToHome};
@@ -146,7 +146,7 @@ impl Guilds {
         {
             self.changed.push(guild);
             if cx.recording && !cx.draining && !hosted.owner.guild.sessions_of(user).any(|other| other == session) {
-                out.notes.push(Note { at: now, deed: Deed::Close { guild, who: user, session } });
+                out.notes.push(TraceRecord { at: now, deed: TraceEvent::Close { guild, who: user, session } });
             }
         }
     }

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use crate::base::clock::Time;
 use crate::base::metrics::{Counter, Metric};
 use crate::base::slab::Key;
-use crate::mail::note::{Deed, Note};
 use crate::mail::outbox::Outbox;
+use crate::mail::record::{TraceEvent, TraceRecord};
 use crate::mail::session_id::SessionId;
 use crate::mail::terms::{Conduct, Terms};
 use crate::mail::to_guild::ToGuild;
@@ -359,7 +359,7 @@ impl Home {
         let Some(session) = self.sessions.get(session) else { return };
         let (who, id) = (session.user, session.id);
         for seat in &session.seats {
-            out.notes.push(Note { at: now, deed: Deed::Cut { guild: seat.guild, who, session: id } });
+            out.notes.push(TraceRecord { at: now, deed: TraceEvent::Cut { guild: seat.guild, who, session: id } });
         }
     }
 }

@@ -27,7 +27,7 @@ impl Home {
             out.post(cx.placement.owner(guild), ToGuild::Follow { guild, core: cx.me, user, follows });
         }
         for look in after.looks {
-            out.post(cx.placement.owner(look.guild), ToGuild::Look(Box::new(look)));
+            out.post(cx.placement.owner(look.guild), ToGuild::ListSubscription(Box::new(look)));
         }
         if let Some(guild) = after.stale_permissions {
             self.lists.mark_stale(guild);

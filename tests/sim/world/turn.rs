@@ -16,9 +16,9 @@ use guildhall::mail::letter::Letter;
 use guildhall::mail::listing::{Addressee, Windows};
 use guildhall::mail::local::{HandOver, Local};
 use guildhall::mail::mailbox::{Mail, MailboxItem};
-use guildhall::mail::note::Note;
 use guildhall::mail::outbox::Outbox;
 use guildhall::mail::presence::{JoinRequest, Presences, Reach};
+use guildhall::mail::record::TraceRecord;
 use guildhall::mail::site::Site;
 use guildhall::mail::to_guild::ToGuild;
 use guildhall::mail::to_home::ToHome;
@@ -285,7 +285,7 @@ impl TurnHost for SimulatedHost<'_> {
         panic!("judge wire: no door asked the store, and {ticket:?} gets a finding");
     }
 
-    fn record(&mut self, records: Vec<Note>) -> bool {
+    fn record(&mut self, records: Vec<TraceRecord>) -> bool {
         self.world.notes.take(records);
         true
     }

@@ -20,7 +20,7 @@ use crate::verify::tally::{Counts, Latencies};
 
 /// What a look at a running pool shows.
 #[derive(Debug)]
-pub struct Look {
+pub struct ListSubscription {
     /// Counted since the beginning.
     pub counts: Counts,
     /// Recorded since the last look.
@@ -176,13 +176,13 @@ impl ClientPool {
     }
 
     /// The counts so far, and the latencies since the last look.
-    pub fn look(&mut self) -> Look {
+    pub fn look(&mut self) -> ListSubscription {
         let counts = self.counts();
         let mut plan = self.plan.latencies.lock().expect("no thread of the pool panics while it holds this");
         let latencies = std::mem::take(&mut *plan);
         drop(plan);
         self.latencies.add(&latencies);
-        Look { counts, latencies }
+        ListSubscription { counts, latencies }
     }
 
     /// Deliveries so far.

@@ -1,8 +1,9 @@
-//! Notes: what a recording is made of. Who did what, where and when; never what was said.
+//! Records: what a recording is made of. Who did what, where and when; never what was said.
 //!
 //! Lives on: made on the core that decides, left in the outbox; the turn gives them to the recorder.
-//! A note holds ids and lengths only, so no text can get into a recording. Notes are made only while the shard records
-//! ([`crate::shard::Shard::record`]); nothing waits for one, and a lost one changes nothing but the recording.
+//! A record holds ids and lengths only, so no text can get into a recording. Records are made only while the shard
+//! records ([`crate::shard::Shard::record`]); nothing waits for one, and a lost one changes nothing but the
+//! recording.
 
 use crate::base::clock::Time;
 use crate::base::id::{ChannelId, GuildId, MessageId, UserId};
@@ -10,16 +11,16 @@ use crate::mail::session_id::SessionId;
 
 /// Something to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct TraceRecord {
     /// When.
     pub at: Time,
     /// What.
-    pub deed: Deed,
+    pub deed: TraceEvent,
 }
 
 /// What happened. Channels say in which guild it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
+pub enum TraceEvent {
     /// A guild as it is when it is first met, before all other notes about it. No user's act.
     Guild(Box<Declaration>),
     /// Wrote a message.
