@@ -92,6 +92,10 @@ pub const GUILD_CHANNELS_MAX: usize = 500;
 pub const CHANNEL_OVERWRITES_MAX: usize = 1_000;
 /// Pins of a channel (documented). The guild keeps 16 bytes of each in memory: at most 2 MB with all channels full.
 pub const CHANNEL_PINS_MAX: usize = 250;
+/// Notes of a user about others. The clients load them all at once: at most some 500 KB.
+pub const USER_NOTES_MAX: u64 = 500;
+/// Characters of a note (documented by the clients).
+pub const USER_NOTE_CHARS_MAX: usize = 256;
 /// Invites of a guild.
 pub const GUILD_INVITES_MAX: usize = 1_000;
 /// Guilds that a person founds or joins (documented). Bots are added by the operator, without a bound.

@@ -45,6 +45,11 @@ impl Event {
         Event { origin, name, body, scope, text: None, always_to: None, change: None, published: Time::default() }
     }
 
+    /// An event of a user's own, for all its sessions.
+    pub fn own(user: UserId, name: EventName, body: Bytes) -> Event {
+        Event::new(Origin::User(user), name, Scope::Members([user].into()), body)
+    }
+
     /// Adds the message text's part.
     pub fn with_text(self, text: Text) -> Event {
         Event { text: Some(Box::new(text)), ..self }

@@ -45,7 +45,7 @@ impl From<Ask> for Letter {
         let ask = Box::new(ask);
         match &ask.request {
             Request::Guild(..) | Request::Channel(..) | Request::FoundGuild { .. } => ToGuild::Ask(ask).into(),
-            Request::CreateAccount { .. } | Request::RevokeTokens(_) => ToUser::Ask(ask).into(),
+            Request::CreateAccount { .. } | Request::RevokeTokens(_) | Request::SetNote(_) => ToUser::Ask(ask).into(),
         }
     }
 }

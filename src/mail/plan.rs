@@ -38,13 +38,22 @@ pub struct OwnerPlan<E> {
     effects: SmallVec<[E; 1]>,
     gone: Option<Refusal>,
     taken: Option<Refusal>,
+    full: Option<Refusal>,
     reply: Reply,
 }
 
 impl<E> OwnerPlan<E> {
     /// A plan that only answers.
     pub fn answer(reply: Reply) -> OwnerPlan<E> {
-        OwnerPlan { writes: Vec::new(), events: Vec::new(), effects: SmallVec::new(), gone: None, taken: None, reply }
+        OwnerPlan {
+            writes: Vec::new(),
+            events: Vec::new(),
+            effects: SmallVec::new(),
+            gone: None,
+            taken: None,
+            full: None,
+            reply,
+        }
     }
 
     /// A plan that only answers, with nothing to say.
@@ -82,6 +91,7 @@ impl<E> OwnerPlan<E> {
         self.effects.extend(other.effects);
         self.gone = self.gone.or(other.gone);
         self.taken = self.taken.or(other.taken);
+        self.full = self.full.or(other.full);
         self
     }
 
@@ -98,6 +108,11 @@ impl<E> OwnerPlan<E> {
     /// The refusal if the store finds that a name is taken.
     pub fn if_taken(self, refusal: Refusal) -> OwnerPlan<E> {
         OwnerPlan { taken: Some(refusal), ..self }
+    }
+
+    /// The refusal if the store finds that there are too many of what would be written.
+    pub fn if_full(self, refusal: Refusal) -> OwnerPlan<E> {
+        OwnerPlan { full: Some(refusal), ..self }
     }
 
     /// What is to be written.
@@ -125,6 +140,7 @@ impl<E> OwnerPlan<E> {
         match conflict {
             Conflict::Gone => self.gone.as_ref(),
             Conflict::NameTaken => self.taken.as_ref(),
+            Conflict::Full => self.full.as_ref(),
         }
     }
 

@@ -67,6 +67,14 @@ pub enum ToHome {
         /// The presences.
         presences: Vec<PresenceOf>,
     },
+    /// Owner of the user (or of anything that names a session) → home: an event for this session alone; for one that is
+    /// not ready yet it waits for READY. Lost: the session misses an event.
+    Dispatch {
+        /// The session.
+        session: SessionId,
+        /// Of origin `Private` or `User`.
+        event: Arc<Event>,
+    },
     /// Guild → each core that watches it. Lost: sessions miss an event; so lanes never lose.
     Publish(Arc<Event>),
     /// Guild → relay: changes of windows that are subscribed there. Lost: clients would apply later changes to rows

@@ -15,7 +15,7 @@ use crate::rest::call::Call;
 use crate::rest::ratelimit::Rate;
 use crate::rest::respond::HandlerResult;
 use crate::rest::routes::{
-    auth, channels, gateway, guilds, invites, members, messages, overwrites, pins, roles, site, users,
+    auth, channels, gateway, guilds, invites, members, messages, notes, overwrites, pins, roles, site, users,
 };
 use crate::rest::tree::{self, Lookup, Methods, RouteTree, Spans};
 use crate::wire::refusal::Refusal;
@@ -89,6 +89,9 @@ table! { API:
     GET "/users/@me" caller none [30 / 1000] => users::get_me;
     GET "/users/@me/guilds" caller none [10 / 1000] => users::guilds;
     DELETE "/users/@me/guilds/{guild.id}" caller none [10 / 1000] => users::leave;
+    GET "/users/@me/notes" caller none [10 / 1000] => notes::list;
+    GET "/users/@me/notes/{user.id}" caller none [10 / 1000] => notes::get;
+    PUT "/users/@me/notes/{user.id}" caller form [10 / 1000] => notes::put;
     GET "/users/{user.id}" caller none [30 / 1000] => users::get;
     GET "/applications/detectable" caller none [10 / 1000] => gateway::nothing;
     GET "/applications/@me" caller none [10 / 1000] => users::application;

@@ -17,6 +17,8 @@ pub mod packed;
 pub mod packing;
 pub mod replay;
 
+use std::sync::Arc;
+
 use bitflags::bitflags;
 use smallvec::SmallVec;
 
@@ -24,6 +26,7 @@ use crate::base::clock::Time;
 use crate::base::id::{GuildId, UserId};
 use crate::base::slab::Key;
 use crate::limits;
+use crate::mail::event::Event;
 use crate::mail::session_id::SessionId;
 use crate::session::body::SharedBody;
 use crate::session::interest::Interest;
@@ -115,7 +118,7 @@ pub struct RareState {
 }
 
 /// How far a session is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Stage {
     /// The user's owner was asked.
     Attaching(Box<Attaching>),
@@ -124,7 +127,7 @@ pub enum Stage {
 }
 
 /// What is known of a session only until READY.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attaching {
     /// What READY will name as `resume_gateway_url`.
     pub gateway_url: Box<str>,
@@ -136,6 +139,8 @@ pub struct Attaching {
     pub identified_at: Time,
     /// When it was its turn.
     pub begun_at: Time,
+    /// Events of the session's own that came before READY: they follow it.
+    pub early: Vec<Arc<Event>>,
 }
 
 /// A session's place in one guild's audience on this core.

@@ -34,6 +34,8 @@ pub enum Conflict {
     NameTaken,
     /// What should be changed is not there.
     Gone,
+    /// There are as many of them as there may be.
+    Full,
 }
 
 /// Why the store gave no answer.

@@ -12,6 +12,7 @@ use crate::model::message::Message;
 use crate::model::pin::Pin;
 use crate::model::role::Role;
 use crate::model::user::User;
+use crate::model::user_note::UserNote;
 
 /// Which messages of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,13 @@ pub enum Query {
         /// 1 to 50.
         limit: u32,
     },
+    /// Notes of a user, by whom they are about. → [`Found::Notes`]
+    Notes {
+        /// Whose.
+        author: UserId,
+        /// Only the one about this user.
+        about: Option<UserId>,
+    },
     /// One invite, spent or not. → [`Found::Invite`]
     Invite(String),
     /// Invites of a guild. → [`Found::Invites`]
@@ -127,6 +135,7 @@ impl Query {
             | Query::Message(..)
             | Query::Messages { .. }
             | Query::Pins { .. }
+            | Query::Notes { .. }
             | Query::Invite(_)
             | Query::Invites(_)
             | Query::Login(_)
@@ -152,6 +161,7 @@ impl Query {
             | Query::GuildsOf { .. }
             | Query::Messages { .. }
             | Query::Pins { .. }
+            | Query::Notes { .. }
             | Query::Invites(_)
             | Query::Login(_)
             | Query::Revocations
@@ -222,6 +232,8 @@ pub enum Found {
     Messages(Vec<Message>),
     #[allow(missing_docs)]
     Pins(PinsPage),
+    #[allow(missing_docs)]
+    Notes(Vec<UserNote>),
     #[allow(missing_docs)]
     Invite(Option<Box<Invite>>),
     #[allow(missing_docs)]

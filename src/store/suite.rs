@@ -20,6 +20,7 @@ use crate::model::permissions::Permissions;
 use crate::model::pin::Pin;
 use crate::model::role::Role;
 use crate::model::user::User;
+use crate::model::user_note::UserNote;
 use crate::store::backend::{Backend, Bulk, Store, fill_members};
 use crate::store::scratch::Scratch;
 use crate::store::{Anchor, Commit, Conflict, Found, Query, StoreError, Write};
@@ -603,6 +604,39 @@ pub(super) fn pins_are_listed_newest_first_and_go_with_their_messages(open: Open
     assert_eq!(loaded(&mut *store), (vec![], None));
 }
 
+pub(super) fn notes_are_set_deleted_and_bounded(open: Open) {
+    let mut store = world(open);
+    let note = |author: u64, about: u64, text: &str| UserNote {
+        author: UserId::new(author),
+        about: UserId::new(about),
+        text: text.into(),
+    };
+    let set = |store: &mut dyn Backend, author, about, text: &str| {
+        try_commit(store, vec![Write::SetNote(note(author, about, text))])
+    };
+    let notes = |store: &mut dyn Backend, author: u64, about: Option<u64>| ask!(store, Query::Notes { author: UserId::new(author), about: about.map(UserId::new) } => Notes);
+    assert_eq!(set(&mut *store, ANN, ROBOT, "beeps"), Ok(()));
+    assert_eq!(set(&mut *store, ANN, BOB, "old"), Ok(()));
+    assert_eq!(set(&mut *store, ANN, BOB, "new"), Ok(()));
+    assert_eq!(set(&mut *store, ANN, 999, "who?"), GONE);
+    let mut both = [note(ANN, BOB, "new"), note(ANN, ROBOT, "beeps")];
+    both.sort_by_key(|note| note.about);
+    assert_eq!(notes(&mut *store, ANN, None), both);
+    assert_eq!(notes(&mut *store, ANN, Some(BOB)), [note(ANN, BOB, "new")]);
+    assert_eq!(notes(&mut *store, BOB, None), [], "notes are their author's alone");
+    assert_eq!(set(&mut *store, ANN, BOB, ""), Ok(()));
+    assert_eq!(set(&mut *store, ANN, BOB, ""), Ok(()), "there is none already");
+    assert_eq!(notes(&mut *store, ANN, Some(BOB)), []);
+    let others: Vec<u64> = (10_000..10_000 + limits::USER_NOTES_MAX).collect();
+    commit(&mut *store, others.iter().map(|id| create(account(*id, &format!("other{id}"), false))).collect());
+    commit(&mut *store, others[1..].iter().map(|id| Write::SetNote(note(ANN, *id, "x"))).collect());
+    let full = Err(StoreError::Conflict(Conflict::Full));
+    assert_eq!(set(&mut *store, ANN, others[0], "one too many"), full);
+    assert_eq!(set(&mut *store, ANN, ROBOT, "a known one changes"), Ok(()));
+    assert_eq!(set(&mut *store, ANN, ROBOT, ""), Ok(()));
+    assert_eq!(set(&mut *store, ANN, others[0], "now there is room"), Ok(()));
+}
+
 pub(super) fn load_members_are_added_twice_with_names_of_their_own(open: Open) {
     let mut store = world(open);
     commit(&mut *store, vec![create(account(70, "Load-000003", false))]);
@@ -742,6 +776,7 @@ macro_rules! instantiate {
             messages_are_found_before_after_and_around
             messages_come_back_whole_are_edited_and_go
             pins_are_listed_newest_first_and_go_with_their_messages
+            notes_are_set_deleted_and_bounded
             invites_are_used_up_end_and_go
             a_conflict_undoes_its_own_commit_and_no_other
             names_are_found_by_their_start

@@ -13,6 +13,7 @@ use crate::model::member::Member;
 use crate::model::message::Message;
 use crate::model::pin::Pin;
 use crate::model::role::Role;
+use crate::model::user_note::UserNote;
 
 /// One change to what is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +62,9 @@ pub enum Write {
     Pin(Pin),
     /// A message is not pinned any more. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) if it was not.
     Unpin(ChannelId, MessageId),
+    /// A new or changed note; an empty one is deleted. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone)
+    /// without the user whom it is about, with [`Conflict::Full`](crate::store::Conflict::Full) if it is one too many.
+    SetNote(UserNote),
     /// A new invite.
     PutInvite(Box<Invite>),
     /// One more use. Refused with [`Conflict::Gone`](crate::store::Conflict::Gone) when the invite is gone, has ended

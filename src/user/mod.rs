@@ -40,6 +40,11 @@ impl OnlineUser {
         (issued_ms >= self.tokens_valid_from_ms).then(|| self.guilds.as_slice().into())
     }
 
+    /// The running sessions, and those that are about to be.
+    pub fn sessions(&self) -> &[SessionId] {
+        self.sessions.as_slice()
+    }
+
     /// A session is over. Says whether it was the last.
     pub fn detach(&mut self, session: SessionId) -> bool {
         self.sessions.remove(session);

@@ -71,6 +71,7 @@ events! {
     Resumed = "RESUMED", _, _, [], Always;
     RateLimited = "RATE_LIMITED", _, _, [], Always;
     GuildMembersChunk = "GUILD_MEMBERS_CHUNK", _, _, [], Always;
+    UserNoteUpdate = "USER_NOTE_UPDATE", _, _, [], Always;
     GuildCreate = "GUILD_CREATE", [GUILDS], _, _, Always;
     GuildUpdate = "GUILD_UPDATE", [GUILDS], _, _, Always;
     GuildDelete = "GUILD_DELETE", [GUILDS], _, _, Always;

@@ -61,6 +61,7 @@ refusals! {
     TOO_MANY_PINS = 400, 30003, "Maximum number of pins reached for the channel (250)";
     TOO_MANY_ROLES = 400, 30005, "Maximum number of guild roles reached (250)";
     TOO_MANY_CHANNELS = 400, 30013, "Maximum number of guild channels reached (500)";
+    TOO_MANY_NOTES = 400, 30011, "Maximum number of notes reached (500)";
     TOO_MANY_INVITES = 400, 30016, "Maximum number of invites reached (1000)";
     TOO_MANY_OVERWRITES = 400, 30060, "Maximum number of channel permission overwrites reached (1000)";
     BODY_TOO_SLOW = 408, 0, "408: Request Timeout";

@@ -45,6 +45,14 @@ pub fn pins_update(channel: u64) -> String {
     format!("CHANNEL_PINS_UPDATE in {channel}")
 }
 
+/// The line of a user's note about another.
+pub fn user_note(about: u64, text: &str) -> String {
+    format!("{USER_NOTE_UPDATE} {about}: {text}")
+}
+
+/// What the lines of notes begin with.
+pub const USER_NOTE_UPDATE: &str = "USER_NOTE_UPDATE";
+
 /// The line of messages being deleted.
 pub fn messages_gone(channel: u64, ids: &[u64]) -> String {
     format!("MESSAGES GONE in {channel}: {ids:?}")
@@ -131,6 +139,7 @@ pub fn of_dispatch(name: &str, d: &Value, me: u64) -> (Option<u64>, String) {
         }
         // The session's own: no guild's order holds for them.
         "PRESENCE_UPDATE" => (None, format!("{name} {d}")),
+        "USER_NOTE_UPDATE" => (None, user_note(id(&d["id"]).unwrap_or(0), &text(&d["note"]))),
         "READY" | "RESUMED" | "RATE_LIMITED" => (None, name.to_owned()),
         "GUILD_MEMBERS_CHUNK" => {
             let (nonce, of) = (text(&d["nonce"]), (&d["chunk_index"], &d["chunk_count"]));

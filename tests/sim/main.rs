@@ -21,6 +21,7 @@ mod report;
 mod sockets;
 mod store;
 mod stream;
+mod user_notes;
 mod workload;
 mod world;
 
@@ -123,6 +124,7 @@ fn judge(world: &mut World) {
         for session in client.sessions(true) {
             world.oracle.judge(&session, &mut world.report);
             world.oracle.judge_sight(&session, &mut world.report);
+            world.oracle.notes.judge(&session, &mut world.report);
         }
         let Some(session) = &client.session else { panic!("judge liveness: a client is live without a session") };
         let covered =
@@ -143,6 +145,8 @@ fn judge(world: &mut World) {
     judge_presences(world);
     judge_lists(world);
     world.ledger.judge(world.oracle.guilds(), &mut world.store, &mut world.report);
+    let users: BTreeSet<u64> = world.clients.iter().map(|client| client.user).collect();
+    world.oracle.notes.judge_store(users.into_iter(), &mut world.store, &mut world.report);
     assert!(
         world.ledger.internal <= world.report.commits_failed,
         "judge durability: {} requests were answered with 500, but only {} commits failed",
@@ -388,4 +392,9 @@ fn a_planted_loss_of_what_became_of_a_window_is_caught() {
 #[test]
 fn a_planted_loss_of_an_answer_is_caught() {
     assert_caught(Plant::DropAnswer, &["liveness"]);
+}
+
+#[test]
+fn a_planted_loss_of_an_event_for_one_session_is_caught() {
+    assert_caught(Plant::DropDispatch, &["own events"]);
 }

@@ -17,6 +17,7 @@ use crate::model::{ChannelModel, GuildModel, MANAGE_CHANNELS, MemberModel, RoleM
 use crate::passive::{self, Item};
 use crate::presence::is_small;
 use crate::report::Report;
+use crate::user_notes::UserNotes;
 
 const GUILDS: u32 = 1;
 const GUILD_MEMBERS: u32 = 1 << 1;
@@ -129,6 +130,8 @@ pub struct Oracle {
     pub passive_above: u64,
     /// Every subscription is in force.
     pub last: bool,
+    /// What users have written about others.
+    pub notes: UserNotes,
 }
 
 impl Oracle {
@@ -477,6 +480,7 @@ impl Oracle {
                 let reach = Reach::Managers(invite.channel_id.get());
                 self.happen(invite.guild_id.get(), reach, expected, report, |_| ());
             }
+            Write::SetNote(note) => self.notes.committed(note, report),
             Write::UseInvite { .. } | Write::CreateAccount { .. } | Write::RevokeTokens { .. } => {}
             Write::DeleteInvite(code) => panic!("judge oracle: the workload withdraws no invites: {code}"),
             Write::DeleteMessage(..) => unreachable!("seen to by the caller"),

@@ -29,6 +29,8 @@ pub enum Plant {
     ShowHidden,
     /// Presences for few are told to everybody.
     TellEverybody,
+    /// An event for one session vanishes now and then.
+    DropDispatch,
     /// An answer to a door vanishes.
     DropAnswer,
     /// What became of a window of a member list vanishes now and then.
@@ -42,7 +44,7 @@ pub enum Plant {
 }
 
 impl Plant {
-    const NAMES: [(&'static str, Plant); 17] = [
+    const NAMES: [(&'static str, Plant); 18] = [
         ("drop-letter", Plant::DropLetter),
         ("duplicate-letter", Plant::DuplicateLetter),
         ("reorder", Plant::Reorder),
@@ -55,6 +57,7 @@ impl Plant {
         ("drop-presences", Plant::DropPresences),
         ("show-hidden", Plant::ShowHidden),
         ("tell-everybody", Plant::TellEverybody),
+        ("drop-dispatch", Plant::DropDispatch),
         ("drop-answer", Plant::DropAnswer),
         ("drop-windows", Plant::DropWindows),
         ("leak-list", Plant::LeakList),

@@ -95,6 +95,14 @@ report! {
     pins_deleted,
     /// Pins at rest, found with the flag of their message.
     pins_found,
+    /// Notes about users, written, changed or deleted.
+    notes,
+    /// Updates of notes that sessions got.
+    note_updates,
+    /// Of these, such as were committed before the session was attached, and came behind READY.
+    note_updates_early,
+    /// Notes at rest.
+    notes_found,
     /// Guilds compared with the store.
     guilds_compared,
     /// Tokens revoked.

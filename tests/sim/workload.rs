@@ -21,6 +21,7 @@ use guildhall::model::channel::{ChannelKind, Overwrite, OverwriteKind};
 use guildhall::model::member::Member;
 use guildhall::model::permissions::Permissions;
 use guildhall::model::user::User;
+use guildhall::model::user_note::UserNote;
 use guildhall::net::compression::Format;
 use guildhall::shard::home::admission::Pace;
 use guildhall::store::{Found, Query, Write};
@@ -239,6 +240,9 @@ impl World {
         }
         if self.prng.chance(1, 12) {
             self.presence();
+        }
+        if self.prng.chance(1, 8) {
+            self.note();
         }
         if self.temper.flood && self.prng.chance(1, 5) {
             self.huge_message();
@@ -503,6 +507,18 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A person writes a note about a user, or deletes it.
+    fn note(&mut self) {
+        let people: Vec<u64> = self.clients.iter().filter(|client| !client.bot).map(|client| client.user).collect();
+        let all: Vec<u64> = self.oracle.names.keys().copied().take(10).collect();
+        let (Some(author), Some(known)) = (self.pick(&people), self.pick(&all)) else { return };
+        let about = if self.prng.chance(1, 20) { 1 } else { known };
+        let deletes = self.prng.chance(1, 5);
+        let text = if deletes { String::new() } else { format!("note {} of {author}", self.report.asks) };
+        let note = UserNote { author: UserId::new(author), about: UserId::new(about), text };
+        self.ask(Actor::User(note.author), Request::SetNote(note), Asked::Other);
     }
 
     fn pick(&mut self, list: &[u64]) -> Option<u64> {

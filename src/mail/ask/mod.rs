@@ -29,6 +29,7 @@ use crate::mail::ask::role::RoleRequest;
 use crate::mail::placement::VirtualShard;
 use crate::mail::site::Site;
 use crate::model::account::Account;
+use crate::model::user_note::UserNote;
 use crate::store::Query;
 use crate::wire::refusal::Refusal;
 use crate::wire::request::guild::GuildDraft;
@@ -86,6 +87,8 @@ pub enum Request {
     },
     /// Void all tokens of the user issued until now. → [`Reply::Done`]
     RevokeTokens(UserId),
+    /// The author's note about a user. → [`Reply::Done`]
+    SetNote(UserNote),
 }
 
 impl Request {
@@ -96,6 +99,7 @@ impl Request {
             Request::Channel(channel, _) => VirtualShard::of(*channel),
             Request::FoundGuild { shard, .. } | Request::CreateAccount { shard, .. } => *shard,
             Request::RevokeTokens(user) => VirtualShard::of(*user),
+            Request::SetNote(note) => VirtualShard::of(note.author),
         }
     }
 }

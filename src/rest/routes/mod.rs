@@ -9,6 +9,7 @@ pub mod guilds;
 pub mod invites;
 pub mod members;
 pub mod messages;
+pub mod notes;
 pub mod overwrites;
 pub mod pins;
 pub mod roles;

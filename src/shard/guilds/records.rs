@@ -37,6 +37,7 @@ pub(super) fn deeds(actor: Actor, plan: &Plan) -> Vec<TraceEvent> {
             Write::DeleteChannel(_, channel) => Some(TraceEvent::ChannelDelete { channel: *channel }),
             Write::CreateAccount { .. }
             | Write::RevokeTokens { .. }
+            | Write::SetNote(_)
             | Write::PutGuild(_)
             | Write::DeleteGuild(_)
             | Write::PutChannel(_)

@@ -41,7 +41,9 @@ impl Guilds {
                 let fate = self.founder.ask(cx, now, pending, &mut self.jobs, out);
                 assert_eq!(fate, Fate::Stays, "a founder does not end");
             }
-            Request::CreateAccount { .. } | Request::RevokeTokens(_) => unreachable!("these are for a user's owner"),
+            Request::CreateAccount { .. } | Request::RevokeTokens(_) | Request::SetNote(_) => {
+                unreachable!("these are for a user's owner")
+            }
         }
     }
 

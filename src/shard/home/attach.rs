@@ -48,17 +48,16 @@ impl Home {
         let session = self.sessions.get_mut(key).expect("found just now");
         let Stage::Attaching(attaching) = std::mem::replace(&mut session.stage, Stage::Ready) else { return };
         self.admission.underway -= 1;
-        let Attaching { gateway_url, personal_intents, update, identified_at, begun_at } = *attaching;
+        let Attaching { gateway_url, personal_intents, update, identified_at, begun_at, early } = *attaching;
         session.bot = account.user.bot;
         if session.bot {
             session.platform = Platform::Web;
         }
         session.show(update.status, update.activities(session.bot, now));
-        let allowed = account::allows(&account, session.intents);
         let seen: Vec<GuildId> = guilds.iter().copied().filter(|guild| session.covers(*guild)).collect();
         let objection = if session.bot && personal_intents {
             Some(CloseCode::InvalidIntents)
-        } else if !allowed {
+        } else if !account::allows(&account, session.intents) {
             Some(CloseCode::DisallowedIntents)
         } else if session.bot && seen.len() > limits::GUILDS_PER_GUILD_SHARD {
             Some(CloseCode::ShardingRequired)
@@ -107,6 +106,7 @@ impl Home {
         } else {
             self.held.push(key);
         }
+        early.into_iter().for_each(|event| self.dispatch(cx, now, id, event, out));
         for guild in seen {
             out.post(cx.placement.owner(guild), ToGuild::Join { guild, coming: coming.clone() });
         }

@@ -141,6 +141,7 @@ impl Home {
                 update: identify.update,
                 identified_at: asked,
                 begun_at: now,
+                early: Vec::new(),
             })),
             connection: Some(key),
             disconnected_at: None,

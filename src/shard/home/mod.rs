@@ -13,6 +13,7 @@ pub mod handshake;
 mod list_subscriptions;
 mod member_pages;
 mod memory_limit;
+mod own_events;
 mod presence;
 mod seats;
 mod subscriptions;
@@ -101,6 +102,7 @@ impl Home {
             ToHome::JoinRefused { guild, session, unavailable } => self.join_refused(now, guild, session, unavailable),
             ToHome::Presences(presences) => self.tell_presences(cx, now, &presences, out),
             ToHome::PresencesFound { job, presences } => self.presences_found(cx, now, job, &presences, out),
+            ToHome::Dispatch { session, event } => self.dispatch(cx, now, session, event, out),
             ToHome::Publish(event) => self.fan_out(cx, now, &event, out),
             ToHome::Windows(windows) => self.show_windows(cx, now, &windows, out),
             ToHome::Unwatched { guild } => self.unwatched(guild),

@@ -1,24 +1,30 @@
-//! Accounts as an authority of the pipeline: made, and their tokens revoked.
+//! Accounts as an authority of the pipeline: made, their tokens revoked, their notes written.
 //!
 //! Lives on: the core that owns the user; one authority for all users of the core.
 //! It holds the users in memory, so that a revocation and the sessions that it ends change at the same moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
 
 use crate::base::clock::Time;
 use crate::base::id::UserId;
 use crate::base::virtual_shard::VirtualShard;
 use crate::mail::ask::claim::{Claim, Claims};
 use crate::mail::ask::{Actor, Ask, Reply, Request};
+use crate::mail::event::{Event, Origin};
 use crate::mail::outbox::Outbox;
 use crate::mail::plan::{OwnerPlan, PlanContext, Stop};
 use crate::mail::to_home::ToHome;
 use crate::model::account::Account;
 use crate::model::user::User;
+use crate::model::user_note::UserNote;
 use crate::shard::context::Context;
 use crate::shard::pipeline::{Authority, Committed, DurablePlan, Fate, PendingAsk, PipelineJob};
 use crate::shard::users::{UserSlot, Users};
 use crate::store::{Found, StoreError, Write};
+use crate::wire::event::EventName;
 use crate::wire::refusal::{FormErrors, Refusal};
 
 /// The accounts that a core owns.
@@ -42,6 +48,8 @@ pub(super) enum AccountRequest {
     },
     /// Void all tokens issued until now. → `Done`
     RevokeTokens(UserId),
+    /// A note about a user. → `Done`
+    SetNote(UserNote),
 }
 
 /// Tokens of a user are void.
@@ -64,13 +72,16 @@ impl Authority for Accounts {
         match request {
             AccountRequest::Create { shard, .. } => *shard,
             AccountRequest::RevokeTokens(user) => VirtualShard::of(*user),
+            AccountRequest::SetNote(note) => VirtualShard::of(note.author),
         }
     }
 
     fn claims(_actor: Actor, request: &AccountRequest) -> Claims {
         match request {
             AccountRequest::Create { .. } => Claims::new(),
-            AccountRequest::RevokeTokens(user) => [Claim::Account(*user)].into_iter().collect(),
+            AccountRequest::RevokeTokens(user) | AccountRequest::SetNote(UserNote { author: user, .. }) => {
+                [Claim::Account(*user)].into_iter().collect()
+            }
         }
     }
 
@@ -95,6 +106,14 @@ impl Authority for Accounts {
                 let write = Write::RevokeTokens { user, valid_from_ms };
                 Ok(OwnerPlan::done().write(write).effect(Revocation { user, valid_from_ms }))
             }
+            AccountRequest::SetNote(note) => {
+                let body = json!({ "id": note.about, "note": note.text }).to_string();
+                Ok(OwnerPlan::done()
+                    .write(Write::SetNote(note.clone()))
+                    .if_gone(Refusal::UNKNOWN_USER)
+                    .if_full(Refusal::TOO_MANY_NOTES)
+                    .event(Event::own(note.author, EventName::UserNoteUpdate, body.into())))
+            }
         }
     }
 
@@ -108,7 +127,11 @@ impl Authority for Accounts {
                 out.post(core, ToHome::Revoked { user, valid_from_ms });
             }
         }
-        let (_, reply) = durable.plan.into_outcome();
+        let (events, reply) = durable.plan.into_outcome();
+        for event in events {
+            let Origin::User(user) = event.origin else { unreachable!("a user's owner publishes to the user") };
+            self.dispatch(user, &Arc::new(event.published_at(durable.now)), out);
+        }
         Committed { reply, fate: Fate::Stays }
     }
 }
@@ -122,6 +145,7 @@ impl Users {
                 AccountRequest::Create { shard, username, global_name, password, bot, owner }
             }
             Request::RevokeTokens(user) => AccountRequest::RevokeTokens(user),
+            Request::SetNote(note) => AccountRequest::SetNote(note),
             Request::Guild(..) | Request::Channel(..) | Request::FoundGuild { .. } => {
                 unreachable!("these are for a guild's owner")
             }

@@ -5,13 +5,37 @@
 use std::sync::Arc;
 
 use crate::base::id::{GuildId, UserId};
+use crate::mail::event::Event;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
 use crate::mail::to_home::ToHome;
 use crate::model::account::Account;
+use crate::shard::users::accounts::Accounts;
 use crate::shard::users::{Early, UserJob, UserSlot, Users};
 use crate::store::{Found, Query, StoreError};
 use crate::user::OnlineUser;
+
+impl Accounts {
+    /// An event of a user's own, for each of its sessions. A session that has asked to be attached gets it
+    /// too: its READY may have been read from the store before.
+    pub(super) fn dispatch(&self, user: UserId, event: &Arc<Event>, out: &mut Outbox) {
+        let mut post = |session: SessionId| {
+            out.post(session.home, ToHome::Dispatch { session, event: Arc::clone(event) });
+        };
+        match self.users.get(&user) {
+            Some(UserSlot::Here(online)) => online.sessions().iter().copied().for_each(post),
+            Some(UserSlot::Loading(waiting)) => {
+                for early in waiting.iter() {
+                    if let Early::Attach { session, .. } = early {
+                        post(*session);
+                    }
+                }
+            }
+            // No session runs: what lasts is in the store.
+            None => {}
+        }
+    }
+}
 
 impl Users {
     /// The owner of a user hears of a new session.

@@ -14,6 +14,7 @@ mod invites;
 mod members;
 mod messages;
 mod meta;
+mod notes;
 mod pins;
 mod roles;
 mod schema;

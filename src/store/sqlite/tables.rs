@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::meta::{self, Migration};
 use super::sweep::{self, Sweep};
-use super::{accounts, cascade, channels, guilds, invites, members, messages, pins, roles};
+use super::{accounts, cascade, channels, guilds, invites, members, messages, notes, pins, roles};
 use crate::store::{Found, Query, StoreError, Write};
 
 /// From an empty database to the current one. A migration that was released is never edited; changes are appended.
@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     &[sweep::TABLE],
     &[guilds::RECORDS, channels::RECORDS, roles::RECORDS],
     &[pins::TABLE],
+    &[notes::TABLE],
 ];
 
 /// Tables whose rows go with a guild or a channel, too many of them for one transaction.
@@ -51,6 +52,7 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<(), StoreE
         Write::DeleteMessage(channel, message) => cascade::delete_message(connection, *channel, *message),
         Write::Pin(pin) => pins::put(connection, pin),
         Write::Unpin(channel, message) => pins::remove(connection, *channel, *message),
+        Write::SetNote(note) => notes::set(connection, note),
         Write::PutInvite(invite) => invites::put(connection, invite),
         Write::UseInvite { code, unix_ms } => invites::use_once(connection, code, *unix_ms),
         Write::DeleteInvite(code) => invites::delete(connection, code),
@@ -87,6 +89,7 @@ pub(super) fn find(connection: &Connection, query: &Query) -> Result<Found, Stor
             Found::Messages(messages::page(connection, *channel, *anchor, *limit)?)
         }
         Query::Pins { channel, before_ms, limit } => Found::Pins(pins::page(connection, *channel, *before_ms, *limit)?),
+        Query::Notes { author, about } => Found::Notes(notes::of_user(connection, *author, *about)?),
         Query::Invite(code) => Found::Invite(invites::by_code(connection, code)?.map(Box::new)),
         Query::Invites(guild) => Found::Invites(invites::of_guild(connection, *guild)?),
         Query::Login(username) => Found::Login(accounts::login(connection, username)?.map(Box::new)),

@@ -93,6 +93,9 @@ impl World {
                     }
                     self.oracle.snapshot(guild, snapshot.session.secret, user, &mut self.report);
                 }
+                Letter::ToHome(ToHome::Attached { session, account, .. }) => {
+                    self.oracle.notes.attached(session.secret, account.user.id.get());
+                }
                 Letter::ToHome(ToHome::JoinRefused { guild, session, .. }) => {
                     if self.verbose {
                         println!("join of {guild} refused to {:016x}", session.secret);
@@ -127,6 +130,11 @@ impl World {
             }
             Some(Plant::DropGained)
                 if matches!(letter, Letter::ToUser(ToUser::Gained { .. })) && self.prng.chance(1, 2) =>
+            {
+                return;
+            }
+            Some(Plant::DropDispatch)
+                if matches!(letter, Letter::ToHome(ToHome::Dispatch { .. })) && self.prng.chance(1, 10) =>
             {
                 return;
             }
