@@ -146,7 +146,7 @@ fn a_database_from_before_pins_gets_their_table() {
     commit(&mut store, vec![post(1)]);
     drop(store);
     let old = Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE pins; PRAGMA user_version = 4;").unwrap();
+    old.execute_batch("DROP TABLE pins; DROP TABLE notes; PRAGMA user_version = 4;").unwrap();
     drop(old);
     let mut store = SqliteStore::open(&path).unwrap();
     let pin = Pin { channel_id: CHANNEL, message_id: MessageId::new(1), pinned_at_ms: 5 };
