@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::clock::Time;
+use crate::limits;
 use crate::mail::event::Event;
 use crate::mail::outbox::Outbox;
 use crate::mail::session_id::SessionId;
@@ -21,8 +22,12 @@ impl Home {
         let Some((key, session)) = self.session(id) else { return };
         // It happened after the owner had listed the session and before READY was written: READY may not have it.
         if let Stage::Attaching(attaching) = &mut session.stage {
-            attaching.early.push(event);
-            return;
+            if attaching.early.len() < limits::EARLY_EVENTS_MAX {
+                attaching.early.push(event);
+                return;
+            }
+            // None may be left out, so the session does not begin; the client identifies again.
+            return self.attach_refused(cx, now, id, false, out);
         }
         let asked = event.origin.intents(event.name).expect("checked where the event was made");
         if !asked.is_empty() && !session.intents.intersects(asked) {
