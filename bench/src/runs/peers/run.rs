@@ -255,7 +255,7 @@ impl Run<'_> {
                     }
                     let schedule = frames::Schedule { format, start_ns, rate, count };
                     let wire = wire.as_mut().expect("it has just been opened");
-                    wire.publish(&*peer, &schedule, &told)
+                    wire.publish(&peer, &schedule, &told)
                 }
             };
             let ran = (clock::thread_cpu_ns() - begin_cpu) as f64 / begin.elapsed().as_nanos() as f64;
