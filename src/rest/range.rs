@@ -121,8 +121,8 @@ mod tests {
         let select =
             |method: Method, pairs: &[(http::HeaderName, &'static str)]| select(&method, &with(pairs), ETAG, 10);
         assert_eq!(select(Method::GET, &[]), Selection::Whole);
-        assert_eq!(select(Method::GET, &[range.clone()]), Selection::Part(0, 4));
-        assert_eq!(select(Method::HEAD, &[range.clone()]), Selection::Whole);
+        assert_eq!(select(Method::GET, std::slice::from_ref(&range)), Selection::Part(0, 4));
+        assert_eq!(select(Method::HEAD, std::slice::from_ref(&range)), Selection::Whole);
         assert_eq!(select(Method::GET, &[range.clone(), (RANGE, "bytes=5-6")]), Selection::Whole);
         assert_eq!(select(Method::GET, &[range.clone(), (IF_RANGE, ETAG)]), Selection::Part(0, 4));
         for other in ["\"a2\"", "W/\"a1\"", "Tue, 01 Dec 2026 00:00:00 GMT"] {

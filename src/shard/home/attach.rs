@@ -57,7 +57,7 @@ impl Home {
         let seen: Vec<GuildId> = guilds.iter().copied().filter(|guild| session.covers(*guild)).collect();
         let objection = if session.bot && personal_intents {
             Some(CloseCode::InvalidIntents)
-        } else if !account::allows(&account, session.intents) {
+        } else if !account::allows(account, session.intents) {
             Some(CloseCode::DisallowedIntents)
         } else if session.bot && seen.len() > limits::GUILDS_PER_GUILD_SHARD {
             Some(CloseCode::ShardingRequired)
