@@ -166,7 +166,7 @@ enum Action {
         guild: u32,
         who: u32,
     },
-    Unwritable {
+    Lost {
         lines: u64,
     },
 }
@@ -239,7 +239,7 @@ impl TraceWriter {
     fn say_lost(&mut self, to: &mut Vec<u8>) {
         let lines = std::mem::take(&mut self.lost);
         if lines > 0 {
-            self.put(Action::Unwritable { lines }, to);
+            self.put(Action::Lost { lines }, to);
         }
     }
 
