@@ -513,8 +513,8 @@ pub const RECORD_PEOPLE_MAX: usize = 1 << 24;
 
 // ── journals, replay, backlog ──
 
-/// Events of one user that a session keeps until its READY. READY follows within seconds, and a user changes few things in that
-/// time; past this the session does not begin and the client identifies again.
+/// Events of one user that a session keeps until its READY. READY follows within seconds, and a user changes few things
+/// in that time; past this the session does not begin and the client identifies again.
 pub const EARLY_EVENTS_MAX: usize = 1_024;
 
 /// Events that one audience's journal keeps for those who resume or read slowly. At 200 messages/s it is a good five
